@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The few helpers every room uses: checked arithmetic, ordered access to memory that is shared
+ * with a guest, and a log that a guest cannot flood. No state but the log's rate limits.
+ */
+#ifndef DATAPLANE_BASE_H
+#define DATAPLANE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Rings, request headers and config space are little-endian (virtio 1.2, 1.4); so is every host
+ * this runs on, and no field is ever swapped. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts only");
+
+#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+/* True, and the sum in *sum, when a + b fits in 64 bits. */
+static inline bool add_u64(uint64_t a, uint64_t b, uint64_t *sum)
+{
+	return !__builtin_add_overflow(a, b, sum);
+}
+
+/* True when [start, start + len) lies inside [0, limit); never wraps. */
+static inline bool range_inside(uint64_t start, uint64_t len, uint64_t limit)
+{
+	return start <= limit && len <= limit - start;
+}
+
+static inline bool is_power_of_2(uint64_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/*
+ * One field of shared memory, read or written exactly once. The compiler may neither repeat nor
+ * tear these; what was read is judged in a local and never read again.
+ */
+#define READ_ONCE(x)	 __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+/* Each use names its partner on the other side. */
+#define LOAD_ACQUIRE(x)	    __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define STORE_RELEASE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+
+/*
+ * log_line writes "microvm: <text>\n" to standard error with a single write(2), so lines of
+ * different threads do not mix. Any thread.
+ */
+void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * A budget of lines for one place in the code that a guest can reach at will: LOG_BURST lines,
+ * refilled every LOG_PERIOD_S seconds. Any thread; static storage, zero-initialised.
+ */
+#define LOG_BURST    5
+#define LOG_PERIOD_S 5
+
+struct log_limit {
+	int64_t window; /* number of the period, counted from 1 */
+	unsigned int used;
+};
+
+/* True when this place may log now. */
+bool log_allowed(struct log_limit *limit);
+
+#define log_limited(...)                        \
+	do {                                    \
+		static struct log_limit limit_; \
+		if (log_allowed(&limit_))       \
+			log_line(__VA_ARGS__);  \
+	} while (0)
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/hostmem.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+
+int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva, bool readonly)
+{
+	unsigned int at = 0;
+	uint64_t end;
+
+	if (!size || !add_u64(gpa, size, &end) || !hva)
+		return -EINVAL;
+	if (mem->count == HOSTMEM_MAX_REGIONS)
+		return -ENOSPC;
+
+	while (at < mem->count && mem->region[at].gpa < gpa)
+		at++;
+	if (at > 0 && mem->region[at - 1].gpa + mem->region[at - 1].size > gpa)
+		return -EEXIST;
+	if (at < mem->count && end > mem->region[at].gpa)
+		return -EEXIST;
+
+	memmove(&mem->region[at + 1], &mem->region[at], (mem->count - at) * sizeof(mem->region[0]));
+	mem->region[at] = (struct hostmem_region){
+		.gpa = gpa, .size = size, .hva = hva, .readonly = readonly
+	};
+	mem->count++;
+	return 0;
+}
+
+/* The region that holds gpa, if it may be used this way. A handful of entries: no need to bisect. */
+static const struct hostmem_region *find(const struct hostmem *mem, uint64_t gpa, bool write)
+{
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct hostmem_region *r = &mem->region[i];
+
+		if (gpa - r->gpa < r->size && gpa >= r->gpa)
+			return write && r->readonly ? NULL : r;
+	}
+	return NULL;
+}
+
+void *hostmem_lookup(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write)
+{
+	const struct hostmem_region *r = find(mem, gpa, write);
+
+	if (!r || !len || !range_inside(gpa - r->gpa, len, r->size))
+		return NULL;
+	return (char *)r->hva + (gpa - r->gpa);
+}
+
+int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write,
+		struct iovec *iov, unsigned int max)
+{
+	unsigned int n = 0;
+
+	while (len) {
+		const struct hostmem_region *r = find(mem, gpa, write);
+		if (!r)
+			return -EFAULT;
+		if (n == max)
+			return -ENOSPC;
+
+		uint64_t offset = gpa - r->gpa;
+		uint64_t piece = r->size - offset;
+		if (piece > len)
+			piece = len;
+		iov[n].iov_base = (char *)r->hva + offset;
+		iov[n].iov_len = piece;
+		n++;
+		len -= piece;
+		/* No wrap: hostmem_add keeps every region's end below 2^64. */
+		gpa += piece;
+	}
+	return (int)n;
+}

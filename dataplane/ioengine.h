@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ioengine: asynchronous reads, writes and flushes of one image.
+ *
+ * prep never makes a system call; submit hands everything prepared to the host kernel at once;
+ * reap gives back what is finished. Between prep and reap the task, its iovec and the memory behind
+ * it belong to the engine. Neither allocates. One thread at a time uses an engine.
+ *
+ * What every backend would have to do is done once, in ioengine.c: counting what is in flight,
+ * reading on after a short transfer, zeros behind the end of a truncated image, and bounce buffers
+ * for memory that O_DIRECT refuses. A backend (struct ioengine_ops) moves single segments.
+ */
+#ifndef DATAPLANE_IOENGINE_H
+#define DATAPLANE_IOENGINE_H
+
+#include <libaio.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum io_op { IO_READ, IO_WRITE, IO_FLUSH };
+
+struct io_task {
+	/* Set by the caller before prep. */
+	enum io_op op;
+	bool stable;	   /* a write that is on stable storage when it completes (writethrough) */
+	uint64_t offset;   /* in the image, bytes; read and write only, as all below */
+	uint32_t len;	   /* bytes, > 0 */
+	struct iovec *iov; /* covers len bytes exactly; the engine changes it */
+	unsigned int iov_count;
+
+	/* Set when reap returns the task: 0, or -errno. A failed read may have written part of its
+	 * memory. */
+	int result;
+
+	/* The engine's. */
+	struct io_task *next;
+	uint32_t done;	  /* bytes finished; iov starts at the next one */
+	void *bounce;	  /* buffer held, or NULL */
+	struct iovec seg; /* the segment in the bounce buffer */
+	bool needs_bounce;
+	struct iocb iocb; /* libaio */
+};
+
+struct io_queue {
+	struct io_task *head;
+	struct io_task **tail;
+};
+
+struct ioengine;
+
+struct ioengine_config {
+	int fd;		       /* the image; the caller keeps it open longer than the engine */
+	unsigned int depth;    /* tasks in flight, at most */
+	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
+};
+
+/* One way of moving data. Called by ioengine.c only. */
+struct ioengine_ops {
+	const char *name;
+	int (*open)(struct ioengine *engine);
+	void (*close)(struct ioengine *engine);
+	/* Queue the task's segment (ioengine_segment); room for `depth` of them. */
+	void (*prep)(struct ioengine *engine, struct io_task *task);
+	/* Start what is queued. What the kernel refuses is reported by ioengine_segment_done; what
+	 * it has no room for stays queued. */
+	void (*submit)(struct ioengine *engine);
+	/* Report every finished segment by ioengine_segment_done. */
+	void (*reap)(struct ioengine *engine);
+};
+
+struct ioengine {
+	const struct ioengine_ops *ops;
+	struct ioengine_config config;
+	int event_fd; /* readable when reap has something; -1: only submit finishes tasks */
+	unsigned int in_flight; /* from prep to reap */
+	struct io_queue queued; /* for backends: prepared, not yet given to the kernel */
+	struct io_queue finished;
+	struct io_queue starved; /* waiting for a bounce buffer */
+	char *bounce_pool;
+	unsigned int bounce_free;
+	void *bounce_stack[16];
+	void *backend;
+};
+
+extern const struct ioengine_ops ioengine_libaio;
+extern const struct ioengine_ops ioengine_sync;
+
+/* -ENOMEM, or what the backend's open says (-EAGAIN: the host's aio-max-nr is used up; -ENOSYS).
+ * Any thread. */
+int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
+		    const struct ioengine_config *config);
+
+/* Nothing may be in flight. */
+void ioengine_destroy(struct ioengine *engine);
+
+/* How many more tasks may be prepared now. */
+unsigned int ioengine_room(const struct ioengine *engine);
+
+void ioengine_prep(struct ioengine *engine, struct io_task *task);
+
+void ioengine_submit(struct ioengine *engine);
+
+/* Ask the backend what has finished. */
+void ioengine_reap(struct ioengine *engine);
+
+/* The next finished task, or NULL. Those that failed at once are here right after submit. */
+struct io_task *ioengine_finished(struct ioengine *engine);
+
+/* ---- for backends ---- */
+
+/* First in, first out. An empty queue has head NULL, and tail pointing at head. */
+void io_queue_put(struct io_queue *queue, struct io_task *task);
+struct io_task *io_queue_take(struct io_queue *queue);
+
+/* The segment to move now: at task->offset + task->done, all of *iov. Returns its pieces. */
+unsigned int ioengine_segment(struct io_task *task, struct iovec **iov);
+
+/* `res`: bytes moved or -errno. The task is then finished, or has been prepared again. */
+void ioengine_segment_done(struct ioengine *engine, struct io_task *task, int64_t res);
+
+/* Move the task's segment here and now; returns bytes moved or -errno. */
+int64_t ioengine_segment_blocking(struct ioengine *engine, struct io_task *task);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Linux AIO: one io_submit per batch, completions through an eventfd, FLUSH as an asynchronous
+ * fdatasync. With O_DIRECT nothing here blocks; through the page cache io_submit may.
+ *
+ * libaio's functions return -errno and leave errno alone.
+ */
+#include "dataplane/ioengine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+
+struct aio_backend {
+	io_context_t ctx;
+	unsigned int in_kernel;	 /* accepted by io_submit, not yet seen by io_getevents */
+	unsigned int batched;	 /* waiting in batch[] for io_submit */
+	struct io_event *events; /* room for `depth` */
+	struct iocb *batch[];	 /* room for `depth` */
+};
+
+static int aio_open(struct ioengine *e)
+{
+	unsigned int depth = e->config.depth;
+	struct aio_backend *b = calloc(1, sizeof(*b) + depth * sizeof(b->batch[0]));
+	int err = -ENOMEM;
+
+	if (!b)
+		return err;
+	b->events = calloc(depth, sizeof(*b->events));
+	if (!b->events)
+		goto free_backend;
+	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (e->event_fd < 0) {
+		err = -errno;
+		goto free_events;
+	}
+	err = io_setup((int)depth, &b->ctx);
+	if (err)
+		goto close_event;
+	e->backend = b;
+	return 0;
+
+close_event:
+	close(e->event_fd);
+free_events:
+	free(b->events);
+free_backend:
+	free(b);
+	return err;
+}
+
+static void aio_close(struct ioengine *e)
+{
+	struct aio_backend *b = e->backend;
+
+	io_destroy(b->ctx);
+	close(e->event_fd);
+	free(b->events);
+	free(b);
+}
+
+static void aio_prep(struct ioengine *e, struct io_task *task)
+{
+	struct aio_backend *b = e->backend;
+	long long offset = (long long)(task->offset + task->done);
+	struct iocb *cb = &task->iocb;
+	struct iovec *iov;
+	unsigned int count;
+
+	switch (task->op) {
+	case IO_READ:
+		count = ioengine_segment(task, &iov);
+		io_prep_preadv(cb, e->config.fd, iov, (int)count, offset);
+		break;
+	case IO_WRITE:
+		count = ioengine_segment(task, &iov);
+		io_prep_pwritev(cb, e->config.fd, iov, (int)count, offset);
+		cb->aio_rw_flags = task->stable ? RWF_DSYNC : 0;
+		break;
+	case IO_FLUSH:
+		io_prep_fdsync(cb, e->config.fd);
+		break;
+	}
+	io_set_eventfd(cb, e->event_fd);
+	b->batch[b->batched++] = cb;
+}
+
+static struct io_task *take_head(struct aio_backend *b)
+{
+	struct io_task *task = container_of(b->batch[0], struct io_task, iocb);
+
+	b->batched--;
+	memmove(b->batch, b->batch + 1, b->batched * sizeof(b->batch[0]));
+	return task;
+}
+
+/*
+ * io_submit takes a part of a batch, from its head, or refuses its head and takes nothing. Every
+ * round either hands tasks to the kernel, finishes one, or ends the loop.
+ */
+static void aio_submit(struct ioengine *e)
+{
+	struct aio_backend *b = e->backend;
+
+	while (b->batched) {
+		int n = io_submit(b->ctx, b->batched, b->batch);
+
+		if (n > 0) {
+			b->in_kernel += (unsigned int)n;
+			b->batched -= (unsigned int)n;
+			memmove(b->batch, b->batch + n, b->batched * sizeof(b->batch[0]));
+			continue;
+		}
+		if (n == -EINTR)
+			continue;
+
+		if (n == 0 || n == -EAGAIN) {
+			/* The kernel is short of resources: go on when something came back. If
+			 * nothing will, do it the slow way rather than wait for ever. */
+			if (b->in_kernel)
+				return;
+			struct io_task *task = take_head(b);
+			ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
+			continue;
+		}
+		/* This one request is bad; the others behind it need not be. */
+		ioengine_segment_done(e, take_head(b), n);
+	}
+}
+
+static void aio_reap(struct ioengine *e)
+{
+	struct aio_backend *b = e->backend;
+	struct timespec now = { 0 };
+	int n;
+
+	if (!b->in_kernel)
+		return;
+	n = io_getevents(b->ctx, 0, (long)b->in_kernel, b->events, &now);
+	for (int i = 0; i < n; i++) {
+		struct io_task *task = container_of(b->events[i].obj, struct io_task, iocb);
+
+		b->in_kernel--;
+		ioengine_segment_done(e, task, (int64_t)(long)b->events[i].res);
+	}
+}
+
+const struct ioengine_ops ioengine_libaio = {
+	.name = "libaio",
+	.open = aio_open,
+	.close = aio_close,
+	.prep = aio_prep,
+	.submit = aio_submit,
+	.reap = aio_reap,
+};

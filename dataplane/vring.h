@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vring: the device side of a split virtqueue (virtio 1.2, 2.7), with RING_INDIRECT_DESC and
+ * RING_EVENT_IDX.
+ *
+ * The driver owns the memory and is hostile: each field is read once into a local, and only the
+ * local is judged. Addresses and size are checked once, by vring_setup, and never read again.
+ * After set-up one thread (the dataplane thread) calls everything here.
+ *
+ * A batch looks like this: disarm; pop until empty; push what is finished; publish once; ask
+ * should_notify once; arm, and if arm says there is more, begin again.
+ *
+ * Memory ordering, our side and its partner in the driver:
+ *   pop      acquires avail.idx      the driver's write barrier before it stores avail.idx
+ *   publish  releases used.idx       the driver's read barrier after it loads used.idx
+ *   arm      full fence              the driver's full barrier between avail.idx and avail_event
+ *   notify   full fence              the driver's full barrier between used_event and used.idx
+ */
+#ifndef DATAPLANE_VRING_H
+#define DATAPLANE_VRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <linux/virtio_ring.h>
+
+#include "dataplane/hostmem.h"
+
+#define VRING_MAX_SIZE 1024
+
+/* What the driver configured: guest physical addresses, and the features it accepted. */
+struct vring_config {
+	uint16_t size;
+	uint64_t desc;
+	uint64_t avail;
+	uint64_t used;
+	bool event_idx;
+	bool indirect;
+};
+
+struct vring_dev {
+	const struct hostmem *mem;
+	const struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t size;
+	bool event_idx;
+	bool indirect;
+
+	uint16_t last_avail; /* the next avail entry to pop */
+	uint16_t avail_idx;  /* avail.idx as last read */
+	uint16_t used_next;  /* the next used element to fill */
+	uint16_t published;  /* used.idx as the driver sees it */
+	uint16_t signalled;  /* `published` at the last decision to interrupt */
+
+	const char *broken;			 /* why the queue is broken; NULL while it is not */
+	uint64_t in_flight[VRING_MAX_SIZE / 64]; /* one bit per head between pop and push */
+};
+
+/*
+ * The host pieces of one descriptor chain: out_count pieces the device reads, then in_count pieces
+ * it writes, in iov[0 .. out_count + in_count). Empty pieces do not occur.
+ */
+struct vring_chain {
+	uint16_t head;
+	unsigned int out_count;
+	unsigned int in_count;
+	uint32_t out_len; /* bytes */
+	uint32_t in_len;
+	struct iovec *iov; /* the caller's, `capacity` entries */
+	unsigned int capacity;
+};
+
+/* Capacity that suffices for every chain a ring of this size may hold: a chain has at most `size`
+ * descriptors, and a buffer is cut where it crosses from one region of RAM into the next. */
+#define VRING_CHAIN_CAPACITY(size) ((unsigned int)(size) + HOSTMEM_MAX_REGIONS)
+
+/*
+ * Is this a ring that can be used: size a power of two up to VRING_MAX_SIZE, each part aligned
+ * (2.7: 16, 2, 4) and within one region of guest RAM? 0, -EINVAL (size, alignment) or -EFAULT.
+ */
+int vring_check(const struct hostmem *mem, const struct vring_config *config);
+
+/* Start at index 0 on a ring the driver just laid out. Errors as vring_check. Any thread; the
+ * ring is then handed to the dataplane thread. */
+int vring_setup(struct vring_dev *vr, const struct hostmem *mem, const struct vring_config *config);
+
+/*
+ * The next chain. 1: *chain is filled (head, counts, lengths; iov and capacity were the caller's)
+ * and its head is in flight until vring_push; 0: the ring is empty; -EBADMSG: the driver broke the
+ * rules, the queue is now broken (vr->broken says why) and stays so.
+ */
+int vring_pop(struct vring_dev *vr, struct vring_chain *chain);
+
+/* Fill the next used element. The driver sees it after vring_publish. */
+void vring_push(struct vring_dev *vr, uint16_t head, uint32_t written);
+
+/* Show the driver all that was pushed. True when there was anything. */
+bool vring_publish(struct vring_dev *vr);
+
+/* Once per published batch: does the driver want an interrupt for it? */
+bool vring_should_notify(struct vring_dev *vr);
+
+/* No doorbells, please: the ring is being worked on. */
+void vring_disarm(struct vring_dev *vr);
+
+/* Doorbells again. True when an entry came in meanwhile, for which none will ring. */
+bool vring_arm(struct vring_dev *vr);
+
+/* Break the queue. `why` is a static string. Returns -EBADMSG. */
+int vring_fail(struct vring_dev *vr, const char *why);
+
+#endif
