@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * blk: virtio-blk (virtio 1.2, 5.2): configuration space and features. activate builds and starts
+ * a blkplane, reset drains and stops it.
+ *
+ * Created and destroyed by the main thread; the virtio ops run where the transport calls them.
+ */
+#ifndef VIRTIO_BLK_H
+#define VIRTIO_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/hostmem.h"
+#include "devices/virtio/virtio.h"
+
+#define BLK_SERIAL_LEN	  20
+#define BLK_QUEUE_MIN	  4
+#define BLK_QUEUE_MAX	  1024
+#define BLK_QUEUE_DEFAULT 256
+
+enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
+enum blk_engine { BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
+
+/* One --disk. Strings are the caller's and outlive the device. */
+struct blk_config {
+	const char *path;
+	bool readonly;
+	const char *serial; /* at most BLK_SERIAL_LEN bytes; NULL: "disk" and its number */
+	enum blk_direct direct;
+	enum blk_engine engine;
+	uint32_t blk_size;   /* logical block size: 512, 1024, 2048 or 4096 bytes */
+	uint16_t queue_size; /* the largest ring offered; a power of two */
+};
+
+struct blk;
+
+/*
+ * Open the image of disk number `index` and make the device. -errno with *why (see image_open) when
+ * the image cannot be used, or *why NULL when the host lacks something else.
+ */
+int blk_create(struct blk **blk, const struct blk_config *config, unsigned int index,
+	       const struct hostmem *mem, const char **why);
+
+/* For the transport. Its doorbell is queue[0].kick_fd, its interrupt irq.fd. */
+struct virtio_device *blk_virtio(struct blk *blk);
+
+/* Stop, drain, flush and close. No vCPU may run. Returns the flush's result: 0 or -errno. NULL is
+ * allowed. */
+int blk_destroy(struct blk *blk);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "devices/virtio/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+
+/* No host asks for more than a page. */
+#define ALIGN_MAX 4096u
+#define SECTOR	  512u
+
+static int refuse(int err, const char *reason, const char **why)
+{
+	*why = reason ? reason : strerror(err);
+	return -err;
+}
+
+static int check_kind(const struct stat *st, const char **why)
+{
+	if (S_ISDIR(st->st_mode))
+		return refuse(EISDIR, "is a directory", why);
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return refuse(EINVAL, "neither a file nor a block device", why);
+	return 0;
+}
+
+/* A block device that is mounted, or otherwise taken, is not opened for writing: O_EXCL. */
+static int open_flags(const struct blk_config *config, const struct stat *st)
+{
+	int flags = O_CLOEXEC | O_NOCTTY;
+
+	if (config->readonly)
+		return flags | O_RDONLY;
+	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
+}
+
+static int lock(const struct image *image, const char **why)
+{
+	struct flock fl = {
+		.l_type = image->readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (!fcntl(image->fd, F_OFD_SETLK, &fl))
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return refuse(EBUSY, "in use by another process", why);
+	return refuse(errno, NULL, why);
+}
+
+static int measure(struct image *image, const struct blk_config *config, const char **why)
+{
+	off_t end = lseek(image->fd, 0, SEEK_END);
+
+	if (end < 0)
+		return refuse(errno, NULL, why);
+	if (end == 0)
+		return refuse(EINVAL, "is empty", why);
+	if (end % config->blk_size)
+		return refuse(EINVAL,
+			      config->blk_size == 512 ? "its size is not a multiple of 512 bytes"
+						      : "its size is not a multiple of blk-size",
+			      why);
+	image->size = (uint64_t)end;
+	return 0;
+}
+
+static void find_physical_block(struct image *image, const struct stat *st)
+{
+	unsigned int size = (unsigned int)st->st_blksize;
+
+	if (S_ISBLK(st->st_mode) && ioctl(image->fd, BLKPBSZGET, &size))
+		size = 0;
+	if (!is_power_of_2(size) || size < SECTOR)
+		size = SECTOR;
+	image->physical_block = size < ALIGN_MAX ? size : ALIGN_MAX;
+}
+
+/*
+ * The smallest alignment with which O_DIRECT reads, found by reading: every kernel and file system
+ * answers that. 0: none.
+ */
+static uint32_t probe_direct(int fd)
+{
+	uint32_t align = 0;
+	char *buffer;
+
+	if (posix_memalign((void **)&buffer, 2 * ALIGN_MAX, 2 * ALIGN_MAX))
+		return 0;
+	for (uint32_t try = SECTOR; try <= ALIGN_MAX && !align; try *= 2)
+		if (pread(fd, buffer + try, try, 0) > 0)
+			align = try;
+	free(buffer);
+	return align;
+}
+
+static bool set_direct(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
+/*
+ * The guest may address any of its logical blocks; where the host's O_DIRECT is coarser than that,
+ * the page cache has to stand between.
+ */
+static int choose_direct(struct image *image, const struct blk_config *config, const char **why)
+{
+	uint32_t align = 0;
+
+	image->direct_align = 1;
+	if (config->direct == BLK_DIRECT_OFF)
+		return 0;
+	if (set_direct(image->fd, true))
+		align = probe_direct(image->fd);
+	if (align && align <= config->blk_size) {
+		image->direct_align = align;
+		return 0;
+	}
+	if (config->direct == BLK_DIRECT_ON)
+		return refuse(EINVAL,
+			      align ? "direct=on needs a larger blk-size on this host"
+				    : "direct=on is not possible on this file system",
+			      why);
+	return set_direct(image->fd, false) ? 0 : refuse(errno, NULL, why);
+}
+
+int image_open(struct image *image, const struct blk_config *config, const char **why)
+{
+	struct stat st;
+	int err;
+
+	*image = (struct image){ .fd = -1, .readonly = config->readonly };
+	/* Look before opening: a FIFO would block, and a tape would rewind. */
+	if (stat(config->path, &st))
+		return refuse(errno, NULL, why);
+	err = check_kind(&st, why);
+	if (err)
+		return err;
+
+	image->fd = open(config->path, open_flags(config, &st));
+	if (image->fd < 0) {
+		if (errno == EBUSY)
+			return refuse(errno, "in use by the host", why);
+		if (errno == EROFS || errno == EACCES || errno == ETXTBSY)
+			return refuse(errno,
+				      config->readonly
+					      ? NULL
+					      : "cannot be opened for writing (readonly would do)",
+				      why);
+		return refuse(errno, NULL, why);
+	}
+	if (fstat(image->fd, &st))
+		err = refuse(errno, NULL, why);
+	if (!err)
+		err = check_kind(&st, why);
+	if (!err)
+		err = lock(image, why);
+	if (!err)
+		err = measure(image, config, why);
+	if (!err)
+		err = choose_direct(image, config, why);
+	if (err) {
+		image_close(image);
+		return err;
+	}
+	find_physical_block(image, &st);
+	return 0;
+}
+
+int image_flush(const struct image *image)
+{
+	if (image->readonly)
+		return 0;
+	return fdatasync(image->fd) ? -errno : 0;
+}
+
+void image_close(struct image *image)
+{
+	if (image->fd >= 0)
+		close(image->fd);
+	image->fd = -1;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * image: the file or block device behind a disk. Always raw: its content is never looked at.
+ *
+ * An image is locked while it is open (an OFD lock: shared by readers, exclusive for a writer), so
+ * that no second VM writes to it. Set-up and tear-down, main thread.
+ */
+#ifndef VIRTIO_IMAGE_H
+#define VIRTIO_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/virtio/blk.h"
+
+struct image {
+	int fd;
+	bool readonly;
+	uint64_t size;		 /* bytes, a multiple of the disk's logical block size */
+	uint32_t direct_align;	 /* O_DIRECT's alignment in bytes; 1: through the page cache */
+	uint32_t physical_block; /* what the host writes in one piece: bytes, a power of two */
+};
+
+/* 0 or -errno, and then *why says in words what is wrong with config->path (a static string, or
+ * strerror's). Nothing is created or changed. */
+int image_open(struct image *image, const struct blk_config *config, const char **why);
+
+/* Make everything written stable. 0 or -errno. */
+int image_flush(const struct image *image);
+
+void image_close(struct image *image);
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "devices/virtio/mmio.h"
+
+#include <string.h>
+#include <unistd.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+
+#include "dataplane/base.h"
+
+#define MAGIC	   0x74726976u /* "virt" */
+#define VERSION	   2
+#define VENDOR	   0x6d76566du /* no registry exists; drivers ignore it */
+#define NO_REGION  0xffffffffu /* 4.2.2: the length of a shared memory region that is not there */
+#define CONFIG_END 0x200
+
+_Static_assert(VIRTIO_MMIO_DOORBELL == VIRTIO_MMIO_QUEUE_NOTIFY, "doorbell");
+
+/* The bits a driver sets, one step at a time (3.1.1). */
+#define S_ACKNOWLEDGE VIRTIO_CONFIG_S_ACKNOWLEDGE
+#define S_DRIVER      (S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
+#define S_FEATURES_OK (S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+#define S_DRIVER_OK   (S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
+
+enum status_action { STEP, CHECK_FEATURES, ACTIVATE };
+
+static const struct {
+	uint32_t from;
+	uint32_t to;
+	enum status_action action;
+} status_table[] = {
+	{ 0, S_ACKNOWLEDGE, STEP },
+	{ S_ACKNOWLEDGE, S_DRIVER, STEP },
+	{ S_DRIVER, S_FEATURES_OK, CHECK_FEATURES },
+	{ S_FEATURES_OK, S_DRIVER_OK, ACTIVATE },
+};
+
+/* What the driver said so far: without the bit that is the device's. */
+static uint32_t driver_status(const struct virtio_device *dev)
+{
+	return LOAD_ACQUIRE(dev->status) & ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+static void status_step(struct virtio_device *dev, uint32_t to, enum status_action action)
+{
+	if (action == CHECK_FEATURES && !virtio_features_ok(dev))
+		return;
+	__atomic_fetch_or(&dev->status, to, __ATOMIC_SEQ_CST);
+	if (action == ACTIVATE)
+		virtio_activate(dev);
+}
+
+static void write_status(struct virtio_mmio *m, uint32_t value)
+{
+	struct virtio_device *dev = m->dev;
+	uint32_t now = driver_status(dev);
+
+	if (!value) {
+		virtio_reset(dev);
+		m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
+		return;
+	}
+	value &= ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (value == (now | VIRTIO_CONFIG_S_FAILED)) {
+		__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_FAILED, __ATOMIC_SEQ_CST);
+		return;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(status_table); i++) {
+		if (status_table[i].from == now && status_table[i].to == value) {
+			status_step(dev, value, status_table[i].action);
+			return;
+		}
+	}
+}
+
+static struct virtio_queue *selected_queue(struct virtio_mmio *m)
+{
+	return m->queue_sel < m->dev->queue_count ? &m->dev->queue[m->queue_sel] : NULL;
+}
+
+static uint32_t read_features(const struct virtio_mmio *m)
+{
+	return m->device_features_sel < 2
+		       ? (uint32_t)(m->dev->offered >> (32 * m->device_features_sel))
+		       : 0;
+}
+
+static void write_features(struct virtio_mmio *m, uint32_t value)
+{
+	struct virtio_device *dev = m->dev;
+
+	if (driver_status(dev) & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	if (m->driver_features_sel == 0)
+		dev->accepted = (dev->accepted & ~0xffffffffull) | value;
+	else if (m->driver_features_sel == 1)
+		dev->accepted = (dev->accepted & 0xffffffffull) | (uint64_t)value << 32;
+	else if (value)
+		/* Bits nobody offered: remembered as such, so that FEATURES_OK is refused. */
+		dev->accepted |= ~dev->offered;
+}
+
+static void set_low(uint64_t *address, uint32_t value)
+{
+	*address = (*address & ~0xffffffffull) | value;
+}
+
+static void set_high(uint64_t *address, uint32_t value)
+{
+	*address = (*address & 0xffffffffull) | (uint64_t)value << 32;
+}
+
+/* The layout may change only while the queue is not in use (4.2.2.2). */
+static void write_queue(struct virtio_mmio *m, uint64_t offset, uint32_t value)
+{
+	struct virtio_queue *q = selected_queue(m);
+
+	if (!q || driver_status(m->dev) & VIRTIO_CONFIG_S_DRIVER_OK)
+		return;
+	if (offset == VIRTIO_MMIO_QUEUE_READY) {
+		q->ready = value == 1 && virtio_queue_ok(m->dev, m->queue_sel);
+		return;
+	}
+	if (q->ready)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		q->size = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+		set_low(&q->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_high(&q->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+		set_low(&q->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_high(&q->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+		set_low(&q->used, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_high(&q->used, value);
+		break;
+	}
+}
+
+static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
+{
+	const struct virtio_queue *q = selected_queue(m);
+
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return VERSION;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return m->dev->id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		return read_features(m);
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return q ? q->max_size : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return q && q->ready;
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return NO_REGION;
+	default:
+		return 0; /* among them ConfigGeneration: the configuration never changes */
+	}
+}
+
+static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t value)
+{
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		m->device_features_sel = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		write_features(m, value);
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		m->driver_features_sel = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		m->queue_sel = value;
+		break;
+	case VIRTIO_MMIO_STATUS:
+		write_status(m, value);
+		break;
+	default:
+		write_queue(m, offset, value);
+		break;
+	}
+}
+
+/* A doorbell that did exit to user space goes the way the others go. */
+static void kick(struct virtio_mmio *m, uint32_t queue)
+{
+	uint64_t one = 1;
+
+	if (queue >= m->dev->queue_count)
+		return;
+	ssize_t ignored = write(m->dev->queue[queue].kick_fd, &one, sizeof(one));
+	(void)ignored;
+}
+
+/* The registers an interrupt handler and a waiting driver use: no lock. True when it was one. */
+static bool read_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t *value)
+{
+	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS)
+		*value = __atomic_load_n(&m->dev->irq.status, __ATOMIC_SEQ_CST);
+	else if (offset == VIRTIO_MMIO_STATUS)
+		*value = LOAD_ACQUIRE(m->dev->status);
+	else
+		return false;
+	return true;
+}
+
+static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t value)
+{
+	if (offset == VIRTIO_MMIO_INTERRUPT_ACK)
+		__atomic_fetch_and(&m->dev->irq.status, ~value, __ATOMIC_SEQ_CST);
+	else if (offset == VIRTIO_MMIO_QUEUE_NOTIFY)
+		kick(m, value);
+	else
+		return false;
+	return true;
+}
+
+static void read_config(const struct virtio_device *dev, uint64_t offset, uint8_t *data,
+			unsigned int len)
+{
+	for (unsigned int i = 0; i < len && offset + i < dev->config_len; i++)
+		data[i] = ((const uint8_t *)dev->config)[offset + i];
+}
+
+void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *dev)
+{
+	*m = (struct virtio_mmio){ .dev = dev };
+	pthread_mutex_init(&m->lock, NULL);
+}
+
+void virtio_mmio_destroy(struct virtio_mmio *m)
+{
+	pthread_mutex_destroy(&m->lock);
+}
+
+void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int len)
+{
+	struct virtio_mmio *m = mmio;
+	uint32_t value = 0;
+
+	memset(data, 0, len);
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		if (range_inside(offset, len, CONFIG_END))
+			read_config(m->dev, offset - VIRTIO_MMIO_CONFIG, data, len);
+		return;
+	}
+	if (len != sizeof(value) || offset % sizeof(value))
+		return;
+	if (!read_unlocked(m, offset, &value)) {
+		pthread_mutex_lock(&m->lock);
+		value = read_register(m, offset);
+		pthread_mutex_unlock(&m->lock);
+	}
+	memcpy(data, &value, sizeof(value));
+}
+
+void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigned int len)
+{
+	struct virtio_mmio *m = mmio;
+	uint32_t value;
+
+	/* No register in the configuration space can be written. */
+	if (offset >= VIRTIO_MMIO_CONFIG || len != sizeof(value) || offset % sizeof(value))
+		return;
+	memcpy(&value, data, sizeof(value));
+	if (write_unlocked(m, offset, value))
+		return;
+	pthread_mutex_lock(&m->lock);
+	write_register(m, offset, value);
+	pthread_mutex_unlock(&m->lock);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mmio: the virtio-mmio register file, version 2 (virtio 1.2, 4.2.2), and the driver's steps
+ * through the device status (3.1.1).
+ *
+ * Called from any vCPU thread. Status and interrupt registers are read and acknowledged without a
+ * lock; the rest takes the transport's own lock, which no dataplane thread ever takes. A write of 0
+ * to Status returns when the device is quiet.
+ */
+#ifndef VIRTIO_MMIO_H
+#define VIRTIO_MMIO_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "devices/virtio/virtio.h"
+
+/* Where the doorbell is, for the ioeventfd. */
+#define VIRTIO_MMIO_DOORBELL 0x50
+
+struct virtio_mmio {
+	struct virtio_device *dev;
+	pthread_mutex_t lock;
+	uint32_t device_features_sel;
+	uint32_t driver_features_sel;
+	uint32_t queue_sel;
+};
+
+void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *dev);
+void virtio_mmio_destroy(struct virtio_mmio *mmio);
+
+/*
+ * One access of len bytes (1 to 8) at `offset` into the device's range; data is little-endian.
+ * What 4.2.2.2 does not allow reads 0 and is ignored when written.
+ */
+void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int len);
+void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigned int len);
+
+#endif

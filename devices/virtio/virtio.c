@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "devices/virtio/virtio.h"
+
+#include <string.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "dataplane/base.h"
+
+void virtio_queue_config(const struct virtio_device *dev, unsigned int queue,
+			 struct vring_config *config)
+{
+	const struct virtio_queue *q = &dev->queue[queue];
+
+	*config = (struct vring_config){
+		.size = (uint16_t)q->size,
+		.desc = q->desc,
+		.avail = q->avail,
+		.used = q->used,
+		.event_idx = virtio_has(dev, VIRTIO_RING_F_EVENT_IDX),
+		.indirect = virtio_has(dev, VIRTIO_RING_F_INDIRECT_DESC),
+	};
+}
+
+bool virtio_features_ok(const struct virtio_device *dev)
+{
+	return !(dev->accepted & ~dev->offered) && virtio_has(dev, VIRTIO_F_VERSION_1);
+}
+
+bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue)
+{
+	struct vring_config config;
+
+	if (dev->queue[queue].size > dev->queue[queue].max_size)
+		return false;
+	virtio_queue_config(dev, queue, &config);
+	return vring_check(dev->mem, &config) == 0;
+}
+
+void virtio_reset(struct virtio_device *dev)
+{
+	dev->ops->reset(dev);
+
+	for (unsigned int i = 0; i < dev->queue_count; i++) {
+		struct virtio_queue *q = &dev->queue[i];
+
+		*q = (struct virtio_queue){ .max_size = q->max_size, .kick_fd = q->kick_fd };
+	}
+	dev->accepted = 0;
+	__atomic_store_n(&dev->irq.status, 0, __ATOMIC_SEQ_CST);
+	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
+	STORE_RELEASE(dev->status, 0);
+}
+
+void virtio_activate(struct virtio_device *dev)
+{
+	if (!dev->ops->activate(dev))
+		return;
+	__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
+	irqline_raise(&dev->irq, IRQLINE_CONFIG);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * virtio: what every device has, whatever the transport (virtio 1.2, section 2).
+ *
+ * The transport (mmio.c) owns the control path: it calls the ops and changes everything here but
+ * `status` bit DEVICE_NEEDS_RESET and irq.status under its own lock, on vCPU threads, or on the
+ * main thread when no vCPU runs. The dataplane only ever sees what activate copied for it.
+ */
+#ifndef VIRTIO_VIRTIO_H
+#define VIRTIO_VIRTIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/hostmem.h"
+#include "dataplane/irqline.h"
+#include "dataplane/vring.h"
+
+#define VIRTIO_MAX_QUEUES 1
+
+struct virtio_device;
+
+struct virtio_ops {
+	/* DRIVER_OK: features and queues are final. 0 or -errno; then the device needs a reset. */
+	int (*activate)(struct virtio_device *dev);
+	/* Stop: returns when nothing touches guest memory or raises interrupts any more. Also
+	 * called when the device is not active. */
+	void (*reset)(struct virtio_device *dev);
+};
+
+struct virtio_queue {
+	uint16_t max_size;
+	int kick_fd; /* the doorbell's eventfd */
+	bool ready;
+	/* As the driver wrote it; judged when it says ready. */
+	uint32_t size;
+	uint64_t desc;
+	uint64_t avail;
+	uint64_t used;
+};
+
+struct virtio_device {
+	uint32_t id;	     /* section 5 */
+	uint64_t offered;    /* feature bits */
+	uint64_t accepted;   /* by the driver */
+	const void *config;  /* device configuration space; read-only for the driver */
+	uint32_t config_len; /* bytes */
+	uint32_t status;     /* atomic: the dataplane sets DEVICE_NEEDS_RESET */
+	struct irqline irq;
+	const struct hostmem *mem;
+	unsigned int queue_count;
+	struct virtio_queue queue[VIRTIO_MAX_QUEUES];
+	const struct virtio_ops *ops;
+};
+
+/* The only feature test there is. `bit` is the number the specification gives. */
+static inline bool virtio_has(const struct virtio_device *dev, unsigned int bit)
+{
+	return dev->accepted >> bit & 1;
+}
+
+/* The queue as the driver laid it out, with the ring features it accepted. */
+void virtio_queue_config(const struct virtio_device *dev, unsigned int queue,
+			 struct vring_config *config);
+
+/* May the driver have what it accepted? (2.2.2, 6.2) */
+bool virtio_features_ok(const struct virtio_device *dev);
+
+/* Is the queue one the dataplane can run? */
+bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue);
+
+/* Back to the state after power-on; `status` becomes 0 last, when all is quiet. */
+void virtio_reset(struct virtio_device *dev);
+
+/* DRIVER_OK. When it fails the device needs a reset and says so (2.1.2). */
+void virtio_activate(struct virtio_device *dev);
+
+#endif
