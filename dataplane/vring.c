@@ -215,7 +215,7 @@ bool vring_should_notify(struct vring_dev *vr)
 
 	/* Pairs with the driver's full barrier: either it sees our index after it asked for an
 	 * interrupt, or we see that it asked. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	full_barrier();
 	if (!vr->event_idx)
 		return !(READ_ONCE(vr->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	vr->signalled = vr->published;
@@ -242,6 +242,6 @@ bool vring_arm(struct vring_dev *vr)
 
 	/* Pairs with the driver's full barrier: either it sees that we want to be told of its new
 	 * entry, or we see the entry. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	full_barrier();
 	return LOAD_ACQUIRE(vr->avail->idx) != vr->last_avail;
 }
