@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "tests/lib/suite.h"
+#include "vmm/options.h"
+
+#define ARGS_MAX 40
+
+static struct machine_config config;
+static char message[OPTIONS_MESSAGE_MAX];
+
+/* The parser cuts its arguments up, so it gets copies; `copies` keeps them for the strings in
+ * `config`. Each is its own allocation: a sanitizer sees a step over its end. */
+static char *copies[ARGS_MAX + 1];
+
+static enum options_result parse(const char *const *args)
+{
+	int argc = 0;
+
+	copies[argc++] = strdup("microvm");
+	for (; *args; args++)
+		copies[argc++] = strdup(*args);
+	copies[argc] = NULL;
+	memset(message, 'x', sizeof(message));
+	message[0] = '\0';
+	return options_parse(argc, copies, &config, message);
+}
+
+static void free_copies(void)
+{
+	for (char **copy = copies; *copy; copy++)
+		free(*copy);
+	copies[0] = NULL;
+}
+
+#define PARSE(...) parse((const char *const[]){ __VA_ARGS__, NULL })
+
+START_TEST(defaults)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k"), OPTIONS_RUN);
+	ck_assert_str_eq(config.kernel, "k");
+	ck_assert_ptr_null(config.initrd);
+	ck_assert_ptr_null(config.append);
+	ck_assert_ptr_null(config.cmdline);
+	ck_assert_uint_eq(config.memory, 256 << 20);
+	ck_assert_uint_eq(config.cpus, 1);
+	ck_assert(config.console);
+	ck_assert_uint_eq(config.disk_count, 0);
+}
+END_TEST
+
+START_TEST(disk_defaults)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k", "--disk", "d"), OPTIONS_RUN);
+	ck_assert_uint_eq(config.disk_count, 1);
+	ck_assert_str_eq(config.disk[0].path, "d");
+	ck_assert(!config.disk[0].readonly);
+	ck_assert_ptr_null(config.disk[0].serial);
+	ck_assert_int_eq(config.disk[0].direct, BLK_DIRECT_AUTO);
+	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_LIBAIO);
+	ck_assert_uint_eq(config.disk[0].blk_size, 512);
+	ck_assert_uint_eq(config.disk[0].queue_size, 256);
+}
+END_TEST
+
+START_TEST(all_options_in_both_forms)
+{
+	ck_assert_int_eq(PARSE("--kernel=a=b", "--initrd", "i", "--append=x=1 y", "--memory=1G",
+			       "--cpus", "1024", "--console=off"),
+			 OPTIONS_RUN);
+	ck_assert_str_eq(config.kernel, "a=b");
+	ck_assert_str_eq(config.initrd, "i");
+	ck_assert_str_eq(config.append, "x=1 y");
+	ck_assert_uint_eq(config.memory, 1 << 30);
+	ck_assert_uint_eq(config.cpus, 1024);
+	ck_assert(!config.console);
+
+	free_copies();
+	ck_assert_int_eq(PARSE("--cmdline", "-- --help", "--kernel", "k", "--console", "on"),
+			 OPTIONS_RUN);
+	ck_assert_str_eq(config.cmdline, "-- --help");
+	ck_assert_ptr_null(config.append);
+	ck_assert(config.console);
+}
+END_TEST
+
+START_TEST(empty_texts_are_texts)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k", "--append="), OPTIONS_RUN);
+	ck_assert_str_eq(config.append, "");
+	free_copies();
+	ck_assert_int_eq(PARSE("--kernel", "k", "--cmdline", ""), OPTIONS_RUN);
+	ck_assert_str_eq(config.cmdline, "");
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t bytes;
+} sizes[] = {
+	{ "16", 16ull << 20 },	       { "16M", 16ull << 20 },	   { "16384K", 16ull << 20 },
+	{ "16388k", 16388ull << 10 },  { "3g", 3ull << 30 },	   { "1024G", 1ull << 40 },
+	{ "1048576", 1ull << 40 },     { "00512m", 512ull << 20 }, { "1000", 1000ull << 20 },
+	{ "1048576M", 1024ull << 30 },
+};
+
+START_TEST(memory_sizes)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k", "--memory", sizes[_i].text), OPTIONS_RUN);
+	ck_assert_uint_eq(config.memory, sizes[_i].bytes);
+}
+END_TEST
+
+START_TEST(disk_keys_each)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k", "--disk",
+			       "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
+			       "blk-size=4096,queue-size=4,engine=sync",
+			       "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024",
+			       "--disk", "d,readonly=on,direct=auto,blk-size=1024"),
+			 OPTIONS_RUN);
+	ck_assert_uint_eq(config.disk_count, 3);
+	ck_assert_str_eq(config.disk[0].path, "a/b.img");
+	ck_assert(config.disk[0].readonly);
+	ck_assert_str_eq(config.disk[0].serial, "01234567 9abc=efghi");
+	ck_assert_int_eq(config.disk[0].direct, BLK_DIRECT_ON);
+	ck_assert_uint_eq(config.disk[0].blk_size, 4096);
+	ck_assert_uint_eq(config.disk[0].queue_size, 4);
+	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_SYNC);
+	ck_assert_str_eq(config.disk[1].path, "c");
+	ck_assert(!config.disk[1].readonly);
+	ck_assert_int_eq(config.disk[1].direct, BLK_DIRECT_OFF);
+	ck_assert_int_eq(config.disk[1].engine, BLK_ENGINE_LIBAIO);
+	ck_assert_uint_eq(config.disk[1].queue_size, 1024);
+	ck_assert(config.disk[2].readonly);
+	ck_assert_int_eq(config.disk[2].direct, BLK_DIRECT_AUTO);
+	ck_assert_uint_eq(config.disk[2].blk_size, 1024);
+}
+END_TEST
+
+static const struct {
+	const char *disk;
+	const char *path;
+	const char *serial;
+} commas[] = {
+	{ "a,,b.img", "a,b.img", NULL },
+	{ "a,,b,serial=x", "a,b", "x" },
+	{ "a,,,serial=x", "a,", "x" },
+	{ ",,a,,,,b,,", ",a,,b,", NULL },
+	{ "a,serial=x,,y,readonly", "a", "x,y" },
+};
+
+START_TEST(two_commas_stand_for_one)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k", "--disk", commas[_i].disk), OPTIONS_RUN);
+	ck_assert_str_eq(config.disk[0].path, commas[_i].path);
+	ck_assert_pstr_eq(config.disk[0].serial, commas[_i].serial);
+}
+END_TEST
+
+START_TEST(sixteen_disks_and_no_more)
+{
+	const char *args[2 + DEVLIST_MAX_DISKS + 1 + 1] = { "--kernel", "k" };
+
+	for (unsigned int i = 0; i < DEVLIST_MAX_DISKS; i++)
+		args[2 + i] = "--disk=d";
+	ck_assert_int_eq(parse(args), OPTIONS_RUN);
+	ck_assert_uint_eq(config.disk_count, DEVLIST_MAX_DISKS);
+	free_copies();
+	args[2 + DEVLIST_MAX_DISKS] = "--disk=e,readonly";
+	ck_assert_int_eq(parse(args), OPTIONS_ERROR);
+	ck_assert_str_eq(message, "--disk e,readonly: more than 16 disks");
+}
+END_TEST
+
+START_TEST(help_and_version_need_nothing_else)
+{
+	ck_assert_int_eq(PARSE("--help"), OPTIONS_HELP);
+	free_copies();
+	ck_assert_int_eq(PARSE("-h"), OPTIONS_HELP);
+	free_copies();
+	ck_assert_int_eq(PARSE("--memory", "1G", "--version"), OPTIONS_VERSION);
+}
+END_TEST
+
+#define TEN "0123456789"
+
+/* What follows "--kernel k" on the line, and exactly what is said about it. */
+static const struct {
+	const char *args[4];
+	const char *message;
+} bad[] = {
+	{ { "--memory", "7Q" }, "--memory 7Q: not a size (a number with K, M or G)" },
+	{ { "--memory", "" }, "--memory : not a size (a number with K, M or G)" },
+	{ { "--memory=M" }, "--memory M: not a size (a number with K, M or G)" },
+	{ { "--memory", "-1" }, "--memory -1: not a size (a number with K, M or G)" },
+	{ { "--memory", "1GB" }, "--memory 1GB: not a size (a number with K, M or G)" },
+	{ { "--memory", "0x10" }, "--memory 0x10: not a size (a number with K, M or G)" },
+	{ { "--memory", " 64" }, "--memory  64: not a size (a number with K, M or G)" },
+	{ { "--memory", "18446744073709551616K" },
+	  "--memory 18446744073709551616K: not a size (a number with K, M or G)" },
+	{ { "--memory", "17179869185G" },
+	  "--memory 17179869185G: not a size (a number with K, M or G)" },
+	{ { "--memory", "15M" }, "--memory 15M: must be from 16M to 1024G" },
+	{ { "--memory", "0" }, "--memory 0: must be from 16M to 1024G" },
+	{ { "--memory", "1025G" }, "--memory 1025G: must be from 16M to 1024G" },
+	{ { "--memory", "20001K" }, "--memory 20001K: must be a multiple of 4K" },
+	{ { "--memory", "1G", "--memory=2G" }, "--memory 2G: given twice" },
+	{ { "--memory" }, "--memory: needs a value" },
+	{ { "--cpus", "0" }, "--cpus 0: must be a number from 1 to 1024" },
+	{ { "--cpus", "1025" }, "--cpus 1025: must be a number from 1 to 1024" },
+	{ { "--cpus", "two" }, "--cpus two: must be a number from 1 to 1024" },
+	{ { "--cpus", "2K" }, "--cpus 2K: must be a number from 1 to 1024" },
+	{ { "--cpus=" }, "--cpus : must be a number from 1 to 1024" },
+	{ { "--cpus=4294967297" }, "--cpus 4294967297: must be a number from 1 to 1024" },
+	{ { "--console", "yes" }, "--console yes: must be on or off" },
+	{ { "--console=" }, "--console : must be on or off" },
+	{ { "--kernel", "l" }, "--kernel l: given twice" },
+	{ { "--initrd", "" }, "--initrd : the file name is empty" },
+	{ { "--initrd=a", "--initrd=a" }, "--initrd a: given twice" },
+	{ { "--append", "a", "--append=b" }, "--append b: given twice" },
+	{ { "--append", "a\nb" }, "--append a?b: control characters are not allowed" },
+	{ { "--cmdline", "a\x7f" }, "--cmdline a?: control characters are not allowed" },
+	{ { "--cmdline", "a", "--append", "b" },
+	  "--append, --cmdline: only one of the two is possible" },
+	{ { "--disk" }, "--disk: needs a value" },
+	{ { "--disk", "" }, "--disk : the file name is empty" },
+	{ { "--disk", ",readonly" }, "--disk ,readonly: the file name is empty" },
+	{ { "--disk", "d," }, "--disk d,: a key is missing" },
+	{ { "--disk", "d,=x" }, "--disk d,=x: a key is missing" },
+	{ { "--disk", "d,,,ro" }, "--disk d,,ro: unknown key (see --help)" },
+	{ { "--disk", "d,read=on" }, "--disk d,read=on: unknown key (see --help)" },
+	{ { "--disk", "d,Readonly" }, "--disk d,Readonly: unknown key (see --help)" },
+	{ { "--disk", "d,readonly,serial=a,readonly=on" }, "--disk d,readonly=on: given twice" },
+	{ { "--disk", "d,readonly=" }, "--disk d,readonly=: the value is empty" },
+	{ { "--disk", "d,readonly=1" }, "--disk d,readonly=1: must be on or off" },
+	{ { "--disk", "d,serial" }, "--disk d,serial: needs a value" },
+	{ { "--disk", "d,serial=" }, "--disk d,serial=: the value is empty" },
+	{ { "--disk", "d,serial=" TEN TEN "0" },
+	  "--disk d,serial=" TEN TEN "0: must be 1 to 20 printable ASCII characters" },
+	{ { "--disk", "d,serial=\xc3\xa4" },
+	  "--disk d,serial=??: must be 1 to 20 printable ASCII characters" },
+	{ { "--disk", "d,direct=maybe" }, "--disk d,direct=maybe: must be on, off or auto" },
+	{ { "--disk", "d,direct" }, "--disk d,direct: needs a value" },
+	{ { "--disk", "d,blk-size=256" },
+	  "--disk d,blk-size=256: must be 512, 1024, 2048 or 4096" },
+	{ { "--disk", "d,blk-size=8192" },
+	  "--disk d,blk-size=8192: must be 512, 1024, 2048 or 4096" },
+	{ { "--disk", "d,blk-size=1536" },
+	  "--disk d,blk-size=1536: must be 512, 1024, 2048 or 4096" },
+	{ { "--disk", "d,blk-size=4K" }, "--disk d,blk-size=4K: must be 512, 1024, 2048 or 4096" },
+	{ { "--disk", "d,queue-size=2" },
+	  "--disk d,queue-size=2: must be a power of two from 4 to 1024" },
+	{ { "--disk", "d,queue-size=2048" },
+	  "--disk d,queue-size=2048: must be a power of two from 4 to 1024" },
+	{ { "--disk", "d,queue-size=65792" },
+	  "--disk d,queue-size=65792: must be a power of two from 4 to 1024" },
+	{ { "--disk", "d,queue-size=100" },
+	  "--disk d,queue-size=100: must be a power of two from 4 to 1024" },
+	{ { "--disk", "d,engine=io_uring" }, "--disk d,engine=io_uring: must be libaio or sync" },
+	{ { "--disk", "d,engine=aio", "--disk=e" }, "--disk d,engine=aio: must be libaio or sync" },
+	{ { "--frob" }, "unknown option '--frob' (see --help)" },
+	{ { "--mem", "1G" }, "unknown option '--mem' (see --help)" },
+	{ { "--memoryy=1G" }, "unknown option '--memoryy=1G' (see --help)" },
+	{ { "--help=on" }, "unknown option '--help=on' (see --help)" },
+	{ { "-m" }, "unknown option '-m' (see --help)" },
+	{ { "--" }, "unknown option '--' (see --help)" },
+	{ { "root.img" }, "unexpected argument 'root.img' (see --help)" },
+	{ { "memory=1G" }, "unexpected argument 'memory=1G' (see --help)" },
+	{ { "-" }, "unknown option '-' (see --help)" },
+	{ { "" }, "unexpected argument '' (see --help)" },
+	{ { "\x1b[2J" }, "unexpected argument '?[2J' (see --help)" },
+};
+
+START_TEST(bad_lines_name_option_value_and_reason)
+{
+	const char *args[2 + ARRAY_SIZE(bad[0].args) + 1] = { "--kernel", "k" };
+
+	memcpy(args + 2, bad[_i].args, sizeof(bad[_i].args));
+	ck_assert_int_eq(parse(args), OPTIONS_ERROR);
+	ck_assert_str_eq(message, bad[_i].message);
+}
+END_TEST
+
+START_TEST(kernel_is_required)
+{
+	static const char said[] = "--kernel FILE is missing (see --help)";
+
+	ck_assert_int_eq(parse((const char *const[]){ NULL }), OPTIONS_ERROR);
+	ck_assert_str_eq(message, said);
+	free_copies();
+	ck_assert_int_eq(PARSE("--memory", "1G"), OPTIONS_ERROR);
+	ck_assert_str_eq(message, said);
+	free_copies();
+	ck_assert_int_eq(PARSE("--kernel="), OPTIONS_ERROR);
+	ck_assert_str_eq(message, "--kernel : the file name is empty");
+}
+END_TEST
+
+/* However long the value, the message is one line that still gives the reason. */
+START_TEST(long_values_are_cut)
+{
+	char longest[5000], arg[5200];
+
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	ck_assert_int_eq(PARSE("--kernel", "k", "--memory", longest), OPTIONS_ERROR);
+	ck_assert_ptr_nonnull(strstr(message, "aaa...: not a size (a number with K, M or G)"));
+
+	free_copies();
+	ck_assert_int_eq(PARSE("--kernel", "k", longest), OPTIONS_ERROR);
+	ck_assert_ptr_nonnull(strstr(message, "aaa...' (see --help)"));
+
+	free_copies();
+	snprintf(arg, sizeof(arg), "%s,queue-size=1%s", longest, longest + 4900);
+	ck_assert_int_eq(PARSE("--kernel", "k", "--disk", arg), OPTIONS_ERROR);
+	ck_assert_ptr_nonnull(strstr(message, "aaa...,queue-size=1aaa"));
+	ck_assert_ptr_nonnull(strstr(message, "aaa...: must be a power of two from 4 to 1024"));
+}
+END_TEST
+
+START_TEST(help_names_everything_in_80_columns)
+{
+	static const char *const words[] = {
+		"--kernel FILE", "--initrd FILE", "--append TEXT", "--cmdline TEXT",
+		"--memory SIZE", "--cpus N",	  "--console",	   "--disk FILE",
+		"--help",	 "--version",	  "readonly",	   "serial=",
+		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
+		"Ctrl-A x",	 "  0  ",	  "  7  ",
+	};
+	const char *line = options_help;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		ck_assert_msg(strstr(options_help, words[i]), "%s", words[i]);
+	while (*line) {
+		size_t len = strcspn(line, "\n");
+
+		ck_assert_msg(len <= 80 && line[len], "%.*s", (int)len, line);
+		line += len + 1;
+	}
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("options");
+	TCase *tc = tcase_create("options");
+
+	tcase_add_checked_fixture(tc, NULL, free_copies);
+	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, disk_defaults);
+	tcase_add_test(tc, all_options_in_both_forms);
+	tcase_add_test(tc, empty_texts_are_texts);
+	tcase_add_loop_test(tc, memory_sizes, 0, ARRAY_SIZE(sizes));
+	tcase_add_test(tc, disk_keys_each);
+	tcase_add_loop_test(tc, two_commas_stand_for_one, 0, ARRAY_SIZE(commas));
+	tcase_add_test(tc, sixteen_disks_and_no_more);
+	tcase_add_test(tc, help_and_version_need_nothing_else);
+	tcase_add_loop_test(tc, bad_lines_name_option_value_and_reason, 0, ARRAY_SIZE(bad));
+	tcase_add_test(tc, kernel_is_required);
+	tcase_add_test(tc, long_values_are_cut);
+	tcase_add_test(tc, help_names_everything_in_80_columns);
+	suite_add_tcase(suite, tc);
+	return suite;
+}

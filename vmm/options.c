@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "vmm/options_parts.h"
+
+#define CPUS_MAX    1024
+#define MEMORY_UNIT 4096
+
+struct parse {
+	struct machine_config *config;
+	unsigned int given;    /* bit n: options[n] has been on the line */
+	char shown[SHOWN_MAX]; /* the value as a message shows it */
+};
+
+struct option {
+	const char *name;
+	bool repeatable;
+	const char *(*set)(struct parse *p, char *value); /* NULL, or why not */
+};
+
+static const char *set_file(const char **file, const char *value)
+{
+	if (!*value)
+		return "the file name is empty";
+	*file = value;
+	return NULL;
+}
+
+static const char *set_kernel(struct parse *p, char *value)
+{
+	return set_file(&p->config->kernel, value);
+}
+
+static const char *set_initrd(struct parse *p, char *value)
+{
+	return set_file(&p->config->initrd, value);
+}
+
+/* Empty is a text, too: a script's "$EXTRA". Bytes beyond ASCII are the user's business. */
+static const char *set_text(const char **text, const char *value)
+{
+	for (const char *c = value; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == '\x7f')
+			return "control characters are not allowed";
+	}
+	*text = value;
+	return NULL;
+}
+
+static const char *set_append(struct parse *p, char *value)
+{
+	return set_text(&p->config->append, value);
+}
+
+static const char *set_cmdline(struct parse *p, char *value)
+{
+	return set_text(&p->config->cmdline, value);
+}
+
+static const char *set_memory(struct parse *p, char *value)
+{
+	uint64_t bytes;
+
+	if (!text_size(value, &bytes))
+		return "not a size (a number with K, M or G)";
+	if (bytes < MEMORY_MIN || bytes > MEMORY_MAX)
+		return "must be from 16M to 1024G";
+	if (bytes % MEMORY_UNIT)
+		return "must be a multiple of 4K";
+	p->config->memory = bytes;
+	return NULL;
+}
+
+static const char *set_cpus(struct parse *p, char *value)
+{
+	uint64_t cpus;
+
+	if (!text_number(value, &cpus) || cpus < 1 || cpus > CPUS_MAX)
+		return "must be a number from 1 to 1024";
+	p->config->cpus = cpus;
+	return NULL;
+}
+
+static const char *set_console(struct parse *p, char *value)
+{
+	return text_switch(value, &p->config->console) ? NULL : "must be on or off";
+}
+
+static const char *set_disk(struct parse *p, char *value)
+{
+	struct machine_config *config = p->config;
+
+	_Static_assert(DEVLIST_MAX_DISKS == 16, "the message says 16");
+	if (config->disk_count == DEVLIST_MAX_DISKS)
+		return "more than 16 disks";
+	return options_disk(&config->disk[config->disk_count++], value, p->shown);
+}
+
+static const struct option options[] = {
+	{ "--kernel", false, set_kernel },   { "--initrd", false, set_initrd },
+	{ "--append", false, set_append },   { "--cmdline", false, set_cmdline },
+	{ "--memory", false, set_memory },   { "--cpus", false, set_cpus },
+	{ "--console", false, set_console }, { "--disk", true, set_disk },
+};
+
+static const struct option *find_option(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (strlen(options[i].name) == len && !strncmp(options[i].name, name, len))
+			return &options[i];
+	}
+	return NULL;
+}
+
+static const char *set_option(struct parse *p, const struct option *option, char *value)
+{
+	unsigned int bit = 1u << (option - options);
+
+	/* Before the setter, which may cut the value up. */
+	text_show(p->shown, sizeof(p->shown), value);
+	if (!option->repeatable && p->given & bit)
+		return "given twice";
+	p->given |= bit;
+	return option->set(p, value);
+}
+
+/* An argument that is none of `options`. */
+static enum options_result other_argument(const char *arg, char message[OPTIONS_MESSAGE_MAX])
+{
+	char shown[SHOWN_MAX];
+
+	if (!strcmp(arg, "--help") || !strcmp(arg, "-h"))
+		return OPTIONS_HELP;
+	if (!strcmp(arg, "--version"))
+		return OPTIONS_VERSION;
+	text_show(shown, sizeof(shown), arg);
+	snprintf(message, OPTIONS_MESSAGE_MAX, "%s '%s' (see --help)",
+		 arg[0] == '-' ? "unknown option" : "unexpected argument", shown);
+	return OPTIONS_ERROR;
+}
+
+static const char *check_whole(const struct machine_config *config)
+{
+	if (!config->kernel)
+		return "--kernel FILE is missing (see --help)";
+	if (config->append && config->cmdline)
+		return "--append, --cmdline: only one of the two is possible";
+	return NULL;
+}
+
+enum options_result options_parse(int argc, char **argv, struct machine_config *config,
+				  char message[OPTIONS_MESSAGE_MAX])
+{
+	struct parse parse = { .config = config };
+	const char *why;
+
+	*config = (struct machine_config){
+		.memory = MEMORY_DEFAULT,
+		.cpus = 1,
+		.console = true,
+	};
+	for (int i = 1; i < argc; i++) {
+		size_t len = strcspn(argv[i], "=");
+		const struct option *option = find_option(argv[i], len);
+		char *value;
+
+		if (!option)
+			return other_argument(argv[i], message);
+		value = argv[i][len] ? argv[i] + len + 1 : i + 1 < argc ? argv[++i] : NULL;
+		if (!value) {
+			snprintf(message, OPTIONS_MESSAGE_MAX, "%s: needs a value", option->name);
+			return OPTIONS_ERROR;
+		}
+		why = set_option(&parse, option, value);
+		if (why) {
+			snprintf(message, OPTIONS_MESSAGE_MAX, "%s %s: %s", option->name,
+				 parse.shown, why);
+			return OPTIONS_ERROR;
+		}
+	}
+	why = check_whole(config);
+	if (why) {
+		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
+		return OPTIONS_ERROR;
+	}
+	return OPTIONS_RUN;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * options: the command line -> machine_config. Pure: opens no file, prints nothing, ends nothing.
+ */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/virtio/blk.h"
+#include "vmm/devlist.h"
+
+#define MEMORY_MIN     (16ull << 20)
+#define MEMORY_MAX     (1ull << 40)
+#define MEMORY_DEFAULT (256ull << 20)
+
+struct machine_config {
+	const char *kernel;  /* --kernel, required */
+	const char *initrd;  /* NULL: none */
+	const char *append;  /* NULL: none */
+	const char *cmdline; /* NULL: the default line */
+	uint64_t memory;     /* bytes, a multiple of 4096 */
+	unsigned int cpus;
+	bool console;
+	unsigned int disk_count;
+	struct blk_config disk[DEVLIST_MAX_DISKS];
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR };
+
+#define OPTIONS_MESSAGE_MAX 256
+
+/*
+ * Fill *config from argv; its strings point into argv (whose disk arguments are cut up in place)
+ * and need no freeing. OPTIONS_ERROR: `message` holds one line without newline that names option,
+ * value and reason; unprintable bytes of a value are shown as '?'.
+ */
+enum options_result options_parse(int argc, char **argv, struct machine_config *config,
+				  char message[OPTIONS_MESSAGE_MAX]);
+
+/* The text of --help. */
+extern const char options_help[];
+
+#endif

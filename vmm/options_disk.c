@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "devices/virtio/blk.h"
+#include "vmm/options_parts.h"
+
+#define BLK_SIZE_MIN 512
+#define BLK_SIZE_MAX 4096
+
+/* How much of the file's name a message about one of its keys shows. */
+#define SHOWN_NAME 70
+
+struct disk_key {
+	const char *name;
+	bool bare; /* may stand without "=value", which then is "on" */
+	bool (*set)(struct blk_config *disk, const char *value);
+	const char *wants; /* said about a value that `set` does not take */
+};
+
+static bool set_readonly(struct blk_config *disk, const char *value)
+{
+	return text_switch(value, &disk->readonly);
+}
+
+static bool set_serial(struct blk_config *disk, const char *value)
+{
+	for (const char *c = value; *c; c++) {
+		if (!text_printable(*c))
+			return false;
+	}
+	disk->serial = value;
+	return strlen(value) <= BLK_SERIAL_LEN;
+}
+
+static bool set_direct(struct blk_config *disk, const char *value)
+{
+	bool on;
+
+	if (!strcmp(value, "auto")) {
+		disk->direct = BLK_DIRECT_AUTO;
+		return true;
+	}
+	if (!text_switch(value, &on))
+		return false;
+	disk->direct = on ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
+	return true;
+}
+
+static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)
+{
+	return text_number(value, number) && is_power_of_2(*number) && *number >= min &&
+	       *number <= max;
+}
+
+static bool set_blk_size(struct blk_config *disk, const char *value)
+{
+	uint64_t size;
+
+	if (!power_of_2_within(value, BLK_SIZE_MIN, BLK_SIZE_MAX, &size))
+		return false;
+	disk->blk_size = size;
+	return true;
+}
+
+static bool set_queue_size(struct blk_config *disk, const char *value)
+{
+	uint64_t size;
+
+	if (!power_of_2_within(value, BLK_QUEUE_MIN, BLK_QUEUE_MAX, &size))
+		return false;
+	disk->queue_size = size;
+	return true;
+}
+
+static bool set_engine(struct blk_config *disk, const char *value)
+{
+	if (!strcmp(value, "libaio"))
+		disk->engine = BLK_ENGINE_LIBAIO;
+	else if (!strcmp(value, "sync"))
+		disk->engine = BLK_ENGINE_SYNC;
+	else
+		return false;
+	return true;
+}
+
+static const struct disk_key disk_keys[] = {
+	{ "readonly", true, set_readonly, "must be on or off" },
+	{ "serial", false, set_serial, "must be 1 to 20 printable ASCII characters" },
+	{ "direct", false, set_direct, "must be on, off or auto" },
+	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
+	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
+	{ "engine", false, set_engine, "must be libaio or sync" },
+};
+
+/*
+ * Cuts the field at *rest off in place and moves *rest behind it, or to NULL at the end. A comma
+ * ends a field, two stand for one.
+ */
+static char *next_field(char **rest)
+{
+	char *field = *rest;
+	char *to = field;
+
+	*rest = NULL;
+	for (char *from = field; *from; from++) {
+		if (*from == ',' && *++from != ',') {
+			*rest = from;
+			break;
+		}
+		*to++ = *from;
+	}
+	*to = '\0';
+	return field;
+}
+
+/* Bit n of *given: disk_keys[n] came before. Returns NULL, or why not. */
+static const char *set_key(struct blk_config *disk, const char *field, unsigned int *given)
+{
+	size_t len = strcspn(field, "=");
+	const char *value = field[len] ? field + len + 1 : NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(disk_keys); i++) {
+		const struct disk_key *key = &disk_keys[i];
+
+		if (strlen(key->name) != len || strncmp(key->name, field, len))
+			continue;
+		if (*given & 1u << i)
+			return "given twice";
+		*given |= 1u << i;
+		if (!value && !key->bare)
+			return "needs a value";
+		if (value && !*value)
+			return "the value is empty";
+		return key->set(disk, value ? value : "on") ? NULL : key->wants;
+	}
+	return len ? "unknown key (see --help)" : "a key is missing";
+}
+
+const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX])
+{
+	unsigned int given = 0;
+
+	*disk = (struct blk_config){
+		.direct = BLK_DIRECT_AUTO,
+		.engine = BLK_ENGINE_LIBAIO,
+		.blk_size = BLK_SIZE_MIN,
+		.queue_size = BLK_QUEUE_DEFAULT,
+	};
+	disk->path = next_field(&text);
+	if (!*disk->path)
+		return "the file name is empty";
+	while (text) {
+		const char *field = next_field(&text);
+		const char *why = set_key(disk, field, &given);
+		size_t len;
+
+		if (!why)
+			continue;
+		len = text_show(shown, SHOWN_NAME, disk->path);
+		shown[len++] = ',';
+		text_show(shown + len, SHOWN_MAX - len, field);
+		return why;
+	}
+	return NULL;
+}

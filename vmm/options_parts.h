@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * options_parts: what options.c is put together from; for the files options*.c only.
+ */
+#ifndef VMM_OPTIONS_PARTS_H
+#define VMM_OPTIONS_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct blk_config;
+
+/* Room for a user's value in a message. */
+#define SHOWN_MAX 120
+
+/* Printable ASCII. */
+bool text_printable(char c);
+
+/* Copies text for use in a message: unprintable bytes as '?', the end of what is too long as "...".
+ * Returns the length. */
+size_t text_show(char *to, size_t size, const char *text);
+
+/* All of text as a decimal number; as "on" or "off"; as a size in bytes with a suffix K, M or G,
+ * without one in MiB. False: it is none. */
+bool text_number(const char *text, uint64_t *number);
+bool text_switch(const char *text, bool *on);
+bool text_size(const char *text, uint64_t *bytes);
+
+/*
+ * FILE[,key=value...], cut up in place, into *disk. Returns NULL, or why not, and then in `shown`
+ * the part that will not do.
+ */
+const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX]);
+
+#endif
