@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* CPUID leaves made from what a host offers, for Intel and AMD hosts of our own invention. */
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/suite.h"
+#include "vmm/arch/x86_64/boot.h"
+
+#define OFFERED 16
+
+#define CANARY	0x5a5a
+
+static struct kvm_cpuid2 *cpuid;
+
+static struct kvm_cpuid_entry2 *leaf(uint32_t function, uint32_t index)
+{
+	struct kvm_cpuid_entry2 *found = NULL;
+
+	for (unsigned int i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function != function || e->index != index)
+			continue;
+		ck_assert_ptr_null(found); /* twice is wrong */
+		found = e;
+	}
+	return found;
+}
+
+static void offer(uint32_t function, uint32_t index, uint32_t eax, uint32_t ebx, uint32_t ecx,
+		  uint32_t edx)
+{
+	cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+		.function = function, .index = index, .eax = eax, .ebx = ebx, .ecx = ecx, .edx = edx
+	};
+}
+
+static void offer_common(const char *vendor, uint32_t max_leaf)
+{
+	uint32_t name[3];
+
+	cpuid->nent = 0;
+	cpuid->entries[OFFERED + CPUID_SPARE].function = CANARY;
+	memcpy(name, vendor, sizeof(name));
+	offer(0, 0, max_leaf, name[0], name[2], name[1]);
+	/* The host CPU this ran on had APIC id 7 of 32, and VMX. */
+	offer(1, 0, 0x1234, 0x07200800, 1u << 5 | 1u << 21, 1u << 28 | 1);
+	offer(7, 0, 0, 1u << 2 | 1u << 5, 1u << 30 | 1u << 2, 0);
+	offer(0xb, 0, 5, 32, 0x100, 7);
+	offer(0xb, 1, 6, 64, 0x201, 7);
+	offer(0x80000001, 0, 0, 0, 1u << 1 | 1u << 2 | 1u << 22, 0x20100800);
+}
+
+static void offer_intel(void)
+{
+	offer_common("GenuineIntel", 0x1f);
+	offer(4, 0, 0x7c004121, 0x01c0003f, 0x3f, 0); /* first level, shared by 2 of 32 cores */
+	offer(4, 2, 0x7c07c143, 0x03c0003f, 0x3ff, 0);
+	offer(4, 3, 0x7c0fc163, 0x03c0003f, 0x7fff, 0);
+	offer(4, 4, 0, 0, 0, 0);
+	offer(0x1f, 0, 1, 2, 0x100, 7);
+	offer(0x80000008, 0, 0x302e, 0, 0xabcd, 0);
+}
+
+static void offer_amd(const char *vendor)
+{
+	offer_common(vendor, 0x10);
+	offer(0x80000008, 0, 0x3030, 0x11, 0x0007707f, 0x22);
+	offer(0x8000000a, 0, 1, 8, 0, 0xff);
+	offer(0x8000001d, 0, 0x00004121, 0, 0x3f, 0);
+	offer(0x8000001d, 3, 0x0003c163, 0, 0x7fff, 0);
+	offer(0x8000001d, 4, 0, 0, 0, 0);
+	offer(0x8000001e, 0, 7, 0x103, 0x1, 0);
+	offer(0x80000026, 0, 1, 2, 0x100, 7);
+}
+
+static const struct {
+	uint32_t id, cpus, shift;
+} cases[] = { { 0, 1, 0 },     { 1, 2, 1 },	{ 2, 3, 2 },	 { 3, 4, 2 },	 { 4, 5, 3 },
+	      { 127, 128, 7 }, { 254, 255, 8 }, { 255, 256, 8 }, { 299, 300, 9 } };
+
+#define CASES (int)(sizeof(cases) / sizeof(cases[0]))
+
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+	return value < limit ? value : limit;
+}
+
+static void check_common(int i)
+{
+	uint32_t cpus = cases[i].cpus, span = 1u << cases[i].shift;
+
+	ck_assert_uint_eq(leaf(1, 0)->eax, 0x1234);
+	ck_assert_uint_eq(leaf(1, 0)->ebx >> 24, cases[i].id & 0xff);
+	ck_assert_uint_eq(leaf(1, 0)->ebx >> 16 & 0xff, at_most(span, 255));
+	ck_assert_uint_eq(leaf(1, 0)->ebx & 0xffff, 0x0800);
+	/* hypervisor, x2APIC, not VMX; the deadline timer is as KVM's capability says */
+	ck_assert_uint_eq(leaf(1, 0)->ecx, 1u << 31 | 1u << 21 | (i % 2 ? 1u << 24 : 0));
+	ck_assert_uint_eq(leaf(1, 0)->edx, (cpus > 1 ? 1u << 28 : 0) | 1);
+	ck_assert_uint_eq(leaf(7, 0)->ebx, 1u << 5);
+	ck_assert_uint_eq(leaf(7, 0)->ecx, 1u << 2);
+	ck_assert_uint_eq(leaf(0x80000001, 0)->ecx & 1u << 2, 0);
+	ck_assert_uint_eq(cpuid->entries[OFFERED + CPUID_SPARE].function, CANARY);
+}
+
+static void check_x2apic(uint32_t function, int i)
+{
+	const struct kvm_cpuid_entry2 *level = leaf(function, 0);
+
+	ck_assert_uint_eq(level->eax, 0);
+	ck_assert_uint_eq(level->ebx, 1);
+	ck_assert_uint_eq(level->ecx, 0x100);
+	ck_assert_uint_eq(level->edx, cases[i].id);
+	ck_assert_uint_eq(level->flags, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+	level = leaf(function, 1);
+	ck_assert_uint_eq(level->eax, cases[i].shift);
+	ck_assert_uint_eq(level->ebx, cases[i].cpus);
+	ck_assert_uint_eq(level->ecx, 0x201);
+	ck_assert_uint_eq(level->edx, cases[i].id);
+	level = leaf(function, 2);
+	ck_assert_uint_eq(level->eax, 0);
+	ck_assert_uint_eq(level->ebx, 0);
+	ck_assert_uint_eq(level->ecx, 2);
+}
+
+START_TEST(intel_topology)
+{
+	uint32_t span = 1u << cases[_i].shift;
+	uint32_t cores = at_most(span, 64) - 1;
+
+	offer_intel();
+	cpuid_adjust(cpuid, cases[_i].id, cases[_i].cpus, _i % 2);
+	check_common(_i);
+	check_x2apic(0xb, _i);
+	check_x2apic(0x1f, _i);
+	ck_assert_uint_eq(leaf(4, 0)->eax, cores << 26 | 0x121);
+	ck_assert_uint_eq(leaf(4, 2)->eax, cores << 26 | 0x143);
+	ck_assert_uint_eq(leaf(4, 3)->eax, cores << 26 | (span - 1) << 14 | 0x163);
+	ck_assert_uint_eq(leaf(4, 4)->eax, 0);
+	ck_assert_uint_eq(leaf(0x80000008, 0)->ecx, 0xabcd); /* reserved there: left alone */
+	ck_assert_uint_eq(leaf(0x80000001, 0)->ecx & 1u << 1, 1u << 1);
+}
+END_TEST
+
+START_TEST(amd_topology)
+{
+	uint32_t cpus = cases[_i].cpus, id = cases[_i].id, span = 1u << cases[_i].shift;
+
+	offer_amd(_i % 2 ? "AuthenticAMD" : "HygonGenuine");
+	cpuid_adjust(cpuid, id, cpus, _i % 2);
+	check_common(_i);
+	check_x2apic(0xb, _i);
+	ck_assert_ptr_null(leaf(0x1f, 0));
+	ck_assert_ptr_null(leaf(0x8000000a, 0));
+	ck_assert_ptr_null(leaf(0x80000026, 0));
+	ck_assert_uint_eq(leaf(0x80000001, 0)->ecx, 1u << 22 | (cpus > 1 ? 2 : 0));
+	ck_assert_uint_eq(leaf(0x80000008, 0)->eax, 0x3030);
+	ck_assert_uint_eq(leaf(0x80000008, 0)->ecx,
+			  0x00070000 | cases[_i].shift << 12 | (at_most(cpus, 256) - 1));
+	ck_assert_uint_eq(leaf(0x8000001d, 0)->eax, 0x121);
+	ck_assert_uint_eq(leaf(0x8000001d, 3)->eax, (span - 1) << 14 | 0x163);
+	ck_assert_uint_eq(leaf(0x8000001e, 0)->eax, id);
+	ck_assert_uint_eq(leaf(0x8000001e, 0)->ebx, id & 0xff);
+	ck_assert_uint_eq(leaf(0x8000001e, 0)->ecx, 0);
+}
+END_TEST
+
+START_TEST(old_host_gets_no_leaves_it_does_not_count)
+{
+	offer_common("GenuineIntel", 0xa);
+	cpuid_adjust(cpuid, 0, 2, true);
+	ck_assert_ptr_null(leaf(0xb, 0));
+	ck_assert_ptr_null(leaf(0x1f, 0));
+}
+END_TEST
+
+static void setup(void)
+{
+	cpuid = calloc(1, sizeof(*cpuid) + (OFFERED + CPUID_SPARE + 1) * sizeof(*cpuid->entries));
+	ck_assert_ptr_nonnull(cpuid);
+}
+
+static void teardown(void)
+{
+	free(cpuid);
+}
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("x86_cpuid");
+	TCase *tcase = tcase_create("x86_cpuid");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, intel_topology, 0, CASES);
+	tcase_add_loop_test(tcase, amd_topology, 0, CASES);
+	tcase_add_test(tcase, old_host_gets_no_leaves_it_does_not_count);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * arch: the contract between the common monitor and the code of one architecture
+ * (vmm/arch/<name>/). Called from the main thread during set-up, unless it says otherwise.
+ * Every function that can fail returns 0 or -errno.
+ */
+#ifndef VMM_ARCH_H
+#define VMM_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/hostmem.h"
+#include "vmm/bus.h"
+#include "vmm/devlist.h"
+
+struct kvm_run;
+
+#define ARCH_MAX_RAM_RANGES 2
+
+struct arch_ram_range {
+	uint64_t gpa;
+	uint64_t size;
+};
+
+/* Where `size` bytes of RAM (a multiple of the page size) sit in guest physical space, around the
+ * hole kept for MMIO. Returns the number of ranges. */
+unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES]);
+
+/* Lay out the machine's devices with `disks` disks. -ENOSPC: too many. */
+int arch_devices(struct devlist *list, unsigned int disks);
+
+/* Puts the model of a device that is the architecture's own (everything but serial ports and
+ * disks) on its bus. `ender` must outlive the bus. -ENODEV: `desc` is not such a device. */
+int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
+		       struct vm_ender *ender);
+
+/* The parts of the default kernel command line that describe this architecture's machine; with
+ * and without a console. */
+const char *arch_default_cmdline(bool console);
+
+/* Everything a boot is made of. The files are the caller's and are only read. */
+struct arch_boot_config {
+	int kernel_fd;
+	int initrd_fd;	     /* -1: none */
+	const char *cmdline; /* whole and final */
+	uint64_t ram_size;
+	unsigned int cpus;
+	const struct hostmem *mem;
+	const struct devlist *devices;
+};
+
+/* Which part of the configuration made a boot impossible, and why in words for the user. */
+enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
+
+struct arch_boot_error {
+	enum arch_boot_part part;
+	const char *why; /* static string */
+};
+
+/* How the first vCPU enters the kernel. */
+struct arch_boot;
+
+/*
+ * Load kernel, initrd, command line and the description of the machine into guest RAM. Nothing in
+ * the files is trusted; nothing outside guest RAM is touched. On error *error is filled.
+ * *boot is allocated and the caller's: free().
+ */
+int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,
+		   struct arch_boot_error *error);
+
+/* Creates what the VM needs before its first vCPU: interrupt controllers, timers, reserved
+ * addresses. */
+int arch_vm_setup(int kvm_fd, int vm_fd);
+
+/* Makes vCPU `index` of `cpus` ready for its first KVM_RUN; number 0 enters the kernel, the others
+ * wait until it starts them. */
+int arch_vcpu_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
+		    const struct arch_boot *boot);
+
+/*
+ * vCPU thread: the exits only this architecture has (on x86: KVM_EXIT_IO). True when handled.
+ */
+bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio);
+
+#endif

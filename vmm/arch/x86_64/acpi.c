@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/arch/x86_64/acpi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "vmm/arch/x86_64/aml.h"
+#include "vmm/arch/x86_64/layout.h"
+
+#define OEM_ID	    "MICROV"   /* 6 characters */
+#define OEM_TABLE   "MICROVM " /* 8 characters */
+#define TABLE_ALIGN 16	       /* tables start at a multiple of this */
+
+struct rsdp { /* 5.2.5.3 */
+	char signature[8];
+	uint8_t checksum; /* of the first 20 bytes */
+	char oem_id[6];
+	uint8_t revision;
+	uint32_t rsdt;
+	uint32_t length;
+	uint64_t xsdt;
+	uint8_t extended_checksum;
+	uint8_t reserved[3];
+} __attribute__((packed));
+
+#define RSDP_V1_SIZE 20
+
+struct table_header { /* 5.2.6 */
+	char signature[4];
+	uint32_t length;
+	uint8_t revision;
+	uint8_t checksum;
+	char oem_id[6];
+	char oem_table_id[8];
+	uint32_t oem_revision;
+	char creator_id[4];
+	uint32_t creator_revision;
+} __attribute__((packed));
+
+struct gas { /* generic address structure, 5.2.3.2 */
+	uint8_t space;
+	uint8_t bit_width;
+	uint8_t bit_offset;
+	uint8_t access_size;
+	uint64_t address;
+} __attribute__((packed));
+
+#define GAS_SYSTEM_IO	1
+#define GAS_ACCESS_BYTE 1
+
+/* 5.2.9, revision 6; hardware-reduced platforms leave all the PM1, PM2, PM timer and GPE blocks
+ * empty, so that here they are only room. */
+struct fadt {
+	struct table_header header;
+	uint32_t facs, dsdt;
+	uint8_t reserved0, preferred_pm_profile;
+	uint16_t sci_int;
+	uint8_t fixed_hardware[61];
+	uint16_t iapc_boot_arch;
+	uint8_t reserved1;
+	uint32_t flags;
+	struct gas reset_reg;
+	uint8_t reset_value;
+	uint16_t arm_boot_arch;
+	uint8_t minor_revision;
+	uint64_t x_facs, x_dsdt;
+	struct gas x_fixed_hardware[8];
+	struct gas sleep_control, sleep_status;
+	uint64_t hypervisor_id;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct fadt) == 276, "ACPI 6.4, table 5.9");
+_Static_assert(offsetof(struct fadt, iapc_boot_arch) == 109, "ACPI 6.4, table 5.9");
+_Static_assert(offsetof(struct fadt, sleep_control) == 244, "ACPI 6.4, table 5.9");
+
+#define FADT_REVISION	   6
+#define FADT_MINOR	   4
+#define PM_PROFILE_SERVER  4
+#define BOOT_VGA_ABSENT	   (1u << 2)
+#define BOOT_RTC_ABSENT	   (1u << 5)
+#define FADT_WBINVD	   (1u << 0)
+#define FADT_NO_PWR_BUTTON (1u << 4) /* not as fixed hardware */
+#define FADT_NO_SLP_BUTTON (1u << 5)
+#define FADT_RESET_REG	   (1u << 10)
+#define FADT_HEADLESS	   (1u << 12)
+#define FADT_HW_REDUCED	   (1u << 20)
+
+#define MADT_REVISION	   5
+#define MADT_LAPIC	   0
+#define MADT_IOAPIC	   1
+#define MADT_X2APIC	   9
+#define MADT_ENABLED	   1u
+#define MAX_XAPIC_ID	   254 /* 255 is the broadcast */
+#define IOAPIC_ID	   0
+#define DSDT_REVISION	   2 /* integers have 64 bits */
+#define XSDT_REVISION	   1
+#define RSDP_REVISION	   2
+
+/* One after the other into the area; `out` also carries the tables that are no AML. */
+struct writer {
+	struct aml out;
+	uint64_t gpa; /* of out.buf */
+};
+
+static uint8_t checksum(const uint8_t *bytes, size_t len)
+{
+	uint8_t sum = 0;
+
+	while (len--)
+		sum = (uint8_t)(sum + *bytes++);
+	return (uint8_t)-sum;
+}
+
+static size_t begin_table(struct writer *w, const char *signature, uint8_t revision)
+{
+	struct table_header header = { .revision = revision,
+				       .oem_revision = 1,
+				       .creator_revision = 1 };
+	size_t at;
+
+	while (w->out.len % TABLE_ALIGN && !w->out.full)
+		aml_byte(&w->out, 0);
+	at = w->out.len;
+	memcpy(header.signature, signature, sizeof(header.signature));
+	memcpy(header.oem_id, OEM_ID, sizeof(header.oem_id));
+	memcpy(header.oem_table_id, OEM_TABLE, sizeof(header.oem_table_id));
+	memcpy(header.creator_id, OEM_ID, sizeof(header.creator_id));
+	aml_bytes(&w->out, &header, sizeof(header));
+	return at;
+}
+
+/* Returns the GPA of the table. */
+static uint64_t end_table(struct writer *w, size_t at)
+{
+	uint8_t *table = w->out.buf + at;
+	uint32_t length = (uint32_t)(w->out.len - at);
+
+	if (w->out.full)
+		return 0;
+	memcpy(table + offsetof(struct table_header, length), &length, sizeof(length));
+	table[offsetof(struct table_header, checksum)] = checksum(table, length);
+	return w->gpa + at;
+}
+
+static void dsdt_device(struct aml *aml, const struct dev_desc *desc, const char *name,
+			const char *hid, uint32_t uid)
+{
+	size_t device = aml_begin_device(aml, name);
+	struct aml_crs crs;
+
+	aml_name_string(aml, "_HID", hid);
+	aml_name_integer(aml, "_UID", uid);
+	crs = aml_begin_crs(aml);
+	if (desc->pio)
+		aml_crs_ports(aml, (uint16_t)desc->base, (uint8_t)desc->size);
+	else
+		aml_crs_memory(aml, (uint32_t)desc->base, desc->size);
+	if (desc->gsi != DEV_NO_GSI)
+		aml_crs_interrupt(aml, desc->gsi);
+	aml_end_crs(aml, crs);
+	aml_end(aml, device);
+}
+
+static void dsdt_devices(struct aml *aml, const struct devlist *devices)
+{
+	unsigned int serials = 0, disks = 0;
+	char name[16];
+
+	for (unsigned int i = 0; i < devices->count; i++) {
+		const struct dev_desc *desc = &devices->dev[i];
+
+		switch (desc->kind) {
+		case DEV_SERIAL:
+			snprintf(name, sizeof(name), "COM%X", (serials + 1) & 0xf);
+			dsdt_device(aml, desc, name, "PNP0501", serials++);
+			break;
+		case DEV_VIRTIO_BLK:
+			snprintf(name, sizeof(name), "VD%02X", disks & 0xff);
+			dsdt_device(aml, desc, name, "LNRO0005", disks++);
+			break;
+		case DEV_PVPANIC:
+			dsdt_device(aml, desc, "PEVT", "QEMU0001", 0);
+			break;
+		case DEV_ACPI_PM: /* in the FADT */
+		case DEV_I8042_RESET:
+			break;
+		}
+	}
+}
+
+static uint64_t write_dsdt(struct writer *w, const struct devlist *devices)
+{
+	size_t table = begin_table(w, "DSDT", DSDT_REVISION);
+	size_t s5 = aml_begin_name_package(&w->out, "_S5_", 4), scope;
+
+	aml_integer(&w->out, ACPI_SLEEP_TYPE_S5);
+	for (int i = 0; i < 3; i++)
+		aml_integer(&w->out, 0);
+	aml_end(&w->out, s5);
+	scope = aml_begin_scope_sb(&w->out);
+	dsdt_devices(&w->out, devices);
+	aml_end(&w->out, scope);
+	return end_table(w, table);
+}
+
+static struct gas port_register(uint64_t port)
+{
+	return (struct gas){ GAS_SYSTEM_IO, 8, 0, GAS_ACCESS_BYTE, port };
+}
+
+static uint64_t write_fadt(struct writer *w, const struct devlist *devices, uint64_t dsdt)
+{
+	size_t at = begin_table(w, "FACP", FADT_REVISION);
+	struct fadt fadt = { 0 };
+
+	fadt.preferred_pm_profile = PM_PROFILE_SERVER;
+	/* Neither 8042 (bit 1) nor anything else on an ISA bus to look for (bit 0). */
+	fadt.iapc_boot_arch = BOOT_VGA_ABSENT | BOOT_RTC_ABSENT;
+	fadt.flags = FADT_WBINVD | FADT_NO_PWR_BUTTON | FADT_NO_SLP_BUTTON | FADT_HEADLESS |
+		     FADT_HW_REDUCED;
+	fadt.minor_revision = FADT_MINOR;
+	fadt.x_dsdt = dsdt;
+	for (unsigned int i = 0; i < devices->count; i++) {
+		if (devices->dev[i].kind != DEV_ACPI_PM)
+			continue;
+		fadt.sleep_control = port_register(devices->dev[i].base + ACPI_PM_SLEEP_CONTROL);
+		fadt.sleep_status = port_register(devices->dev[i].base + ACPI_PM_SLEEP_STATUS);
+		fadt.reset_reg = port_register(devices->dev[i].base + ACPI_PM_RESET);
+		fadt.reset_value = ACPI_RESET_VALUE;
+		fadt.flags |= FADT_RESET_REG;
+	}
+	aml_bytes(&w->out, &fadt.facs, sizeof(fadt) - offsetof(struct fadt, facs));
+	return end_table(w, at);
+}
+
+/* Processor Local APIC (5.2.12.2) or, for ids it cannot hold, Local x2APIC (5.2.12.12). */
+static void madt_cpu(struct aml *out, unsigned int id)
+{
+	if (id <= MAX_XAPIC_ID) {
+		aml_byte(out, MADT_LAPIC);
+		aml_byte(out, 8);
+		aml_byte(out, (uint8_t)id); /* processor UID */
+		aml_byte(out, (uint8_t)id);
+		aml_uint(out, MADT_ENABLED, 4);
+	} else {
+		aml_byte(out, MADT_X2APIC);
+		aml_byte(out, 16);
+		aml_uint(out, 0, 2);
+		aml_uint(out, id, 4);
+		aml_uint(out, MADT_ENABLED, 4);
+		aml_uint(out, id, 4); /* processor UID */
+	}
+}
+
+/* Without PCAT_COMPAT: the PICs that KVM has as well need not be switched off. No interrupt source
+ * overrides: every GSI is an I/O APIC pin of the same number. */
+static uint64_t write_madt(struct writer *w, unsigned int cpus)
+{
+	size_t at = begin_table(w, "APIC", MADT_REVISION);
+	struct aml *out = &w->out;
+
+	aml_uint(out, LAYOUT_LAPIC, 4);
+	aml_uint(out, 0, 4); /* flags */
+	for (unsigned int i = 0; i < cpus; i++)
+		madt_cpu(out, i);
+	aml_byte(out, MADT_IOAPIC); /* 5.2.12.3 */
+	aml_byte(out, 12);
+	aml_byte(out, IOAPIC_ID);
+	aml_byte(out, 0);
+	aml_uint(out, LAYOUT_IOAPIC, 4);
+	aml_uint(out, 0, 4); /* its first GSI */
+	return end_table(w, at);
+}
+
+static uint64_t write_xsdt(struct writer *w, uint64_t fadt, uint64_t madt)
+{
+	size_t at = begin_table(w, "XSDT", XSDT_REVISION);
+
+	aml_uint(&w->out, fadt, 8);
+	aml_uint(&w->out, madt, 8);
+	return end_table(w, at);
+}
+
+static void fill_rsdp(struct rsdp *rsdp, uint64_t xsdt)
+{
+	*rsdp = (struct rsdp){ .revision = RSDP_REVISION, .length = sizeof(*rsdp), .xsdt = xsdt };
+	memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
+	memcpy(rsdp->oem_id, OEM_ID, sizeof(rsdp->oem_id));
+	rsdp->checksum = checksum((uint8_t *)rsdp, RSDP_V1_SIZE);
+	rsdp->extended_checksum = checksum((uint8_t *)rsdp, sizeof(*rsdp));
+}
+
+int acpi_build(void *area, size_t size, uint64_t gpa, unsigned int cpus,
+	       const struct devlist *devices)
+{
+	struct writer w = { { area, size, 0, false }, gpa };
+	struct rsdp rsdp = { 0 };
+	uint64_t dsdt, fadt, madt, xsdt;
+
+	aml_bytes(&w.out, &rsdp, sizeof(rsdp));
+	dsdt = write_dsdt(&w, devices);
+	fadt = write_fadt(&w, devices, dsdt);
+	madt = write_madt(&w, cpus);
+	xsdt = write_xsdt(&w, fadt, madt);
+	if (w.out.full)
+		return -ENOSPC;
+	fill_rsdp(&rsdp, xsdt);
+	memcpy(area, &rsdp, sizeof(rsdp));
+	return 0;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The machine's devices and the ones that end it: ACPI power management, pvpanic, and the keyboard
+ * controller's reset line. They keep no state, so vCPU threads may use them at once; `dev` of the
+ * bus is the vm_ender itself.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "vmm/arch.h"
+#include "vmm/arch/x86_64/layout.h"
+
+/*
+ * GSIs for disks: interrupts the PICs have first, for kernels without ACPI. Not among them: timer
+ * and cascade (0, 2), keyboard (1), serial ports (3, 4), RTC (8), FPU (13).
+ */
+static const uint8_t disk_gsi[] = { 5, 10, 11, 12, 9, 14, 15, 6, 7, 16, 17, 18, 19, 20, 21, 22 };
+
+_Static_assert(ARRAY_SIZE(disk_gsi) == DEVLIST_MAX_DISKS, "one GSI per disk");
+
+unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES])
+{
+	range[0] = (struct arch_ram_range){ 0, size < LAYOUT_HOLE ? size : LAYOUT_HOLE };
+	if (size <= LAYOUT_HOLE)
+		return 1;
+	range[1] = (struct arch_ram_range){ LAYOUT_4G, size - LAYOUT_HOLE };
+	return 2;
+}
+
+int arch_devices(struct devlist *list, unsigned int disks)
+{
+	static const struct dev_desc fixed[] = {
+		{ DEV_SERIAL, true, LAYOUT_SERIAL, LAYOUT_SERIAL_SIZE, LAYOUT_SERIAL_GSI },
+		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
+		{ DEV_PVPANIC, true, LAYOUT_PVPANIC, LAYOUT_PVPANIC_SIZE, DEV_NO_GSI },
+		{ DEV_I8042_RESET, true, LAYOUT_I8042, LAYOUT_I8042_SIZE, DEV_NO_GSI },
+	};
+
+	_Static_assert(ARRAY_SIZE(fixed) + DEVLIST_MAX_DISKS <= DEVLIST_MAX, "list too short");
+	if (disks > DEVLIST_MAX_DISKS)
+		return -ENOSPC;
+	memcpy(list->dev, fixed, sizeof(fixed));
+	list->count = ARRAY_SIZE(fixed);
+	for (unsigned int i = 0; i < disks; i++)
+		list->dev[list->count++] =
+			(struct dev_desc){ DEV_VIRTIO_BLK, false,
+					   LAYOUT_VIRTIO + i * LAYOUT_VIRTIO_SIZE,
+					   LAYOUT_VIRTIO_SIZE, disk_gsi[i] };
+	return 0;
+}
+
+const char *arch_default_cmdline(bool console)
+{
+	/* A panic ends the VM at once: by pvpanic, or else by this reboot. Reboots go straight to
+	 * the ACPI reset register, which Linux would not try on hardware-reduced ACPI. */
+	return console ? "console=ttyS0 reboot=a panic=-1" : "reboot=a panic=-1 quiet";
+}
+
+static void end_vm(void *dev, enum vm_end why)
+{
+	struct vm_ender *ender = dev;
+
+	ender->end(ender, why);
+}
+
+static void pm_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
+{
+	(void)dev;
+	(void)offset;
+	memset(data, 0, len); /* WAK_STS never comes: nothing wakes up here */
+}
+
+static void pm_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
+{
+	uint8_t s5 = ACPI_SLEEP_ENABLE | ACPI_SLEEP_TYPE_S5 << ACPI_SLEEP_TYPE_SHIFT;
+
+	if (len != 1)
+		return;
+	if (offset == ACPI_PM_SLEEP_CONTROL &&
+	    (*data & (ACPI_SLEEP_ENABLE | ACPI_SLEEP_TYPE_MASK)) == s5)
+		end_vm(dev, VM_END_POWEROFF);
+	else if (offset == ACPI_PM_RESET && *data == ACPI_RESET_VALUE)
+		end_vm(dev, VM_END_REBOOT);
+}
+
+#define I8042_STATUS	 4 /* port 0x64 */
+#define I8042_COMMAND	 4
+#define I8042_STATUS_OBF 0x01 /* there is a byte to read */
+#define I8042_PULSE	 0xfe /* pulse output line 0: reset */
+
+/*
+ * Always a byte to read: probing drivers try to drain it, see that it never ends and conclude at
+ * once that there is no controller. Always ready for a command: a reboot does not wait.
+ */
+static void i8042_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
+{
+	(void)dev;
+	memset(data, 0, len);
+	if (offset == I8042_STATUS)
+		*data = I8042_STATUS_OBF;
+}
+
+static void i8042_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
+{
+	if (len == 1 && offset == I8042_COMMAND && *data == I8042_PULSE)
+		end_vm(dev, VM_END_REBOOT);
+}
+
+#define PVPANIC_PANICKED     0x01
+#define PVPANIC_CRASH_LOADED 0x02 /* panicked, and a crash kernel takes over */
+
+static void pvpanic_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
+{
+	(void)dev;
+	(void)offset;
+	memset(data, 0, len);
+	*data = PVPANIC_PANICKED | PVPANIC_CRASH_LOADED;
+}
+
+static void pvpanic_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
+{
+	(void)offset;
+	(void)len;
+	if (*data & PVPANIC_PANICKED)
+		end_vm(dev, VM_END_PANIC);
+	else if (*data & PVPANIC_CRASH_LOADED)
+		log_limited("the guest panicked and continues in its crash kernel");
+}
+
+int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
+		       struct vm_ender *ender)
+{
+	static const struct bus_ops pm_ops = { pm_read, pm_write };
+	static const struct bus_ops i8042_ops = { i8042_read, i8042_write };
+	static const struct bus_ops pvpanic_ops = { pvpanic_read, pvpanic_write };
+	const struct bus_ops *ops;
+
+	switch (desc->kind) {
+	case DEV_ACPI_PM:
+		ops = &pm_ops;
+		break;
+	case DEV_I8042_RESET:
+		ops = &i8042_ops;
+		break;
+	case DEV_PVPANIC:
+		ops = &pvpanic_ops;
+		break;
+	default:
+		return -ENODEV;
+	}
+	return bus_add(desc->pio ? pio : mmio, desc->base, desc->size, ops, ender);
+}
