@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make            build ./microvm
+# make run        install what is missing, build, boot a busybox guest from a root disk
+# make check      install what is missing, run every test
+# make budget     print and check the size and start-up budgets
+# make help       all targets and variables
+
+ARCH     ?= x86_64
+VARIANT  ?= release
+BUILD    := build
+OBJ      := $(BUILD)/$(VARIANT)
+V        ?= 0
+Q        := $(if $(filter 1,$(V)),,@)
+export LC_ALL := C
+
+VERSION  := 0.1
+
+# ---- how each variant is compiled -----------------------------------------------------------
+
+CC_release    := gcc
+CC_gcc-asan   := gcc
+CC_gcc-tsan   := gcc
+CC_clang-asan := clang
+CC_clang-tsan := clang
+COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
+
+ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TSAN := -O1 -fsanitize=thread -fno-omit-frame-pointer
+MODE_release    := -O2 -D_FORTIFY_SOURCE=2
+MODE_gcc-asan   := $(ASAN)
+MODE_clang-asan := $(ASAN)
+MODE_gcc-tsan   := $(TSAN)
+MODE_clang-tsan := $(TSAN)
+
+WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+# Guest memory has no declared type: rings and headers are read through casts.
+CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
+CPPFLAGS += -I. -D_GNU_SOURCE -DMICROVM_VERSION='"$(VERSION)"'
+ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(MODE_$(VARIANT)) \
+	       $(LDFLAGS)
+LDLIBS := -laio
+
+# ---- what is built --------------------------------------------------------------------------
+
+ROOMS     := dataplane devices/virtio vmm vmm/arch/$(ARCH)
+LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
+LIB       := $(LIB_SRC:%.c=$(OBJ)/%.o)
+TEST_SRC  := $(wildcard tests/unit/test_*.c)
+TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
+TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/lib/*.c))
+BENCH_SRC := $(wildcard tests/bench/*.c)
+BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
+C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+
+.PHONY: all run check unit boot budget bench-programs guest deps-run deps-check format clean help FORCE
+.SECONDARY:
+all: microvm
+
+microvm: $(OBJ)/microvm
+	$(Q)cp $< $@
+
+$(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OBJ)/%.o: %.c $(OBJ)/flags
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Everything is compiled again when the flags change.
+$(OBJ)/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS)' | cmp -s - $@ || \
+		echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS)' >$@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- tests ----------------------------------------------------------------------------------
+
+# Tests of the libaio engine stand between it and the library.
+$(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wrap=io_getevents
+
+$(OBJ)/tests/unit/%: $(OBJ)/tests/unit/%.o $(TEST_LIB) $(LIB)
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check) -lutil
+
+$(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# One variant's unit tests: make unit VARIANT=clang-tsan
+unit: $(TESTS)
+	$(Q)tests/unit/run $(VARIANT) $(TESTS)
+
+bench-programs: $(BENCHES)
+
+run: deps-run microvm guest
+	$(Q)tools/run ./microvm $(BUILD)/guest
+
+check: deps-check
+	$(Q)tests/check
+
+boot: microvm guest
+	$(Q)tests/boot/run ./microvm $(BUILD)/guest
+
+budget: microvm bench-programs guest
+	$(Q)tools/budget ./microvm $(BUILD)/guest
+
+guest: $(BUILD)/guest/done
+
+$(BUILD)/guest/done: $(shell find guest -type f) tools/fetch-kernel
+	$(Q)guest/build $(BUILD)/guest
+	$(Q)touch $@
+
+deps-run:
+	$(Q)tools/deps build guest
+
+deps-check:
+	$(Q)tools/deps build guest check
+
+format:
+	clang-format -i $(C_FILES)
+
+clean:
+	rm -rf $(BUILD) microvm
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
+	@echo 'make boot       boot tests alone'
+	@echo 'make format     clang-format the tree'
+	@echo 'make clean      remove what was built; downloads stay in the cache'
+	@echo 'DEPS=no         install nothing     V=1  show commands'
+
+FORCE:

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/loader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/report.h"
+
+/* Larger than any kernel's limit, which the loader checks. */
+#define CMDLINE_MAX 65536
+
+static int open_input(int *fd, const char *option, const char *path)
+{
+	struct stat st;
+
+	/* Look first: opening a FIFO would wait for its writer. */
+	if (stat(path, &st))
+		return report_option(-errno, option, path, NULL);
+	if (S_ISDIR(st.st_mode))
+		return report_option(-EISDIR, option, path, "is a directory");
+	if (!S_ISREG(st.st_mode))
+		return report_option(-EINVAL, option, path, "not a regular file");
+	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *fd < 0 ? report_option(-errno, option, path, NULL) : 0;
+}
+
+/* Add text to the line. */
+static int add(char *line, size_t size, const char *text)
+{
+	size_t used = strlen(line), len = strlen(text);
+
+	if (len >= size - used)
+		return -E2BIG;
+	memcpy(line + used, text, len + 1);
+	return 0;
+}
+
+int loader_cmdline(const struct machine_config *config, const struct devlist *devices, char *line,
+		   size_t size)
+{
+	int err;
+
+	line[0] = '\0';
+	if (config->cmdline)
+		return add(line, size, config->cmdline);
+
+	err = add(line, size, arch_default_cmdline(config->console));
+	if (!err)
+		err = devlist_cmdline(devices, line, size);
+	if (!err && config->disk_count && !config->initrd)
+		err = add(line, size, " root=/dev/vda");
+	if (!err && config->disk_count && !config->initrd)
+		err = add(line, size, config->disk[0].readonly ? " ro" : " rw");
+	if (!err && config->append)
+		err = add(line, size, " ");
+	if (!err && config->append)
+		err = add(line, size, config->append);
+	return err;
+}
+
+static int report(const struct machine_config *config, int err, const struct arch_boot_error *error)
+{
+	switch (error->part) {
+	case BOOT_INITRD:
+		return report_option(err, "--initrd", config->initrd, error->why);
+	case BOOT_CMDLINE:
+		if (config->cmdline)
+			return report_option(err, "--cmdline", config->cmdline, error->why);
+		return report_option(err, "--append", config->append ? config->append : "",
+				     error->why);
+	case BOOT_KERNEL:
+		break;
+	}
+	return report_option(err, "--kernel", config->kernel, error->why);
+}
+
+static int load(const struct machine_config *config, const struct devlist *devices,
+		const struct hostmem *mem, int kernel_fd, int initrd_fd, struct arch_boot **boot)
+{
+	struct arch_boot_error error = { .part = BOOT_CMDLINE, .why = "too long" };
+	char *line = malloc(CMDLINE_MAX);
+	struct arch_boot_config arch = {
+		.kernel_fd = kernel_fd,
+		.initrd_fd = initrd_fd,
+		.cmdline = line,
+		.ram_size = config->memory,
+		.cpus = config->cpus,
+		.mem = mem,
+		.devices = devices,
+	};
+	int err;
+
+	if (!line)
+		return report_host(-ENOMEM, "kernel command line");
+	err = loader_cmdline(config, devices, line, CMDLINE_MAX);
+	if (!err)
+		err = arch_boot_load(&arch, boot, &error);
+	if (err)
+		report(config, err, &error);
+	free(line);
+	return err;
+}
+
+int loader_load(const struct machine_config *config, const struct devlist *devices,
+		const struct hostmem *mem, struct arch_boot **boot)
+{
+	int kernel_fd = -1, initrd_fd = -1;
+	int err = open_input(&kernel_fd, "--kernel", config->kernel);
+
+	if (!err && config->initrd)
+		err = open_input(&initrd_fd, "--initrd", config->initrd);
+	if (!err)
+		err = load(config, devices, mem, kernel_fd, initrd_fd, boot);
+	if (initrd_fd >= 0)
+		close(initrd_fd);
+	if (kernel_fd >= 0)
+		close(kernel_fd);
+	return err;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * loader: from the user's --kernel, --initrd, --append and --cmdline to guest RAM that can be run.
+ * Main thread, set-up only.
+ */
+#ifndef VMM_LOADER_H
+#define VMM_LOADER_H
+
+#include <stddef.h>
+
+#include "dataplane/hostmem.h"
+#include "vmm/arch.h"
+#include "vmm/devlist.h"
+#include "vmm/options.h"
+
+/*
+ * The kernel's command line: --cmdline as it is; or the default line, the disks for kernels that
+ * look for them there, root= where nobody else mounts it, and --append last, so that it wins.
+ * -E2BIG: does not fit in `size` bytes.
+ */
+int loader_cmdline(const struct machine_config *config, const struct devlist *devices, char *line,
+		   size_t size);
+
+/* Load it all. *boot is the caller's: free(). 0 or -errno, already reported. */
+int loader_load(const struct machine_config *config, const struct devlist *devices,
+		const struct hostmem *mem, struct arch_boot **boot);
+
+#endif

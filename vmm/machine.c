@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/mmio.h"
+#include "vmm/arch.h"
+#include "vmm/loader.h"
+#include "vmm/bus.h"
+#include "vmm/console.h"
+#include "vmm/memory.h"
+#include "vmm/report.h"
+#include "vmm/serial.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/* How long the end of the VM waits for a reader of the console. */
+#define CONSOLE_DRAIN_MS 1000
+#define CMDLINE_MAX 65536
+
+struct disk {
+	struct blk *blk;
+	struct virtio_mmio mmio;
+};
+
+/* In the order in which it is built. */
+struct machine {
+	const struct machine_config *config;
+	struct vm_ender ender;
+	int end_fd;
+	int signal_fd;
+	struct devlist devices;
+	struct memory memory;
+	struct bus pio;
+	struct bus mmio;
+	unsigned int disk_count;
+	struct disk disk[DEVLIST_MAX_DISKS];
+	struct arch_boot *boot;
+	struct vm vm;
+	int serial_irq_fd;
+	int serial_wake_fd;
+	struct serial *serial;
+	struct console *console;
+	unsigned int vcpu_count;
+	struct vcpu *vcpu;
+};
+
+static const struct bus_ops virtio_bus_ops = {
+	.read = virtio_mmio_read,
+	.write = virtio_mmio_write,
+};
+
+static void machine_end(struct vm_ender *ender, enum vm_end why)
+{
+	struct machine *m = container_of(ender, struct machine, ender);
+	uint32_t running = VM_RUNNING;
+	uint64_t one = 1;
+
+	/* The first reason is the one that counts. */
+	if (!__atomic_compare_exchange_n(&ender->why, &running, (uint32_t)why, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return;
+	ssize_t ignored = write(m->end_fd, &one, sizeof(one));
+	(void)ignored;
+}
+
+/* ---- set-up ---- */
+
+/* Signals that end the VM are read by the main loop; threads inherit the mask. */
+static int open_events(struct machine *m)
+{
+	sigset_t set;
+
+	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->end_fd < 0 || m->signal_fd < 0)
+		return report_host(-errno, "event file descriptors");
+	signal(SIGPIPE, SIG_IGN);
+	/* A disk that outgrows a file size limit is an I/O error of that disk. */
+	signal(SIGXFSZ, SIG_IGN);
+	vcpu_init_signal();
+	return 0;
+}
+
+static int create_memory(struct machine *m)
+{
+	char size[32];
+	int err = memory_create(&m->memory, m->config->memory);
+
+	if (!err)
+		return 0;
+	snprintf(size, sizeof(size), "%lluM", (unsigned long long)m->config->memory >> 20);
+	return report_option(err, "--memory", size, NULL);
+}
+
+static int create_disks(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->config->disk_count; i++) {
+		const struct blk_config *config = &m->config->disk[i];
+		struct disk *disk = &m->disk[i];
+		const char *why;
+		int err = blk_create(&disk->blk, config, i, &m->memory.map, &why);
+
+		if (err)
+			return report_option(err, "--disk", config->path, why);
+		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
+		m->disk_count++;
+	}
+	return 0;
+}
+
+static int create_vm(struct machine *m)
+{
+	unsigned int cpus = m->config->cpus;
+	const char *why;
+	char value[16];
+	int err = vm_create(&m->vm, &why);
+
+	if (err) {
+		log_line("%s%s%s", why, why ? ": " : "", strerror(-err));
+		return err;
+	}
+	snprintf(value, sizeof(value), "%u", cpus);
+	if (cpus > m->vm.cpus_max)
+		return report_option(-EINVAL, "--cpus", value,
+				     "more than this host's KVM can give a VM");
+	if (cpus > m->vm.cpus_recommended)
+		log_line("--cpus %u: more than the %u this host recommends; going on", cpus,
+			 m->vm.cpus_recommended);
+
+	/* Memory first: once a device is on KVM's bus, a new memory slot waits for readers of the
+	 * old tables, some 5 ms. */
+	err = vm_map_memory(&m->vm, &m->memory.map);
+	if (!err)
+		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
+	return err ? report_host(err, "setting up the VM") : 0;
+}
+
+static int attach_serial(struct machine *m, const struct dev_desc *desc)
+{
+	struct bus *bus = desc->pio ? &m->pio : &m->mmio;
+	int err;
+
+	if (!m->config->console)
+		return bus_add(bus, desc->base, desc->size, &serial_stub_bus_ops, NULL);
+
+	m->serial_irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->serial_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->serial_irq_fd < 0 || m->serial_wake_fd < 0)
+		return -errno;
+	err = serial_create(&m->serial, m->serial_irq_fd, m->serial_wake_fd);
+	if (!err)
+		err = vm_interrupt(&m->vm, desc->gsi, m->serial_irq_fd);
+	if (!err)
+		err = bus_add(bus, desc->base, desc->size, &serial_bus_ops, m->serial);
+	return err;
+}
+
+static int attach_disk(struct machine *m, const struct dev_desc *desc, struct disk *disk)
+{
+	const struct virtio_device *dev = blk_virtio(disk->blk);
+	int err = vm_interrupt(&m->vm, desc->gsi, dev->irq.fd);
+
+	if (!err)
+		err = vm_doorbell(&m->vm, desc->base + VIRTIO_MMIO_DOORBELL, dev->queue[0].kick_fd);
+	if (!err)
+		err = bus_add(&m->mmio, desc->base, desc->size, &virtio_bus_ops, &disk->mmio);
+	return err;
+}
+
+static int attach_devices(struct machine *m)
+{
+	unsigned int disks = 0;
+
+	for (unsigned int i = 0; i < m->devices.count; i++) {
+		const struct dev_desc *desc = &m->devices.dev[i];
+		int err;
+
+		switch (desc->kind) {
+		case DEV_SERIAL:
+			err = attach_serial(m, desc);
+			break;
+		case DEV_VIRTIO_BLK:
+			err = attach_disk(m, desc, &m->disk[disks++]);
+			break;
+		default:
+			err = arch_device_create(desc, &m->pio, &m->mmio, &m->ender);
+			break;
+		}
+		if (err)
+			return report_host(err, "attaching a device");
+	}
+	return 0;
+}
+
+static int create_vcpus(struct machine *m)
+{
+	m->vcpu = calloc(m->config->cpus, sizeof(*m->vcpu));
+	if (!m->vcpu)
+		return report_host(-ENOMEM, "vCPUs");
+
+	for (unsigned int i = 0; i < m->config->cpus; i++) {
+		struct vcpu *vcpu = &m->vcpu[i];
+		int err;
+
+		*vcpu = (struct vcpu){
+			.index = i, .fd = -1, .pio = &m->pio, .mmio = &m->mmio, .ender = &m->ender
+		};
+		m->vcpu_count++;
+		err = vcpu_create(vcpu, &m->vm);
+		if (!err)
+			err = arch_vcpu_setup(m->vm.kvm_fd, vcpu->fd, i, m->config->cpus, m->boot);
+		if (err)
+			return report_host(err, "creating a vCPU");
+	}
+	return 0;
+}
+
+/* Last of all: from here on the terminal is raw. */
+static int open_console(struct machine *m)
+{
+	int err = 0;
+
+	if (m->serial)
+		err = console_open(&m->console, m->serial, m->serial_wake_fd, STDIN_FILENO,
+				   STDOUT_FILENO);
+	return err ? report_host(err, "console") : 0;
+}
+
+int machine_create(struct machine **machine, const struct machine_config *config)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int err;
+
+	if (!m)
+		return report_host(-ENOMEM, "machine");
+	m->config = config;
+	m->ender.end = machine_end;
+	m->end_fd = m->signal_fd = -1;
+	m->serial_irq_fd = m->serial_wake_fd = -1;
+	m->vm.fd = m->vm.kvm_fd = -1;
+
+	/* What the user named comes first: a mistake there is reported on any host. */
+	err = open_events(m);
+	if (!err)
+		err = arch_devices(&m->devices, config->disk_count);
+	if (!err)
+		err = create_memory(m);
+	if (!err)
+		err = create_disks(m);
+	if (!err)
+		err = loader_load(config, &m->devices, &m->memory.map, &m->boot);
+	if (!err)
+		err = create_vm(m);
+	if (!err)
+		err = attach_devices(m);
+	if (!err)
+		err = create_vcpus(m);
+	if (!err)
+		err = open_console(m);
+	if (err) {
+		machine_destroy(m);
+		return err;
+	}
+	*machine = m;
+	return 0;
+}
+
+/* ---- running ---- */
+
+static int start_vcpus(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->vcpu_count; i++) {
+		int err = vcpu_start(&m->vcpu[i]);
+		if (err)
+			return report_host(err, "starting a vCPU thread");
+	}
+	return 0;
+}
+
+static void take_signals(struct machine *m)
+{
+	struct signalfd_siginfo info;
+
+	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info))
+		machine_end(&m->ender, VM_END_QUIT);
+}
+
+enum vm_end machine_run(struct machine *m)
+{
+	struct pollfd fds[2 + CONSOLE_POLLFDS];
+
+	fds[0] = (struct pollfd){ .fd = m->end_fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
+	if (start_vcpus(m))
+		machine_end(&m->ender, VM_END_ERROR);
+
+	while (!LOAD_ACQUIRE(m->ender.why)) {
+		int timeout = -1;
+		nfds_t count = 2;
+
+		if (m->console) {
+			timeout = console_prepare(m->console, fds + 2);
+			count += CONSOLE_POLLFDS;
+		}
+		if (poll(fds, count, timeout) < 0)
+			continue; /* a signal: look at everything again */
+		if (fds[1].revents)
+			take_signals(m);
+		if (m->console && console_handle(m->console, fds + 2))
+			machine_end(&m->ender, VM_END_QUIT);
+	}
+	return (enum vm_end)m->ender.why;
+}
+
+/* ---- tear-down ---- */
+
+static void destroy_vcpus(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_stop(&m->vcpu[i]);
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_destroy(&m->vcpu[i]);
+	free(m->vcpu);
+}
+
+static int destroy_disks(struct machine *m)
+{
+	int result = 0;
+
+	for (unsigned int i = m->disk_count; i-- > 0;) {
+		int err = blk_destroy(m->disk[i].blk);
+
+		virtio_mmio_destroy(&m->disk[i].mmio);
+		if (err)
+			result = report_option(err, "--disk", m->config->disk[i].path,
+					       "flush failed");
+	}
+	return result;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+int machine_destroy(struct machine *m)
+{
+	int result;
+
+	if (!m)
+		return 0;
+	destroy_vcpus(m);
+	if (m->console)
+		console_close(m->console, CONSOLE_DRAIN_MS);
+	serial_destroy(m->serial);
+	close_fd(m->serial_wake_fd);
+	close_fd(m->serial_irq_fd);
+	vm_destroy(&m->vm);
+	free(m->boot);
+	result = destroy_disks(m);
+	memory_destroy(&m->memory);
+	close_fd(m->signal_fd);
+	close_fd(m->end_fd);
+	free(m);
+	return result;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * machine: the one wiring file. Builds a VM from a machine_config, runs it until it ends, and
+ * takes it apart in exact reverse. Main thread.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "vmm/devlist.h"
+#include "vmm/options.h"
+
+struct machine;
+
+/*
+ * Open, check and load everything; no guest instruction runs yet, and nothing of the user's is
+ * created or changed. 0 or -errno; then one line that names option, value and reason has been
+ * logged. *config must outlive the machine.
+ */
+int machine_create(struct machine **machine, const struct machine_config *config);
+
+/* Run the guest until something ends the VM. */
+enum vm_end machine_run(struct machine *machine);
+
+/*
+ * Stop the vCPUs, drain and flush the disks, write out the console, restore the terminal. Returns
+ * 0, or -errno when a disk could not be flushed. NULL is allowed.
+ */
+int machine_destroy(struct machine *machine);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * main: exit codes. The only file that ends the process.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/machine.h"
+#include "vmm/options.h"
+
+/* Documented in --help, the man page and README.md. */
+enum exit_code {
+	EXIT_POWEROFF = 0,
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_SETUP = 3,
+	EXIT_REBOOT = 4,
+	EXIT_PANIC = 5,
+	EXIT_CRASH = 6,
+	EXIT_QUIT = 7,
+};
+
+static int exit_code(enum vm_end end)
+{
+	switch (end) {
+	case VM_END_POWEROFF:
+		return EXIT_POWEROFF;
+	case VM_END_REBOOT:
+		return EXIT_REBOOT;
+	case VM_END_PANIC:
+		return EXIT_PANIC;
+	case VM_END_CRASH:
+		return EXIT_CRASH;
+	case VM_END_QUIT:
+		return EXIT_QUIT;
+	case VM_RUNNING:
+	case VM_END_ERROR:
+		break;
+	}
+	return EXIT_ERROR;
+}
+
+static int run(const struct machine_config *config)
+{
+	struct machine *machine;
+	enum vm_end end;
+
+	if (machine_create(&machine, config))
+		return EXIT_SETUP;
+	end = machine_run(machine);
+	/* A disk that may have lost data is not a good end. */
+	if (machine_destroy(machine))
+		end = VM_END_ERROR;
+	return exit_code(end);
+}
+
+/* A closed 0, 1 or 2 would become the number of an image or of KVM, and be written to as such. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* For --help and --version. */
+static int print(const char *text)
+{
+	return fputs(text, stdout) == EOF || fflush(stdout) == EOF ? EXIT_ERROR : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct machine_config config;
+	char message[OPTIONS_MESSAGE_MAX];
+
+	fill_standard_fds();
+	switch (options_parse(argc, argv, &config, message)) {
+	case OPTIONS_RUN:
+		return run(&config);
+	case OPTIONS_HELP:
+		return print(options_help);
+	case OPTIONS_VERSION:
+		return print("microvm " MICROVM_VERSION "\n");
+	case OPTIONS_ERROR:
+		break;
+	}
+	log_line("%s", message);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/report.h"
+
+#include <string.h>
+
+#include "dataplane/base.h"
+
+#define VALUE_SHOWN 200
+
+int report_option(int err, const char *option, const char *value, const char *why)
+{
+	const char *cut = strlen(value) > VALUE_SHOWN ? "..." : "";
+
+	log_line("%s %.*s%s: %s", option, VALUE_SHOWN, value, cut, why ? why : strerror(-err));
+	return err;
+}
+
+int report_host(int err, const char *what)
+{
+	log_line("%s: %s", what, strerror(-err));
+	return err;
+}

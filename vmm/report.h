@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * report: the one line a user reads when the VM cannot be set up. Both return err, which is
+ * -errno, so that a failing step is a single statement.
+ */
+#ifndef VMM_REPORT_H
+#define VMM_REPORT_H
+
+/* "--disk x.img: is a directory". why NULL: what the error number says. Long values are cut. */
+int report_option(int err, const char *option, const char *value, const char *why);
+
+/* "creating a vCPU: Cannot allocate memory" */
+int report_host(int err, const char *what);
+
+#endif

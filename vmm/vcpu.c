@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+
+#define KICK_SIGNAL  SIGRTMIN
+#define THREAD_STACK (256u << 10)
+
+/* It only has to interrupt KVM_RUN. */
+static void on_kick(int signo)
+{
+	(void)signo;
+}
+
+void vcpu_init_signal(void)
+{
+	struct sigaction action = { .sa_handler = on_kick };
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+}
+
+int vcpu_create(struct vcpu *vcpu, const struct vm *vm)
+{
+	vcpu->run_size = vm->run_size;
+	vcpu->run = NULL;
+	vcpu->started = false;
+	vcpu->stop = 0;
+	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)vcpu->index);
+	if (vcpu->fd < 0)
+		return -errno;
+
+	void *run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	vcpu->run = run;
+	return 0;
+}
+
+/* What the guest did is over; the VM ends in an orderly way, with a code of its own. */
+static void crashed(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_SHUTDOWN:
+		log_line("vCPU %u: triple fault", vcpu->index);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		log_line("vCPU %u: KVM internal error, suberror %u", vcpu->index,
+			 run->internal.suberror);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		log_line("vCPU %u: the processor refuses to enter the guest, reason %#llx",
+			 vcpu->index,
+			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		log_line("vCPU %u: KVM exit %u that nobody handles", vcpu->index, run->exit_reason);
+		break;
+	}
+	vcpu->ender->end(vcpu->ender, VM_END_CRASH);
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason == KVM_EXIT_MMIO) {
+		/* KVM's word, not the guest's: len is 1 to 8. */
+		if (run->mmio.is_write)
+			bus_write(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+		else
+			bus_read(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+		return;
+	}
+	if (run->exit_reason == KVM_EXIT_INTR || arch_vcpu_exit(run, vcpu->pio))
+		return;
+	crashed(vcpu);
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	/* Pairs with vcpu_stop's release. */
+	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			handle_exit(vcpu);
+		} else if (errno != EINTR && errno != EAGAIN) {
+			log_line("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
+			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
+		}
+	}
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *vcpu)
+{
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
+	pthread_attr_destroy(&attr);
+	vcpu->started = !err;
+	return -err;
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	if (!vcpu->started)
+		return;
+	STORE_RELEASE(vcpu->stop, 1);
+	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
+	WRITE_ONCE(vcpu->run->immediate_exit, 1);
+	pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_join(vcpu->thread, NULL);
+	if (vcpu->run)
+		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+}

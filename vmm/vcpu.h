@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vcpu: one thread per virtual CPU: KVM_RUN, and exits handed to the buses.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/arch.h"
+#include "vmm/bus.h"
+#include "vmm/devlist.h"
+#include "vmm/vm.h"
+
+struct vcpu {
+	unsigned int index;
+	int fd;
+	struct kvm_run *run;
+	unsigned int run_size;
+	const struct bus *pio;
+	const struct bus *mmio;
+	struct vm_ender *ender;
+	pthread_t thread;
+	bool started;
+	uint32_t stop; /* atomic */
+};
+
+/* Set before vcpu_create, by the machine: index, pio, mmio, ender. Main thread. 0 or -errno. */
+int vcpu_create(struct vcpu *vcpu, const struct vm *vm);
+
+/* Start running the guest. The thread inherits the caller's signal mask. */
+int vcpu_start(struct vcpu *vcpu);
+
+/* Make the thread leave the guest and end; does not wait. Any thread. */
+void vcpu_stop(struct vcpu *vcpu);
+
+/* Wait for the thread, then release everything. */
+void vcpu_destroy(struct vcpu *vcpu);
+
+/* Install the handler of the signal that takes vCPUs out of the guest. Once per process. */
+void vcpu_init_signal(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vm: the KVM file descriptors and what hangs on them: capabilities, memory slots, doorbells and
+ * interrupts. Main thread, set-up and tear-down. Functions return 0 or -errno.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/hostmem.h"
+
+struct vm {
+	int kvm_fd;
+	int fd;
+	unsigned int cpus_recommended;
+	unsigned int cpus_max;
+	unsigned int run_size; /* bytes of each vCPU's struct kvm_run mapping */
+	bool doorbell_any_length;
+};
+
+/* Open /dev/kvm, check what it can do and create the VM. On error *why is a static string that says
+ * what is missing, or NULL when errno says it all. */
+int vm_create(struct vm *vm, const char **why);
+void vm_destroy(struct vm *vm);
+
+/* Give the guest every region of `mem`. */
+int vm_map_memory(struct vm *vm, const struct hostmem *mem);
+
+/* Writes of the guest to the 32-bit register at gpa wake event_fd instead of leaving the guest. */
+int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd);
+
+/* A write to event_fd is an edge on interrupt line gsi. */
+int vm_interrupt(struct vm *vm, uint32_t gsi, int event_fd);
+
+#endif
