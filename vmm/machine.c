@@ -26,7 +26,7 @@
 
 /* How long the end of the VM waits for a reader of the console. */
 #define CONSOLE_DRAIN_MS 1000
-#define CMDLINE_MAX 65536
+#define CMDLINE_MAX	 65536
 
 struct disk {
 	struct blk *blk;

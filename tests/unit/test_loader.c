@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "tests/lib/suite.h"
+#include "vmm/arch.h"
+#include "vmm/loader.h"
+
+static struct devlist devices;
+static struct machine_config config;
+static char line[512];
+
+static void setup(void)
+{
+	memset(&config, 0, sizeof(config));
+	config.console = true;
+	ck_assert_int_eq(arch_devices(&devices, 0), 0);
+}
+
+static void with_disks(unsigned int count, bool readonly)
+{
+	config.disk_count = count;
+	config.disk[0].readonly = readonly;
+	ck_assert_int_eq(arch_devices(&devices, count), 0);
+}
+
+static int ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), tail = strlen(end);
+
+	return len >= tail && !strcmp(text + len - tail, end);
+}
+
+START_TEST(without_disks_the_default_line_is_all)
+{
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_str_eq(line, arch_default_cmdline(true));
+	config.console = false;
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_str_eq(line, arch_default_cmdline(false));
+	ck_assert_ptr_null(strstr(line, "console="));
+}
+END_TEST
+
+START_TEST(a_disk_without_initrd_is_the_root)
+{
+	with_disks(1, false);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_ptr_nonnull(strstr(line, " virtio_mmio.device=0x1000@0xd0000000:5"));
+	ck_assert(ends_with(line, " root=/dev/vda rw"));
+	with_disks(1, true);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert(ends_with(line, " root=/dev/vda ro"));
+}
+END_TEST
+
+START_TEST(an_initrd_finds_its_root_itself)
+{
+	with_disks(2, false);
+	config.initrd = "initrd";
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_ptr_null(strstr(line, "root="));
+	ck_assert_ptr_nonnull(strstr(line, "virtio_mmio.device=0x1000@0xd0001000:"));
+}
+END_TEST
+
+START_TEST(what_is_appended_comes_last_and_so_wins)
+{
+	with_disks(1, false);
+	config.append = "root=/dev/vdb quiet";
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert(ends_with(line, " rw root=/dev/vdb quiet"));
+}
+END_TEST
+
+START_TEST(cmdline_replaces_everything)
+{
+	with_disks(1, false);
+	config.cmdline = "just this";
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_str_eq(line, "just this");
+}
+END_TEST
+
+START_TEST(a_line_that_does_not_fit_is_refused_and_not_cut)
+{
+	char small[64];
+	size_t len;
+
+	config.append = "0123456789";
+	len = strlen(arch_default_cmdline(true)) + 1 + strlen(config.append);
+	ck_assert_uint_lt(len + 1, sizeof(small));
+	ck_assert_int_eq(loader_cmdline(&config, &devices, small, len + 1), 0);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, small, len), -E2BIG);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, small, 4), -E2BIG);
+	with_disks(1, false);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, small, sizeof(small)), -E2BIG);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("loader");
+	TCase *tc = tcase_create("command line");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, without_disks_the_default_line_is_all);
+	tcase_add_test(tc, a_disk_without_initrd_is_the_root);
+	tcase_add_test(tc, an_initrd_finds_its_root_itself);
+	tcase_add_test(tc, what_is_appended_comes_last_and_so_wins);
+	tcase_add_test(tc, cmdline_replaces_everything);
+	tcase_add_test(tc, a_line_that_does_not_fit_is_refused_and_not_cut);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
