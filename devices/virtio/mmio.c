@@ -41,9 +41,11 @@ static uint32_t driver_status(const struct virtio_device *dev)
 	return LOAD_ACQUIRE(dev->status) & ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
-static void status_step(struct virtio_device *dev, uint32_t to, enum status_action action)
+static void status_step(struct virtio_mmio *m, uint32_t to, enum status_action action)
 {
-	if (action == CHECK_FEATURES && !virtio_features_ok(dev))
+	struct virtio_device *dev = m->dev;
+
+	if (action == CHECK_FEATURES && (m->accepted_beyond || !virtio_features_ok(dev)))
 		return;
 	__atomic_fetch_or(&dev->status, to, __ATOMIC_SEQ_CST);
 	if (action == ACTIVATE)
@@ -58,6 +60,7 @@ static void write_status(struct virtio_mmio *m, uint32_t value)
 	if (!value) {
 		virtio_reset(dev);
 		m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
+		m->accepted_beyond = false;
 		return;
 	}
 	value &= ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -67,7 +70,7 @@ static void write_status(struct virtio_mmio *m, uint32_t value)
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(status_table); i++) {
 		if (status_table[i].from == now && status_table[i].to == value) {
-			status_step(dev, value, status_table[i].action);
+			status_step(m, value, status_table[i].action);
 			return;
 		}
 	}
@@ -96,8 +99,7 @@ static void write_features(struct virtio_mmio *m, uint32_t value)
 	else if (m->driver_features_sel == 1)
 		dev->accepted = (dev->accepted & 0xffffffffull) | (uint64_t)value << 32;
 	else if (value)
-		/* Bits nobody offered: remembered as such, so that FEATURES_OK is refused. */
-		dev->accepted |= ~dev->offered;
+		m->accepted_beyond = true; /* FEATURES_OK is refused until a reset */
 }
 
 static void set_low(uint64_t *address, uint32_t value)

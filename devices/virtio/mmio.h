@@ -11,6 +11,7 @@
 #define VIRTIO_MMIO_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "devices/virtio/virtio.h"
@@ -24,6 +25,7 @@ struct virtio_mmio {
 	uint32_t device_features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
+	bool accepted_beyond; /* the driver accepted features from bit 64 on: nobody offered them */
 };
 
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *dev);

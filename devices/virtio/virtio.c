@@ -44,7 +44,10 @@ void virtio_reset(struct virtio_device *dev)
 	for (unsigned int i = 0; i < dev->queue_count; i++) {
 		struct virtio_queue *q = &dev->queue[i];
 
-		*q = (struct virtio_queue){ .max_size = q->max_size, .kick_fd = q->kick_fd };
+		/* Not max_size and kick_fd: another vCPU's QueueNotify reads them without a lock. */
+		q->ready = false;
+		q->size = 0;
+		q->desc = q->avail = q->used = 0;
 	}
 	dev->accepted = 0;
 	__atomic_store_n(&dev->irq.status, 0, __ATOMIC_SEQ_CST);
