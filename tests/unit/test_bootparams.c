@@ -109,6 +109,23 @@ START_TEST(initrd_above_4g_is_split_into_halves)
 }
 END_TEST
 
+/* A set sentinel, say, makes the kernel throw most of boot_params away. */
+START_TEST(what_was_in_ram_before_does_not_show)
+{
+	const struct boot_params *params;
+	struct guestram ram;
+
+	guestram_create(&ram, 16 * MIB);
+	memset(guestram_at(&ram, 0x2000, 0x2000), 0xff, 0x2000);
+	write_params(&ram, "x");
+	params = guestram_at(&ram, 0x2000, sizeof(*params));
+	ck_assert_uint_eq(params->sentinel, 0);
+	ck_assert_uint_eq(params->ext_cmd_line_ptr, 0);
+	ck_assert_uint_eq(params->screen_info.orig_video_isVGA, 0);
+	guestram_destroy(&ram);
+}
+END_TEST
+
 /* Two seeds that are the same would be no seeds. */
 START_TEST(rng_seed_differs_each_time)
 {
@@ -205,6 +222,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tcase, ram_layout_keeps_the_hole_free, 0, MACHINES);
 	tcase_add_loop_test(tcase, e820_is_right_for_every_size, 0, MACHINES);
 	tcase_add_test(tcase, initrd_above_4g_is_split_into_halves);
+	tcase_add_test(tcase, what_was_in_ram_before_does_not_show);
 	tcase_add_test(tcase, rng_seed_differs_each_time);
 	tcase_add_loop_test(tcase, too_little_ram_is_an_error_not_a_write_elsewhere, 0, 2);
 	tcase_add_test(tcase, page_tables_map_4_gib_onto_themselves);

@@ -1,102 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* bzImage: what a good one leaves in guest RAM, and what each lie of a bad one is answered with. */
-#include <asm/bootparam.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "tests/lib/guestram.h"
+#include "tests/lib/bzimage.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch/x86_64/boot.h"
 
-#define MIB		(1ull << 20)
-#define SETUP_SECTS	3
-#define SETUP_SIZE	((SETUP_SECTS + 1) * 512)
-#define CODE_SIZE	20480
-#define FILE_SIZE	(SETUP_SIZE + CODE_SIZE)
-#define BOOT_PARAMS_GPA 0x2000
-#define CMDLINE		"console=ttyS0 a=b"
-#define FILL(i)		((uint8_t)((i)*7 + ((i) >> 8)))
+#define MIB	BZ_MIB
+#define CMDLINE "console=ttyS0 a=b"
 
 static struct guestram ram;
 
-static struct setup_header *header(uint8_t *file)
+static struct boot_result load(const uint8_t *file, size_t len, int initrd_fd, const char *cmdline)
 {
-	return (struct setup_header *)(file + 0x1f1);
-}
-
-/* A relocatable kernel like Debian's, only smaller. */
-static void make_good(uint8_t file[FILE_SIZE])
-{
-	struct setup_header *hdr = header(file);
-
-	for (unsigned int i = 0; i < FILE_SIZE; i++)
-		file[i] = FILL(i);
-	memset(hdr, 0, sizeof(*hdr));
-	hdr->setup_sects = SETUP_SECTS;
-	hdr->syssize = CODE_SIZE / 16;
-	hdr->boot_flag = 0xaa55;
-	hdr->jump = 0x6aeb;
-	hdr->header = 0x53726448;
-	hdr->version = 0x20f;
-	hdr->loadflags = LOADED_HIGH | KEEP_SEGMENTS;
-	hdr->initrd_addr_max = 0x7fffffff;
-	hdr->kernel_alignment = 2 * MIB;
-	hdr->relocatable_kernel = 1;
-	hdr->xloadflags = XLF_KERNEL_64;
-	hdr->cmdline_size = 2047;
-	hdr->payload_offset = 0x100;
-	hdr->payload_length = 0x1000;
-	hdr->pref_address = 4 * MIB;
-	hdr->init_size = 3 * MIB;
-}
-
-struct result {
-	int err;
-	struct arch_boot_error error;
-	struct arch_boot *boot;
-};
-
-static struct result load_fds(int kernel_fd, int initrd_fd, const char *cmdline)
-{
-	static struct devlist devices;
-	struct arch_boot_config config = { .kernel_fd = kernel_fd,
-					   .initrd_fd = initrd_fd,
-					   .cmdline = cmdline,
-					   .ram_size = ram.size,
-					   .cpus = 1,
-					   .mem = &ram.mem,
-					   .devices = &devices };
-	struct result r = { .error = { (enum arch_boot_part) - 1, NULL } };
-
-	ck_assert_int_eq(arch_devices(&devices, 1), 0);
-	r.err = arch_boot_load(&config, &r.boot, &r.error);
-	if (r.err)
-		ck_assert_ptr_nonnull(r.error.why);
-	return r;
-}
-
-static struct result load(const uint8_t *file, size_t len, int initrd_fd, const char *cmdline)
-{
-	int fd = memfile(file, len);
-	struct result r = load_fds(fd, initrd_fd, cmdline);
-
-	close(fd);
-	return r;
-}
-
-static const struct boot_params *params(void)
-{
-	return guestram_at(&ram, BOOT_PARAMS_GPA, sizeof(struct boot_params));
-}
-
-static void expect_error(struct result r, int err, enum arch_boot_part part, const char *why)
-{
-	ck_assert_int_eq(r.err, err);
-	ck_assert_int_eq(r.error.part, part);
-	ck_assert_msg(strstr(r.error.why, why) != NULL, "\"%s\" in \"%s\"", why, r.error.why);
+	return boot_bytes(&ram, file, len, initrd_fd, cmdline);
 }
 
 static void setup(void)
@@ -114,7 +34,7 @@ static void check_loaded(uint64_t gpa, unsigned int from, unsigned int len)
 	const uint8_t *code = guestram_at(&ram, gpa, len);
 
 	for (unsigned int i = 0; i < len; i++)
-		ck_assert_uint_eq(code[i], FILL(from + i));
+		ck_assert_uint_eq(code[i], BZ_FILL(from + i));
 	/* Neither the setup code before nor what follows the code in the file. */
 	ck_assert_uint_eq(code[-1], 0);
 	ck_assert_uint_eq(code[len], 0);
@@ -122,46 +42,46 @@ static void check_loaded(uint64_t gpa, unsigned int from, unsigned int len)
 
 START_TEST(good_kernel_is_loaded_where_it_prefers)
 {
-	uint8_t file[FILE_SIZE + 100];
-	struct result r;
+	uint8_t file[BZ_FILE_SIZE + 100];
+	struct boot_result r;
 
-	make_good(file);
-	memset(file + FILE_SIZE, 0xee, 100); /* a signature behind the code */
+	bzimage_make(file);
+	memset(file + BZ_FILE_SIZE, 0xee, 100); /* a signature behind the code */
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
-	check_loaded(4 * MIB, SETUP_SIZE, CODE_SIZE);
+	check_loaded(4 * MIB, BZ_SETUP_SIZE, BZ_CODE_SIZE);
 	ck_assert_int_eq(r.boot->entry, BOOT_ENTRY_64);
 	ck_assert_uint_eq(r.boot->ip, 4 * MIB + 0x200);
-	ck_assert_uint_eq(r.boot->params, BOOT_PARAMS_GPA);
+	ck_assert_uint_eq(r.boot->params, 0x2000);
 	free(r.boot);
 }
 END_TEST
 
 START_TEST(setup_sects_0_means_4)
 {
-	uint8_t file[FILE_SIZE];
-	struct result r;
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
 
-	make_good(file);
-	header(file)->setup_sects = 0;
-	header(file)->syssize = (CODE_SIZE - 512) / 16;
+	bzimage_make(file);
+	bzimage_header(file)->setup_sects = 0;
+	bzimage_header(file)->syssize = (BZ_CODE_SIZE - 512) / 16;
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
-	check_loaded(4 * MIB, 5 * 512, CODE_SIZE - 512);
+	check_loaded(4 * MIB, 5 * 512, BZ_CODE_SIZE - 512);
 	free(r.boot);
 }
 END_TEST
 
 START_TEST(without_preference_it_is_loaded_at_an_aligned_place)
 {
-	uint8_t file[FILE_SIZE];
-	struct result r;
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
 
-	make_good(file);
-	header(file)->pref_address = 0;
+	bzimage_make(file);
+	bzimage_header(file)->pref_address = 0;
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
-	check_loaded(2 * MIB, SETUP_SIZE, CODE_SIZE);
+	check_loaded(2 * MIB, BZ_SETUP_SIZE, BZ_CODE_SIZE);
 	ck_assert_uint_eq(r.boot->ip, 2 * MIB + 0x200);
 	free(r.boot);
 }
@@ -169,11 +89,11 @@ END_TEST
 
 START_TEST(kernel_that_just_fits_is_accepted)
 {
-	uint8_t file[FILE_SIZE];
-	struct result r;
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
 
-	make_good(file);
-	header(file)->init_size = 12 * MIB;
+	bzimage_make(file);
+	bzimage_header(file)->init_size = 12 * MIB;
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);
@@ -182,27 +102,27 @@ END_TEST
 
 START_TEST(boot_params_tell_what_the_protocol_asks_for)
 {
-	uint8_t file[FILE_SIZE], zero[32] = { 0 };
+	uint8_t file[BZ_FILE_SIZE], zero[32] = { 0 };
 	const struct setup_data *seed;
-	struct result r;
+	struct boot_result r;
 
-	make_good(file);
-	header(file)->setup_data = 0x1234; /* not the file's to say */
+	bzimage_make(file);
+	bzimage_header(file)->setup_data = 0x1234; /* not the file's to say */
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);
-	ck_assert_uint_eq(params()->hdr.type_of_loader, 0xff);
-	ck_assert_uint_eq(params()->hdr.loadflags, LOADED_HIGH);
-	ck_assert_uint_eq(params()->hdr.init_size, 3 * MIB);
-	ck_assert_uint_eq(params()->hdr.code32_start, 4 * MIB);
-	ck_assert_uint_eq(params()->hdr.ramdisk_size, 0);
-	ck_assert_uint_eq(params()->sentinel, 0);
-	ck_assert_str_eq(guestram_at(&ram, params()->hdr.cmd_line_ptr, 100), CMDLINE);
-	ck_assert_mem_eq(guestram_at(&ram, params()->acpi_rsdp_addr, 8), "RSD PTR ", 8);
-	ck_assert_uint_eq(params()->acpi_rsdp_addr % 16, 0);
-	ck_assert_uint_ge(params()->acpi_rsdp_addr, 0xe0000);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.type_of_loader, 0xff);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.loadflags, LOADED_HIGH);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.init_size, 3 * MIB);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.code32_start, 4 * MIB);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.ramdisk_size, 0);
+	ck_assert_uint_eq(boot_params_of(&ram)->sentinel, 0);
+	ck_assert_str_eq(guestram_at(&ram, boot_params_of(&ram)->hdr.cmd_line_ptr, 100), CMDLINE);
+	ck_assert_mem_eq(guestram_at(&ram, boot_params_of(&ram)->acpi_rsdp_addr, 8), "RSD PTR ", 8);
+	ck_assert_uint_eq(boot_params_of(&ram)->acpi_rsdp_addr % 16, 0);
+	ck_assert_uint_ge(boot_params_of(&ram)->acpi_rsdp_addr, 0xe0000);
 
-	seed = guestram_at(&ram, params()->hdr.setup_data, sizeof(*seed) + 32);
+	seed = guestram_at(&ram, boot_params_of(&ram)->hdr.setup_data, sizeof(*seed) + 32);
 	ck_assert_uint_eq(seed->next, 0);
 	ck_assert_uint_eq(seed->type, 9);
 	ck_assert_uint_eq(seed->len, 32);
@@ -213,19 +133,19 @@ END_TEST
 /* The bytes behind a short header are code and must not be taken for newer fields. */
 START_TEST(header_ends_where_it_says)
 {
-	uint8_t file[FILE_SIZE];
-	struct result r;
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
 
-	make_good(file);
-	header(file)->jump = 0x62eb; /* up to and with init_size */
-	header(file)->handover_offset = 0xdeadbeef;
-	header(file)->kernel_info_offset = 0xdeadbeef;
+	bzimage_make(file);
+	bzimage_header(file)->jump = 0x62eb; /* up to and with init_size */
+	bzimage_header(file)->handover_offset = 0xdeadbeef;
+	bzimage_header(file)->kernel_info_offset = 0xdeadbeef;
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);
-	ck_assert_uint_eq(params()->hdr.init_size, 3 * MIB);
-	ck_assert_uint_eq(params()->hdr.handover_offset, 0);
-	ck_assert_uint_eq(params()->hdr.kernel_info_offset, 0);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.init_size, 3 * MIB);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.handover_offset, 0);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.kernel_info_offset, 0);
 }
 END_TEST
 
@@ -239,7 +159,7 @@ END_TEST
 	X(header_short, hdr->jump = 0x61eb, ENOEXEC, "header")                                   \
 	X(zimage, hdr->loadflags = 0, ENOEXEC, "zImage")                                         \
 	X(kernel_32_bit, hdr->xloadflags = 0, ENOEXEC, "32-bit")                                 \
-	X(payload_past_the_code, hdr->payload_length = CODE_SIZE, ENOEXEC, "payload")            \
+	X(payload_past_the_code, hdr->payload_length = BZ_CODE_SIZE, ENOEXEC, "payload")         \
 	X(payload_wraps, hdr->payload_length = UINT32_MAX, ENOEXEC, "payload")                   \
 	X(alignment_0, hdr->kernel_alignment = 0, ENOEXEC, "alignment")                          \
 	X(alignment_odd, hdr->kernel_alignment = 3 * MIB, ENOEXEC, "alignment")                  \
@@ -270,28 +190,28 @@ static void tell_lie(const char *which, struct setup_header *hdr){ LIES(LIE_DO) 
 
 START_TEST(lying_header_is_refused)
 {
-	uint8_t file[FILE_SIZE];
+	uint8_t file[BZ_FILE_SIZE];
 
-	make_good(file);
-	tell_lie(lies[_i].name, header(file));
-	expect_error(load(file, sizeof(file), -1, CMDLINE), -lies[_i].err, BOOT_KERNEL,
-		     lies[_i].why);
+	bzimage_make(file);
+	tell_lie(lies[_i].name, bzimage_header(file));
+	boot_expect(load(file, sizeof(file), -1, CMDLINE), -lies[_i].err, BOOT_KERNEL,
+		    lies[_i].why);
 }
 END_TEST
 
 START_TEST(truncated_file_is_refused_at_every_length)
 {
-	uint8_t file[FILE_SIZE];
+	uint8_t file[BZ_FILE_SIZE];
 
-	make_good(file);
-	for (size_t len = 1; len < FILE_SIZE; len += 97) {
-		struct result r = load(file, len, -1, CMDLINE);
+	bzimage_make(file);
+	for (size_t len = 1; len < BZ_FILE_SIZE; len += 97) {
+		struct boot_result r = load(file, len, -1, CMDLINE);
 
 		ck_assert_int_eq(r.err, -ENOEXEC);
 		ck_assert_int_eq(r.error.part, BOOT_KERNEL);
 	}
-	expect_error(load(file, FILE_SIZE - 1, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "truncated");
-	expect_error(load(file, 0, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "empty");
+	boot_expect(load(file, BZ_FILE_SIZE - 1, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "truncated");
+	boot_expect(load(file, 0, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "empty");
 }
 END_TEST
 
@@ -327,109 +247,24 @@ START_TEST(other_files_are_named)
 		char file[2048] = { 0 };
 
 		memcpy(file, others[i].head, strlen(others[i].head));
-		expect_error(load((uint8_t *)file, sizeof(file), -1, CMDLINE), -ENOEXEC,
-			     BOOT_KERNEL, others[i].why);
+		boot_expect(load((uint8_t *)file, sizeof(file), -1, CMDLINE), -ENOEXEC, BOOT_KERNEL,
+			    others[i].why);
 	}
 }
 END_TEST
 
 START_TEST(what_is_no_regular_file_is_refused)
 {
-	uint8_t file[FILE_SIZE];
+	uint8_t file[BZ_FILE_SIZE];
 	int fds[2], fd;
 
-	make_good(file);
+	bzimage_make(file);
 	fd = memfile(file, sizeof(file));
 	ck_assert_int_eq(pipe(fds), 0);
-	expect_error(load_fds(fds[0], -1, CMDLINE), -EINVAL, BOOT_KERNEL, "regular");
-	expect_error(load_fds(fd, fds[0], CMDLINE), -EINVAL, BOOT_INITRD, "regular");
+	boot_expect(boot_fds(&ram, fds[0], -1, CMDLINE), -EINVAL, BOOT_KERNEL, "regular");
+	boot_expect(boot_fds(&ram, fd, fds[0], CMDLINE), -EINVAL, BOOT_INITRD, "regular");
 	close(fds[0]);
 	close(fds[1]);
-	close(fd);
-}
-END_TEST
-
-START_TEST(cmdline_up_to_the_kernel_s_limit_is_accepted)
-{
-	uint8_t file[FILE_SIZE];
-	char line[70000];
-	struct result r;
-
-	make_good(file);
-	header(file)->cmdline_size = 100;
-	memset(line, 'x', sizeof(line) - 1);
-	line[sizeof(line) - 1] = 0;
-	expect_error(load(file, sizeof(file), -1, line + sizeof(line) - 102), -E2BIG, BOOT_CMDLINE,
-		     "longer");
-	r = load(file, sizeof(file), -1, line + sizeof(line) - 101);
-	ck_assert_int_eq(r.err, 0);
-	free(r.boot);
-	/* A kernel's word is not good for more than there is room for. */
-	header(file)->cmdline_size = UINT32_MAX;
-	expect_error(load(file, sizeof(file), -1, line), -E2BIG, BOOT_CMDLINE, "longer");
-}
-END_TEST
-
-START_TEST(initrd_is_as_high_as_it_may_be)
-{
-	uint8_t file[FILE_SIZE], initrd[5000];
-	uint64_t limit = _i ? 15 * MIB : 16 * MIB;
-	struct result r;
-	int fd;
-
-	make_good(file);
-	if (_i)
-		header(file)->initrd_addr_max = 15 * MIB - 1;
-	memset(initrd, 0x5a, sizeof(initrd));
-	fd = memfile(initrd, sizeof(initrd));
-	r = load(file, sizeof(file), fd, CMDLINE);
-	close(fd);
-	ck_assert_int_eq(r.err, 0);
-	free(r.boot);
-	ck_assert_uint_eq(params()->hdr.ramdisk_image, limit - 8192);
-	ck_assert_uint_eq(params()->hdr.ramdisk_size, sizeof(initrd));
-	ck_assert_uint_eq(params()->ext_ramdisk_image, 0);
-	ck_assert_uint_eq(params()->ext_ramdisk_size, 0);
-	ck_assert_mem_eq(guestram_at(&ram, limit - 8192, sizeof(initrd)), initrd, sizeof(initrd));
-}
-END_TEST
-
-START_TEST(initrd_that_does_not_fit_is_refused)
-{
-	/* The kernel is at [4 MiB, 7 MiB), RAM ends at 16 MiB. */
-	static const struct {
-		uint64_t size;
-		uint32_t addr_max;
-		int err;
-	} cases[] = {
-		{ 9 * MIB, 0x7fffffff, 0 },	  { 9 * MIB + 1, 0x7fffffff, -EFBIG },
-		{ 17 * MIB, 0x7fffffff, -EFBIG }, { 1ull << 40, 0x7fffffff, -EFBIG },
-		{ 2 * MIB, 9 * MIB - 1, 0 },	  { 2 * MIB, 9 * MIB - 2, -EFBIG },
-		{ 4096, 4095, -EFBIG },		  { 1, 0, -EFBIG },
-	};
-	uint8_t file[FILE_SIZE];
-	struct result r;
-	int fd = memfile(NULL, cases[_i].size);
-
-	make_good(file);
-	header(file)->initrd_addr_max = cases[_i].addr_max;
-	r = load(file, sizeof(file), fd, CMDLINE);
-	close(fd);
-	if (cases[_i].err)
-		expect_error(r, cases[_i].err, BOOT_INITRD, "does not fit");
-	else
-		ck_assert_int_eq(r.err, 0);
-	free(r.boot);
-}
-END_TEST
-
-START_TEST(empty_initrd_is_refused)
-{
-	uint8_t file[FILE_SIZE];
-	int fd = memfile("", 0);
-
-	make_good(file);
-	expect_error(load(file, sizeof(file), fd, CMDLINE), -EINVAL, BOOT_INITRD, "empty");
 	close(fd);
 }
 END_TEST
@@ -452,10 +287,6 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, file_that_shrinks_while_it_is_read_is_noticed);
 	tcase_add_test(tcase, other_files_are_named);
 	tcase_add_test(tcase, what_is_no_regular_file_is_refused);
-	tcase_add_test(tcase, cmdline_up_to_the_kernel_s_limit_is_accepted);
-	tcase_add_loop_test(tcase, initrd_is_as_high_as_it_may_be, 0, 2);
-	tcase_add_loop_test(tcase, initrd_that_does_not_fit_is_refused, 0, 8);
-	tcase_add_test(tcase, empty_initrd_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -305,6 +305,7 @@ END_TEST
 START_TEST(other_vcpus_wait)
 {
 	struct kvm_mp_state state = { 0 };
+	struct kvm_regs regs = { 0 };
 
 	if (!open_kvm())
 		return;
@@ -313,6 +314,8 @@ START_TEST(other_vcpus_wait)
 	create_vcpu(1, 2);
 	ck_assert_int_eq(ioctl(vm.vcpu_fd, KVM_GET_MP_STATE, &state), 0);
 	ck_assert_uint_eq(state.mp_state, KVM_MP_STATE_UNINITIALIZED);
+	ck_assert_int_eq(ioctl(vm.vcpu_fd, KVM_GET_REGS, &regs), 0);
+	ck_assert_uint_eq(regs.rip, 0xfff0); /* as after reset */
 	create_vcpu(0, 2);
 	ck_assert_int_eq(ioctl(vm.vcpu_fd, KVM_GET_MP_STATE, &state), 0);
 	ck_assert_uint_eq(state.mp_state, KVM_MP_STATE_RUNNABLE);

@@ -151,8 +151,8 @@ static int parse_notes(const uint8_t *notes, uint64_t len, uint64_t align, struc
 		memcpy(&note, notes + at, sizeof(note));
 		desc = align_up(name + note.n_namesz, align);
 		next = align_up(desc + note.n_descsz, align);
-		/* The last one may go without its padding. */
-		if (name + note.n_namesz > len || desc + note.n_descsz > len)
+		/* It begins behind the name; the last one may go without its padding. */
+		if (desc + note.n_descsz > len)
 			return fail(error, "is damaged: a note ends behind its segment");
 		take_note(&note, notes + name, notes + desc, elf);
 		at = next < len ? next : len;

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bzimage: a small bzImage made for tests, and booting one into guestram. x86_64 only.
+ * What fails in a helper fails the running test.
+ */
+#ifndef TESTS_BZIMAGE_H
+#define TESTS_BZIMAGE_H
+
+#include <asm/bootparam.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tests/lib/guestram.h"
+#include "vmm/arch.h"
+
+#define BZ_SETUP_SIZE 2048u
+#define BZ_CODE_SIZE  20480u
+#define BZ_FILE_SIZE  (BZ_SETUP_SIZE + BZ_CODE_SIZE)
+#define BZ_MIB	      (1ull << 20)
+
+/* Byte i of the file, where there is no header. */
+#define BZ_FILL(i) ((uint8_t)((i)*7 + ((i) >> 8)))
+
+/* Relocatable, to be loaded at [4 MiB, 7 MiB), for a command line of up to 2047 characters. */
+void bzimage_make(uint8_t file[BZ_FILE_SIZE]);
+struct setup_header *bzimage_header(uint8_t *file);
+
+struct boot_result {
+	int err;
+	struct arch_boot_error error;
+	struct arch_boot *boot; /* the test's: free() */
+};
+
+/* arch_boot_load with one CPU and one disk. */
+struct boot_result boot_fds(const struct guestram *ram, int kernel_fd, int initrd_fd,
+			    const char *cmdline);
+struct boot_result boot_bytes(const struct guestram *ram, const uint8_t *file, size_t len,
+			      int initrd_fd, const char *cmdline);
+
+/* Fails the test unless it failed in this way, with `why` in the reason. */
+void boot_expect(struct boot_result result, int err, enum arch_boot_part part, const char *why);
+
+const struct boot_params *boot_params_of(const struct guestram *ram);
+
+#endif

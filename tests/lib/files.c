@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/lib/files.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/lib/mockdrv.h"
+
+#define CHUNK 65536u
+
+static const char *test_dir(void)
+{
+	const char *dir = getenv("UNIT_TMP");
+
+	if (dir && *dir)
+		return dir;
+	return access("build", W_OK) ? "." : "build";
+}
+
+static uint64_t word_at(uint64_t offset)
+{
+	return offset * 0x9e3779b97f4a7c15ull + 1;
+}
+
+static void fill(int fd, uint64_t size)
+{
+	static uint64_t chunk[CHUNK / sizeof(uint64_t)];
+
+	for (uint64_t at = 0; at < size; at += CHUNK) {
+		uint64_t n = size - at < CHUNK ? size - at : CHUNK;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(chunk); i++)
+			chunk[i] = word_at(at + i * sizeof(chunk[0]));
+		must(pwrite(fd, chunk, n, (off_t)at) == (ssize_t)n);
+	}
+}
+
+/* Both a length and an address that are only a sector's worth of aligned must do. */
+static uint32_t go_direct(int fd)
+{
+	static char buffer[8192] __attribute__((aligned(8192)));
+
+	if (fcntl(fd, F_SETFL, O_RDWR | O_DIRECT))
+		return 1;
+	for (uint32_t align = 512; align <= 4096; align *= 2)
+		if (pread(fd, buffer + align, align, 0) > 0)
+			return align;
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_RDWR), 0);
+	return 1;
+}
+
+void image_make(struct test_image *image, uint64_t size, bool direct)
+{
+	snprintf(image->path, sizeof(image->path), "%s/image.XXXXXX", test_dir());
+	image->fd = mkostemp(image->path, O_CLOEXEC);
+	ck_assert_int_ge(image->fd, 0);
+	image->size = size;
+	fill(image->fd, size);
+	image->align = direct ? go_direct(image->fd) : 1;
+}
+
+void image_remove(struct test_image *image)
+{
+	close(image->fd);
+	unlink(image->path);
+}
+
+bool image_is_fresh(const void *data, uint64_t offset, uint64_t len)
+{
+	const uint8_t *byte = data;
+
+	for (uint64_t i = 0; i < len; i++) {
+		uint64_t word = word_at((offset + i) & ~7ull);
+
+		if (byte[i] != (uint8_t)(word >> (offset + i) % 8 * 8))
+			return false;
+	}
+	return true;
+}
+
+bool all_bytes(const void *data, int byte, uint64_t len)
+{
+	const uint8_t *p = data;
+
+	for (uint64_t i = 0; i < len; i++)
+		if (p[i] != byte)
+			return false;
+	return true;
+}
+
+void image_peek(const struct test_image *image, void *data, uint64_t offset, uint64_t len)
+{
+	int fd = open(image->path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	must(pread(fd, data, len, (off_t)offset) == (ssize_t)len);
+	close(fd);
+}
+
+uint64_t image_size(const struct test_image *image)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(image->fd, &st), 0);
+	return (uint64_t)st.st_size;
+}
+
+static unsigned int count_entries(const char *path)
+{
+	unsigned int n = 0;
+	DIR *dir = opendir(path);
+
+	must(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+unsigned int count_fds(void)
+{
+	return count_entries("/proc/self/fd");
+}
+
+unsigned int count_threads(void)
+{
+	return count_entries("/proc/self/task");
+}
+
+/* /proc/PID/syscall: number, six arguments, or "running". */
+static bool sleeps_in_epoll(const char *tid)
+{
+	char path[300], line[256] = "";
+	unsigned long nr, args[4];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", tid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	bool parsed = fgets(line, sizeof(line), file) &&
+		      sscanf(line, "%lu %lx %lx %lx %lx", &nr, &args[0], &args[1], &args[2],
+			     &args[3]) == 5;
+	fclose(file);
+	if (!parsed || (int)args[3] != -1)
+		return false;
+#ifdef SYS_epoll_wait
+	if (nr == SYS_epoll_wait)
+		return true;
+#endif
+	return nr == SYS_epoll_pwait;
+}
+
+static bool some_thread_idle(void)
+{
+	bool found = false;
+	struct dirent *entry;
+	DIR *dir = opendir("/proc/self/task");
+
+	must(dir);
+	while (!found && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.' && sleeps_in_epoll(entry->d_name);
+	closedir(dir);
+	return found;
+}
+
+void wait_idle_thread(void)
+{
+	mock_wait_until(some_thread_idle());
+}
+
+static bool is_raised_eventfd(const char *fd)
+{
+	char path[300], line[256];
+	unsigned long long count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%s", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	while (fgets(line, sizeof(line), file))
+		sscanf(line, "eventfd-count: %llx", &count);
+	fclose(file);
+	return count != 0;
+}
+
+unsigned int count_raised_eventfds(void)
+{
+	unsigned int n = 0;
+	struct dirent *entry;
+	DIR *dir = opendir("/proc/self/fdinfo");
+
+	must(dir);
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.' && is_raised_eventfd(entry->d_name);
+	closedir(dir);
+	return n;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * files: images to test on, in $UNIT_TMP, build/ or here, and what a host can do to them.
+ * What fails here fails the test.
+ */
+#ifndef TESTS_FILES_H
+#define TESTS_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct test_image {
+	char path[256];
+	int fd;		/* read-write; O_DIRECT where asked for and possible */
+	uint32_t align; /* O_DIRECT's, or 1 */
+	uint64_t size;
+};
+
+/* A file of that many bytes (any number), each word telling where it is. */
+void image_make(struct test_image *image, uint64_t size, bool direct);
+/* Closes and removes it. */
+void image_remove(struct test_image *image);
+
+/* Is that what image_make put at [offset, offset + len)? */
+bool image_is_fresh(const void *data, uint64_t offset, uint64_t len);
+bool all_bytes(const void *data, int byte, uint64_t len);
+
+/* Through the page cache and a descriptor of its own, whatever image->fd is. */
+void image_peek(const struct test_image *image, void *data, uint64_t offset, uint64_t len);
+uint64_t image_size(const struct test_image *image);
+
+/* Entries of /proc/self/fd and /proc/self/task. */
+unsigned int count_fds(void);
+unsigned int count_threads(void);
+
+/* Wait until some other thread of this process sleeps in epoll_wait without a timeout: it has done
+ * all it had to, and does not spin. */
+void wait_idle_thread(void);
+
+/* How many of this process's eventfds have a counter that is not 0. */
+unsigned int count_raised_eventfds(void);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Activate and reset, under load, from several vCPUs, a thousand times. */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "tests/lib/disk.h"
+#include "tests/lib/suite.h"
+
+static struct disk d;
+static struct mockdrv *const m = &d.m;
+static bool over; /* atomic */
+
+static bool is_over(void)
+{
+	return __atomic_load_n(&over, __ATOMIC_ACQUIRE);
+}
+
+static void set_over(void)
+{
+	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
+}
+
+/* No more threads than before the first life, but for the one the thread sanitizer has made itself.
+ * One that was joined may still be on its way out. */
+static void expect_threads(unsigned int before)
+{
+	mock_wait_until(count_threads() <= before + 1);
+}
+
+START_TEST(row27_a_thousand_lives_leak_nothing)
+{
+	struct mock_blk req;
+
+	disk_init(&d, BLK_ENGINE_LIBAIO);
+	disk_open(&d);
+	unsigned int threads = count_threads();
+	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
+	reg_set_status(&d.mmio, 0);
+	unsigned int fds = count_fds();
+	for (unsigned int i = 0; i < 1000; i++) {
+		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES | (i % 2 ? DISK_RING : 0));
+		if (i % 10 == 0)
+			ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 0, 512, &req, NULL),
+					  VIRTIO_BLK_S_OK);
+		reg_set_status(&d.mmio, 0);
+		ck_assert_uint_eq(reg_status(&d.mmio), 0);
+	}
+	ck_assert_uint_eq(count_fds(), fds);
+	expect_threads(threads);
+	disk_fini(&d);
+}
+END_TEST
+
+#define IN_FLIGHT 20
+#define BIG	  (64u << 10)
+
+/*
+ * Reads with the host, then a reset, then the guest uses the memory for something else at once: it
+ * stays as the guest wrote it.
+ */
+START_TEST(row26_reset_with_io_in_flight)
+{
+	disk_init(&d, BLK_ENGINE_LIBAIO);
+	disk_open(&d);
+	for (unsigned int round = 0; round < 40; round++) {
+		struct mock_blk req;
+		uint64_t from;
+
+		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES | (round % 2 ? DISK_RING : 0));
+		from = m->heap;
+		for (unsigned int i = 0; i < IN_FLIGHT; i++) {
+			mock_blk(m, &req, VIRTIO_BLK_T_IN, i * 50, BIG);
+			mock_stage(m, req.head);
+		}
+		mock_show(m);
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+		if (round % 4)
+			mock_wait_until(mock_used_index(m) > 0 ||
+					READ_ONCE(*(uint8_t *)mock_ptr(m, req.data)) != 0xee);
+		reg_set_status(&d.mmio, 0);
+		ck_assert_uint_eq(reg_status(&d.mmio), 0);
+
+		mock_irqs(m);
+		memset(mock_ptr(m, m->ring.desc), 0x77, from - m->ring.desc);
+		memset(mock_ptr(m, from), 0x77, m->heap - from);
+		for (unsigned int i = 0; i < 500; i++) {
+			sched_yield();
+			mock_kick(m);
+		}
+		ck_assert(all_bytes(mock_ptr(m, m->ring.desc), 0x77, m->heap - m->ring.desc));
+		ck_assert_uint_eq(mock_irqs(m), 0);
+		ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	}
+	/* Closing waits for whatever the kernel still had. */
+	ck_assert_int_eq(disk_close(&d), 0);
+	ck_assert(all_bytes(mock_ptr(m, m->ring.desc), 0x77, m->heap - m->ring.desc));
+	disk_fini(&d);
+}
+END_TEST
+
+/* ---- two vCPUs ---- */
+
+#define LIVES 300
+
+static unsigned int failures; /* atomic */
+
+/* Whatever state the other vCPU has made of it, go through all steps, then reset. */
+static void *live(void *arg)
+{
+	struct vring_config ring = m->ring;
+
+	for (unsigned int i = 0; i < LIVES; i++) {
+		reg_set_status(&d.mmio, 0);
+		reg_negotiate(&d.mmio, DISK_FEATURES | (i % 3 ? DISK_RING : 0));
+		reg_queue(&d.mmio, &ring);
+		reg_set_status(&d.mmio, ST_DRIVER_OK);
+		uint32_t status = reg_status(&d.mmio);
+		if (status & ~(uint32_t)(ST_DRIVER_OK | ST_NEEDS_RESET))
+			__atomic_fetch_add(&failures, 1, __ATOMIC_SEQ_CST);
+		reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS);
+		reg_set(&d.mmio, VIRTIO_MMIO_INTERRUPT_ACK, i);
+	}
+	return arg;
+}
+
+/* And a third that kicks, and offers what is there already. */
+static void *kick(void *arg)
+{
+	uint16_t idx = 0;
+
+	while (!is_over()) {
+		WRITE_ONCE(m->avail->idx, idx);
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+		idx = (uint16_t)(idx + 1) % 8;
+	}
+	return arg;
+}
+
+START_TEST(row27_reset_and_activate_from_two_vcpus_under_kicks)
+{
+	pthread_t vcpu[2], kicker;
+	struct mock_blk req;
+
+	disk_init(&d, _i ? BLK_ENGINE_SYNC : BLK_ENGINE_LIBAIO);
+	disk_open(&d);
+	unsigned int threads = count_threads();
+	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
+	reg_set_status(&d.mmio, 0);
+	unsigned int fds = count_fds();
+
+	for (unsigned int i = 0; i < 16; i++) {
+		mock_blk(m, &req, i % 2 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_GET_ID, i, 512);
+		mock_stage(m, req.head);
+	}
+	ck_assert_int_eq(pthread_create(&kicker, NULL, kick, NULL), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&vcpu[i], NULL, live, NULL), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(vcpu[i], NULL);
+	set_over();
+	pthread_join(kicker, NULL);
+	ck_assert_uint_eq(__atomic_load_n(&failures, __ATOMIC_SEQ_CST), 0);
+
+	reg_set_status(&d.mmio, 0);
+	ck_assert_uint_eq(count_fds(), fds);
+	expect_threads(threads);
+	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
+	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 0, 512, &req, NULL), VIRTIO_BLK_S_OK);
+	disk_fini(&d);
+}
+END_TEST
+
+/* ---- doorbells before their time ---- */
+
+START_TEST(row19_kicks_before_driver_ok)
+{
+	struct mock_blk req;
+
+	disk_init(&d, BLK_ENGINE_LIBAIO);
+	disk_open(&d);
+	mock_ring(m, 64, false, false);
+	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
+	for (unsigned int i = 0; i < 20; i++)
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	ck_assert(reg_negotiate(&d.mmio, DISK_FEATURES));
+	ck_assert(reg_queue(&d.mmio, &m->ring));
+	mock_offer(m, req.head);
+	sched_yield();
+	ck_assert_uint_eq(mock_status(m, &req), 0xff);
+	ck_assert_uint_eq(mock_used_index(m), 0);
+	/* DRIVER_OK: what was offered before is served unasked, once. */
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	mock_wait_index(m, 1);
+	wait_idle_thread();
+	ck_assert_uint_eq(mock_used_index(m), 1);
+	ck_assert_uint_eq(mock_irqs(m), 1);
+	disk_fini(&d);
+}
+END_TEST
+
+/* The end of the VM with requests in flight: what was answered is in the file. */
+START_TEST(destroy_drains_and_flushes)
+{
+	static uint8_t bytes[4096];
+	struct mock_blk req[16];
+
+	disk_init(&d, BLK_ENGINE_LIBAIO);
+	disk_open(&d);
+	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
+	for (unsigned int i = 0; i < 16; i++) {
+		mock_blk(m, &req[i], VIRTIO_BLK_T_OUT, i * 8, 4096);
+		memset(mock_ptr(m, req[i].data), (int)i, 4096);
+		mock_stage(m, req[i].head);
+	}
+	mock_show(m);
+	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	mock_wait_until(mock_used_index(m) > 0);
+	ck_assert_int_eq(disk_close(&d), 0);
+	for (unsigned int i = 0; i < 16; i++) {
+		uint8_t status = mock_status(m, &req[i]);
+
+		ck_assert(status == VIRTIO_BLK_S_OK || status == 0xff);
+		image_peek(&d.image, bytes, i * 4096, 4096);
+		if (status == VIRTIO_BLK_S_OK)
+			ck_assert(all_bytes(bytes, (int)i, 4096));
+		else
+			ck_assert(image_is_fresh(bytes, i * 4096, 4096));
+	}
+	disk_fini(&d);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blk_life");
+	TCase *t = tcase_create("blk_life");
+
+	tcase_add_test(t, row27_a_thousand_lives_leak_nothing);
+	tcase_add_test(t, row26_reset_with_io_in_flight);
+	tcase_add_loop_test(t, row27_reset_and_activate_from_two_vcpus_under_kicks, 0, 2);
+	tcase_add_test(t, row19_kicks_before_driver_ok);
+	tcase_add_test(t, destroy_drains_and_flushes);
+	suite_add_tcase(s, t);
+	return s;
+}

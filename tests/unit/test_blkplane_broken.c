@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A queue the driver broke: told once, left alone, drained, recovered by a reset. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "tests/lib/rig.h"
+#include "tests/lib/suite.h"
+
+static struct rig r;
+static struct mockdrv *const m = &r.m;
+
+static uint32_t irq_bits(void)
+{
+	return __atomic_load_n(&r.irq.status, __ATOMIC_SEQ_CST);
+}
+
+/* One good request is with the host; a bad one follows. */
+static void begin(struct mock_blk *good)
+{
+	rig_init(&r, 16, false, true, 16);
+	mock_blk(m, good, VIRTIO_BLK_T_IN, 0, 512);
+	rig_start(&r);
+	mock_offer(m, good->head);
+	scripted_wait(r.engine, 1);
+}
+
+/* The queue is broken; what was in flight is drained without a word, and a reset recovers. */
+static void expect_broken_then_recovers(struct mock_blk *good, uint16_t used)
+{
+	struct mock_blk again;
+
+	rig_wait_broken(&r);
+	wait_idle_thread();
+	mock_irqs(m);
+	/* Nothing that comes later is looked at, and nobody spins. */
+	mock_blk(m, &again, VIRTIO_BLK_T_GET_ID, 0, 20);
+	for (unsigned int i = 0; i < 50; i++)
+		mock_offer(m, again.head);
+	wait_idle_thread();
+	ck_assert_uint_eq(scripted_held(r.engine), 1);
+	scripted_complete(r.engine, 0, SCRIPTED_ALL);
+	wait_idle_thread();
+	rig_stop(&r);
+	ck_assert_uint_eq(mock_used_index(m), used);
+	ck_assert_uint_eq(mock_status(m, good), 0xff);
+	ck_assert_uint_eq(mock_status(m, &again), 0xff);
+	ck_assert_uint_eq(mock_irqs(m), 0);
+
+	r.status = 0;
+	r.irq.status = 0;
+	mock_ring(m, 16, true, true);
+	mock_blk(m, &again, VIRTIO_BLK_T_GET_ID, 0, 20);
+	rig_start(&r);
+	ck_assert_uint_eq(mock_do(m, &again, NULL), VIRTIO_BLK_S_OK);
+	ck_assert(!rig_is_broken(&r));
+	rig_fini(&r);
+}
+
+START_TEST(row01_avail_index_jumps)
+{
+	struct mock_blk good;
+
+	begin(&good);
+	m->avail_idx = (uint16_t)(m->avail_idx + 17);
+	mock_show(m);
+	mock_kick(m);
+	expect_broken_then_recovers(&good, 0);
+}
+END_TEST
+
+START_TEST(row02_head_outside_the_table)
+{
+	struct mock_blk good;
+
+	begin(&good);
+	mock_offer(m, 16);
+	expect_broken_then_recovers(&good, 0);
+}
+END_TEST
+
+START_TEST(row03_chain_that_loops)
+{
+	struct mock_blk good;
+
+	begin(&good);
+	mock_desc(m, 9, MOCK_FAR, 16, NEXT, 9);
+	mock_offer(m, 9);
+	expect_broken_then_recovers(&good, 0);
+}
+END_TEST
+
+START_TEST(row04_head_offered_again_while_in_flight_breaks_the_queue)
+{
+	struct mock_blk good;
+
+	begin(&good);
+	mock_offer(m, good.head);
+	expect_broken_then_recovers(&good, 0);
+}
+END_TEST
+
+START_TEST(row08_data_in_the_hole)
+{
+	struct mock_blk good, bad;
+
+	begin(&good);
+	mock_blk(m, &bad, VIRTIO_BLK_T_IN, 0, 512);
+	m->desc[bad.head + 1].addr = MOCK_HOLE;
+	mock_offer(m, bad.head);
+	expect_broken_then_recovers(&good, 0);
+}
+END_TEST
+
+/* Nowhere to report: the head comes back with nothing written, and then the queue is broken. */
+static void check_row12(const struct mock_piece *piece, unsigned int count)
+{
+	struct vring_used_elem elem;
+	struct mock_blk good;
+	uint16_t head;
+
+	begin(&good);
+	head = mock_chain(m, piece, count);
+	mock_offer(m, head);
+	mock_wait_used(m, &elem);
+	ck_assert_uint_eq(elem.id, head);
+	ck_assert_uint_eq(elem.len, 0);
+	expect_broken_then_recovers(&good, 1);
+}
+
+START_TEST(row12_request_without_header_or_status)
+{
+	check_row12((struct mock_piece[]){ { MOCK_FAR, 16, false } }, 1);
+	check_row12((struct mock_piece[]){ { MOCK_FAR, 15, false }, { MOCK_FAR + 99, 1, true } },
+		    2);
+	check_row12((struct mock_piece[]){ { MOCK_FAR + 99, 513, true } }, 1);
+	check_row12((struct mock_piece[]){ { 0, 0, false } }, 1);
+}
+END_TEST
+
+/* What came before the bad entry in the same batch is done as if nothing had been. */
+START_TEST(good_requests_of_the_same_batch_are_served)
+{
+	struct mock_blk id, read;
+
+	rig_init(&r, 16, false, true, 16);
+	mock_blk(m, &id, VIRTIO_BLK_T_GET_ID, 0, 20);
+	mock_blk(m, &read, VIRTIO_BLK_T_IN, 0, 512);
+	mock_stage(m, id.head);
+	mock_stage(m, read.head);
+	mock_stage(m, 99);
+	mock_show(m);
+	rig_start(&r);
+	rig_wait_broken(&r);
+	ck_assert_uint_eq(mock_used_index(m), 1);
+	ck_assert_uint_eq(mock_status(m, &id), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(irq_bits(), IRQLINE_CONFIG | IRQLINE_USED_RING);
+	scripted_wait(r.engine, 1);
+	scripted_complete(r.engine, 0, SCRIPTED_ALL);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Stop has to wait for the I/O of a broken queue as for any. */
+START_TEST(row26_broken_queue_is_drained_before_stop_returns)
+{
+	struct mock_blk good;
+
+	begin(&good);
+	mock_offer(m, 16);
+	rig_wait_broken(&r);
+	scripted_complete(r.engine, 0, SCRIPTED_ALL);
+	rig_stop(&r);
+	ck_assert_uint_eq(scripted_held(r.engine), 0);
+	ck_assert_uint_eq(r.engine->in_flight, 0);
+	rig_fini(&r);
+}
+END_TEST
+
+/* An interrupt eventfd whose writer waits until the test reads it. */
+static void block_irq_fd(void)
+{
+	uint64_t full = UINT64_MAX - 1;
+
+	ck_assert_int_eq(fcntl(m->irq_fd, F_SETFL, 0), 0);
+	ck_assert_int_eq(write(m->irq_fd, &full, sizeof(full)), sizeof(full));
+}
+
+/* 2.1.2: the bit, then the interrupt. */
+START_TEST(needs_reset_is_set_before_the_interrupt)
+{
+	rig_init(&r, 16, false, true, 16);
+	block_irq_fd();
+	rig_start(&r);
+	mock_offer(m, 16);
+	mock_wait_until(irq_bits() & IRQLINE_CONFIG);
+	ck_assert(rig_is_broken(&r));
+	mock_irqs(m);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(used_index_is_published_before_the_interrupt)
+{
+	struct mock_blk req;
+
+	rig_init(&r, 16, false, true, 16);
+	block_irq_fd();
+	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
+	rig_start(&r);
+	mock_offer(m, req.head);
+	mock_wait_until(irq_bits() & IRQLINE_USED_RING);
+	ck_assert_uint_eq(mock_used_index(m), 1);
+	mock_irqs(m);
+	rig_fini(&r);
+}
+END_TEST
+
+/* A guest that does it again and again does not fill the operator's log. */
+START_TEST(breaking_the_queue_a_hundred_times_is_logged_a_few_times)
+{
+	char path[] = "/tmp/log.XXXXXX";
+	int log = mkstemp(path), saved = dup(STDERR_FILENO);
+	char text[16384];
+	unsigned int lines = 0;
+
+	ck_assert_int_ge(log, 0);
+	unlink(path);
+	dup2(log, STDERR_FILENO);
+	rig_init(&r, 16, false, true, 16);
+	for (unsigned int i = 0; i < 100; i++) {
+		mock_ring(m, 16, false, true);
+		r.status = r.irq.status = 0;
+		rig_start(&r);
+		mock_offer(m, 16);
+		rig_wait_broken(&r);
+		rig_stop(&r);
+	}
+	rig_fini(&r);
+	dup2(saved, STDERR_FILENO);
+	ssize_t n = pread(log, text, sizeof(text), 0);
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	/* A burst for each 5 s that this took; a slow machine may need several. */
+	ck_assert_uint_ge(lines, 1);
+	ck_assert_uint_lt(lines, 50);
+	close(log);
+	close(saved);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blkplane_broken");
+	TCase *t = tcase_create("blkplane_broken");
+
+	tcase_add_test(t, row01_avail_index_jumps);
+	tcase_add_test(t, row02_head_outside_the_table);
+	tcase_add_test(t, row03_chain_that_loops);
+	tcase_add_test(t, row04_head_offered_again_while_in_flight_breaks_the_queue);
+	tcase_add_test(t, row08_data_in_the_hole);
+	tcase_add_test(t, row12_request_without_header_or_status);
+	tcase_add_test(t, good_requests_of_the_same_batch_are_served);
+	tcase_add_test(t, row26_broken_queue_is_drained_before_stop_returns);
+	tcase_add_test(t, needs_reset_is_set_before_the_interrupt);
+	tcase_add_test(t, used_index_is_published_before_the_interrupt);
+	tcase_add_test(t, breaking_the_queue_a_hundred_times_is_logged_a_few_times);
+	suite_add_tcase(s, t);
+	return s;
+}

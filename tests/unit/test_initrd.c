@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where the initrd goes, and what of initrd and command line does not fit. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/bzimage.h"
+#include "tests/lib/suite.h"
+
+#define MIB	BZ_MIB
+#define CMDLINE "console=ttyS0 a=b"
+
+static struct guestram ram;
+
+static struct boot_result load(const uint8_t *file, size_t len, int initrd_fd, const char *cmdline)
+{
+	return boot_bytes(&ram, file, len, initrd_fd, cmdline);
+}
+
+static void setup(void)
+{
+	guestram_create(&ram, 16 * MIB);
+}
+
+static void teardown(void)
+{
+	guestram_destroy(&ram);
+}
+
+START_TEST(cmdline_up_to_the_kernel_s_limit_is_accepted)
+{
+	uint8_t file[BZ_FILE_SIZE];
+	char line[70000];
+	struct boot_result r;
+
+	bzimage_make(file);
+	bzimage_header(file)->cmdline_size = 100;
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = 0;
+	boot_expect(load(file, sizeof(file), -1, line + sizeof(line) - 102), -E2BIG, BOOT_CMDLINE,
+		    "longer");
+	r = load(file, sizeof(file), -1, line + sizeof(line) - 101);
+	ck_assert_int_eq(r.err, 0);
+	free(r.boot);
+	/* A kernel's word is not good for more than there is room for. */
+	bzimage_header(file)->cmdline_size = UINT32_MAX;
+	boot_expect(load(file, sizeof(file), -1, line), -E2BIG, BOOT_CMDLINE, "longer");
+}
+END_TEST
+
+START_TEST(initrd_is_as_high_as_it_may_be)
+{
+	uint8_t file[BZ_FILE_SIZE], initrd[5000];
+	uint64_t limit = _i ? 15 * MIB : 16 * MIB;
+	struct boot_result r;
+	int fd;
+
+	bzimage_make(file);
+	if (_i)
+		bzimage_header(file)->initrd_addr_max = 15 * MIB - 1;
+	memset(initrd, 0x5a, sizeof(initrd));
+	fd = memfile(initrd, sizeof(initrd));
+	r = load(file, sizeof(file), fd, CMDLINE);
+	close(fd);
+	ck_assert_int_eq(r.err, 0);
+	free(r.boot);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.ramdisk_image, limit - 8192);
+	ck_assert_uint_eq(boot_params_of(&ram)->hdr.ramdisk_size, sizeof(initrd));
+	ck_assert_uint_eq(boot_params_of(&ram)->ext_ramdisk_image, 0);
+	ck_assert_uint_eq(boot_params_of(&ram)->ext_ramdisk_size, 0);
+	ck_assert_mem_eq(guestram_at(&ram, limit - 8192, sizeof(initrd)), initrd, sizeof(initrd));
+}
+END_TEST
+
+START_TEST(initrd_that_does_not_fit_is_refused)
+{
+	/* The kernel is at [4 MiB, 7 MiB), RAM ends at 16 MiB. */
+	static const struct {
+		uint64_t size;
+		uint32_t addr_max;
+		int err;
+	} cases[] = {
+		{ 9 * MIB, 0x7fffffff, 0 },	  { 9 * MIB + 1, 0x7fffffff, -EFBIG },
+		{ 17 * MIB, 0x7fffffff, -EFBIG }, { 1ull << 40, 0x7fffffff, -EFBIG },
+		{ 2 * MIB, 9 * MIB - 1, 0 },	  { 2 * MIB, 9 * MIB - 2, -EFBIG },
+		{ 4096, 4095, -EFBIG },		  { 1, 0, -EFBIG },
+	};
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
+	int fd = memfile(NULL, cases[_i].size);
+
+	bzimage_make(file);
+	bzimage_header(file)->initrd_addr_max = cases[_i].addr_max;
+	r = load(file, sizeof(file), fd, CMDLINE);
+	close(fd);
+	if (cases[_i].err)
+		boot_expect(r, cases[_i].err, BOOT_INITRD, "does not fit");
+	else
+		ck_assert_int_eq(r.err, 0);
+	free(r.boot);
+}
+END_TEST
+
+START_TEST(empty_initrd_is_refused)
+{
+	uint8_t file[BZ_FILE_SIZE];
+	int fd = memfile("", 0);
+
+	bzimage_make(file);
+	boot_expect(load(file, sizeof(file), fd, CMDLINE), -EINVAL, BOOT_INITRD, "empty");
+	close(fd);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("initrd");
+	TCase *tcase = tcase_create("initrd");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, cmdline_up_to_the_kernel_s_limit_is_accepted);
+	tcase_add_loop_test(tcase, initrd_is_as_high_as_it_may_be, 0, 2);
+	tcase_add_loop_test(tcase, initrd_that_does_not_fit_is_refused, 0, 8);
+	tcase_add_test(tcase, empty_initrd_is_refused);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The libaio engine against a host that takes a part of a batch, or nothing, or gives back less
+ * than there is. Linked with --wrap: io_submit and io_getevents come here first. Both leave a
+ * misleading errno behind: libaio's functions return -errno, and errno means nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/rig.h"
+#include "tests/lib/suite.h"
+
+int __real_io_submit(io_context_t ctx, long nr, struct iocb **cbs);
+int __real_io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event *events,
+			struct timespec *timeout);
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb **cbs);
+int __wrap_io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event *events,
+			struct timespec *timeout);
+
+#define ALL   1000
+#define CALLS 256
+
+/* What the next calls of io_submit do: take so many at most, or return that error. */
+static const int *script;
+static unsigned int script_len;
+static unsigned int submits; /* calls so far; atomic */
+static long asked[CALLS];    /* nr of each */
+static int opcodes[ALL];     /* of what the kernel was given, in order */
+static unsigned int opcode_count;
+static long getevents_limit = ALL; /* events per call, at most */
+static int getevents_interrupts;   /* calls to come that are interrupted */
+
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb **cbs)
+{
+	unsigned int call = __atomic_fetch_add(&submits, 1, __ATOMIC_SEQ_CST);
+	int step = call < script_len ? script[call] : ALL;
+
+	ck_assert_uint_lt(call, CALLS); /* nobody spins here */
+	asked[call] = nr;
+	if (step > 0)
+		step = __real_io_submit(ctx, nr < step ? nr : step, cbs);
+	for (int i = 0; i < step && opcode_count < ALL; i++)
+		opcodes[opcode_count++] = cbs[i]->aio_lio_opcode;
+	errno = step == -EAGAIN ? EINVAL : EAGAIN;
+	return step;
+}
+
+int __wrap_io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event *events,
+			struct timespec *timeout)
+{
+	int n;
+
+	if (getevents_interrupts && getevents_interrupts--) {
+		errno = EIO;
+		return -EINTR;
+	}
+	n = __real_io_getevents(ctx, min_nr, nr < getevents_limit ? nr : getevents_limit, events,
+				timeout);
+	errno = EINTR;
+	return n;
+}
+
+/* ---- the engine alone ---- */
+
+#define TASKS 6
+#define LEN   4096u
+
+static struct test_image image;
+static struct ioengine *e;
+static struct io_task task[TASKS];
+static struct iovec iov[TASKS];
+static uint8_t memory[TASKS][LEN] __attribute__((aligned(4096)));
+static int result[TASKS]; /* 1: not finished yet */
+
+static void begin(const int *steps, unsigned int count)
+{
+	struct ioengine_config config;
+
+	script = steps;
+	script_len = count;
+	image_make(&image, 1 << 20, true);
+	config = (struct ioengine_config){ .fd = image.fd,
+					   .depth = TASKS,
+					   .direct_align = image.align };
+	ck_assert_int_eq(ioengine_create(&e, &ioengine_libaio, &config), 0);
+	for (unsigned int i = 0; i < TASKS; i++) {
+		iov[i] = (struct iovec){ .iov_base = memory[i], .iov_len = LEN };
+		task[i] = (struct io_task){
+			.op = IO_READ, .offset = i * LEN, .len = LEN, .iov = &iov[i], .iov_count = 1
+		};
+		result[i] = 1;
+	}
+}
+
+static void prep_all(void)
+{
+	for (unsigned int i = 0; i < TASKS; i++)
+		ioengine_prep(e, &task[i]);
+}
+
+static void collect(void)
+{
+	struct io_task *t;
+
+	while ((t = ioengine_finished(e))) {
+		ck_assert_int_eq(result[t - task], 1); /* once */
+		result[t - task] = t->result;
+	}
+}
+
+/* As the dataplane thread does: whenever the eventfd says so, and only then. */
+static void run(void)
+{
+	struct pollfd p = { .fd = e->event_fd, .events = POLLIN };
+	uint64_t n;
+
+	ioengine_submit(e);
+	collect();
+	while (e->in_flight) {
+		ck_assert_int_eq(poll(&p, 1, MOCK_DEADLINE_S * 1000), 1);
+		ck_assert_int_eq(read(e->event_fd, &n, sizeof(n)), sizeof(n));
+		ioengine_reap(e);
+		ioengine_submit(e);
+		collect();
+	}
+}
+
+static void expect_read(unsigned int i)
+{
+	ck_assert_int_eq(result[i], 0);
+	ck_assert(image_is_fresh(memory[i], i * LEN, LEN));
+}
+
+static void end(void)
+{
+	ioengine_destroy(e);
+	image_remove(&image);
+}
+
+static void check_all_read(const int *steps, unsigned int count)
+{
+	begin(steps, count);
+	prep_all();
+	run();
+	for (unsigned int i = 0; i < TASKS; i++)
+		expect_read(i);
+	end();
+}
+
+#define ALL_READ(...) \
+	check_all_read((const int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / 4)
+
+START_TEST(one_io_submit_for_everything_prepared)
+{
+	ALL_READ(ALL);
+	ck_assert_uint_eq(submits, 1);
+	ck_assert_int_eq(asked[0], TASKS);
+}
+END_TEST
+
+START_TEST(wart_partial_acceptance_loses_requests)
+{
+	ALL_READ(1, 2, 1, 1, 1);
+	ck_assert_int_eq(asked[1], TASKS - 1);
+	ck_assert_int_eq(asked[2], TASKS - 3);
+	ck_assert_uint_eq(submits, 5);
+}
+END_TEST
+
+START_TEST(wart_eagain_with_nothing_in_flight)
+{
+	ALL_READ(-EAGAIN, -EAGAIN, 2, -EAGAIN);
+}
+END_TEST
+
+START_TEST(io_submit_that_never_has_room)
+{
+	ALL_READ(-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN);
+	ck_assert_uint_eq(submits, TASKS);
+}
+END_TEST
+
+START_TEST(io_submit_that_takes_nothing)
+{
+	ALL_READ(0, 0, 0, 0, 0, 0, 0, 0);
+	ck_assert_uint_eq(submits, TASKS);
+}
+END_TEST
+
+/* Two are with the kernel: what does not fit waits for them, and does not ask again meanwhile. */
+START_TEST(eagain_waits_for_what_is_in_flight)
+{
+	static const int steps[] = { 2, -EAGAIN };
+
+	begin(steps, ARRAY_SIZE(steps));
+	prep_all();
+	ioengine_submit(e);
+	ck_assert_uint_eq(submits, 2);
+	collect();
+	ck_assert_uint_eq(e->in_flight, TASKS);
+	run();
+	for (unsigned int i = 0; i < TASKS; i++)
+		expect_read(i);
+	end();
+}
+END_TEST
+
+START_TEST(eintr_is_tried_again)
+{
+	ALL_READ(-EINTR, -EINTR, 3, -EINTR);
+}
+END_TEST
+
+START_TEST(wart_refused_head_takes_the_others_with_it)
+{
+	static const int steps[] = { 1, -EINVAL, 2, -EBADF };
+
+	begin(steps, ARRAY_SIZE(steps));
+	prep_all();
+	run();
+	expect_read(0);
+	ck_assert_int_eq(result[1], -EINVAL);
+	expect_read(2);
+	expect_read(3);
+	ck_assert_int_eq(result[4], -EBADF);
+	expect_read(5);
+	end();
+}
+END_TEST
+
+/* What Linux itself refuses at submission. */
+START_TEST(offset_the_kernel_refuses)
+{
+	begin(NULL, 0);
+	task[2].offset = 1ull << 63;
+	prep_all();
+	run();
+	ck_assert_int_lt(result[2], 0);
+	for (unsigned int i = 0; i < TASKS; i += i == 1 ? 2 : 1)
+		expect_read(i);
+	end();
+}
+END_TEST
+
+START_TEST(engine_that_refuses_everything_fails_everything)
+{
+	begin((const int[]){ -ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS }, TASKS);
+	prep_all();
+	run();
+	for (unsigned int i = 0; i < TASKS; i++)
+		ck_assert_int_eq(result[i], -ENOSYS);
+	ck_assert_uint_eq(submits, TASKS);
+	end();
+}
+END_TEST
+
+/* reap reports all there is, whatever one io_getevents gives. */
+START_TEST(short_results_of_io_getevents)
+{
+	getevents_limit = 1;
+	ALL_READ(ALL);
+}
+END_TEST
+
+START_TEST(interrupted_io_getevents)
+{
+	getevents_interrupts = 3;
+	ALL_READ(ALL);
+}
+END_TEST
+
+START_TEST(stable_writes_and_flushes_are_asynchronous)
+{
+	begin(NULL, 0);
+	task[1].op = task[2].op = IO_WRITE;
+	task[2].stable = true;
+	task[3].op = IO_FLUSH;
+	task[4].stable = true; /* means nothing for a read */
+	prep_all();
+	ck_assert_int_eq(task[1].iocb.aio_rw_flags, 0);
+	ck_assert_int_eq(task[2].iocb.aio_rw_flags, RWF_DSYNC);
+	ck_assert_int_eq(task[4].iocb.aio_rw_flags, 0);
+	run();
+	for (unsigned int i = 0; i < TASKS; i++)
+		ck_assert_int_eq(result[i], 0);
+	ck_assert_uint_eq(opcode_count, TASKS);
+	ck_assert_int_eq(opcodes[0], IO_CMD_PREADV);
+	ck_assert_int_eq(opcodes[1], IO_CMD_PWRITEV);
+	ck_assert_int_eq(opcodes[2], IO_CMD_PWRITEV);
+	ck_assert_int_eq(opcodes[3], IO_CMD_FDSYNC);
+	end();
+}
+END_TEST
+
+START_TEST(host_without_aio_is_told_and_leaks_nothing)
+{
+	struct ioengine_config config = { .fd = 0, .direct_align = 1 };
+	unsigned int fds = count_fds();
+	struct ioengine *none = NULL;
+	FILE *file = fopen("/proc/sys/fs/aio-max-nr", "re");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%u", &config.depth), 1);
+	fclose(file);
+	config.depth++;
+	ck_assert_int_lt(ioengine_create(&none, &ioengine_libaio, &config), 0);
+	ck_assert_ptr_null(none);
+	ck_assert_uint_eq(count_fds(), fds);
+}
+END_TEST
+
+/* ---- under the conductor ---- */
+
+static struct rig r;
+
+/* Requests in the ring before the start: a batch. */
+static void run_batch(unsigned int count, uint32_t type)
+{
+	static struct mock_blk req[32];
+
+	rig_init_file(&r, &ioengine_libaio, 256, true);
+	for (unsigned int i = 0; i < count; i++) {
+		mock_blk(&r.m, &req[i], type, i * 8, type == VIRTIO_BLK_T_FLUSH ? 0 : LEN);
+		mock_stage(&r.m, req[i].head);
+	}
+	mock_show(&r.m);
+	rig_start(&r);
+	mock_wait_index(&r.m, (uint16_t)count);
+	for (unsigned int i = 0; i < count; i++)
+		ck_assert_uint_eq(mock_status(&r.m, &req[i]), VIRTIO_BLK_S_OK);
+	rig_fini(&r);
+}
+
+START_TEST(one_io_submit_per_batch)
+{
+	run_batch(32, VIRTIO_BLK_T_IN);
+	ck_assert_uint_eq(submits, 1);
+	ck_assert_int_eq(asked[0], 32);
+}
+END_TEST
+
+START_TEST(wart_flush_blocks_the_loop)
+{
+	run_batch(4, VIRTIO_BLK_T_FLUSH);
+	ck_assert_uint_eq(opcode_count, 4);
+	for (unsigned int i = 0; i < 4; i++)
+		ck_assert_int_eq(opcodes[i], IO_CMD_FDSYNC);
+}
+END_TEST
+
+/* One wake-up stands for several completions: the rest must not wait for a next one. */
+START_TEST(short_results_of_io_getevents_lose_no_wake_up)
+{
+	getevents_limit = 1;
+	getevents_interrupts = 1;
+	run_batch(32, VIRTIO_BLK_T_IN);
+}
+END_TEST
+
+START_TEST(partial_acceptance_under_the_conductor)
+{
+	static const int steps[] = { 3, -EAGAIN, 1, -EAGAIN, 0, 5, -EINTR, -EAGAIN };
+
+	script = steps;
+	script_len = ARRAY_SIZE(steps);
+	run_batch(32, VIRTIO_BLK_T_OUT);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("ioengine_libaio");
+	TCase *t = tcase_create("ioengine_libaio");
+
+	tcase_add_test(t, one_io_submit_for_everything_prepared);
+	tcase_add_test(t, wart_partial_acceptance_loses_requests);
+	tcase_add_test(t, wart_eagain_with_nothing_in_flight);
+	tcase_add_test(t, io_submit_that_never_has_room);
+	tcase_add_test(t, io_submit_that_takes_nothing);
+	tcase_add_test(t, eagain_waits_for_what_is_in_flight);
+	tcase_add_test(t, eintr_is_tried_again);
+	tcase_add_test(t, wart_refused_head_takes_the_others_with_it);
+	tcase_add_test(t, offset_the_kernel_refuses);
+	tcase_add_test(t, engine_that_refuses_everything_fails_everything);
+	tcase_add_test(t, short_results_of_io_getevents);
+	tcase_add_test(t, interrupted_io_getevents);
+	tcase_add_test(t, stable_writes_and_flushes_are_asynchronous);
+	tcase_add_test(t, host_without_aio_is_told_and_leaks_nothing);
+	tcase_add_test(t, one_io_submit_per_batch);
+	tcase_add_test(t, wart_flush_blocks_the_loop);
+	tcase_add_test(t, short_results_of_io_getevents_lose_no_wake_up);
+	tcase_add_test(t, partial_acceptance_under_the_conductor);
+	suite_add_tcase(s, t);
+	return s;
+}

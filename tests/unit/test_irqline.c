@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/irqline.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+
+static struct irqline line;
+
+static uint32_t bits(void)
+{
+	return __atomic_load_n(&line.status, __ATOMIC_SEQ_CST);
+}
+
+static uint64_t take(void)
+{
+	uint64_t n = 0;
+
+	return read(line.fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+START_TEST(each_raise_sets_bits_and_writes_once)
+{
+	line = (struct irqline){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	irqline_raise(&line, IRQLINE_USED_RING);
+	ck_assert_uint_eq(bits(), 1);
+	ck_assert_uint_eq(take(), 1);
+	/* Not acknowledged: raised all the same. */
+	irqline_raise(&line, IRQLINE_USED_RING);
+	irqline_raise(&line, IRQLINE_CONFIG);
+	ck_assert_uint_eq(bits(), 3);
+	ck_assert_uint_eq(take(), 2);
+	close(line.fd);
+}
+END_TEST
+
+static void *raise_it(void *arg)
+{
+	irqline_raise(&line, IRQLINE_USED_RING);
+	return arg;
+}
+
+/* The eventfd is full, so the write waits for us: the bit must be there before it. */
+START_TEST(wart_status_bit_not_set_before_the_irqfd_fires)
+{
+	uint64_t full = UINT64_MAX - 1;
+	pthread_t thread;
+
+	line = (struct irqline){ .fd = eventfd(0, EFD_CLOEXEC) };
+	ck_assert_int_eq(write(line.fd, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(pthread_create(&thread, NULL, raise_it, NULL), 0);
+	mock_wait_until(bits() == IRQLINE_USED_RING);
+	ck_assert_uint_eq(take(), full);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(take(), 1);
+	close(line.fd);
+}
+END_TEST
+
+#define ROUNDS 20000
+
+static unsigned int acknowledged[2]; /* per bit; atomic */
+
+static unsigned int acks(unsigned int bit)
+{
+	return __atomic_load_n(&acknowledged[bit], __ATOMIC_SEQ_CST);
+}
+
+/* Raise a bit, wait until the driver has seen it, again. */
+static void *raise_often(void *arg)
+{
+	unsigned int bit = (unsigned int)(uintptr_t)arg;
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		irqline_raise(&line, 1u << bit);
+		mock_wait_until(acks(bit) > i);
+	}
+	return NULL;
+}
+
+/*
+ * Two threads raise a bit each, a vCPU acknowledges what it sees: no raise is undone by the other
+ * thread's or by an acknowledge, and none is seen twice.
+ */
+START_TEST(row28_acknowledge_races_with_raise)
+{
+	unsigned int raised = 0;
+	pthread_t thread[2];
+
+	line = (struct irqline){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	for (uintptr_t bit = 0; bit < 2; bit++)
+		ck_assert_int_eq(pthread_create(&thread[bit], NULL, raise_often, (void *)bit), 0);
+	for (int64_t end = mock_deadline(); acks(0) < ROUNDS || acks(1) < ROUNDS;) {
+		uint32_t seen = bits();
+
+		raised += (unsigned int)take();
+		if (!seen) {
+			mock_yield(end + 50);
+			continue;
+		}
+		__atomic_fetch_and(&line.status, ~seen, __ATOMIC_SEQ_CST);
+		for (unsigned int bit = 0; bit < 2; bit++)
+			__atomic_fetch_add(&acknowledged[bit], seen >> bit & 1, __ATOMIC_SEQ_CST);
+	}
+	for (unsigned int bit = 0; bit < 2; bit++)
+		pthread_join(thread[bit], NULL);
+	ck_assert_uint_eq(raised + take(), 2 * ROUNDS);
+	ck_assert_uint_eq(acks(0), ROUNDS);
+	ck_assert_uint_eq(acks(1), ROUNDS);
+	ck_assert_uint_eq(bits(), 0);
+	close(line.fd);
+}
+END_TEST
+
+#define HAMMER 300000
+
+static bool hammered; /* atomic */
+
+static void *hammer(void *arg)
+{
+	while (!__atomic_load_n(&hammered, __ATOMIC_RELAXED))
+		irqline_raise(&line, IRQLINE_CONFIG);
+	return arg;
+}
+
+/* A dataplane thread and a vCPU change different bits of the word at the same time. */
+START_TEST(row28_bits_do_not_disturb_each_other)
+{
+	unsigned int lost = 0, back = 0;
+	pthread_t thread;
+
+	line = (struct irqline){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	ck_assert_int_eq(pthread_create(&thread, NULL, hammer, NULL), 0);
+	for (unsigned int i = 0; i < HAMMER; i++) {
+		irqline_raise(&line, IRQLINE_USED_RING);
+		lost += !(bits() & IRQLINE_USED_RING);
+		__atomic_fetch_and(&line.status, ~IRQLINE_USED_RING, __ATOMIC_SEQ_CST);
+		back += bits() & IRQLINE_USED_RING;
+	}
+	__atomic_store_n(&hammered, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(lost, 0);
+	ck_assert_uint_eq(back, 0);
+	close(line.fd);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("irqline");
+	TCase *t = tcase_create("irqline");
+
+	tcase_add_test(t, each_raise_sets_bits_and_writes_once);
+	tcase_add_test(t, wart_status_bit_not_set_before_the_irqfd_fires);
+	tcase_add_test(t, row28_acknowledge_races_with_raise);
+	tcase_add_test(t, row28_bits_do_not_disturb_each_other);
+	suite_add_tcase(s, t);
+	return s;
+}
