@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What the boot tests are written with. Sourced by suite.sh, which runs in dash or busybox ash, in a directory with the
+# files that tests/boot/run names.
+# shellcheck shell=sh
+
+# Seconds one boot may take. The emulated host needs 5 at most on an idle machine.
+limit=120
+passed=0 failed=0 skipped=0
+name='' reason='' skip='' code='' log='' boots=0
+
+# fail REASON: the running test has failed; its first reason is the one told.
+fail() {
+    [ -n "$reason" ] || reason=$1
+}
+
+# new_log: the file for the console of the next boot.
+new_log() {
+    boots=$((boots + 1))
+    log=out/$name.$boots.log
+}
+
+# where_it_is PID: what all of its threads are at, in the host's kernel and, counted by KVM, in the guest.
+where_it_is() {
+    for task in /proc/"$1"/task/*; do
+        echo "== $(cat "$task/comm") $(cat "$task/stat")"
+        cat "$task/syscall" "$task/stack"
+    done
+    [ -d /sys/kernel/debug/kvm ] || mount -t debugfs debugfs /sys/kernel/debug
+    grep . /sys/kernel/debug/kvm/"$1"-*/vcpu*/* | sed 's,.*/vcpu,vcpu,' | grep -v ':0$'
+}
+
+# watch PID: ends it after $limit seconds, not without looking at it. SIGKILL is the one end that no exit code of
+# microvm looks like.
+watch() {
+    seconds=0
+    while [ $seconds -lt "$limit" ]; do
+        sleep 1
+        seconds=$((seconds + 1))
+        kill -0 "$1" 2>/dev/null || return 0
+    done
+    where_it_is "$1" >"$log.hung" 2>&1
+    sleep 2
+    where_it_is "$1" >"$log.hung2" 2>&1
+    kill -KILL "$1"
+}
+
+# microvm OPTION...: runs it with the input and output of the caller, and with a limit to its time.
+microvm() {
+    {
+        # The shell would give a background command /dev/null for its input.
+        ./microvm "$@" <&3 3<&- &
+        microvm_pid=$!
+    } 3<&0
+    watch "$microvm_pid" </dev/null >/dev/null 2>&1 &
+    microvm_watch=$!
+    wait "$microvm_pid"
+    microvm_code=$?
+    kill "$microvm_watch" 2>/dev/null
+    return "$microvm_code"
+}
+
+# boot OPTION...: microvm with no input until it ends; sets $code and $log.
+boot() {
+    new_log
+    microvm "$@" </dev/null >"$log" 2>&1
+    code=$?
+}
+
+# start OPTION...: as boot, but in the background; sets $pid and $log. The end is waited for by: wait "$pid".
+start() {
+    new_log
+    : >"$log"
+    ./microvm "$@" </dev/null >"$log" 2>&1 &
+    pid=$!
+    watch "$pid" </dev/null >/dev/null 2>&1 &
+}
+
+# one_line TEXT: with the line breaks and indents taken out that it has for its reader.
+one_line() {
+    printf '%s' "$1" | tr '\n' ' ' | tr -s ' '
+}
+
+# boot_stock APPEND OPTION..., start_stock APPEND OPTION...: boot or start with the stock kernel and the initramfs.
+# APPEND is for the kernel's command line.
+boot_stock() {
+    append=$(one_line "$1")
+    shift
+    boot --kernel vmlinuz --initrd initramfs.cpio.gz --append "quiet $append" "$@"
+}
+
+start_stock() {
+    append=$(one_line "$1")
+    shift
+    start --kernel vmlinuz --initrd initramfs.cpio.gz --append "quiet $append" "$@"
+}
+
+# await TEXT: until TEXT is on the console of what was started; fails if that ends before. (The shell notices so when it
+# runs the next command.)
+await() {
+    while ! grep -qF "$1" "$log"; do
+        if ! kill -0 "$pid" 2>/dev/null; then
+            fail "ended before it said '$1'"
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+want_code() {
+    if [ "$code" = 137 ]; then
+        fail "not ended after ${limit}s"
+    elif [ "$code" != "$1" ]; then
+        fail "exit code $code instead of $1"
+    fi
+}
+
+# want TEXT, or unwanted TEXT: on the last console. The kernel is quiet and does not repeat the command there.
+want() {
+    grep -qF "$1" "$log" || fail "no '$1' on the console"
+}
+
+unwanted() {
+    ! grep -qF "$1" "$log" || fail "'$1' on the console"
+}
+
+# want_clean IMAGE: its file system needs nothing, not even its journal.
+want_clean() {
+    ./e2fsck -fn "$1" >>"$log" 2>&1 || fail "e2fsck -fn $1: status $?"
+}
+
+# want_replayed IMAGE: after its journal was replayed, its file system needs nothing.
+want_replayed() {
+    ./e2fsck -fp "$1" >>"$log" 2>&1
+    [ $? -le 1 ] || fail "e2fsck -fp $1: more than the journal was to be mended"
+    want_clean "$1"
+}
+
+# contents IMAGE PATH: of a file in it.
+contents() {
+    ./debugfs -R "cat $2" "$1" 2>/dev/null
+}
+
+# run_test FUNCTION: one line for it, and the end of its last console if it failed.
+run_test() {
+    name=${1#test_} reason='' skip='' boots=0 log=/dev/null
+    began=$(date +%s)
+    "$1"
+    took=$(($(date +%s) - began))s
+    if [ -n "$reason" ]; then
+        failed=$((failed + 1))
+        echo "not ok $name ($took): $reason; end of $log:"
+        tail -n 20 "$log" | tr -d '\r' | sed 's/^/    /'
+    elif [ -n "$skip" ]; then
+        skipped=$((skipped + 1))
+        echo "skip $name: $skip"
+    else
+        passed=$((passed + 1))
+        echo "ok $name ($took)"
+    fi
+}

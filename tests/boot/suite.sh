@@ -1,0 +1,252 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The boot tests, run by tests/boot/run on the host with KVM: every function test_NAME is one. Arguments: the names of
+# the tests to run; all, in this order, if there are none.
+#
+# Kernel parameters are quoted for the kernel, and $ in them is for the guest's shell.
+# shellcheck disable=SC2016
+# shellcheck source=tests/boot/lib.sh
+. ./lib.sh
+
+test_disk_keeps_what_is_written() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="mount | grep vda; echo kept-$((6*7)) >/root/file"' --disk disk.img
+    want_code 0
+    want '/dev/vda on / type ext4 (rw'
+    want_clean disk.img
+    boot_stock 'root=/dev/vda rw run="cat /root/file"' --disk disk.img
+    want_code 0
+    want 'kept-42'
+    want_clean disk.img
+}
+
+test_two_cpus_two_disks() {
+    cp root.img disk.img
+    rm -f second.img
+    dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null
+    boot_stock 'root=/dev/vda rw run="echo cpus-$(nproc) serial-$(cat /sys/block/vdb/serial);
+        head -c 8000000 /dev/urandom >/tmp/r;
+        taskset 1 dd if=/tmp/r of=/root/copy bs=64k conv=fsync & taskset 2 dd if=/tmp/r of=/dev/vdb bs=64k conv=fsync;
+        wait; echo sum-$(md5sum </tmp/r); cmp /tmp/r /root/copy && echo same-$((1+1))"' \
+        --cpus 2 --disk disk.img --disk second.img,serial=second-disk
+    want_code 0
+    want 'cpus-2 serial-second-disk'
+    want 'same-2'
+    want "sum-$(head -c 8000000 second.img | md5sum | cut -c 1-32)"
+    want_clean disk.img
+    rm -f second.img
+}
+
+test_readonly_disk() {
+    cp root.img disk.img
+    before=$(md5sum <disk.img)
+    boot_stock 'root=/dev/vda ro run="echo ro-$(blockdev --getro /dev/vda);
+        mount -o remount,rw / || echo remount-refused-$((1+1));
+        dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync || echo write-refused-$((1+1));
+        md5sum /bin/busybox"' --disk disk.img,readonly
+    want_code 0
+    want 'ro-1'
+    want 'remount-refused-2'
+    want 'write-refused-2'
+    want "$(contents disk.img /bin/busybox | md5sum | cut -c 1-32)"
+    [ "$(md5sum <disk.img)" = "$before" ] || fail 'the image has changed'
+}
+
+test_elf_vmlinux() {
+    cp root.img disk.img
+    boot --kernel vmlinux --initrd initramfs.cpio.gz \
+        --append 'quiet root=/dev/vda rw run="echo release-$(uname -r); echo x >/root/elf"' --disk disk.img
+    want_code 0
+    want 'release-6.'
+    want_clean disk.img
+    [ "$(contents disk.img /root/elf)" = x ] || fail 'nothing was written'
+}
+
+test_initrd_only() {
+    boot_stock 'run="echo disks-$(ls /sys/block | grep -c vd)"'
+    want_code 0
+    want 'microvm-guest: init reached'
+    want 'disks-0'
+    want 'exit status 0'
+}
+
+# With a disk and no initrd the kernel is to mount it. The stock one has its virtio driver in a module and cannot; what
+# it was told and how it ends is seen even so.
+test_default_root() {
+    cp root.img disk.img
+    boot --kernel vmlinuz --append reboot=k --disk disk.img
+    want_code 4
+    want ' root=/dev/vda rw'
+    want 'Unable to mount root fs'
+    boot --kernel vmlinuz --append reboot=k --disk disk.img,readonly
+    want ' root=/dev/vda ro'
+}
+
+test_cmdline_replaces() {
+    boot --kernel vmlinuz --initrd initramfs.cpio.gz \
+        --cmdline 'console=ttyS0 quiet panic=-1 run="cat /proc/cmdline"'
+    want_code 0
+    want 'console=ttyS0 quiet panic=-1 run='
+}
+
+test_panic() {
+    boot_stock 'run="echo c >/proc/sysrq-trigger"'
+    want_code 5
+    want 'Kernel panic'
+}
+
+test_reboot_acpi() {
+    boot_stock 'reboot=a run="reboot -f"'
+    want_code 4
+}
+
+test_reboot_keyboard() {
+    boot_stock 'reboot=k run="reboot -f"'
+    want_code 4
+}
+
+test_triple_fault() {
+    boot_stock 'reboot=t run="reboot -f"'
+    want_code 6
+}
+
+test_engine_sync() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="dd if=/dev/zero of=/root/z bs=1M count=8 conv=fsync; md5sum /root/z; echo y >/root/f"' \
+        --disk disk.img,engine=sync
+    want_code 0
+    want "$(head -c 8388608 /dev/zero | md5sum | cut -c 1-32)"
+    want_clean disk.img
+    [ "$(contents disk.img /root/f)" = y ] || fail 'nothing was written'
+}
+
+test_disk_options() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="cd /sys/block/vda; echo id-$(cat serial) lbs-$(cat queue/logical_block_size);
+        echo z >/root/f; sync; echo end-$((1+1))"' \
+        --disk disk.img,serial=abc,direct=off,blk-size=4096,queue-size=16
+    want_code 0
+    want 'id-abc lbs-4096'
+    want 'end-2'
+    want_clean disk.img
+}
+
+test_small_memory() {
+    boot_stock 'run="awk /MemTotal/ /proc/meminfo"' --memory "${smallest}M"
+    want_code 0
+    want 'MemTotal:'
+}
+
+# 4 GiB do not fit below the hole for devices: the guest sees two ranges, and uses the upper one first.
+test_memory_beyond_hole() {
+    if [ "$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)" -lt 4700000 ]; then
+        skip='this host has less than 4.7 GB of memory'
+        return
+    fi
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="awk /MemTotal/ /proc/meminfo; grep RAM /proc/iomem;
+        head -c 30000000 /dev/urandom >/tmp/r; cp /tmp/r /root/r; sync; echo 3 >/proc/sys/vm/drop_caches;
+        cmp /tmp/r /root/r && echo same-$((1+1))"' --memory 4G --disk disk.img
+    want_code 0
+    want '100000000-'
+    want 'same-2'
+    total=$(sed -n 's/^MemTotal: *\([0-9]*\) kB.*/\1/p' "$log")
+    [ "${total:-0}" -gt 3900000 ] || fail "the guest has ${total:-no} kB of memory"
+    want_clean disk.img
+}
+
+test_acpi_off() {
+    cp root.img disk.img
+    boot_stock 'acpi=off reboot=k run="cat /proc/cmdline; reboot -f"' --disk disk.img
+    want_code 4
+    want 'microvm-guest: init reached'
+    want 'virtio_mmio.device='
+}
+
+# The console by pipes: a shell that reads its commands from there. The guest's end comes after that of its input.
+# shellcheck disable=SC2094 # the log is looked at while it grows
+test_console_pipe() {
+    new_log
+    : >"$log"
+    {
+        tries=0
+        until grep -q 'microvm-guest: shell' "$log" || [ $tries -ge $((limit * 10)) ]; do
+            tries=$((tries + 1))
+            sleep 0.1
+        done
+        printf 'echo typed-$((40+2))\nexit\n'
+    } | {
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append quiet 2>&1
+        echo $? >code
+    } | cat >"$log"
+    code=$(cat code)
+    want_code 0
+    want 'typed-42'
+}
+
+# A reader that goes away takes the output with it, not the guest.
+test_console_closed() {
+    cp root.img disk.img
+    new_log
+    {
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --disk disk.img \
+            --append 'quiet root=/dev/vda rw run="seq 3000; echo y >/root/after"' </dev/null 2>"$log"
+        echo $? >code
+    } | head -n 1 >>"$log"
+    code=$(cat code)
+    want_code 0
+    want_clean disk.img
+    [ "$(contents disk.img /root/after)" = y ] || fail 'the guest did not get to its end'
+}
+
+test_console_off() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="echo unheard; echo y >/root/quiet"' --console off --disk disk.img
+    want_code 0
+    unwanted 'microvm-guest'
+    want_clean disk.img
+    [ "$(contents disk.img /root/quiet)" = y ] || fail 'nothing was written'
+}
+
+# sigterm_under_io DISK-OPTIONS: what the guest was told is on disk must be there after SIGTERM, in a sound file system.
+# Until then nobody else may have the image.
+sigterm_under_io() {
+    cp root.img disk.img
+    start_stock 'root=/dev/vda rw run="
+        while :; do dd if=/dev/zero of=/root/load bs=64k count=200 2>/dev/null; done & i=0;
+        while :; do i=$((i+1)); echo $i >/root/count.new; sync; mv /root/count.new /root/count; sync; echo synced $i; done"' \
+        --disk "disk.img$1"
+    if await 'synced 5'; then
+        (boot_stock '' --disk disk.img && want_code 3 && want disk.img && [ -z "$reason" ]) ||
+            fail 'a second VM had the image'
+        kill -TERM "$pid"
+    fi
+    wait "$pid"
+    code=$?
+    want_code 7
+    synced=$(sed -n 's/.*synced \([0-9]*\).*/\1/p' "$log" | tail -n 1)
+    want_replayed disk.img
+    count=$(contents disk.img /root/count)
+    [ "${count:-0}" -ge "${synced:-1}" ] || fail "count is ${count:-missing} on disk, but $synced was synced"
+}
+
+test_sigterm_under_io() {
+    sigterm_under_io ''
+}
+
+test_sigterm_under_io_sync() {
+    sigterm_under_io ,engine=sync
+}
+
+# The least the stock kernel and this initramfs come up with, rounded up.
+smallest=96
+
+mkdir -p out
+# shellcheck disable=SC2046 # a list
+[ $# -gt 0 ] || set -- $(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' suite.sh)
+for test in "$@"; do
+    run_test "test_$test"
+done
+rm -f disk.img
+echo "boot: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The emulated host seen from outside: builds its initramfs and its disk, boots it, brings back the exit status.
+# Sourced by tools/kvmhost, whose variables it uses: work, place, memory, cpus, timeout, tty, out, child.
+# shellcheck shell=sh disable=SC2154
+
+# In the order they need each other.
+host_modules='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk virtio_console
+    irqbypass kvm kvm-amd'
+# Room for the command's own files, on top of those it is given.
+host_space_mb=2048
+# How long the emulated host may take beyond the command's own time before it counts as hung.
+host_grace=60
+
+quote() {
+    printf "'"
+    printf '%s' "$1" | sed "s/'/'\\\\''/g"
+    printf "' "
+}
+
+# add_libraries FILE: the libraries and the loader of an ELF file, at the paths they have here.
+add_libraries() {
+    [ "$(head -c 4 "$1" 2>/dev/null | od -An -t x1 | tr -d ' ')" = 7f454c46 ] || return 0
+    # A static program makes ldd fail, and needs nothing.
+    { ldd "$1" 2>/dev/null || true; } | sed -n 's/^.*=> \(\/[^ ]*\) .*$/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*$/\1/p' |
+        while read -r library; do
+            [ ! -e "$work/root$library" ] || continue
+            mkdir -p "$work/root$(dirname "$library")"
+            cp -L "$library" "$work/root$library"
+        done
+}
+
+# make_host COMMAND [ARG]...: $work/host.cpio, and $work/disk.img with the working directory. Nothing is compressed:
+# to write it is quicker than to unpack it there.
+make_host() {
+    root=$work/root
+    "$tools/fetch-kernel" "$work/kernel" >&2 || fail kernel 'none for the emulated host'
+    busybox=$(command -v busybox) || fail busybox 'is not here (package busybox-static)'
+    mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/work" "$root/tmp" "$root/run" "$root/etc"
+    cp "$busybox" "$root/bin/busybox"
+    add_libraries "$busybox"
+    ln -s busybox "$root/bin/sh"
+    cp "$tools/emuhost/init" "$root/init"
+    chmod 755 "$root/init" "$root/bin/busybox"
+    # shellcheck disable=SC2086 # a list
+    copy_modules "$work/kernel/modules" "$root/modules" $host_modules
+    find "$work/dir" -type f >"$work/files"
+    while read -r file; do
+        add_libraries "$file"
+    done <"$work/files"
+    {
+        echo "tty=$tty timeout=$timeout merge=$merge disks=$(wc -l <"$work/disks")"
+        # The size of the terminal is not known to a serial line.
+        [ "$tty" = no ] || echo "size='$(stty size <&3 2>/dev/null || true)'"
+        printf 'set -- '
+        for word in "$@"; do
+            quote "$word"
+        done
+        echo
+    } >"$root/etc/command"
+    (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$work/host.cpio"
+
+    size=$(($(du -sm "$work/dir" | cut -f 1) + host_space_mb))
+    truncate -s "${size}M" "$work/disk.img"
+    PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -O ^has_journal -d "$work/dir" "$work/disk.img" ||
+        fail disk.img 'cannot be made'
+    rm -rf "$root" "$work/dir"
+}
+
+# watch_host PID: ends the emulated machine when the command's time and some more is over: then it did not end the command
+# itself, and hangs. Where its processors are is asked first.
+watch_host() {
+    [ "$timeout" != 0 ] || return 0
+    seconds=0
+    while [ $seconds -lt $((timeout + host_grace)) ]; do
+        sleep 1
+        seconds=$((seconds + 1))
+        kill -0 "$1" 2>/dev/null || return 0
+    done
+    touch "$work/hung"
+    for question in 'info status' 'info registers -a' 'info registers -a' 'info lapic' 'info pic'; do
+        echo "$question" >"$work/monitor.in"
+        sleep 1
+    done
+    kill -TERM "$1"
+}
+
+# boot_host: the emulated machine until it ends. Its kernel's console is the second serial port, kept in $work/console.
+# The command talks through the first one if it has a terminal, so that nothing of its keys is lost on the way; else
+# through virtio ports, which unlike a serial line have an end of file.
+boot_host() {
+    mkfifo "$work/stdout" "$work/stderr"
+    # A reader that goes away ends its output, not the command; and the emulator cannot bear a pipe without a reader.
+    { cat; cat >/dev/null; } <"$work/stdout" &
+    cats=$!
+    { cat; cat >/dev/null; } <"$work/stderr" >&2 &
+    cats="$cats $!"
+    # Held open here, so that the readers neither wait for the emulator nor end before it if it fails to start.
+    exec 4>"$work/stdout" 5>"$work/stderr"
+
+    set -- -M q35 -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp "$cpus" -m "$memory" -no-reboot \
+        -nodefaults -no-user-config -display none \
+        -kernel "$work/kernel/vmlinux" -initrd "$work/host.cpio" \
+        -append 'console=ttyS1 panic=-1 quiet mitigations=off'
+    n=0
+    while read -r disk; do
+        set -- "$@" -drive "if=virtio,format=raw,file=$(echo "$disk" | sed 's/,/,,/g')"
+        n=$((n + 1))
+    done <"$work/disks"
+    # Nobody looks at the work disk after a crash of this machine: no need to wait for the real disk.
+    set -- "$@" -drive "if=virtio,format=raw,cache=unsafe,file=$work/disk.img"
+    set -- "$@" -device virtio-serial-pci \
+        -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status \
+        -chardev "file,id=stdout,path=$work/stdout" -device virtserialport,chardev=stdout,name=stdout \
+        -chardev "file,id=stderr,path=$work/stderr" -device virtserialport,chardev=stderr,name=stderr
+    # The emulator makes its input and output non-blocking, also for others who have the same pipe open: cat would end at
+    # the first full pipe. So it has standard output only where that is a terminal.
+    if [ "$tty" = yes ]; then
+        set -- "$@" -chardev stdio,id=tty,signal=off -serial chardev:tty
+        saved=$(stty -g <&3 2>/dev/null || true)
+        exec 7>&1
+    else
+        set -- "$@" -serial null -chardev stdio,id=stdin -device virtserialport,chardev=stdin,name=stdin
+        saved=
+        exec 7>/dev/null
+    fi
+
+    # Only for watch_host.
+    mkfifo "$work/monitor.in" "$work/monitor.out"
+    cat "$work/monitor.out" >"$work/answers" &
+    cats="$cats $!"
+    exec 6>"$work/monitor.out"
+    set -- "$@" -serial "file:$work/console" -chardev "pipe,id=monitor,path=$work/monitor" -mon chardev=monitor
+
+    qemu-system-x86_64 "$@" <&3 >&7 4>&- 5>&- 6>&- 2>"$work/qemu.log" &
+    child=$!
+    watch_host "$child" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- &
+    wait "$child" && ended=0 || ended=$?
+    child=
+    exec 4>&- 5>&- 6>&- 7>&-
+    # shellcheck disable=SC2086 # a list
+    wait $cats || true
+    [ -z "$saved" ] || stty "$saved" <&3
+}
+
+# keep_console: the path of a copy of the host's console that outlives this run.
+keep_console() {
+    kept=$(mktemp "${TMPDIR:-/tmp}/kvmhost-console.XXXXXX")
+    cat "$work/qemu.log" "$work/console" "$work/answers" >"$kept" 2>/dev/null || true
+    echo "$kept"
+}
+
+run_emulated() {
+    command -v qemu-system-x86_64 >/dev/null ||
+        fail qemu-system-x86_64 'is not here, and the emulated host needs it (package qemu-system-x86)'
+    # Two ports would lose the order of what goes to the same place.
+    merge=no
+    [ "$(readlink /proc/self/fd/1)" != "$(readlink /proc/self/fd/2)" ] || merge=yes
+    make_host "$@"
+    boot_host
+
+    if [ -n "$out" ] && [ -s "$work/disk.img" ]; then
+        mkdir -p "$work/dir"
+        # Its complaints are about owners, which only root can set.
+        PATH=$PATH:/usr/sbin:/sbin debugfs -R "rdump /out $work/dir" "$work/disk.img" >/dev/null 2>&1 || true
+        [ ! -d "$work/dir/out" ] || collect
+    fi
+    [ ! -e "$work/hung" ] || die 'emulated host' "hung; its console and registers: $(keep_console)" 124
+    status=
+    [ ! -s "$work/status" ] || status=$(tr -cd 0-9 <"$work/status")
+    [ -n "$status" ] || fail 'emulated host' "ended ($ended) without a status; its console: $(keep_console)"
+    if [ "$status" = 124 ]; then
+        echo "kvmhost: took longer than ${timeout}s; the emulated host's console: $(keep_console)" >&2
+    fi
+    exit "$status"
+}

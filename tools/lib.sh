@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Functions that several tools share. Sourced, not run; works in dash, bash and busybox ash.
+# shellcheck shell=sh
+
+# die WHAT REASON [STATUS]: one line on stderr, "tool: what: reason", and the end.
+die() {
+    printf '%s: %s: %s\n' "${0##*/}" "$1" "$2" >&2
+    exit "${3:-1}"
+}
+
+# cache_dir: where downloads are kept, created if it is not there yet. A machine without a home (some CI runners) gets
+# one in the build directory.
+cache_dir() {
+    for cache_base in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" build/cache; do
+        [ -n "$cache_base" ] || continue
+        if mkdir -p "$cache_base/microvm" 2>/dev/null && [ -w "$cache_base/microvm" ]; then
+            (cd "$cache_base/microvm" && pwd)
+            return 0
+        fi
+    done
+    return 1
+}
+
+# cpu_has_virt: the processor itself runs guests. /dev/kvm alone says little: there are machines whose KVM emulates in
+# software and cannot boot Linux.
+cpu_has_virt() {
+    grep -Eqw 'vmx|svm' /proc/cpuinfo
+}
+
+# kvm_usable: cpu_has_virt, and this user may open /dev/kvm.
+kvm_usable() {
+    cpu_has_virt && [ -r /dev/kvm ] && [ -w /dev/kvm ]
+}
+
+# copy_modules TREE DIR NAME...: kernel modules of TREE as DIR/10-NAME.ko, DIR/11-NAME.ko ..., so that a shell's glob
+# gives them in this order; unpacked, since insmod knows no compression. What the kernel has built in is left out.
+copy_modules() {
+    modules_tree=$1 modules_dir=$2 modules_n=10
+    shift 2
+    mkdir -p "$modules_dir"
+    for module in "$@"; do
+        module_file=$(find "$modules_tree/" -name "$module.ko*" | head -n 1)
+        module_copy=$modules_dir/$modules_n-$module.ko
+        case $module_file in
+        *.ko) cp "$module_file" "$module_copy" ;;
+        *.ko.xz) xz -dc "$module_file" >"$module_copy" ;;
+        *.ko.zst) zstd -dcq "$module_file" >"$module_copy" ;;
+        esac
+        modules_n=$((modules_n + 1))
+    done
+}
