@@ -2,7 +2,9 @@
 #include "tests/lib/rig.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <linux/virtio_config.h>
 
 static void init(struct rig *r, uint16_t size, bool event_idx, bool indirect)
@@ -85,4 +87,12 @@ void rig_wait_broken(struct rig *r)
 	mock_wait_until(rig_is_broken(r));
 	mock_wait_until(__atomic_load_n(&r->irq.status, __ATOMIC_SEQ_CST) & IRQLINE_CONFIG);
 	ck_assert_uint_ge(mock_wait_irq(&r->m), 1);
+}
+
+void rig_block_irq(struct rig *r)
+{
+	uint64_t full = UINT64_MAX - 1;
+
+	must(!fcntl(r->m.irq_fd, F_SETFL, 0));
+	must(write(r->m.irq_fd, &full, sizeof(full)) == sizeof(full));
 }

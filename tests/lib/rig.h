@@ -41,4 +41,7 @@ uint32_t rig_device_status(const struct rig *r);
 void rig_wait_broken(struct rig *r);
 bool rig_is_broken(const struct rig *r);
 
+/* From now on, until the test has read irq_fd (mock_irqs), who raises an interrupt has to wait. */
+void rig_block_irq(struct rig *r);
+
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/lib/disk.h"
@@ -97,6 +98,33 @@ START_TEST(row26_reset_with_io_in_flight)
 	ck_assert_int_eq(disk_close(&d), 0);
 	ck_assert(all_bytes(mock_ptr(m, m->ring.desc), 0x77, m->heap - m->ring.desc));
 	disk_fini(&d);
+}
+END_TEST
+
+/* The kernel's completion rings that are mapped here. */
+static unsigned int count_aio_rings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	unsigned int n = 0;
+	char line[512];
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file))
+		n += strstr(line, "[aio]") != NULL;
+	fclose(file);
+	return n;
+}
+
+START_TEST(destroyed_disks_leave_no_aio_context)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		disk_init(&d, BLK_ENGINE_LIBAIO);
+		disk_open(&d);
+		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
+		ck_assert_uint_eq(count_aio_rings(), 1);
+		disk_fini(&d);
+		ck_assert_uint_eq(count_aio_rings(), 0);
+	}
 }
 END_TEST
 
@@ -239,6 +267,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, row27_a_thousand_lives_leak_nothing);
 	tcase_add_test(t, row26_reset_with_io_in_flight);
+	tcase_add_test(t, destroyed_disks_leave_no_aio_context);
 	tcase_add_loop_test(t, row27_reset_and_activate_from_two_vcpus_under_kicks, 0, 2);
 	tcase_add_test(t, row19_kicks_before_driver_ok);
 	tcase_add_test(t, destroy_drains_and_flushes);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A queue the driver broke: told once, left alone, drained, recovered by a reset. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
@@ -179,20 +176,11 @@ START_TEST(row26_broken_queue_is_drained_before_stop_returns)
 }
 END_TEST
 
-/* An interrupt eventfd whose writer waits until the test reads it. */
-static void block_irq_fd(void)
-{
-	uint64_t full = UINT64_MAX - 1;
-
-	ck_assert_int_eq(fcntl(m->irq_fd, F_SETFL, 0), 0);
-	ck_assert_int_eq(write(m->irq_fd, &full, sizeof(full)), sizeof(full));
-}
-
 /* 2.1.2: the bit, then the interrupt. */
 START_TEST(needs_reset_is_set_before_the_interrupt)
 {
 	rig_init(&r, 16, false, true, 16);
-	block_irq_fd();
+	rig_block_irq(&r);
 	rig_start(&r);
 	mock_offer(m, 16);
 	mock_wait_until(irq_bits() & IRQLINE_CONFIG);
@@ -207,7 +195,7 @@ START_TEST(used_index_is_published_before_the_interrupt)
 	struct mock_blk req;
 
 	rig_init(&r, 16, false, true, 16);
-	block_irq_fd();
+	rig_block_irq(&r);
 	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
 	rig_start(&r);
 	mock_offer(m, req.head);

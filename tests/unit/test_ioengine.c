@@ -109,11 +109,10 @@ START_TEST(room_is_counted_from_prep_to_finished)
 	ck_assert_uint_eq(ioengine_room(e), 0);
 	expect_finished(1, 0);
 	ck_assert_uint_eq(ioengine_room(e), 1);
-	complete(0, SCRIPTED_ALL);
-	complete(0, SCRIPTED_ALL);
+	scripted_complete_all(e, SCRIPTED_ALL);
+	ioengine_reap(e);
 	expect_finished(0, 0);
 	expect_finished(2, 0);
-	expect_none();
 	ck_assert_uint_eq(ioengine_room(e), 3);
 	end();
 }
@@ -275,6 +274,7 @@ START_TEST(row32_what_is_bounced)
 	ck_assert(is_bounced(512, 1, 4096, 4096));
 	ck_assert(is_bounced(512, 256, 4096, 4096));
 	ck_assert(is_bounced(512, 0, 4096, 768));
+	ck_assert(is_bounced(512, 0, 4096 + 256, 4096)); /* for its length alone */
 	ck_assert(is_bounced(4096, 512, 4096, 4096));
 	ck_assert(!is_bounced(4096, 4096, 4096, 4096));
 	/* More pieces than a system call takes. */

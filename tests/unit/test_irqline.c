@@ -115,39 +115,6 @@ START_TEST(row28_acknowledge_races_with_raise)
 }
 END_TEST
 
-#define HAMMER 300000
-
-static bool hammered; /* atomic */
-
-static void *hammer(void *arg)
-{
-	while (!__atomic_load_n(&hammered, __ATOMIC_RELAXED))
-		irqline_raise(&line, IRQLINE_CONFIG);
-	return arg;
-}
-
-/* A dataplane thread and a vCPU change different bits of the word at the same time. */
-START_TEST(row28_bits_do_not_disturb_each_other)
-{
-	unsigned int lost = 0, back = 0;
-	pthread_t thread;
-
-	line = (struct irqline){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
-	ck_assert_int_eq(pthread_create(&thread, NULL, hammer, NULL), 0);
-	for (unsigned int i = 0; i < HAMMER; i++) {
-		irqline_raise(&line, IRQLINE_USED_RING);
-		lost += !(bits() & IRQLINE_USED_RING);
-		__atomic_fetch_and(&line.status, ~IRQLINE_USED_RING, __ATOMIC_SEQ_CST);
-		back += bits() & IRQLINE_USED_RING;
-	}
-	__atomic_store_n(&hammered, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
-	ck_assert_uint_eq(lost, 0);
-	ck_assert_uint_eq(back, 0);
-	close(line.fd);
-}
-END_TEST
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("irqline");
@@ -156,7 +123,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, each_raise_sets_bits_and_writes_once);
 	tcase_add_test(t, wart_status_bit_not_set_before_the_irqfd_fires);
 	tcase_add_test(t, row28_acknowledge_races_with_raise);
-	tcase_add_test(t, row28_bits_do_not_disturb_each_other);
 	suite_add_tcase(s, t);
 	return s;
 }

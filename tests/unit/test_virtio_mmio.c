@@ -242,10 +242,19 @@ START_TEST(reset_forgets_everything)
 	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_QUEUE_NUM_MAX), QUEUE_MAX);
 	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_QUEUE_READY), 0);
 	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_DEVICE_FEATURES), (uint32_t)OFFERED);
-	/* The queue's registers, too: ready again needs all of them again. */
-	reg_set(&mmio, VIRTIO_MMIO_QUEUE_READY, 1);
-	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_QUEUE_READY), 0);
 	ck_assert_int_eq(dev.queue[0].kick_fd, m.kick_fd);
+}
+END_TEST
+
+START_TEST(reset_forgets_each_queue_register)
+{
+	const struct virtio_queue fresh = dev.queue[0];
+
+	ck_assert(reg_queue(&mmio, &m.ring));
+	ck_assert(dev.queue[0].ready && dev.queue[0].size && dev.queue[0].desc &&
+		  dev.queue[0].avail && dev.queue[0].used);
+	reg_set_status(&mmio, 0);
+	ck_assert_mem_eq(&dev.queue[0], &fresh, sizeof(fresh));
 }
 END_TEST
 
@@ -311,6 +320,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, row24_activated_at_most_once);
 	tcase_add_test(t, row26_status_is_not_0_while_the_device_stops);
 	tcase_add_test(t, reset_forgets_everything);
+	tcase_add_test(t, reset_forgets_each_queue_register);
 	tcase_add_test(t, failed_activation_needs_a_reset);
 	tcase_add_test(t, row28_acknowledge_only_masks);
 	tcase_add_test(t, row19_kicks_of_queues_that_are_not_there);

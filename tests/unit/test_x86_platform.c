@@ -128,12 +128,15 @@ END_TEST
 
 START_TEST(odd_sizes_are_ignored)
 {
-	static const uint8_t data[8] = { 0xfe, 0x34, 0x52, 0x34, 0x52, 0xfe, 0xfe, 0xfe };
+	uint8_t data[8] = { 0, 0x34, 0x52, 0x34, 0x52, 0xfe, 0xfe, 0xfe };
+	static const uint8_t first[] = { 0x34, 0x52, 0xfe, 0x01 };
 	static const unsigned int lens[] = { 2, 3, 4, 8 };
 
-	for (unsigned int i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 16; i++) {
+		data[0] = first[i / 4];
 		for (unsigned int port = 0x58; port < 0x700; port++)
-			bus_write(&pio, port, data, lens[i]);
+			bus_write(&pio, port, data, lens[i % 4]);
+	}
 	ck_assert_uint_eq(recorder.count, 0);
 }
 END_TEST

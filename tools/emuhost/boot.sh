@@ -90,9 +90,9 @@ watch_host() {
 boot_host() {
     mkfifo "$work/stdout" "$work/stderr"
     # A reader that goes away ends its output, not the command; and the emulator cannot bear a pipe without a reader.
-    { cat; cat >/dev/null; } <"$work/stdout" &
+    { cat || cat >/dev/null; } <"$work/stdout" &
     cats=$!
-    { cat; cat >/dev/null; } <"$work/stderr" >&2 &
+    { cat || cat >/dev/null; } <"$work/stderr" >&2 &
     cats="$cats $!"
     # Held open here, so that the readers neither wait for the emulator nor end before it if it fails to start.
     exec 4>"$work/stdout" 5>"$work/stderr"
