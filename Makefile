@@ -94,6 +94,9 @@ unit: $(TESTS)
 
 bench-programs: $(BENCHES)
 
+# Kinds of test that bring targets of their own.
+include $(wildcard tests/*/targets.mk)
+
 run: deps-run microvm guest
 	$(Q)tools/run ./microvm $(BUILD)/guest
 

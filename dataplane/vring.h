@@ -71,8 +71,9 @@ struct vring_chain {
 	unsigned int capacity;
 };
 
-/* Capacity that suffices for every chain a ring of this size may hold: a chain has at most `size`
- * descriptors, and a buffer is cut where it crosses from one region of RAM into the next. */
+/* Capacity for a chain of a ring of this size: at most `size` descriptors, and a few buffers that
+ * cross from one region of RAM into the next and are cut there. A chain with more pieces breaks the
+ * queue; no driver lays out such a one. */
 #define VRING_CHAIN_CAPACITY(size) ((unsigned int)(size) + HOSTMEM_MAX_REGIONS)
 
 /*

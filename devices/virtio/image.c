@@ -147,6 +147,12 @@ static int choose_direct(struct image *image, const struct blk_config *config, c
 	return set_direct(image->fd, false) ? 0 : refuse(errno, NULL, why);
 }
 
+/* Would reading alone work, where opening for writing said `err`? */
+static bool readable(const char *path, int err)
+{
+	return err == EROFS || err == ETXTBSY || (err == EACCES && !access(path, R_OK));
+}
+
 int image_open(struct image *image, const struct blk_config *config, const char **why)
 {
 	struct stat st;
@@ -164,11 +170,8 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	if (image->fd < 0) {
 		if (errno == EBUSY)
 			return refuse(errno, "in use by the host", why);
-		if (errno == EROFS || errno == EACCES || errno == ETXTBSY)
-			return refuse(errno,
-				      config->readonly
-					      ? NULL
-					      : "cannot be opened for writing (readonly would do)",
+		if (!config->readonly && readable(config->path, errno))
+			return refuse(errno, "cannot be opened for writing (readonly would do)",
 				      why);
 		return refuse(errno, NULL, why);
 	}
