@@ -238,6 +238,25 @@ test_sigterm_under_io_sync() {
     sigterm_under_io ,engine=sync
 }
 
+# What microvm itself has resident, beyond guest RAM (its largest mapping), after the disk was used.
+test_memory_after_io() {
+    cp root.img disk.img
+    start_stock 'root=/dev/vda rw run="head -c 16000000 /dev/vda >/dev/null;
+        dd if=/dev/zero of=/root/z bs=64k count=50 conv=fsync; echo io-$((1+1)); sleep 1000"' --disk disk.img
+    await 'io-2' || return
+    kib=$(awk '/^Size:/ { size = $2 }
+        /^Rss:/ { sum += $2; if (size > largest) { largest = size; ram = $2 } }
+        END { print sum - ram }' "/proc/$pid/smaps")
+    kill -TERM "$pid"
+    wait "$pid"
+    code=$?
+    want_code 7
+    echo "resident beyond guest RAM: $kib KiB" >>"$log"
+    if [ "$kib" -le 0 ] || [ "$kib" -gt 2048 ]; then
+        fail "$kib KiB are resident beyond guest RAM, 2048 are allowed"
+    fi
+}
+
 # The least the stock kernel and this initramfs come up with, rounded up.
 smallest=96
 
