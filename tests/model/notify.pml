@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The notification protocol of a split ring (virtio 1.2, 2.7.7 and 2.7.10): who may sleep when. The
+ * device is dataplane/vring.c as blkplane drives it; the driver is one that disables its interrupt
+ * while it drains, as Linux does.
+ *
+ *   -DEVENT_IDX    events as indices; without it, flags
+ *   -D<MISTAKE>    one mistake (tests/model/run lists them); spin must find what it leads to
+ *   -DROOM, -DMOD  other sizes
+ *
+ * Wrong is: a state in which nobody can go on, although the driver waits for entries it added (a
+ * lost doorbell or interrupt), an index that moves further than it may (assertions), and a run that
+ * goes on for ever without the driver getting anything back (non-progress cycles).
+ *
+ * Memory: a store goes into a buffer of its CPU, one place for each location, and reaches memory at
+ * any later time, stores to different locations in any order; a full barrier waits for all of them.
+ * That is total and partial store order, with one store in flight per location. Neither side reads
+ * what it writes. Not in the model: loads that overtake loads, what is in the entries and elements
+ * (acquire and release of the indices), several driver threads, a broken ring, reset and stop.
+ */
+#define SIZE 2	 /* entries of the ring */
+#ifndef ROOM
+#define ROOM 2	 /* most entries the I/O engine holds; below SIZE, the device starves */
+#endif
+#ifndef MOD
+#define MOD  8	 /* indices are modulo this, not 2^16 */
+#endif
+#define NEXT(i)	    (((i) + 1) % MOD)
+#define MINUS(a, b) (((a) + MOD - (b)) % MOD)
+
+/* vring_need_event of the specification, modulo MOD. */
+#define NEED_EVENT(event, new, old) (MINUS(new, NEXT(event)) < MINUS(new, old))
+
+/* Locations. Each has one writer: the driver's come first. */
+#define AVAIL_IDX  0
+#define USED_EVENT 1 /* without EVENT_IDX: avail.flags, 1 is NO_INTERRUPT */
+#define USED_IDX   2
+#define AVAIL_EVENT 3 /* without EVENT_IDX: used.flags, 1 is NO_NOTIFY */
+byte memory[4];
+byte stored[4];
+bool buffered[4];
+
+/* eventfds: what was signalled stays until it is read. */
+bool doorbell, interrupt;
+
+#define STORE(loc, v) atomic { !buffered[loc] -> stored[loc] = v; buffered[loc] = true }
+#define LOAD(to, loc) to = memory[loc]
+#define DRIVER_BARRIER !buffered[AVAIL_IDX] && !buffered[USED_EVENT]
+#define DEVICE_BARRIER !buffered[USED_IDX] && !buffered[AVAIL_EVENT]
+
+inline drain_buffer(loc)
+{
+	atomic {
+		buffered[loc] -> memory[loc] = stored[loc];
+		stored[loc] = 0;
+		buffered[loc] = false
+	}
+}
+
+/* Some of what is in flight is done: publish it once, decide once. */
+inline turn_over()
+{
+	do
+	:: used != last -> used = NEXT(used)
+	:: break
+	od;
+	if
+	:: published != used ->
+#ifdef DECIDE_BEFORE_PUBLISH
+		LOAD(event, USED_EVENT);
+		STORE(USED_IDX, used);
+		DEVICE_BARRIER;
+#else
+		STORE(USED_IDX, used);
+#ifndef NO_BARRIER_DEVICE_NOTIFY
+		DEVICE_BARRIER;
+#endif
+		LOAD(event, USED_EVENT);
+#endif
+		published = used;
+#ifdef ONLY_LAST_OF_BATCH
+		signalled = MINUS(published, 1);
+#endif
+		if
+#ifdef EVENT_IDX
+		:: NEED_EVENT(event, published, signalled) -> interrupt = true
+#else
+		:: !event -> interrupt = true
+#endif
+		:: else
+		fi;
+		signalled = published;
+		event = 0
+	:: else
+	fi
+}
+
+active proctype store_buffers()
+{
+end:	do
+	:: drain_buffer(0)
+	:: drain_buffer(1)
+	:: drain_buffer(2)
+	:: drain_buffer(3)
+	od
+}
+
+active proctype driver()
+{
+	byte avail = 0;	  /* avail.idx as last stored */
+	byte kicked = 0;  /* avail.idx at the last decision to kick */
+	byte last = 0;	  /* the next used element to take */
+	byte seen = 0, event = 0;
+	bool waits = false; /* adds nothing more until all it added is back */
+
+	do
+	:: MINUS(avail, last) < SIZE && !waits ->
+		/* Add one entry, or several before the doorbell. */
+		do
+		:: MINUS(avail, last) < SIZE ->
+			avail = NEXT(avail);
+			STORE(AVAIL_IDX, avail)
+		:: avail != kicked -> break
+		od;
+#ifndef NO_BARRIER_DRIVER_KICK
+		DRIVER_BARRIER;
+#endif
+		LOAD(event, AVAIL_EVENT);
+		if
+#ifdef EVENT_IDX
+		:: NEED_EVENT(event, avail, kicked) -> doorbell = true
+#else
+		:: !event -> doorbell = true
+#endif
+		:: else
+		fi;
+		kicked = avail;
+		event = 0
+
+	/* Wait for all that is outstanding, as a guest does that reads a file. */
+	:: avail != last && !waits -> waits = true
+
+	:: interrupt ->
+		interrupt = false;
+again:
+#ifndef EVENT_IDX
+		STORE(USED_EVENT, 1); /* with EVENT_IDX, used_event simply stays behind */
+#endif
+		LOAD(seen, USED_IDX);
+		do
+		:: last != seen ->
+			assert(MINUS(seen, last) <= MINUS(avail, last));
+progress:
+			last = NEXT(last)
+		:: else -> break
+		od;
+#ifdef EVENT_IDX
+		STORE(USED_EVENT, last);
+#else
+		STORE(USED_EVENT, 0);
+#endif
+#ifndef NO_BARRIER_DRIVER_ENABLE
+		DRIVER_BARRIER;
+#endif
+#ifndef NO_RECHECK_DRIVER
+		LOAD(seen, USED_IDX);
+		if
+		:: seen != last -> goto again
+		:: else
+		fi;
+#endif
+		seen = 0;
+		if
+		:: avail == last -> waits = false
+		:: else
+		fi
+	od
+}
+
+active proctype device()
+{
+	byte last = 0;	    /* the next avail entry to pop; last - used are in flight */
+	byte avail = 0;	    /* avail.idx as last loaded */
+	byte used = 0;	    /* the next used element to fill */
+	byte published = 0; /* used.idx as last stored */
+	byte signalled = 0; /* published at the last decision to interrupt */
+	byte budget = 0, event = 0;
+	bool dry = false, starved = false;
+
+sleep:
+	if
+	:: doorbell ->
+#ifndef CLEAR_DOORBELL_LATE
+		doorbell = false
+#endif
+	:: used != last -> /* the engine has finished something */
+		used = NEXT(used);
+		turn_over();
+		if
+		:: starved -> goto work
+		:: else -> goto sleep
+		fi
+	fi;
+
+work:
+	dry = false;
+	starved = false;
+#ifndef EVENT_IDX
+	STORE(AVAIL_EVENT, 1); /* disarm; with EVENT_IDX, avail_event simply stays behind */
+#endif
+	budget = SIZE;
+	do
+	:: budget && MINUS(last, used) < ROOM ->
+		budget--;
+		if
+		:: last == avail ->
+			LOAD(avail, AVAIL_IDX);
+			assert(MINUS(avail, last) <= SIZE)
+		:: else
+		fi;
+		if
+		:: last == avail -> dry = true; break
+		:: else -> last = NEXT(last)
+		fi
+	:: else -> break
+	od;
+	budget = 0;
+	turn_over();
+
+	if
+	:: !dry && MINUS(last, used) == ROOM ->
+		/* No room: no doorbells wanted, a completion goes on. */
+		starved = true;
+		goto rest
+	:: !dry && MINUS(last, used) != ROOM -> goto work
+	:: else
+	fi;
+
+	/* Arm. */
+#if defined(ARM_ONE_AHEAD)
+	STORE(AVAIL_EVENT, NEXT(last));
+#elif defined(EVENT_IDX)
+	STORE(AVAIL_EVENT, last);
+#else
+	STORE(AVAIL_EVENT, 0);
+#endif
+#ifndef NO_BARRIER_DEVICE_ARM
+	DEVICE_BARRIER;
+#endif
+#ifndef NO_RECHECK_DEVICE
+	LOAD(event, AVAIL_IDX);
+	if
+#ifdef ALWAYS_MORE
+	:: event == last -> goto work
+#endif
+	:: event != last -> event = 0; goto work
+	:: else -> event = 0
+	fi;
+#endif
+rest:
+#ifdef CLEAR_DOORBELL_LATE
+	doorbell = false;
+#endif
+	goto sleep
+}
