@@ -131,6 +131,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make boot       boot tests alone'
+	@echo 'make fuzz       every fuzz target for SECONDS=60 each'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
 	@echo 'DEPS=no         install nothing     V=1  show commands'
