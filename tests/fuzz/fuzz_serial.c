@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fuzz_serial: register accesses of a guest and calls of the console on one serial port.
+ *
+ * What the guest sends comes out in order, complete but for one counted gap at the end; what the
+ * console hands in comes out of RBR in order until a driver clears it; queues are bounded; the
+ * console is woken when there is output; an access of an odd size reads zeros and does nothing.
+ */
+#include <linux/serial_reg.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "vmm/serial.h"
+
+#define FIFO	 16
+#define STEPS	 512
+#define SENT_MAX (2u * SERIAL_TX_SIZE)
+
+static int irq_fd = -1, wake_fd;
+static struct serial *port;
+static uint8_t lcr, mcr, ier;
+
+/* Bytes the guest sent and that were not dropped, as a ring in the order they have to come out. */
+static uint8_t sent[SENT_MAX];
+static size_t sent_head, sent_count;
+static uint64_t lost; /* sent since the queue was full */
+static uint8_t counter;
+
+static uint64_t events(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void reg_write(unsigned int reg, uint8_t value)
+{
+	bool out = reg == UART_TX && !(lcr & UART_LCR_DLAB) && !(mcr & UART_MCR_LOOP);
+	size_t pending = serial_tx_pending(port);
+
+	fuzz_must(pending == sent_count);
+	if (out && (lost || sent_count == SERIAL_TX_SIZE))
+		lost++;
+	else if (out)
+		sent[(sent_head + sent_count++) % SENT_MAX] = value;
+	if (!pending)
+		events(wake_fd);
+	serial_bus_ops.write(port, reg, &value, 1);
+	fuzz_must(serial_tx_pending(port) == sent_count);
+	if (sent_count == 1 && pending == 0)
+		fuzz_must(events(wake_fd));
+	if (reg == UART_LCR)
+		lcr = value;
+	if (reg == UART_MCR)
+		mcr = value & 0x1f;
+	if (reg == UART_IER && !(lcr & UART_LCR_DLAB))
+		ier = value & 0x0f;
+}
+
+static uint8_t reg_read(unsigned int reg)
+{
+	uint8_t value = 0x5a;
+
+	serial_bus_ops.read(port, reg, &value, 1);
+	return value;
+}
+
+static void check_registers(void)
+{
+	fuzz_must(reg_read(UART_LCR) == lcr);
+	fuzz_must(reg_read(UART_MCR) == mcr);
+	if (!(lcr & UART_LCR_DLAB))
+		fuzz_must(reg_read(UART_IER) == ier);
+	fuzz_must((reg_read(UART_LSR) & 0x60) == 0x60);
+}
+
+/* Sizes and places no driver uses. */
+static void odd_access(struct input *in)
+{
+	unsigned int len = 2 + in_below(in, 7), reg = in_below(in, SERIAL_REGS);
+	uint8_t data[8];
+
+	in_bytes(in, data, sizeof(data));
+	if (in_u8(in) & 1) {
+		serial_bus_ops.write(port, reg, data, len);
+		fuzz_must(serial_tx_pending(port) == sent_count);
+	} else {
+		serial_bus_ops.read(port, reg, data, len);
+		for (unsigned int i = 0; i < len; i++)
+			fuzz_must(!data[i]);
+	}
+	check_registers();
+}
+
+/* Up to twice what the queue takes, in one go. */
+static void flood(struct input *in)
+{
+	unsigned int n = in_rarely(in) ? in_u16(in) : in_below(in, 256);
+
+	for (; n; n--)
+		reg_write(UART_TX, counter++);
+}
+
+static void console_input(struct input *in)
+{
+	uint8_t data[64];
+	size_t len = in_below(in, sizeof(data) + 1), room = serial_rx_room(port), taken;
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (uint8_t)(counter + i);
+	fuzz_must(room <= FIFO);
+	if (!(ier & UART_IER_RDI) || !(mcr & UART_MCR_OUT2) || mcr & UART_MCR_LOOP)
+		fuzz_must(!room);
+	events(irq_fd);
+	taken = serial_receive(port, data, len);
+	fuzz_must(taken == (len < room ? len : room));
+	fuzz_must(serial_rx_room(port) == room - taken);
+	fuzz_must(!taken || reg_read(UART_LSR) & UART_LSR_DR);
+	/* Empty before: the guest has to be told. */
+	if (taken && room == FIFO)
+		fuzz_must(events(irq_fd));
+	/* And it gets them, oldest first, when there was nothing before. */
+	if (taken && room == FIFO && !(lcr & UART_LCR_DLAB) && in_u8(in) & 1)
+		for (size_t i = 0; i < taken; i++)
+			fuzz_must(reg_read(UART_RX) == data[i]);
+}
+
+static void console_output(struct input *in)
+{
+	static uint8_t data[SERIAL_TX_SIZE + 1];
+	size_t max = in_rarely(in) ? sizeof(data) : in_below(in, 5000);
+	size_t len = serial_transmitted(port, data, max);
+
+	fuzz_must(len == (max < sent_count ? max : sent_count));
+	for (size_t i = 0; i < len; i++)
+		fuzz_must(data[i] == sent[(sent_head + i) % SENT_MAX]);
+	sent_head += len;
+	sent_count -= len;
+	if (!sent_count || in_rarely(in)) {
+		fuzz_must(serial_dropped(port) == lost);
+		lost = 0;
+	}
+	fuzz_must(serial_tx_pending(port) == sent_count);
+}
+
+/* As a driver brings a port up. */
+static void open_port(struct input *in)
+{
+	reg_write(UART_LCR, UART_LCR_WLEN8);
+	reg_write(UART_FCR, UART_FCR_ENABLE_FIFO | (in_u8(in) & 0xc6));
+	reg_write(UART_IER, 0x0f);
+	reg_write(UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
+}
+
+/* A driver that serves interrupts until none is left comes to an end. */
+static void serve_interrupts(void)
+{
+	unsigned int rounds = 0;
+	uint8_t iir;
+
+	if (lcr & UART_LCR_DLAB)
+		return;
+	while (!((iir = reg_read(UART_IIR)) & UART_IIR_NO_INT)) {
+		fuzz_must(++rounds <= 2 * FIFO + 8);
+		if ((iir & 0x0f) == UART_IIR_MSI)
+			reg_read(UART_MSR);
+		else if ((iir & 0x0f) == UART_IIR_RLSI)
+			reg_read(UART_LSR);
+		else if ((iir & 0x0f) != UART_IIR_THRI)
+			reg_read(UART_RX);
+	}
+	fuzz_must(!(ier & UART_IER_RDI) || !(reg_read(UART_LSR) & UART_LSR_DR));
+}
+
+static void step(struct input *in)
+{
+	switch (in_below(in, 12)) {
+	case 0:
+	case 1:
+		reg_write(UART_TX, counter++);
+		break;
+	case 2:
+	case 3:
+		reg_read(in_below(in, SERIAL_REGS));
+		break;
+	case 4:
+	case 5: {
+		unsigned int reg = in_below(in, SERIAL_REGS);
+
+		reg_write(reg, in_u8(in));
+		break;
+	}
+	case 6:
+		odd_access(in);
+		break;
+	case 7:
+		flood(in);
+		break;
+	case 8:
+		console_input(in);
+		break;
+	case 9:
+		console_output(in);
+		break;
+	case 10:
+		open_port(in);
+		break;
+	case 11:
+		serve_interrupts();
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+
+	if (irq_fd < 0) {
+		irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		fuzz_must(irq_fd >= 0 && wake_fd >= 0);
+	}
+	fuzz_must(!serial_create(&port, irq_fd, wake_fd));
+	lcr = mcr = ier = counter = 0;
+	sent_head = sent_count = 0;
+	lost = 0;
+	for (unsigned int i = 0; i < STEPS && in.left; i++)
+		step(&in);
+	serial_destroy(port);
+	events(irq_fd);
+	events(wake_fd);
+	return 0;
+}

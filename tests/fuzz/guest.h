@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * guest: guest RAM and a virtio-blk driver that the fuzzer leads astray.
+ *
+ * RAM is one memfd, mapped twice. The driver has it in one piece, with a hole; the device has it in
+ * three regions between guard pages: LOW and HIGH touch in guest physical space, FAR is behind the
+ * hole. An access outside them faults, and so does a guest physical address taken for a pointer.
+ */
+#ifndef TESTS_FUZZ_GUEST_H
+#define TESTS_FUZZ_GUEST_H
+
+#include "dataplane/hostmem.h"
+#include "dataplane/vring.h"
+#include "tests/fuzz/fuzz.h"
+
+#define GUEST_LOW      0x4000000000ull
+#define GUEST_LOW_SIZE 0x10000ull
+#define GUEST_HIGH     (GUEST_LOW + GUEST_LOW_SIZE)
+#define GUEST_HOLE     (GUEST_HIGH + 0x10000ull)
+#define GUEST_FAR      (GUEST_HOLE + 0x4000ull)
+#define GUEST_TOP      (GUEST_FAR + 0x8000ull)
+#define GUEST_SPAN     (GUEST_TOP - GUEST_LOW)
+#define GUEST_REGIONS  3
+
+/* Where a well-behaved ring is; buffers are from GUEST_HEAP on. */
+#define GUEST_DESC     (GUEST_LOW + 0x1000)
+#define GUEST_AVAIL    (GUEST_LOW + 0x2000)
+#define GUEST_USED     (GUEST_LOW + 0x3000)
+#define GUEST_HEAP     (GUEST_LOW + 0x4000)
+#define GUEST_RING_MAX 256
+
+struct guest {
+	uint8_t *mem; /* the driver's mapping, of GUEST_LOW .. GUEST_TOP */
+	uint8_t *device[GUEST_REGIONS];
+	struct hostmem hostmem;
+};
+
+/* Once per process. */
+void guest_create(struct guest *g);
+
+/* How many regions [gpa, gpa + len) touches; 0: a byte of it is not RAM. len is not 0. */
+unsigned int guest_pieces(uint64_t gpa, uint64_t len);
+
+/* The driver's pointer; not the hole. */
+void *guest_ptr(const struct guest *g, uint64_t gpa);
+
+/* The GPA of the device's [hva, hva + len); fails when not all of it is in one region. */
+uint64_t guest_gpa(const struct guest *g, const void *hva, uint64_t len);
+
+struct driver {
+	struct guest *g;
+	struct vring_config ring;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint64_t capacity; /* of the disk, sectors */
+	uint16_t avail_idx;
+	uint16_t next_desc;
+	uint64_t heap;
+	bool wild; /* a buffer may lie on the ring itself: nothing the used ring says counts */
+};
+
+/* On a ring that vring_check accepts; it is filled with zeros. */
+void driver_init(struct driver *d, struct guest *g, const struct vring_config *ring,
+		 uint64_t capacity);
+
+/* Lay out a request, mostly a good one; returns its head, mostly a good one. */
+uint16_t driver_request(struct driver *d, struct input *in);
+
+/* Fill the next avail entry; the device may see it after driver_show. */
+void driver_stage(struct driver *d, uint16_t head);
+void driver_show(struct driver *d);
+
+#endif
