@@ -23,6 +23,7 @@ CC_gcc-asan   := gcc
 CC_gcc-tsan   := gcc
 CC_clang-asan := clang
 CC_clang-tsan := clang
+CC_coverage   := clang
 COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
 
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -32,6 +33,7 @@ MODE_gcc-asan   := $(ASAN)
 MODE_clang-asan := $(ASAN)
 MODE_gcc-tsan   := $(TSAN)
 MODE_clang-tsan := $(TSAN)
+MODE_coverage   := -O1
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts.
@@ -41,7 +43,8 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DMICROVM_VERSION='"$(VERSION)"'
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(MODE_$(VARIANT)) \
 	       $(LDFLAGS)
-LDLIBS := -laio
+# The shared liburing of Debian 12 does not export io_uring_enable_rings; the static one has it.
+LDLIBS := -laio -l:liburing.a
 
 # ---- what is built --------------------------------------------------------------------------
 
@@ -51,7 +54,8 @@ LIB       := $(LIB_SRC:%.c=$(OBJ)/%.o)
 TEST_SRC  := $(wildcard tests/unit/test_*.c)
 TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
 TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/lib/*.c))
-BENCH_SRC := $(wildcard tests/bench/*.c)
+# NAME.c, and NAME_*.c with it.
+BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
@@ -85,6 +89,8 @@ $(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wr
 $(OBJ)/tests/unit/%: $(OBJ)/tests/unit/%.o $(TEST_LIB) $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check) -lutil
 
+$(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
+
 $(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -95,7 +101,7 @@ unit: $(TESTS)
 bench-programs: $(BENCHES)
 
 # Kinds of test that bring targets of their own.
-include $(wildcard tests/*/targets.mk)
+include $(wildcard tests/*/targets.mk guest/*/targets.mk)
 
 run: deps-run microvm guest
 	$(Q)tools/run ./microvm $(BUILD)/guest
@@ -131,7 +137,13 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make boot       boot tests alone'
-	@echo 'make fuzz       every fuzz target for SECONDS=60 each'
+	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf'
+	@echo 'make linux      what Linux guests do to their disks; RUNS="NAME..." for some tests only'
+	@echo 'make soak       the same for longer'
+	@echo 'make coverage   which lines and branches of dataplane/ and devices/ the tests reach'
+	@echo 'make fuzz       every fuzz target for SECONDS=60 each, JOBS=1 at a time'
+	@echo 'make bench-stop how long a stop takes while the guest floods'
+	@echo 'make blkbench   a disk as a guest sees it, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
 	@echo 'DEPS=no         install nothing     V=1  show commands'

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The few helpers every room uses: checked arithmetic, ordered access to memory that is shared
- * with a guest, and a log that a guest cannot flood. No state but the log's rate limits.
+ * with a guest, the time, and a log that a guest cannot flood. No state but the log's rate limits.
  */
 #ifndef DATAPLANE_BASE_H
 #define DATAPLANE_BASE_H
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Rings, request headers and config space are little-endian (virtio 1.2, 1.4); so is every host
  * this runs on, and no field is ever swapped. */
@@ -51,6 +52,15 @@ static inline bool is_power_of_2(uint64_t n)
 static inline void full_barrier(void)
 {
 	__sync_synchronize();
+}
+
+/* CLOCK_MONOTONIC, read without a system call where the host can. */
+static inline uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 /*

@@ -2,7 +2,6 @@
 #include "dataplane/blkplane.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <linux/virtio_config.h>
@@ -10,7 +9,13 @@
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
 
-#define THREAD_STACK (256u << 10)
+/*
+ * A plain system call is tried after so many requests that were each alone. When it had to wait for
+ * a device, which is longer than this, then not again before twice as many, up to a limit.
+ */
+#define ALONE_FIRST 32u
+#define ALONE_MOST  65536u
+#define PLAIN_NS    10000u
 
 /* A request from pop to push. */
 struct slot {
@@ -23,15 +28,15 @@ struct slot {
 struct blkplane {
 	struct blkplane_config config;
 	struct vring_dev ring;
-	struct evloop loop;
-	struct ev_source kick;
-	struct ev_source completion;
-	pthread_t thread;
+	struct iothread_client client;
+	struct ev_watch kick;
+	struct ev_watch completion;
+	struct iothread_call *stop; /* to be answered when all is drained */
 
-	bool again;   /* look at the ring before waiting */
-	bool starved; /* stopped popping for want of a free place in the engine */
-	bool stopping;
-	bool broken; /* the driver has been told that the ring is broken */
+	unsigned int alone;	 /* requests in a row with no other one beside them */
+	unsigned int alone_wait; /* so many before a plain call is tried */
+	bool starved;		 /* stopped popping for want of a free place in the engine */
+	bool broken;		 /* the driver has been told that the ring is broken */
 
 	/* One slot per ring entry, and one to look for the next request with. The one freed last is
 	 * used first, and never-used ones last, so only as many are ever touched as requests were
@@ -81,6 +86,43 @@ static void finish(struct blkplane *p, struct slot *slot, int result)
 	slot_put(p, slot);
 }
 
+static void run_plainly(struct blkplane *p, struct io_task *task)
+{
+	uint64_t begin = monotonic_ns();
+
+	ioengine_run(p->config.engine, task);
+	if (monotonic_ns() - begin <= PLAIN_NS) {
+		p->alone_wait = ALONE_FIRST;
+	} else {
+		p->alone = 0;
+		/* Twice, but no more than ALONE_MOST, a power of two as all of them. */
+		p->alone_wait = (2 * p->alone_wait - 1) % ALONE_MOST + 1;
+	}
+	/* Not having been told of this one yet, that driver could not have sent more. */
+	if (vring_more(&p->ring))
+		p->alone = 0;
+}
+
+/*
+ * A driver that has one request at a time, on a file whose reads do not wait, is served quickest by
+ * a plain system call. As soon as another one turns up beside it, that is over.
+ */
+static void start(struct blkplane *p, struct io_task *task)
+{
+	struct ioengine *engine = p->config.engine;
+
+	if (engine->in_flight || vring_more(&p->ring) || !iothread_serves_one(p->config.thread))
+		p->alone = 0;
+	else
+		p->alone++;
+	if (p->alone <= p->alone_wait) {
+		ioengine_prep(engine, task);
+		return;
+	}
+	p->alone = p->alone_wait;
+	run_plainly(p, task);
+}
+
 /* Take one request off the ring. 1: taken; 0: none left; negative: the ring is broken. */
 static int take(struct blkplane *p)
 {
@@ -98,7 +140,7 @@ static int take(struct blkplane *p)
 
 	switch (blkreq_parse(&slot->req, &p->config.disk, &slot->task)) {
 	case BLKREQ_SUBMIT:
-		ioengine_prep(p->config.engine, &slot->task);
+		start(p, &slot->task);
 		return 1;
 	case BLKREQ_DONE:
 		finish(p, slot, 0);
@@ -111,22 +153,20 @@ static int take(struct blkplane *p)
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
-/* Submit what was prepared, complete what is finished, tell the driver once. */
-static void turn_over(struct blkplane *p)
+/* Complete what is finished, tell the driver once. */
+static void complete(struct blkplane *p)
 {
 	struct io_task *task;
 
-	ioengine_submit(p->config.engine);
 	while ((task = ioengine_finished(p->config.engine)))
 		finish(p, container_of(task, struct slot, task), task->result);
 	if (vring_publish(&p->ring) && vring_should_notify(&p->ring))
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
 }
 
+/* Once: a broken ring is not served again. */
 static void tell_broken(struct blkplane *p)
 {
-	if (p->broken)
-		return;
 	p->broken = true;
 	log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 	/* Pairs with the vCPU's acquire load of the status register. */
@@ -134,46 +174,30 @@ static void tell_broken(struct blkplane *p)
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
 }
 
-/* One batch: at most one ring full, then everybody else gets a turn. */
-static void serve_ring(struct blkplane *p)
+/* One batch: at most one ring full. True: there may be more. */
+static bool take_batch(struct blkplane *p)
 {
 	unsigned int budget = p->ring.size;
 	unsigned int room = ioengine_room(p->config.engine);
 	int got = 1;
 
-	p->again = false;
 	p->starved = false;
-	if (p->stopping || p->broken)
-		return;
-
 	vring_disarm(&p->ring);
 	while (budget-- && room && (got = take(p)) > 0)
 		room = ioengine_room(p->config.engine);
-	turn_over(p);
+	ioengine_submit(p->config.engine);
+	/* What the host could do at once is done. */
+	if (ioengine_ready(p->config.engine))
+		ioengine_reap(p->config.engine);
+	complete(p);
 
 	if (got < 0)
 		tell_broken(p);
 	else if (!room && ioengine_room(p->config.engine) == 0)
 		p->starved = true; /* the ring is the queue; no doorbells until there is room */
-	else if (got > 0 || vring_arm(&p->ring))
-		p->again = true;
-}
-
-static void on_kick(void *arg)
-{
-	struct blkplane *p = arg;
-
-	p->again = true;
-}
-
-static void on_completion(void *arg)
-{
-	struct blkplane *p = arg;
-
-	ioengine_reap(p->config.engine);
-	turn_over(p);
-	if (p->starved)
-		p->again = true;
+	else
+		return got > 0;
+	return false;
 }
 
 static bool drained(const struct blkplane *p)
@@ -181,31 +205,80 @@ static bool drained(const struct blkplane *p)
 	return p->config.engine->in_flight == 0;
 }
 
-static void *plane_main(void *arg)
+/* On the dataplane thread, as all from here to blkplane_start. */
+static void leave(struct blkplane *p)
 {
-	struct blkplane *p = arg;
+	struct iothread *t = p->config.thread;
 
-	p->again = true;
-	while (!p->stopping || !drained(p)) {
-		if (p->again)
-			serve_ring(p);
-		evloop_wait(&p->loop, p->again ? 0 : -1);
-		p->stopping = evloop_stopping(&p->loop);
-	}
-	return NULL;
+	iothread_remove(t, &p->client);
+	evloop_unwatch(&t->loop, &p->kick);
+	if (p->config.engine->event_fd >= 0)
+		evloop_unwatch(&t->loop, &p->completion);
+	iothread_answer(p->stop);
 }
 
-static int start_thread(struct blkplane *p)
+static bool serve(struct iothread_client *client)
 {
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
+	struct blkplane *p = container_of(client, struct blkplane, client);
 
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	err = pthread_create(&p->thread, &attr, plane_main, p);
-	pthread_attr_destroy(&attr);
-	return -err;
+	if (p->config.engine->in_flight) {
+		ioengine_reap(p->config.engine);
+		complete(p);
+	}
+	if (!p->stop && !p->broken)
+		return take_batch(p);
+	/* What is left of the host's work. */
+	ioengine_submit(p->config.engine);
+	complete(p);
+	if (p->stop && drained(p))
+		leave(p);
+	return false;
+}
+
+static bool peek(struct iothread_client *client)
+{
+	struct blkplane *p = container_of(client, struct blkplane, client);
+
+	if (ioengine_ready(p->config.engine))
+		return true;
+	return !p->stop && !p->broken && !p->starved && vring_more(&p->ring);
+}
+
+static bool arm(struct iothread_client *client)
+{
+	struct blkplane *p = container_of(client, struct blkplane, client);
+
+	return !p->stop && !p->broken && !p->starved && vring_arm(&p->ring);
+}
+
+struct plane_call {
+	struct iothread_call call;
+	struct blkplane *plane;
+	int err;
+};
+
+static void run_start(struct iothread_call *call)
+{
+	struct plane_call *start = container_of(call, struct plane_call, call);
+	struct blkplane *p = start->plane;
+	struct evloop *loop = &p->config.thread->loop;
+
+	start->err = evloop_watch(loop, &p->kick, p->config.kick_fd);
+	if (!start->err && p->config.engine->event_fd >= 0) {
+		start->err = evloop_watch(loop, &p->completion, p->config.engine->event_fd);
+		if (start->err)
+			evloop_unwatch(loop, &p->kick);
+	}
+	if (!start->err)
+		iothread_add(p->config.thread, &p->client);
+	iothread_answer(call);
+}
+
+static void run_stop(struct iothread_call *call)
+{
+	struct plane_call *stop = container_of(call, struct plane_call, call);
+
+	stop->plane->stop = call;
 }
 
 static void release(struct blkplane *p)
@@ -217,13 +290,14 @@ static void release(struct blkplane *p)
 int blkplane_start(struct blkplane **plane, const struct blkplane_config *config)
 {
 	struct blkplane *p = calloc(1, sizeof(*p));
+	struct plane_call start = { .call.run = run_start, .plane = p };
 	int err;
 
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
-	p->kick = (struct ev_source){ .handle = on_kick, .arg = p };
-	p->completion = (struct ev_source){ .handle = on_completion, .arg = p };
+	p->alone_wait = ALONE_FIRST;
+	p->client = (struct iothread_client){ .serve = serve, .peek = peek, .arm = arm };
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);
 	if (err)
@@ -235,24 +309,14 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 		err = -ENOMEM;
 		goto free_plane;
 	}
-	err = evloop_init(&p->loop);
-	if (err)
-		goto release_slots;
-	err = evloop_add(&p->loop, config->kick_fd, &p->kick);
-	if (!err && config->engine->event_fd >= 0)
-		err = evloop_add(&p->loop, config->engine->event_fd, &p->completion);
-	if (!err)
-		err = start_thread(p);
-	if (err)
-		goto destroy_loop;
+	iothread_call(config->thread, &start.call);
+	if (start.err) {
+		release(p);
+		return start.err;
+	}
 	*plane = p;
 	return 0;
 
-destroy_loop:
-	evloop_destroy(&p->loop);
-release_slots:
-	release(p);
-	return err;
 free_plane:
 	free(p);
 	return err;
@@ -260,10 +324,10 @@ free_plane:
 
 void blkplane_stop(struct blkplane *p)
 {
+	struct plane_call stop = { .call.run = run_stop, .plane = p };
+
 	if (!p)
 		return;
-	evloop_stop(&p->loop);
-	pthread_join(p->thread, NULL);
-	evloop_destroy(&p->loop);
+	iothread_call(p->config.thread, &stop.call);
 	release(p);
 }

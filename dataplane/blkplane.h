@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * blkplane: the conductor. One dataplane thread that takes requests from a ring, judges them, gives
- * them to an I/O engine and completes them; the only file that sees all layers.
+ * blkplane: the conductor. Takes requests from a ring, judges them, gives them to an I/O engine and
+ * completes them, on a dataplane thread that it may share with other rings; the only file that sees
+ * all layers.
  *
  * A request never changes thread. The thread takes no lock at all; with others it shares guest
  * memory, the eventfds, the interrupt status word and the device status word.
@@ -14,6 +15,7 @@
 #include "dataplane/blkreq.h"
 #include "dataplane/hostmem.h"
 #include "dataplane/ioengine.h"
+#include "dataplane/iothread.h"
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
 
@@ -23,7 +25,8 @@ struct blkplane_config {
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
-	struct ioengine *engine; /* idle; used by the dataplane thread alone */
+	struct iothread *thread;
+	struct ioengine *engine; /* idle; used by that thread alone, for this ring */
 	int kick_fd;		 /* the doorbell's eventfd */
 	struct irqline *irq;
 	uint32_t *device_status; /* atomic; gets DEVICE_NEEDS_RESET when the ring breaks (2.1.2) */
@@ -32,15 +35,16 @@ struct blkplane_config {
 struct blkplane;
 
 /*
- * Check and freeze the ring, then start the thread, which looks at the ring once unasked: doorbells
- * from before are not lost. The thread inherits the caller's signal mask. -EINVAL or -EFAULT: the ring is unusable; else -errno of the host.
+ * Check and freeze the ring, then have the thread serve it. It looks at the ring once unasked:
+ * doorbells from before are not lost. -EINVAL or -EFAULT: the ring is unusable; else -errno of the
+ * host. Any other thread.
  */
 int blkplane_start(struct blkplane **plane, const struct blkplane_config *config);
 
 /*
- * No more requests are taken; those in flight are finished; the thread is gone. Nothing is read
- * from or written to guest memory afterwards, and no interrupt raised. Waits for the host's I/O,
- * never for the guest. Frees the plane; NULL is allowed.
+ * No more requests are taken, and those in flight are finished. Nothing is read from or written to
+ * guest memory afterwards, and no interrupt raised. Waits for the host's I/O, never for the guest.
+ * Frees the plane; NULL is allowed. Any other thread.
  */
 void blkplane_stop(struct blkplane *plane);
 

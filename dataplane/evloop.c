@@ -2,76 +2,219 @@
 #include "dataplane/evloop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "dataplane/base.h"
+
 #define EVENTS_PER_WAIT 8
 
-static void handle_stop(void *arg)
-{
-	struct evloop *loop = arg;
+/* Places for what is prepared between two turns; when there are more, they are submitted early.
+ * Completions that find the other ring full wait in the kernel. */
+#define SQ_ENTRIES 128
+#define CQ_ENTRIES 1024
 
-	loop->stopping = true;
+/* user_data is the address of an ev_request, or of an ev_watch with this bit, or 0. */
+#define TAG_WATCH 1u
+
+/* ---- io_uring ---- */
+
+static int ring_init(struct evloop *loop)
+{
+	/* The kernel need not look out for other threads, and runs completions only when asked. The
+	 * ring is born disabled: who enables it owns it. */
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED |
+			 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_TASKRUN_FLAG,
+		.cq_entries = CQ_ENTRIES,
+	};
+	int err = io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
+
+	if (err != -EINVAL)
+		return err;
+	/* Linux before 6.1. */
+	params = (struct io_uring_params){
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED,
+		.cq_entries = CQ_ENTRIES,
+	};
+	return io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
 }
 
-int evloop_init(struct evloop *loop)
+struct io_uring_sqe *evloop_sqe(struct evloop *loop)
 {
-	int err;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
-	*loop = (struct evloop){ .epoll_fd = -1, .stop_fd = -1 };
-	loop->stop = (struct ev_source){ .handle = handle_stop, .arg = loop };
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	loop->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (loop->epoll_fd < 0 || loop->stop_fd < 0)
-		err = -errno;
-	else
-		err = evloop_add(loop, loop->stop_fd, &loop->stop);
+	while (!sqe) {
+		/* Refused while completions are waiting to be collected. */
+		if (io_uring_submit(&loop->ring) < 0)
+			evloop_turn(loop, false);
+		sqe = io_uring_get_sqe(&loop->ring);
+	}
+	return sqe;
+}
+
+void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
+{
+	io_uring_sqe_set_data(sqe, request);
+}
+
+static void ring_arm_watch(struct evloop *loop, struct ev_watch *watch)
+{
+	struct io_uring_sqe *sqe = evloop_sqe(loop);
+
+	io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, (uintptr_t)watch | TAG_WATCH);
+	watch->armed = true;
+}
+
+static void ring_completion(struct evloop *loop, uint64_t user_data, int res, bool more)
+{
+	uintptr_t data = (uintptr_t)user_data;
+
+	if (data & TAG_WATCH) {
+		struct ev_watch *watch = (struct ev_watch *)(data - TAG_WATCH);
+
+		watch->armed = more;
+		if (!more && watch->fd >= 0)
+			ring_arm_watch(loop, watch);
+	} else if (data) {
+		struct ev_request *request = (struct ev_request *)data;
+
+		request->done(request, res);
+	}
+}
+
+static bool ring_wants_kernel(const struct evloop *loop)
+{
+	return READ_ONCE(*loop->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+static void ring_turn(struct evloop *loop, bool wait)
+{
+	struct io_uring *ring = &loop->ring;
+	struct io_uring_cqe *cqe;
+
+	/* Errors (a signal, too little memory, too many completions unread) leave what was not
+	 * submitted in its place, for the next turn. */
+	if (wait && !io_uring_cq_ready(ring))
+		io_uring_submit_and_wait(ring, 1);
+	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
+		io_uring_submit_and_get_events(ring);
+
+	/* No more than were there; and each is taken off first, since what it leads to may need a
+	 * turn of its own. */
+	for (unsigned int left = io_uring_cq_ready(ring); left && io_uring_cq_ready(ring); left--) {
+		io_uring_peek_cqe(ring, &cqe);
+		uint64_t data = cqe->user_data;
+		int res = cqe->res;
+		bool more = cqe->flags & IORING_CQE_F_MORE;
+
+		io_uring_cq_advance(ring, 1);
+		ring_completion(loop, data, res, more);
+	}
+}
+
+static void ring_unwatch(struct evloop *loop, struct ev_watch *watch)
+{
+	struct io_uring_sqe *sqe;
+
+	watch->fd = -1;
+	sqe = evloop_sqe(loop);
+	/* Not POLL_REMOVE: it gives up when the poll is just being woken. */
+	io_uring_prep_cancel64(sqe, (uintptr_t)watch | TAG_WATCH, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+	while (watch->armed)
+		evloop_turn(loop, true);
+}
+
+/* ---- both ---- */
+
+int evloop_init(struct evloop *loop, enum evloop_kind kind)
+{
+	int err = 0;
+
+	*loop = (struct evloop){ .kind = kind, .epoll_fd = -1, .ring.ring_fd = -1 };
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd < 0)
+		return -errno;
+	if (kind == EVLOOP_URING) {
+		err = ring_init(loop);
+	} else {
+		loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+		if (loop->epoll_fd < 0)
+			err = -errno;
+	}
 	if (err)
-		evloop_destroy(loop);
+		close(loop->wake_fd);
 	return err;
 }
 
 void evloop_destroy(struct evloop *loop)
 {
-	if (loop->epoll_fd >= 0)
+	if (loop->kind == EVLOOP_URING)
+		io_uring_queue_exit(&loop->ring);
+	else
 		close(loop->epoll_fd);
-	if (loop->stop_fd >= 0)
-		close(loop->stop_fd);
-	loop->epoll_fd = loop->stop_fd = -1;
+	close(loop->wake_fd);
 }
 
-int evloop_add(struct evloop *loop, int fd, struct ev_source *source)
+int evloop_begin(struct evloop *loop)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = source };
+	int err = 0;
 
+	if (loop->kind == EVLOOP_URING)
+		err = io_uring_enable_rings(&loop->ring);
+	if (err)
+		return err;
+	return evloop_watch(loop, &loop->wake, loop->wake_fd);
+}
+
+int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
+	*watch = (struct ev_watch){ .fd = fd };
+	if (loop->kind == EVLOOP_URING) {
+		ring_arm_watch(loop, watch);
+		return 0;
+	}
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-void evloop_wait(struct evloop *loop, int timeout_ms)
+void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
 {
-	struct epoll_event events[EVENTS_PER_WAIT];
-	/* A signal only means another round. */
-	int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, timeout_ms);
-
-	for (int i = 0; i < n; i++) {
-		struct ev_source *source = events[i].data.ptr;
-
-		source->handle(source->arg);
-	}
+	if (loop->kind == EVLOOP_URING)
+		ring_unwatch(loop, watch);
+	else
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }
 
-void evloop_stop(struct evloop *loop)
+void evloop_turn(struct evloop *loop, bool wait)
+{
+	struct epoll_event events[EVENTS_PER_WAIT];
+
+	if (loop->kind == EVLOOP_URING)
+		ring_turn(loop, wait);
+	else if (wait)
+		/* A signal only means another round. */
+		epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
+}
+
+bool evloop_ready(const struct evloop *loop)
+{
+	return loop->kind == EVLOOP_URING &&
+	       (io_uring_cq_ready(&loop->ring) || ring_wants_kernel(loop));
+}
+
+void evloop_wake(struct evloop *loop)
 {
 	uint64_t one = 1;
 	/* Fails only when the counter is full, and then the loop is being told anyway. */
-	ssize_t ignored = write(loop->stop_fd, &one, sizeof(one));
+	ssize_t ignored = write(loop->wake_fd, &one, sizeof(one));
 
 	(void)ignored;
-}
-
-bool evloop_stopping(const struct evloop *loop)
-{
-	return loop->stopping;
 }

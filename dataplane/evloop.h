@@ -1,41 +1,68 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * evloop: an epoll loop with a reserved stop event.
+ * evloop: where a dataplane thread hands work to the host and sleeps. One of two kinds:
  *
- * Sources are watched edge-triggered: an eventfd's counter is never read, each write to it is one
- * wake-up, and a handler that leaves work undone must remember that itself. Only evloop_stop may
- * be called from another thread.
+ *	epoll	  sleeps until a watched eventfd is written to.
+ *	io_uring  the same, and the ring engines put their requests on: what was prepared is
+ *		  submitted, completions are collected, and the wait is done by one system call.
+ *
+ * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
+ * A wake-up does not say who woke: the thread looks at everything it serves.
+ *
+ * One thread, the owner, uses a loop, from evloop_begin on; only evloop_wake is for any thread.
  */
 #ifndef DATAPLANE_EVLOOP_H
 #define DATAPLANE_EVLOOP_H
 
+#include <liburing.h>
 #include <stdbool.h>
 
-struct ev_source {
-	void (*handle)(void *arg);
-	void *arg;
+enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING };
+
+/* A watched eventfd. The caller's, from watch to unwatch. */
+struct ev_watch {
+	int fd;
+	bool armed; /* io_uring: the ring refers to it */
+};
+
+/* A request on the ring: what its completion is handed to. */
+struct ev_request {
+	void (*done)(struct ev_request *request, int res);
 };
 
 struct evloop {
+	enum evloop_kind kind;
+	int wake_fd;
 	int epoll_fd;
-	int stop_fd;
-	struct ev_source stop;
-	bool stopping;
+	struct io_uring ring;
+	struct ev_watch wake;
 };
 
-/* 0 or -errno. */
-int evloop_init(struct evloop *loop);
+/* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one). Any thread. */
+int evloop_init(struct evloop *loop, enum evloop_kind kind);
+/* Nothing may be watched or on the ring. Any thread, when the owner is gone. */
 void evloop_destroy(struct evloop *loop);
 
-/* Watch fd; the source stays the caller's and must outlive the loop. What was already readable
- * counts as a first event. 0 or -errno. */
-int evloop_add(struct evloop *loop, int fd, struct ev_source *source);
+/* The caller is the owner from now on. 0 or -errno. */
+int evloop_begin(struct evloop *loop);
 
-/* Wait for events and handle them; timeout_ms as epoll_wait's. */
-void evloop_wait(struct evloop *loop, int timeout_ms);
+/* What was readable before counts as a first wake-up. 0 or -errno. */
+int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd);
+/* May collect completions. */
+void evloop_unwatch(struct evloop *loop, struct ev_watch *watch);
 
-/* Any thread: make the loop's owner see evloop_stopping, even when it waits. */
-void evloop_stop(struct evloop *loop);
-bool evloop_stopping(const struct evloop *loop);
+/* A place for a request; never NULL. The caller fills it in and ends with evloop_request. io_uring
+ * only. */
+struct io_uring_sqe *evloop_sqe(struct evloop *loop);
+void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+
+/* Submit what was prepared, hand out completions; `wait`: until there was one, or a wake-up. */
+void evloop_turn(struct evloop *loop, bool wait);
+
+/* Has a turn something to do? No system call. */
+bool evloop_ready(const struct evloop *loop);
+
+/* Any thread: end the owner's wait, or its next one. */
+void evloop_wake(struct evloop *loop);
 
 #endif

@@ -150,6 +150,7 @@ static void start_segment(struct ioengine *e, struct io_task *task)
 		if (task->op == IO_WRITE)
 			bounce_copy(task, task->seg.iov_len, true);
 	}
+	e->stirred = true;
 	e->ops->prep(e, task);
 }
 
@@ -168,13 +169,27 @@ static bool needs_bounce(const struct ioengine *e, const struct io_task *task)
 	return bits & mask;
 }
 
-void ioengine_prep(struct ioengine *e, struct io_task *task)
+static void take_over(struct ioengine *e, struct io_task *task)
 {
 	e->in_flight++;
 	task->done = 0;
 	task->bounce = NULL;
 	task->needs_bounce = task->op != IO_FLUSH && needs_bounce(e, task);
+}
+
+void ioengine_prep(struct ioengine *e, struct io_task *task)
+{
+	take_over(e, task);
 	start_segment(e, task);
+}
+
+void ioengine_run(struct ioengine *e, struct io_task *task)
+{
+	take_over(e, task);
+	if (task->needs_bounce || task->op == IO_FLUSH)
+		start_segment(e, task);
+	else
+		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
 
 unsigned int ioengine_segment(struct io_task *task, struct iovec **iov)
@@ -206,6 +221,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	int64_t asked = task->bounce ? (int64_t)task->seg.iov_len : task->len - task->done;
 	bool end = false;
 
+	e->stirred = true;
 	if (res < 0 || task->op == IO_FLUSH) {
 		finish(e, task, res < 0 ? (int)res : 0);
 		return;
@@ -234,6 +250,9 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 
 void ioengine_submit(struct ioengine *e)
 {
+	if (!e->stirred)
+		return;
+	e->stirred = false;
 	e->ops->submit(e);
 	while (e->starved.head && e->bounce_free) {
 		while (e->starved.head && e->bounce_free)
@@ -245,6 +264,11 @@ void ioengine_submit(struct ioengine *e)
 void ioengine_reap(struct ioengine *e)
 {
 	e->ops->reap(e);
+}
+
+bool ioengine_ready(const struct ioengine *e)
+{
+	return e->finished.head || (e->in_flight && e->ops->ready && e->ops->ready(e));
 }
 
 struct io_task *ioengine_finished(struct ioengine *e)

@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "dataplane/evloop.h"
+
 enum io_op { IO_READ, IO_WRITE, IO_FLUSH };
 
 struct io_task {
@@ -40,6 +42,8 @@ struct io_task {
 	struct iovec seg; /* the segment in the bounce buffer */
 	bool needs_bounce;
 	struct iocb iocb; /* libaio */
+	struct ev_request uring;
+	struct ioengine *engine; /* io_uring */
 };
 
 struct io_queue {
@@ -50,6 +54,7 @@ struct io_queue {
 struct ioengine;
 
 struct ioengine_config {
+	struct evloop *loop;   /* of the thread that uses the engine; for io_uring */
 	int fd;		       /* the image; the caller keeps it open longer than the engine */
 	unsigned int depth;    /* tasks in flight, at most */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
@@ -58,15 +63,19 @@ struct ioengine_config {
 /* One way of moving data. Called by ioengine.c only. */
 struct ioengine_ops {
 	const char *name;
+	enum evloop_kind loop; /* it needs */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
 	/* Queue the task's segment (ioengine_segment); room for `depth` of them. */
 	void (*prep)(struct ioengine *engine, struct io_task *task);
 	/* Start what is queued. What the kernel refuses is reported by ioengine_segment_done; what
-	 * it has no room for stays queued. */
+	 * it has no room or memory for stays queued as long as something is with the kernel whose
+	 * end leads to the next submit, and is else moved here and now. */
 	void (*submit)(struct ioengine *engine);
 	/* Report every finished segment by ioengine_segment_done. */
 	void (*reap)(struct ioengine *engine);
+	/* Would reap find something? A hint, without a system call. NULL: cannot tell. */
+	bool (*ready)(const struct ioengine *engine);
 };
 
 struct ioengine {
@@ -74,6 +83,7 @@ struct ioengine {
 	struct ioengine_config config;
 	int event_fd; /* readable when reap has something; -1: only submit finishes tasks */
 	unsigned int in_flight; /* from prep to reap */
+	bool stirred;		/* since the last submit something was prepared or finished */
 	struct io_queue queued; /* for backends: prepared, not yet given to the kernel */
 	struct io_queue finished;
 	struct io_queue starved; /* waiting for a bounce buffer */
@@ -85,6 +95,7 @@ struct ioengine {
 
 extern const struct ioengine_ops ioengine_libaio;
 extern const struct ioengine_ops ioengine_sync;
+extern const struct ioengine_ops ioengine_uring;
 
 /* -ENOMEM, or what the backend's open says (-EAGAIN: the host's aio-max-nr is used up; -ENOSYS).
  * Any thread. */
@@ -99,10 +110,17 @@ unsigned int ioengine_room(const struct ioengine *engine);
 
 void ioengine_prep(struct ioengine *engine, struct io_task *task);
 
+/* The same, but wait for the host here and now: no engine is quicker when the host need not wait.
+ * What is awkward (a flush, a bounce buffer, the rest of a short transfer) is prepared. */
+void ioengine_run(struct ioengine *engine, struct io_task *task);
+
 void ioengine_submit(struct ioengine *engine);
 
 /* Ask the backend what has finished. */
 void ioengine_reap(struct ioengine *engine);
+
+/* Would reap find something? Only a hint, and cheap. */
+bool ioengine_ready(const struct ioengine *engine);
 
 /* The next finished task, or NULL. Those that failed at once are here right after submit. */
 struct io_task *ioengine_finished(struct ioengine *engine);

@@ -119,9 +119,10 @@ static void aio_submit(struct ioengine *e)
 		if (n == -EINTR)
 			continue;
 
-		if (n == 0 || n == -EAGAIN) {
-			/* The kernel is short of resources: go on when something came back. If
-			 * nothing will, do it the slow way rather than wait for ever. */
+		if (n == 0 || n == -EAGAIN || n == -ENOMEM) {
+			/* The kernel is short of resources or memory: go on when something came
+			 * back. If nothing will, do it the slow way rather than wait for ever; only
+			 * when that fails, too, does the task. */
 			if (b->in_kernel)
 				return;
 			struct io_task *task = take_head(b);
@@ -158,6 +159,28 @@ static void aio_reap(struct ioengine *e)
 	}
 }
 
+/*
+ * The context's address is that of its completion ring, which the kernel has mapped into this
+ * process. A ring of a later make is not looked at; its eventfd tells.
+ */
+struct aio_ring {
+	uint32_t id;
+	uint32_t nr;
+	uint32_t head;
+	uint32_t tail;
+	uint32_t magic;
+};
+
+#define AIO_RING_MAGIC 0xa10a10a1u
+
+static bool aio_ready(const struct ioengine *e)
+{
+	const struct aio_backend *b = e->backend;
+	const struct aio_ring *ring = (const struct aio_ring *)b->ctx;
+
+	return ring->magic == AIO_RING_MAGIC && READ_ONCE(ring->head) != READ_ONCE(ring->tail);
+}
+
 const struct ioengine_ops ioengine_libaio = {
 	.name = "libaio",
 	.open = aio_open,
@@ -165,4 +188,5 @@ const struct ioengine_ops ioengine_libaio = {
 	.prep = aio_prep,
 	.submit = aio_submit,
 	.reap = aio_reap,
+	.ready = aio_ready,
 };

@@ -229,6 +229,11 @@ void vring_disarm(struct vring_dev *vr)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
 }
 
+bool vring_more(const struct vring_dev *vr)
+{
+	return READ_ONCE(vr->avail->idx) != vr->last_avail;
+}
+
 bool vring_arm(struct vring_dev *vr)
 {
 	if (vr->broken)

@@ -105,6 +105,9 @@ bool vring_should_notify(struct vring_dev *vr);
 /* No doorbells, please: the ring is being worked on. */
 void vring_disarm(struct vring_dev *vr);
 
+/* Has the driver added something? Only a hint, and cheap: to be asked over and over. */
+bool vring_more(const struct vring_dev *vr);
+
 /* Doorbells again. True when an entry came in meanwhile, for which none will ring. */
 bool vring_arm(struct vring_dev *vr);
 

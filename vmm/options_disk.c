@@ -75,12 +75,24 @@ static bool set_queue_size(struct blk_config *disk, const char *value)
 
 static bool set_engine(struct blk_config *disk, const char *value)
 {
-	if (!strcmp(value, "libaio"))
+	if (!strcmp(value, "io_uring"))
+		disk->engine = BLK_ENGINE_URING;
+	else if (!strcmp(value, "libaio"))
 		disk->engine = BLK_ENGINE_LIBAIO;
 	else if (!strcmp(value, "sync"))
 		disk->engine = BLK_ENGINE_SYNC;
 	else
 		return false;
+	return true;
+}
+
+static bool set_poll_us(struct blk_config *disk, const char *value)
+{
+	uint64_t us;
+
+	if (!text_number(value, &us) || us > BLK_POLL_US_MAX)
+		return false;
+	disk->poll_us = us;
 	return true;
 }
 
@@ -90,7 +102,8 @@ static const struct disk_key disk_keys[] = {
 	{ "direct", false, set_direct, "must be on, off or auto" },
 	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
 	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
-	{ "engine", false, set_engine, "must be libaio or sync" },
+	{ "engine", false, set_engine, "must be io_uring, libaio or sync" },
+	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
 };
 
 /*
@@ -143,7 +156,8 @@ const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_M
 
 	*disk = (struct blk_config){
 		.direct = BLK_DIRECT_AUTO,
-		.engine = BLK_ENGINE_LIBAIO,
+		.engine = BLK_ENGINE_URING,
+		.poll_us = BLK_POLL_US_DEFAULT,
 		.blk_size = BLK_SIZE_MIN,
 		.queue_size = BLK_QUEUE_DEFAULT,
 	};

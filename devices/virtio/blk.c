@@ -23,7 +23,8 @@ struct blk {
 	struct image image;
 	struct blkreq_disk disk;
 	/* Made at the first activation, off the boot path, and kept: between a stop and the next
-	 * start it is idle. */
+	 * start they are idle. */
+	struct iothread *thread;
 	struct ioengine *engine;
 	struct blkplane *plane; /* NULL: not active */
 };
@@ -69,23 +70,54 @@ static void fill_disk(struct blk *b, unsigned int index)
 	memcpy(b->disk.id, id, strlen(id));
 }
 
-static int create_engine(struct blk *b)
+/* What can move data, the best first. */
+static const struct ioengine_ops *const engines[] = {
+	[BLK_ENGINE_URING] = &ioengine_uring,
+	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
+	[BLK_ENGINE_SYNC] = &ioengine_sync,
+};
+
+static int create_thread_and_engine(struct blk *b, enum blk_engine which)
 {
+	struct iothread_config thread = {
+		.loop = engines[which]->loop,
+		.poll_ns = b->config.poll_us * 1000ull,
+	};
 	struct ioengine_config config = {
 		.fd = b->image.fd,
 		.depth = b->config.queue_size,
 		.direct_align = b->image.direct_align,
 	};
+	int err = iothread_create(&b->thread, &thread);
+
+	if (err)
+		return err;
+	config.loop = &b->thread->loop;
+	err = ioengine_create(&b->engine, engines[which], &config);
+	if (err) {
+		iothread_destroy(b->thread);
+		b->thread = NULL;
+	}
+	return err;
+}
+
+static int create_engine(struct blk *b)
+{
+	enum blk_engine which = b->config.engine;
+	int refused = 0;
 	int err;
 
-	if (b->config.engine == BLK_ENGINE_LIBAIO) {
-		err = ioengine_create(&b->engine, &ioengine_libaio, &config);
-		if (!err)
-			return 0;
-		log_line("--disk %s: Linux AIO is not to be had (%s): falling back to engine=sync",
-			 b->config.path, strerror(-err));
+	while ((err = create_thread_and_engine(b, which)) && which != BLK_ENGINE_SYNC) {
+		refused = refused ? refused : err;
+		which++;
 	}
-	return ioengine_create(&b->engine, &ioengine_sync, &config);
+	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
+	 * where it has none. */
+	if (!err && refused)
+		log_line("--disk %s: %s is not to be had (%s): falling back to engine=%s",
+			 b->config.path, engines[b->config.engine]->name, strerror(-refused),
+			 engines[which]->name);
+	return err;
 }
 
 static int blk_activate(struct virtio_device *dev)
@@ -106,6 +138,7 @@ static int blk_activate(struct virtio_device *dev)
 	if (!b->engine)
 		err = create_engine(b);
 	if (!err) {
+		config.thread = b->thread;
 		config.engine = b->engine;
 		/* 5.2.6.2: a driver that cannot flush gets writes that are stable. */
 		config.disk.writethrough = !virtio_has(dev, VIRTIO_BLK_F_FLUSH);
@@ -139,6 +172,7 @@ struct virtio_device *blk_virtio(struct blk *b)
 static void release(struct blk *b)
 {
 	ioengine_destroy(b->engine);
+	iothread_destroy(b->thread);
 	image_close(&b->image);
 	if (b->virtio.queue[0].kick_fd >= 0)
 		close(b->virtio.queue[0].kick_fd);

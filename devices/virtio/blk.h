@@ -14,13 +14,16 @@
 #include "dataplane/hostmem.h"
 #include "devices/virtio/virtio.h"
 
-#define BLK_SERIAL_LEN	  20
-#define BLK_QUEUE_MIN	  4
-#define BLK_QUEUE_MAX	  1024
-#define BLK_QUEUE_DEFAULT 256
+#define BLK_SERIAL_LEN	    20
+#define BLK_QUEUE_MIN	    4
+#define BLK_QUEUE_MAX	    1024
+#define BLK_QUEUE_DEFAULT   256
+
+#define BLK_POLL_US_MAX	    1000
+#define BLK_POLL_US_DEFAULT 100
 
 enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
-enum blk_engine { BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
+enum blk_engine { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
 
 /* One --disk. Strings are the caller's and outlive the device. */
 struct blk_config {
@@ -30,6 +33,7 @@ struct blk_config {
 	enum blk_direct direct;
 	enum blk_engine engine;
 	uint32_t blk_size;   /* logical block size: 512, 1024, 2048 or 4096 bytes */
+	uint32_t poll_us;    /* how long the dataplane looks on before it sleeps, at most */
 	uint16_t queue_size; /* the largest ring offered; a power of two */
 };
 

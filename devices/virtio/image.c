@@ -16,6 +16,8 @@
 #define ALIGN_MAX 4096u
 #define SECTOR	  512u
 
+static const char readonly_would_do[] = "cannot be opened for writing (readonly would do)";
+
 static int refuse(int err, const char *reason, const char **why)
 {
 	*why = reason ? reason : strerror(err);
@@ -39,6 +41,18 @@ static int open_flags(const struct blk_config *config, const struct stat *st)
 	if (config->readonly)
 		return flags | O_RDONLY;
 	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
+}
+
+/* The kernel opens a read-only device for writing without a word, and then refuses every write. */
+static int check_writable(const struct image *image, const struct stat *st, const char **why)
+{
+	int readonly = 0;
+
+	if (image->readonly || !S_ISBLK(st->st_mode))
+		return 0;
+	if (ioctl(image->fd, BLKROGET, &readonly))
+		return 0; /* it does not say */
+	return readonly ? refuse(EROFS, readonly_would_do, why) : 0;
 }
 
 static int lock(const struct image *image, const char **why)
@@ -171,14 +185,15 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 		if (errno == EBUSY)
 			return refuse(errno, "in use by the host", why);
 		if (!config->readonly && readable(config->path, errno))
-			return refuse(errno, "cannot be opened for writing (readonly would do)",
-				      why);
+			return refuse(errno, readonly_would_do, why);
 		return refuse(errno, NULL, why);
 	}
 	if (fstat(image->fd, &st))
 		err = refuse(errno, NULL, why);
 	if (!err)
 		err = check_kind(&st, why);
+	if (!err)
+		err = check_writable(image, &st, why);
 	if (!err)
 		err = lock(image, why);
 	if (!err)

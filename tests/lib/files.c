@@ -112,10 +112,27 @@ uint64_t image_size(const struct test_image *image)
 	return (uint64_t)st.st_size;
 }
 
-static unsigned int count_entries(const char *path)
+bool image_is_untouched(const struct test_image *image)
+{
+	static uint64_t chunk[CHUNK / sizeof(uint64_t)];
+
+	if (image_size(image) != image->size)
+		return false;
+	for (uint64_t at = 0; at < image->size; at += CHUNK) {
+		uint64_t n = image->size - at < CHUNK ? image->size - at : CHUNK;
+
+		image_peek(image, chunk, at, n);
+		for (unsigned int i = 0; i < n / sizeof(chunk[0]); i++)
+			if (chunk[i] != word_at(at + i * sizeof(chunk[0])))
+				return false;
+	}
+	return true;
+}
+
+unsigned int count_fds(void)
 {
 	unsigned int n = 0;
-	DIR *dir = opendir(path);
+	DIR *dir = opendir("/proc/self/fd");
 
 	must(dir);
 	while (readdir(dir))
@@ -124,18 +141,36 @@ static unsigned int count_entries(const char *path)
 	return n;
 }
 
-unsigned int count_fds(void)
+/* One that io_uring keeps for what would block. */
+static bool is_kernels(const char *tid)
 {
-	return count_entries("/proc/self/fd");
+	char path[300], name[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/comm", tid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	bool read = fgets(name, sizeof(name), file);
+	fclose(file);
+	return read && !strncmp(name, "iou-wrk", 7);
 }
 
 unsigned int count_threads(void)
 {
-	return count_entries("/proc/self/task");
+	unsigned int n = 0;
+	struct dirent *entry;
+	DIR *dir = opendir("/proc/self/task");
+
+	must(dir);
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.' && !is_kernels(entry->d_name);
+	closedir(dir);
+	return n;
 }
 
 /* /proc/PID/syscall: number, six arguments, or "running". */
-static bool sleeps_in_epoll(const char *tid)
+static bool sleeps_for_events(const char *tid)
 {
 	char path[300], line[256] = "";
 	unsigned long nr, args[4];
@@ -149,7 +184,12 @@ static bool sleeps_in_epoll(const char *tid)
 		      sscanf(line, "%lu %lx %lx %lx %lx", &nr, &args[0], &args[1], &args[2],
 			     &args[3]) == 5;
 	fclose(file);
-	if (!parsed || (int)args[3] != -1)
+	if (!parsed)
+		return false;
+	/* io_uring_enter with min_complete */
+	if (nr == SYS_io_uring_enter)
+		return args[2];
+	if ((int)args[3] != -1)
 		return false;
 #ifdef SYS_epoll_wait
 	if (nr == SYS_epoll_wait)
@@ -166,7 +206,7 @@ static bool some_thread_idle(void)
 
 	must(dir);
 	while (!found && (entry = readdir(dir)))
-		found = entry->d_name[0] != '.' && sleeps_in_epoll(entry->d_name);
+		found = entry->d_name[0] != '.' && sleeps_for_events(entry->d_name);
 	closedir(dir);
 	return found;
 }
@@ -176,31 +216,17 @@ void wait_idle_thread(void)
 	mock_wait_until(some_thread_idle());
 }
 
-static bool is_raised_eventfd(const char *fd)
+uint64_t eventfd_count(int fd)
 {
 	char path[300], line[256];
 	unsigned long long count = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%s", fd);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	file = fopen(path, "re");
-	if (!file)
-		return false;
+	must(file);
 	while (fgets(line, sizeof(line), file))
 		sscanf(line, "eventfd-count: %llx", &count);
 	fclose(file);
-	return count != 0;
-}
-
-unsigned int count_raised_eventfds(void)
-{
-	unsigned int n = 0;
-	struct dirent *entry;
-	DIR *dir = opendir("/proc/self/fdinfo");
-
-	must(dir);
-	while ((entry = readdir(dir)))
-		n += entry->d_name[0] != '.' && is_raised_eventfd(entry->d_name);
-	closedir(dir);
-	return n;
+	return count;
 }

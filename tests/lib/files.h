@@ -24,21 +24,23 @@ void image_remove(struct test_image *image);
 
 /* Is that what image_make put at [offset, offset + len)? */
 bool image_is_fresh(const void *data, uint64_t offset, uint64_t len);
+/* Is that so for the whole file, and has it the size it was made with? */
+bool image_is_untouched(const struct test_image *image);
 bool all_bytes(const void *data, int byte, uint64_t len);
 
 /* Through the page cache and a descriptor of its own, whatever image->fd is. */
 void image_peek(const struct test_image *image, void *data, uint64_t offset, uint64_t len);
 uint64_t image_size(const struct test_image *image);
 
-/* Entries of /proc/self/fd and /proc/self/task. */
+/* Entries of /proc/self/fd; those of /proc/self/task without the kernel's helpers of io_uring. */
 unsigned int count_fds(void);
 unsigned int count_threads(void);
 
-/* Wait until some other thread of this process sleeps in epoll_wait without a timeout: it has done
- * all it had to, and does not spin. */
+/* Wait until some other thread of this process sleeps in epoll_wait or io_uring_enter without a
+ * timeout: it has done all it had to, and does not spin. */
 void wait_idle_thread(void);
 
-/* How many of this process's eventfds have a counter that is not 0. */
-unsigned int count_raised_eventfds(void);
+/* An eventfd's counter, without reading it. */
+uint64_t eventfd_count(int fd);
 
 #endif

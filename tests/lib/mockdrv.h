@@ -32,7 +32,7 @@
 #define MOCK_FAR	(MOCK_HOLE + MOCK_HOLE_SIZE)
 #define MOCK_FAR_SIZE	(1ul << 20)
 #define MOCK_TOP	(MOCK_FAR + MOCK_FAR_SIZE)
-#define MOCK_DEADLINE_S 10
+#define MOCK_DEADLINE_S 60 /* the host's disk may stand still for seconds */
 
 /* Descriptor flags, short. */
 #define NEXT	 VRING_DESC_F_NEXT

@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <linux/virtio_config.h>
 
+uint64_t rig_poll_ns;
+
 static void init(struct rig *r, uint16_t size, bool event_idx, bool indirect)
 {
 	mock_init(&r->m, size, event_idx, indirect);
@@ -26,13 +28,24 @@ static void init(struct rig *r, uint16_t size, bool event_idx, bool indirect)
 	memcpy(r->config.disk.id, RIG_ID, BLKREQ_ID_BYTES);
 }
 
+static void create_engine(struct rig *r, const struct ioengine_ops *ops,
+			  struct ioengine_config *config)
+{
+	struct iothread_config thread = { .loop = ops->loop, .poll_ns = rig_poll_ns };
+
+	ck_assert_int_eq(iothread_create(&r->thread, &thread), 0);
+	config->loop = &r->thread->loop;
+	ck_assert_int_eq(ioengine_create(&r->engine, ops, config), 0);
+	r->config.thread = r->thread;
+	r->config.engine = r->engine;
+}
+
 void rig_init(struct rig *r, uint16_t size, bool event_idx, bool indirect, unsigned int depth)
 {
 	struct ioengine_config config = { .fd = -1, .depth = depth, .direct_align = 1 };
 
 	init(r, size, event_idx, indirect);
-	ck_assert_int_eq(ioengine_create(&r->engine, &ioengine_scripted, &config), 0);
-	r->config.engine = r->engine;
+	create_engine(r, &ioengine_scripted, &config);
 }
 
 void rig_init_file(struct rig *r, const struct ioengine_ops *ops, uint16_t size, bool direct)
@@ -47,8 +60,7 @@ void rig_init_file(struct rig *r, const struct ioengine_ops *ops, uint16_t size,
 		.depth = size,
 		.direct_align = r->image.align,
 	};
-	ck_assert_int_eq(ioengine_create(&r->engine, ops, &config), 0);
-	r->config.engine = r->engine;
+	create_engine(r, ops, &config);
 }
 
 void rig_start(struct rig *r)
@@ -67,6 +79,7 @@ void rig_fini(struct rig *r)
 {
 	rig_stop(r);
 	ioengine_destroy(r->engine);
+	iothread_destroy(r->thread);
 	if (r->has_image)
 		image_remove(&r->image);
 	mock_fini(&r->m);

@@ -20,10 +20,14 @@ struct rig {
 	uint32_t status; /* device status */
 	struct blkplane_config config;
 	struct blkplane *plane;
+	struct iothread *thread;
 	struct ioengine *engine;
 	bool has_image;
 	struct test_image image;
 };
+
+/* For the rigs made from now on: how long their dataplane looks on before it sleeps. */
+extern uint64_t rig_poll_ns;
 
 /* Over the scripted engine, with room for `depth` tasks. */
 void rig_init(struct rig *r, uint16_t size, bool event_idx, bool indirect, unsigned int depth);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/lib/disk.h"
+#include "tests/lib/engines.h"
 #include "tests/lib/suite.h"
 
 static struct disk d;
@@ -89,7 +90,7 @@ START_TEST(requests_end_to_end)
 	struct mock_blk req;
 	uint32_t len;
 
-	begin(_i ? BLK_ENGINE_SYNC : BLK_ENGINE_LIBAIO, DISK_FEATURES | DISK_RING);
+	begin(engine_way(2 * _i).engine, DISK_FEATURES | DISK_RING);
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 8, 4096, &req, &len), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(len, 4097);
 	ck_assert(image_is_fresh(mock_ptr(m, req.data), 4096, 4096));
@@ -299,7 +300,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, features_and_configuration_space);
 	tcase_add_test(t, configuration_space_with_4096_byte_blocks);
 	tcase_add_test(t, row29_no_wce_to_toggle);
-	tcase_add_loop_test(t, requests_end_to_end, 0, 2);
+	tcase_add_loop_test(t, requests_end_to_end, 0, engine_ways() / 2);
 	tcase_add_test(t, row35_serial_numbers);
 	tcase_add_test(t, row33_read_only_disk_with_and_without_the_feature);
 	tcase_add_test(t, row36_flush_not_negotiated);

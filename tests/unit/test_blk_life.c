@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/lib/disk.h"
+#include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
 static struct disk d;
@@ -23,7 +23,7 @@ static void set_over(void)
 	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
 }
 
-/* No more threads than before the first life, but for the one the thread sanitizer has made itself.
+/* No more threads than after the first life, but for the one the thread sanitizer has made itself.
  * One that was joined may still be on its way out. */
 static void expect_threads(unsigned int before)
 {
@@ -36,10 +36,10 @@ START_TEST(row27_a_thousand_lives_leak_nothing)
 
 	disk_init(&d, BLK_ENGINE_LIBAIO);
 	disk_open(&d);
-	unsigned int threads = count_threads();
+	/* Thread and engine are made once, and kept. */
 	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
 	reg_set_status(&d.mmio, 0);
-	unsigned int fds = count_fds();
+	unsigned int fds = count_fds(), threads = count_threads();
 	for (unsigned int i = 0; i < 1000; i++) {
 		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES | (i % 2 ? DISK_RING : 0));
 		if (i % 10 == 0)
@@ -61,11 +61,11 @@ END_TEST
  * Reads with the host, then a reset, then the guest uses the memory for something else at once: it
  * stays as the guest wrote it.
  */
-START_TEST(row26_reset_with_io_in_flight)
+START_TEST(row26_reset_with_io_in_flight_on_every_engine)
 {
-	disk_init(&d, BLK_ENGINE_LIBAIO);
+	rows_init(&d, _i);
 	disk_open(&d);
-	for (unsigned int round = 0; round < 40; round++) {
+	for (unsigned int round = 0; round < 16; round++) {
 		struct mock_blk req;
 		uint64_t from;
 
@@ -166,17 +166,17 @@ static void *kick(void *arg)
 	return arg;
 }
 
-START_TEST(row27_reset_and_activate_from_two_vcpus_under_kicks)
+START_TEST(row27_reset_and_activate_from_two_vcpus_on_every_engine)
 {
 	pthread_t vcpu[2], kicker;
 	struct mock_blk req;
 
-	disk_init(&d, _i ? BLK_ENGINE_SYNC : BLK_ENGINE_LIBAIO);
+	rows_init(&d, _i);
 	disk_open(&d);
-	unsigned int threads = count_threads();
+	/* Thread and engine are made once, and kept. */
 	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
 	reg_set_status(&d.mmio, 0);
-	unsigned int fds = count_fds();
+	unsigned int fds = count_fds(), threads = count_threads();
 
 	for (unsigned int i = 0; i < 16; i++) {
 		mock_blk(m, &req, i % 2 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_GET_ID, i, 512);
@@ -266,9 +266,10 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_life");
 
 	tcase_add_test(t, row27_a_thousand_lives_leak_nothing);
-	tcase_add_test(t, row26_reset_with_io_in_flight);
+	tcase_add_loop_test(t, row26_reset_with_io_in_flight_on_every_engine, 0, engine_ways());
 	tcase_add_test(t, destroyed_disks_leave_no_aio_context);
-	tcase_add_loop_test(t, row27_reset_and_activate_from_two_vcpus_under_kicks, 0, 2);
+	tcase_add_loop_test(t, row27_reset_and_activate_from_two_vcpus_on_every_engine, 0,
+			    engine_ways());
 	tcase_add_test(t, row19_kicks_before_driver_ok);
 	tcase_add_test(t, destroy_drains_and_flushes);
 	suite_add_tcase(s, t);

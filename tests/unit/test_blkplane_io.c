@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The conductor over the real engines and real files: libaio and sync, O_DIRECT and page cache. */
+/* The conductor over every engine and real files, with O_DIRECT and through the page cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,27 +7,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
 
-static const struct {
-	const struct ioengine_ops *ops;
-	bool direct;
-} ways[] = {
-	{ &ioengine_libaio, true },
-	{ &ioengine_libaio, false },
-	{ &ioengine_sync, true },
-	{ &ioengine_sync, false },
-};
-
-#define WAYS ((int)ARRAY_SIZE(ways))
-
 static void begin(int way, uint16_t size)
 {
-	rig_init_file(&r, ways[way].ops, size, ways[way].direct);
+	rig_init_file(&r, engine_way(way).ops, size, engine_way(way).direct);
 	rig_start(&r);
 }
 
@@ -71,13 +60,6 @@ static void expect_file(uint64_t offset, uint64_t len, int fill)
 	ck_assert(fill < 0 ? image_is_fresh(bytes, offset, len) : all_bytes(bytes, fill, len));
 }
 
-static void expect_file_untouched(void)
-{
-	ck_assert_uint_eq(image_size(&r.image), RIG_CAPACITY);
-	for (uint64_t at = 0; at < RIG_CAPACITY; at += 256 << 10)
-		expect_file(at, 256 << 10, -1);
-}
-
 START_TEST(reads_and_writes_reach_the_file)
 {
 	void *data;
@@ -113,7 +95,7 @@ START_TEST(row30_write_past_the_end_does_not_grow_the_image)
 	}
 	ck_assert_uint_eq(write_disk(0, 1000, 1), VIRTIO_BLK_S_IOERR);
 	ck_assert_uint_eq(write_disk(0, 1, 1), VIRTIO_BLK_S_IOERR);
-	expect_file_untouched();
+	ck_assert(image_is_untouched(&r.image));
 	rig_fini(&r);
 }
 END_TEST
@@ -239,7 +221,7 @@ START_TEST(row33_write_through_a_read_only_descriptor)
 	void *data;
 	int fd;
 
-	rig_init_file(&r, ways[_i].ops, 16, ways[_i].direct);
+	rig_init_file(&r, engine_way(_i).ops, 16, engine_way(_i).direct);
 	fd = open(r.image.path, O_RDONLY | O_CLOEXEC | (r.image.align > 1 ? O_DIRECT : 0));
 	ck_assert_int_ge(fd, 0);
 	dup2(fd, r.image.fd);
@@ -249,7 +231,7 @@ START_TEST(row33_write_through_a_read_only_descriptor)
 	ck_assert_uint_eq(read_disk(0, 512, &data), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(transfer(VIRTIO_BLK_T_FLUSH, 0, 0, 0, &data, NULL), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(write_disk(0, 4096, 1), VIRTIO_BLK_S_IOERR);
-	expect_file_untouched();
+	ck_assert(image_is_untouched(&r.image));
 	rig_fini(&r);
 }
 END_TEST
@@ -350,17 +332,18 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_io");
 	TCase *t = tcase_create("blkplane_io");
 
-	tcase_add_loop_test(t, reads_and_writes_reach_the_file, 0, WAYS);
-	tcase_add_loop_test(t, row30_write_past_the_end_does_not_grow_the_image, 0, WAYS);
-	tcase_add_loop_test(t, row32_data_in_one_byte_pieces, 0, WAYS);
-	tcase_add_loop_test(t, row32_odd_address_and_many_segments, 0, WAYS);
-	tcase_add_loop_test(t, row09_buffer_over_two_regions, 0, WAYS);
-	tcase_add_loop_test(t, row05_two_requests_share_a_buffer, 0, WAYS);
-	tcase_add_loop_test(t, row33_write_through_a_read_only_descriptor, 0, WAYS);
-	tcase_add_loop_test(t, host_truncated_image_reads_zeros, 0, WAYS);
-	tcase_add_loop_test(t, host_truncated_image_reads_zeros_at_an_odd_address, 0, WAYS);
-	tcase_add_loop_test(t, host_file_size_limit_fails_the_write, 0, WAYS);
-	tcase_add_loop_test(t, a_ring_full_of_requests, 0, WAYS);
+	tcase_add_loop_test(t, reads_and_writes_reach_the_file, 0, engine_ways());
+	tcase_add_loop_test(t, row30_write_past_the_end_does_not_grow_the_image, 0, engine_ways());
+	tcase_add_loop_test(t, row32_data_in_one_byte_pieces, 0, engine_ways());
+	tcase_add_loop_test(t, row32_odd_address_and_many_segments, 0, engine_ways());
+	tcase_add_loop_test(t, row09_buffer_over_two_regions, 0, engine_ways());
+	tcase_add_loop_test(t, row05_two_requests_share_a_buffer, 0, engine_ways());
+	tcase_add_loop_test(t, row33_write_through_a_read_only_descriptor, 0, engine_ways());
+	tcase_add_loop_test(t, host_truncated_image_reads_zeros, 0, engine_ways());
+	tcase_add_loop_test(t, host_truncated_image_reads_zeros_at_an_odd_address, 0,
+			    engine_ways());
+	tcase_add_loop_test(t, host_file_size_limit_fails_the_write, 0, engine_ways());
+	tcase_add_loop_test(t, a_ring_full_of_requests, 0, engine_ways());
 	suite_add_tcase(s, t);
 	return s;
 }

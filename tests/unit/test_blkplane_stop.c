@@ -98,11 +98,17 @@ static void *stopper(void *arg)
 	return arg;
 }
 
+static void answer(struct iothread_call *call)
+{
+	iothread_answer(call);
+}
+
 /* Stopping with a request in flight: no spinning, and nothing new is taken. */
 START_TEST(row17_no_request_is_taken_while_stopping)
 {
+	struct iothread_call after = { .run = answer };
 	struct mock_blk read, late;
-	unsigned int raised;
+	uint64_t woken;
 	pthread_t thread;
 
 	rig_init(&r, 16, false, false, 16);
@@ -111,12 +117,11 @@ START_TEST(row17_no_request_is_taken_while_stopping)
 	rig_start(&r);
 	mock_offer(m, read.head);
 	scripted_wait(r.engine, 1);
-	/* The stop event is the one that is raised now; the thread has seen it when it sleeps. */
-	wait_idle_thread();
-	raised = count_raised_eventfds();
+	woken = eventfd_count(r.thread->loop.wake_fd);
 	ck_assert_int_eq(pthread_create(&thread, NULL, stopper, NULL), 0);
-	mock_wait_until(count_raised_eventfds() == raised + 1);
-	wait_idle_thread();
+	/* The call is there before the thread is woken for it; and is run beside this one. */
+	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
+	iothread_call(r.thread, &after);
 	mock_offer(m, late.head);
 	wait_idle_thread();
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);

@@ -60,7 +60,8 @@ START_TEST(disk_defaults)
 	ck_assert(!config.disk[0].readonly);
 	ck_assert_ptr_null(config.disk[0].serial);
 	ck_assert_int_eq(config.disk[0].direct, BLK_DIRECT_AUTO);
-	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_LIBAIO);
+	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_URING);
+	ck_assert_uint_eq(config.disk[0].poll_us, BLK_POLL_US_DEFAULT);
 	ck_assert_uint_eq(config.disk[0].blk_size, 512);
 	ck_assert_uint_eq(config.disk[0].queue_size, 256);
 }
@@ -119,7 +120,8 @@ START_TEST(disk_keys_each)
 	ck_assert_int_eq(PARSE("--kernel", "k", "--disk",
 			       "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
 			       "blk-size=4096,queue-size=4,engine=sync",
-			       "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024",
+			       "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024,"
+			       "poll-us=1000",
 			       "--disk", "d,readonly=on,direct=auto,blk-size=1024"),
 			 OPTIONS_RUN);
 	ck_assert_uint_eq(config.disk_count, 3);
@@ -135,6 +137,7 @@ START_TEST(disk_keys_each)
 	ck_assert_int_eq(config.disk[1].direct, BLK_DIRECT_OFF);
 	ck_assert_int_eq(config.disk[1].engine, BLK_ENGINE_LIBAIO);
 	ck_assert_uint_eq(config.disk[1].queue_size, 1024);
+	ck_assert_uint_eq(config.disk[1].poll_us, 1000);
 	ck_assert(config.disk[2].readonly);
 	ck_assert_int_eq(config.disk[2].direct, BLK_DIRECT_AUTO);
 	ck_assert_uint_eq(config.disk[2].blk_size, 1024);
@@ -260,8 +263,13 @@ static const struct {
 	  "--disk d,queue-size=65792: must be a power of two from 4 to 1024" },
 	{ { "--disk", "d,queue-size=100" },
 	  "--disk d,queue-size=100: must be a power of two from 4 to 1024" },
-	{ { "--disk", "d,engine=io_uring" }, "--disk d,engine=io_uring: must be libaio or sync" },
-	{ { "--disk", "d,engine=aio", "--disk=e" }, "--disk d,engine=aio: must be libaio or sync" },
+	{ { "--disk", "d,engine=uring" },
+	  "--disk d,engine=uring: must be io_uring, libaio or sync" },
+	{ { "--disk", "d,engine=aio", "--disk=e" },
+	  "--disk d,engine=aio: must be io_uring, libaio or sync" },
+	{ { "--disk", "d,poll-us=1001" },
+	  "--disk d,poll-us=1001: must be a number from 0 to 1000" },
+	{ { "--disk", "d,poll-us=-1" }, "--disk d,poll-us=-1: must be a number from 0 to 1000" },
 	{ { "--frob" }, "unknown option '--frob' (see --help)" },
 	{ { "--mem", "1G" }, "unknown option '--mem' (see --help)" },
 	{ { "--memoryy=1G" }, "unknown option '--memoryy=1G' (see --help)" },
@@ -329,7 +337,7 @@ START_TEST(help_names_everything_in_80_columns)
 		"--memory SIZE", "--cpus N",	  "--console",	   "--disk FILE",
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
-		"Ctrl-A x",	 "  0  ",	  "  7  ",
+		"poll-us=",	 "Ctrl-A x",	  "  0  ",	   "  7  ",
 	};
 	const char *line = options_help;
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * io_uring: requests go onto the ring of the thread's event loop, and are submitted by its next
+ * turn: one system call takes what was prepared by all engines of the thread, and waits.
+ */
+#include "dataplane/ioengine.h"
+
+#include <errno.h>
+
+#include "dataplane/base.h"
+
+static int uring_open(struct ioengine *e)
+{
+	return e->config.loop->kind == EVLOOP_URING ? 0 : -ENOSYS;
+}
+
+static void prep_transfer(const struct ioengine *e, struct io_task *task, struct io_uring_sqe *sqe)
+{
+	uint64_t offset = task->offset + task->done;
+	bool write = task->op == IO_WRITE;
+	struct iovec *iov;
+	unsigned int count = ioengine_segment(task, &iov);
+
+	/* One piece spares the kernel the copy of a vector. */
+	if (count == 1 && write)
+		io_uring_prep_write(sqe, e->config.fd, iov->iov_base, (unsigned int)iov->iov_len,
+				    offset);
+	else if (count == 1)
+		io_uring_prep_read(sqe, e->config.fd, iov->iov_base, (unsigned int)iov->iov_len,
+				   offset);
+	else if (write)
+		io_uring_prep_writev(sqe, e->config.fd, iov, count, offset);
+	else
+		io_uring_prep_readv(sqe, e->config.fd, iov, count, offset);
+	if (task->stable)
+		sqe->rw_flags = RWF_DSYNC;
+}
+
+static void uring_done(struct ev_request *request, int res);
+
+static void uring_prep(struct ioengine *e, struct io_task *task)
+{
+	struct io_uring_sqe *sqe = evloop_sqe(e->config.loop);
+
+	task->uring.done = uring_done;
+	task->engine = e;
+	if (task->op == IO_FLUSH)
+		io_uring_prep_fsync(sqe, e->config.fd, IORING_FSYNC_DATASYNC);
+	else
+		prep_transfer(e, task, sqe);
+	evloop_request(sqe, &task->uring);
+}
+
+static void uring_done(struct ev_request *request, int res)
+{
+	struct io_task *task = container_of(request, struct io_task, uring);
+
+	if (res == -EINTR) {
+		/* A signal came before anything was moved. */
+		uring_prep(task->engine, task);
+		return;
+	}
+	/* Nobody here cancels: the kernel does when it cannot make a helper thread for what would
+	 * block, be it for a signal or for want of resources. */
+	ioengine_segment_done(task->engine, task,
+			      res == -ECANCELED ? ioengine_segment_blocking(task->engine, task)
+						: res);
+}
+
+/* The ring is the loop's, and so are submitting and reaping. */
+static void nothing(struct ioengine *e)
+{
+	(void)e;
+}
+
+const struct ioengine_ops ioengine_uring = {
+	.name = "io_uring",
+	.loop = EVLOOP_URING,
+	.open = uring_open,
+	.close = nothing,
+	.prep = uring_prep,
+	.submit = nothing,
+	.reap = nothing,
+};

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/iothread.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "dataplane/base.h"
+
+#define THREAD_STACK (256u << 10)
+
+/* Looks between two looks at the clock. */
+#define LOOKS 16
+/* The first window once polling pays; doubled as long as it goes on to. */
+#define WINDOW_FIRST 4000u
+
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem))
+		; /* a signal */
+}
+
+static bool calls_waiting(const struct iothread *t)
+{
+	return READ_ONCE(t->calls);
+}
+
+static void run_calls(struct iothread *t)
+{
+	struct iothread_call *call, *next;
+
+	if (!calls_waiting(t))
+		return;
+	/* Pairs with the callers' release: what they prepared is there. */
+	call = __atomic_exchange_n(&t->calls, NULL, __ATOMIC_ACQUIRE);
+	for (; call; call = next) {
+		/* Once answered it is the caller's. */
+		next = call->next;
+		call->run(call);
+	}
+}
+
+static bool something(struct iothread *t)
+{
+	if (evloop_ready(&t->loop) || calls_waiting(t))
+		return true;
+	for (struct iothread_client *c = t->clients; c; c = c->next)
+		if (c->peek(c))
+			return true;
+	return false;
+}
+
+/* Look on for as long as it has been paying. True: there is something to do. */
+static bool look_on(struct iothread *t)
+{
+	uint64_t end = monotonic_ns() + t->window_ns;
+
+	do {
+		for (unsigned int i = 0; i < LOOKS; i++)
+			if (something(t))
+				return true;
+	} while (monotonic_ns() < end);
+	return false;
+}
+
+/* The window follows what sleeping cost: a sleep shorter than the longest window allowed would
+ * better have been spent looking; a longer one was not worth looking for. */
+static void judge_sleep(struct iothread *t, uint64_t slept)
+{
+	if (slept >= t->config.poll_ns)
+		t->window_ns = 0;
+	else if (!t->window_ns)
+		t->window_ns = WINDOW_FIRST;
+	else
+		t->window_ns *= 2;
+	if (t->window_ns > t->config.poll_ns)
+		t->window_ns = t->config.poll_ns;
+}
+
+static bool arm(struct iothread *t)
+{
+	bool more = false;
+
+	for (struct iothread_client *c = t->clients; c; c = c->next)
+		more |= c->arm(c);
+	return more || calls_waiting(t);
+}
+
+static void sleep_until_woken(struct iothread *t)
+{
+	uint64_t begin = t->config.poll_ns ? monotonic_ns() : 0;
+
+	evloop_turn(&t->loop, true);
+	if (t->config.poll_ns)
+		judge_sleep(t, monotonic_ns() - begin);
+}
+
+static bool serve(struct iothread *t)
+{
+	bool more = false;
+
+	for (struct iothread_client *c = t->clients, *next; c; c = next) {
+		/* It may leave, and be gone. */
+		next = c->next;
+		more |= c->serve(c);
+	}
+	return more;
+}
+
+static void run(struct iothread *t)
+{
+	for (;;) {
+		bool more;
+
+		run_calls(t);
+		if (t->quit)
+			return;
+		more = serve(t);
+		if (!more && t->window_ns) {
+			/* What the host was given it can do meanwhile. */
+			evloop_turn(&t->loop, false);
+			more = look_on(t);
+		}
+		if (more || arm(t))
+			evloop_turn(&t->loop, false);
+		else
+			sleep_until_woken(t);
+	}
+}
+
+/* What the new thread has to say to its maker, before it can be called. */
+struct birth {
+	struct iothread *thread;
+	sem_t done;
+	int err;
+};
+
+static void *iothread_main(void *arg)
+{
+	struct birth *birth = arg;
+	struct iothread *t = birth->thread;
+	int err = evloop_begin(&t->loop);
+
+	birth->err = err;
+	sem_post(&birth->done);
+	if (!err)
+		run(t);
+	return NULL;
+}
+
+struct quit_call {
+	struct iothread_call call;
+	struct iothread *thread;
+};
+
+static void run_quit(struct iothread_call *call)
+{
+	struct quit_call *end = container_of(call, struct quit_call, call);
+
+	evloop_unwatch(&end->thread->loop, &end->thread->loop.wake);
+	end->thread->quit = true;
+	iothread_answer(call);
+}
+
+/* Returns when the thread can be called, or is gone. */
+static int start_thread(struct iothread *t)
+{
+	struct birth birth = { .thread = t };
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	sem_init(&birth.done, 0, 0);
+	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	err = pthread_create(&t->thread, &attr, iothread_main, &birth);
+	pthread_attr_destroy(&attr);
+	if (!err) {
+		wait_for(&birth.done);
+		if (birth.err)
+			pthread_join(t->thread, NULL);
+	}
+	sem_destroy(&birth.done);
+	return err ? -err : birth.err;
+}
+
+int iothread_create(struct iothread **thread, const struct iothread_config *config)
+{
+	struct iothread *t = calloc(1, sizeof(*t));
+	cpu_set_t cpus;
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	t->config = *config;
+	/* On an only processor, looking on keeps what is looked for from happening. */
+	CPU_ZERO(&cpus);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	if (CPU_COUNT(&cpus) == 1)
+		t->config.poll_ns = 0;
+	err = evloop_init(&t->loop, config->loop);
+	if (err)
+		goto free_thread;
+	err = start_thread(t);
+	if (err)
+		goto destroy_loop;
+	*thread = t;
+	return 0;
+
+destroy_loop:
+	evloop_destroy(&t->loop);
+free_thread:
+	free(t);
+	return err;
+}
+
+void iothread_destroy(struct iothread *t)
+{
+	struct quit_call end = { .call.run = run_quit, .thread = t };
+
+	if (!t)
+		return;
+	iothread_call(t, &end.call);
+	pthread_join(t->thread, NULL);
+	evloop_destroy(&t->loop);
+	free(t);
+}
+
+void iothread_call(struct iothread *t, struct iothread_call *call)
+{
+	sem_init(&call->answered, 0, 0);
+	call->next = NULL;
+	/* Pairs with run_calls' acquire. Others may be there already. */
+	while (!__atomic_compare_exchange_n(&t->calls, &call->next, call, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	evloop_wake(&t->loop);
+	wait_for(&call->answered);
+	sem_destroy(&call->answered);
+}
+
+void iothread_answer(struct iothread_call *call)
+{
+	sem_post(&call->answered);
+}
+
+void iothread_add(struct iothread *t, struct iothread_client *client)
+{
+	client->next = t->clients;
+	t->clients = client;
+}
+
+bool iothread_serves_one(const struct iothread *t)
+{
+	return !t->clients->next;
+}
+
+void iothread_remove(struct iothread *t, struct iothread_client *client)
+{
+	struct iothread_client **at = &t->clients;
+
+	while (*at != client)
+		at = &(*at)->next;
+	*at = client->next;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * iothread: a dataplane thread. It serves its clients, turn by turn; when none has anything to do
+ * it looks on for a while (polling), then asks for wake-ups and sleeps.
+ *
+ * Other threads reach it by calls: a call is run between two turns, and answered when whoever runs
+ * it says so. The thread itself takes no lock and never waits for a caller.
+ */
+#ifndef DATAPLANE_IOTHREAD_H
+#define DATAPLANE_IOTHREAD_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/evloop.h"
+
+struct iothread_client {
+	/* Do what can be done now, up to a bound. True: there may be more. */
+	bool (*serve)(struct iothread_client *client);
+	/* Is there something to do that no wake-up was asked for? Cheap: called over and over. */
+	bool (*peek)(struct iothread_client *client);
+	/* The thread is about to sleep: ask for wake-ups. True: something came meanwhile. */
+	bool (*arm)(struct iothread_client *client);
+	struct iothread_client *next; /* the thread's */
+};
+
+struct iothread_call {
+	void (*run)(struct iothread_call *call); /* on the thread */
+	struct iothread_call *next;
+	sem_t answered;
+};
+
+struct iothread_config {
+	enum evloop_kind loop;
+	uint64_t poll_ns; /* how long to look on before sleeping, at most; 0: not at all */
+};
+
+struct iothread {
+	struct evloop loop; /* the thread's alone */
+	struct iothread_config config;
+	struct iothread_client *clients;
+	struct iothread_call *calls; /* atomic; last come first */
+	uint64_t window_ns;	     /* how long looking on pays just now */
+	bool quit;
+	pthread_t thread;
+};
+
+/* 0 or -errno; EVLOOP_URING: as evloop_init. The thread inherits the caller's signal mask. */
+int iothread_create(struct iothread **thread, const struct iothread_config *config);
+/* It has no clients any more. NULL is allowed. */
+void iothread_destroy(struct iothread *thread);
+
+/* Any other thread: have call->run called there, and wait until it is answered. */
+void iothread_call(struct iothread *thread, struct iothread_call *call);
+
+/* The rest is for the thread itself. */
+void iothread_answer(struct iothread_call *call);
+void iothread_add(struct iothread *thread, struct iothread_client *client);
+/* For a client: is it the only one? */
+bool iothread_serves_one(const struct iothread *thread);
+/* Also while it is being served. */
+void iothread_remove(struct iothread *thread, struct iothread_client *client);
+
+#endif

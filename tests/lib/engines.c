@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/lib/engines.h"
+
+#include "dataplane/base.h"
+
+static const struct {
+	const char *name;
+	const struct ioengine_ops *ops;
+	enum blk_engine engine;
+} engines[] = {
+	{ "io_uring", &ioengine_uring, BLK_ENGINE_URING },
+	{ "libaio", &ioengine_libaio, BLK_ENGINE_LIBAIO },
+	{ "sync", &ioengine_sync, BLK_ENGINE_SYNC },
+};
+
+int engine_ways(void)
+{
+	return 2 * (int)ARRAY_SIZE(engines);
+}
+
+struct engine_way engine_way(int way)
+{
+	return (struct engine_way){
+		.name = engines[way / 2].name,
+		.ops = engines[way / 2].ops,
+		.engine = engines[way / 2].engine,
+		.direct = way % 2 == 0,
+	};
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * engines: the one list of I/O engines there are. A test that has to hold on every engine is a loop
+ * test from 0 to engine_ways(), each engine once with O_DIRECT and once through the page cache.
+ */
+#ifndef TESTS_ENGINES_H
+#define TESTS_ENGINES_H
+
+#include <stdbool.h>
+
+#include "dataplane/ioengine.h"
+#include "devices/virtio/blk.h"
+
+struct engine_way {
+	const char *name;
+	const struct ioengine_ops *ops;
+	enum blk_engine engine;
+	bool direct; /* where the file system of the images can do it */
+};
+
+int engine_ways(void);
+struct engine_way engine_way(int way);
+
+#endif

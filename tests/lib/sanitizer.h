@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* sanitizer: is this program built with one? They are slow, and reserve much address space. */
+#ifndef TESTS_SANITIZER_H
+#define TESTS_SANITIZER_H
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED		       1
+#define ROUNDS(plain, address, thread) (address)
+#elif defined(__SANITIZE_THREAD__)
+#define SANITIZED		       1
+#define ROUNDS(plain, address, thread) (thread)
+#else
+#define SANITIZED		       0
+#define ROUNDS(plain, address, thread) (plain)
+#endif
+
+#endif

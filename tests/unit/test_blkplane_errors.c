@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The conductor on a host that gives it nothing to start with, and over an engine with hardly any
+ * room. Linked with --wrap: the calls below come here first.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/lib/rig.h"
+#include "tests/lib/suite.h"
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+int __real_pthread_attr_init(pthread_attr_t *attr);
+int __wrap_pthread_attr_init(pthread_attr_t *attr);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+
+/* What the next call of each says; then it works again. */
+static int calloc_error, mmap_error;
+
+static int take(int *error)
+{
+	int err = *error;
+
+	*error = 0;
+	return err;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (!calloc_error)
+		return __real_calloc(n, size);
+	errno = take(&calloc_error);
+	return NULL;
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	if (!mmap_error)
+		return __real_mmap(addr, len, prot, flags, fd, offset);
+	errno = take(&mmap_error);
+	return MAP_FAILED;
+}
+
+static unsigned int epoll_fails; /* the nth call from now; 0: none */
+
+int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+	if (op != EPOLL_CTL_ADD || !epoll_fails || --epoll_fails)
+		return __real_epoll_ctl(epoll, op, fd, event);
+	errno = ENOSPC;
+	return -1;
+}
+
+static struct rig r;
+
+/* Refused with that error, and with nothing kept: descriptors here, memory by the leak checkers. */
+static void expect_refused(int err)
+{
+	unsigned int fds = count_fds();
+
+	r.plane = NULL;
+	ck_assert_int_eq(blkplane_start(&r.plane, &r.config), err);
+	ck_assert_ptr_null(r.plane);
+	ck_assert_uint_eq(count_fds(), fds);
+}
+
+/* The same configuration, on a host that has recovered. */
+static void expect_recovered(void)
+{
+	struct mock_blk req;
+
+	mock_blk(&r.m, &req, VIRTIO_BLK_T_IN, 0, 512);
+	rig_start(&r);
+	ck_assert_uint_eq(mock_do(&r.m, &req, NULL), VIRTIO_BLK_S_OK);
+	rig_fini(&r);
+}
+
+START_TEST(host_out_of_memory_for_a_dataplane)
+{
+	rig_init_file(&r, &ioengine_libaio, 16, false);
+	calloc_error = ENOMEM;
+	expect_refused(-ENOMEM);
+	mmap_error = ENOMEM;
+	expect_refused(-ENOMEM);
+	expect_recovered();
+}
+END_TEST
+
+/*
+ * Room for one, and each is finished when submit returns: there is room again at once, and nobody
+ * will tell of it. All were in the ring before the start, so no doorbell rings either.
+ */
+START_TEST(engine_with_room_again_right_after_submit)
+{
+	struct ioengine_config config = { .depth = 1, .direct_align = 1 };
+	struct mock_blk req[8];
+
+	rig_init_file(&r, &ioengine_sync, 64, false);
+	ioengine_destroy(r.engine);
+	config.fd = r.image.fd;
+	ck_assert_int_eq(ioengine_create(&r.engine, &ioengine_sync, &config), 0);
+	r.config.engine = r.engine;
+	for (unsigned int i = 0; i < ARRAY_SIZE(req); i++) {
+		mock_blk(&r.m, &req[i], VIRTIO_BLK_T_IN, i, 512);
+		mock_stage(&r.m, req[i].head);
+	}
+	mock_show(&r.m);
+	rig_start(&r);
+	mock_wait_index(&r.m, ARRAY_SIZE(req));
+	for (unsigned int i = 0; i < ARRAY_SIZE(req); i++)
+		ck_assert_uint_eq(mock_status(&r.m, &req[i]), VIRTIO_BLK_S_OK);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Of the two that are to be watched, whichever: the other one is not any more. */
+START_TEST(host_out_of_watches_for_a_dataplane)
+{
+	rig_init_file(&r, &ioengine_libaio, 16, false);
+	for (unsigned int call = 1; call <= 2; call++) {
+		epoll_fails = call;
+		expect_refused(-ENOSPC);
+		ck_assert_uint_eq(epoll_fails, 0);
+	}
+	expect_recovered();
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blkplane_errors");
+	TCase *t = tcase_create("blkplane_errors");
+
+	tcase_add_test(t, host_out_of_memory_for_a_dataplane);
+	tcase_add_test(t, host_out_of_watches_for_a_dataplane);
+	tcase_add_test(t, engine_with_room_again_right_after_submit);
+	suite_add_tcase(s, t);
+	return s;
+}

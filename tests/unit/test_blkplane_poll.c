@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A dataplane that looks on before it sleeps, and one that serves a driver with one request at a time. */
+#include <string.h>
+
+#include "tests/lib/engines.h"
+#include "tests/lib/rig.h"
+#include "tests/lib/suite.h"
+
+static struct rig r, other;
+static struct mockdrv *const m = &r.m;
+
+#define SECOND 1000000000ull
+
+/* A plain call waits, on the dataplane's thread, until the guest has gone on meanwhile. */
+enum { NOT_NOW, ASKED, CALLED, GONE_ON };
+static unsigned int meanwhile; /* atomic */
+
+static unsigned int get_meanwhile(void)
+{
+	return __atomic_load_n(&meanwhile, __ATOMIC_ACQUIRE);
+}
+
+static void set_meanwhile(unsigned int to)
+{
+	__atomic_store_n(&meanwhile, to, __ATOMIC_RELEASE);
+}
+
+ssize_t __real_preadv(int fd, const struct iovec *iov, int count, off_t offset);
+ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset);
+
+ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	if (get_meanwhile() == ASKED) {
+		set_meanwhile(CALLED);
+		mock_wait_until(get_meanwhile() == GONE_ON);
+	}
+	return __real_preadv(fd, iov, count, offset);
+}
+
+/* The driver's half of EVENT_IDX: a kick when it is asked for. */
+static bool kick_if_wanted(struct mockdrv *d)
+{
+	bool wanted = mock_avail_event(d) == (uint16_t)(d->avail_idx - 1);
+
+	if (wanted)
+		mock_kick(d);
+	return wanted;
+}
+
+/* Show what is staged; returns whether it was done without a kick. */
+static bool show_and_wait(struct mockdrv *d, uint16_t used)
+{
+	bool kicked = false;
+
+	mock_show(d);
+	__sync_synchronize();
+	for (int64_t end = mock_deadline(); mock_used_index(d) != used; mock_yield(end))
+		kicked |= kick_if_wanted(d);
+	return !kicked;
+}
+
+static void read_sector(struct mock_blk *req, uint16_t used, bool *unasked)
+{
+	struct vring_used_elem elem;
+
+	mock_forget(m);
+	mock_blk(m, req, VIRTIO_BLK_T_IN, 8, 4096);
+	mock_stage(m, req->head);
+	*unasked = show_and_wait(m, used);
+	ck_assert(mock_used(m, &elem));
+	ck_assert_uint_eq(mock_status(m, req), VIRTIO_BLK_S_OK);
+	ck_assert(image_is_fresh(mock_ptr(m, req->data), 8 * 512, 4096));
+}
+
+/* With every engine: new requests are found without a doorbell, and so are finished ones. */
+START_TEST(requests_are_found_while_looking_on)
+{
+	struct engine_way way = engine_way(_i);
+	unsigned int found = 0;
+	uint16_t used = 0;
+	int64_t end = mock_deadline();
+
+	rig_poll_ns = SECOND;
+	rig_init_file(&r, way.ops, 16, way.direct);
+	mock_ring(m, 16, true, true);
+	rig_start(&r);
+	while (found < 200) {
+		struct mock_blk req;
+		uint64_t heap = m->heap;
+		bool unasked;
+
+		read_sector(&req, ++used, &unasked);
+		m->heap = heap;
+		found += unasked;
+		if (mock_seconds() > end)
+			ck_abort_msg("%u of %u were found", found, used);
+	}
+	rig_fini(&r);
+}
+END_TEST
+
+/* ---- looking on where nothing may be taken ---- */
+
+/* Until sleeping has been short often enough for it to look on for the time of a whole test. */
+static void warm_up(struct rig *rig)
+{
+	struct mock_blk req;
+
+	for (unsigned int i = 0; i < 400; i++) {
+		uint64_t heap = rig->m.heap;
+
+		mock_forget(&rig->m);
+		mock_blk(&rig->m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
+		ck_assert_uint_eq(mock_do(&rig->m, &req, NULL), VIRTIO_BLK_S_OK);
+		rig->m.heap = heap;
+	}
+}
+
+START_TEST(starved_while_looking_on)
+{
+	struct mock_blk req[3];
+
+	rig_poll_ns = SECOND;
+	rig_init(&r, 16, false, true, 1);
+	rig_start(&r);
+	warm_up(&r);
+	mock_forget(m);
+	for (unsigned int i = 0; i < 3; i++) {
+		mock_blk(m, &req[i], VIRTIO_BLK_T_IN, i, 512);
+		mock_offer(m, req[i].head);
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		struct vring_used_elem elem;
+
+		scripted_wait(r.engine, 1);
+		scripted_complete(r.engine, 0, SCRIPTED_ALL);
+		mock_wait_used(m, &elem);
+		ck_assert_uint_eq(elem.id, req[i].head);
+	}
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(broken_while_looking_on)
+{
+	struct mock_blk req;
+
+	rig_poll_ns = SECOND;
+	rig_init(&r, 16, false, true, 16);
+	rig_start(&r);
+	warm_up(&r);
+	mock_offer(m, 16);
+	rig_wait_broken(&r);
+	/* Whatever comes now: it is not looked at, and the thread can be reached. */
+	mock_forget(m);
+	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
+	mock_offer(m, req.head);
+	rig_stop(&r);
+	ck_assert_uint_eq(mock_status(m, &req), 0xff);
+	rig_fini(&r);
+}
+END_TEST
+
+static void *stop(void *arg)
+{
+	rig_stop(&r);
+	return arg;
+}
+
+START_TEST(stopped_while_looking_on)
+{
+	struct mock_blk read, late;
+	uint64_t woken;
+	pthread_t thread;
+
+	rig_poll_ns = SECOND;
+	rig_init(&r, 16, false, true, 16);
+	rig_start(&r);
+	warm_up(&r);
+	mock_forget(m);
+	mock_blk(m, &read, VIRTIO_BLK_T_IN, 0, 512);
+	mock_blk(m, &late, VIRTIO_BLK_T_GET_ID, 0, 20);
+	mock_offer(m, read.head);
+	scripted_wait(r.engine, 1);
+	woken = eventfd_count(r.thread->loop.wake_fd);
+	ck_assert_int_eq(pthread_create(&thread, NULL, stop, NULL), 0);
+	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
+	wait_idle_thread();
+	mock_offer(m, late.head);
+	scripted_complete(r.engine, 0, SCRIPTED_ALL);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(mock_status(m, &read), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(mock_status(m, &late), 0xff);
+	rig_fini(&r);
+}
+END_TEST
+
+/* ---- several rings on one thread ---- */
+
+START_TEST(two_rings_on_one_thread)
+{
+	struct mock_blk mine, yours;
+	struct vring_used_elem elem;
+
+	rig_init(&r, 16, false, true, 16);
+	rig_init(&other, 16, true, true, 16);
+	other.config.thread = r.thread;
+	rig_start(&r);
+	rig_start(&other);
+	/* Neither waits for the other's host. */
+	mock_blk(m, &mine, VIRTIO_BLK_T_IN, 0, 512);
+	mock_offer(m, mine.head);
+	scripted_wait(r.engine, 1);
+	for (unsigned int i = 0; i < 100; i++) {
+		uint64_t heap = other.m.heap;
+
+		mock_forget(&other.m);
+		mock_blk(&other.m, &yours, VIRTIO_BLK_T_IN, i, 512);
+		mock_offer(&other.m, yours.head);
+		scripted_wait(other.engine, 1);
+		scripted_complete(other.engine, 0, SCRIPTED_ALL);
+		mock_wait_used(&other.m, &elem);
+		other.m.heap = heap;
+	}
+	/* The broken one does not take the other with it, nor does the one that leaves. */
+	mock_offer(&other.m, 16);
+	rig_wait_broken(&other);
+	scripted_complete(r.engine, 0, SCRIPTED_ALL);
+	mock_wait_used(m, &elem);
+	ck_assert_uint_eq(elem.id, mine.head);
+	rig_stop(&other);
+	mock_forget(m);
+	mock_blk(m, &mine, VIRTIO_BLK_T_GET_ID, 0, 20);
+	ck_assert_uint_eq(mock_do(m, &mine, NULL), VIRTIO_BLK_S_OK);
+	rig_stop(&r);
+	rig_fini(&other);
+	rig_fini(&r);
+}
+END_TEST
+
+/* ---- one request at a time ---- */
+
+/* Each kind once requests have long been alone: also what cannot be done by one plain call. */
+START_TEST(requests_that_are_alone)
+{
+	struct engine_way way = engine_way(_i);
+	struct mock_blk req;
+
+	rig_init_file(&r, way.ops, 16, way.direct);
+	rig_start(&r);
+	for (unsigned int i = 0; i < 200; i++) {
+		uint64_t heap = m->heap;
+		uint32_t type = i % 5 == 4   ? VIRTIO_BLK_T_FLUSH
+				: i % 5 == 3 ? VIRTIO_BLK_T_OUT
+					     : VIRTIO_BLK_T_IN;
+		uint32_t len;
+
+		mock_forget(m);
+		mock_alloc(m, 1 + i % 3, 1); /* so that not all buffers are aligned */
+		mock_blk(m, &req, type, i, type == VIRTIO_BLK_T_FLUSH ? 0 : 4096);
+		if (type == VIRTIO_BLK_T_OUT)
+			image_peek(&r.image, mock_ptr(m, req.data), i * 512, 4096);
+		ck_assert_uint_eq(mock_do(m, &req, &len), VIRTIO_BLK_S_OK);
+		ck_assert_uint_eq(len, type == VIRTIO_BLK_T_IN ? 4097 : 1);
+		if (type == VIRTIO_BLK_T_IN)
+			ck_assert(image_is_fresh(mock_ptr(m, req.data), i * 512, 4096));
+		m->heap = heap;
+	}
+	rig_fini(&r);
+}
+END_TEST
+
+/* Requests that are alone, until one of them is with the host by a plain call. */
+static void until_plain_call(struct mock_blk *req)
+{
+	struct vring_used_elem elem;
+
+	set_meanwhile(ASKED);
+	for (unsigned int i = 0;; i++) {
+		uint64_t heap = m->heap;
+
+		mock_forget(m);
+		mock_blk(m, req, VIRTIO_BLK_T_IN, i % 1024, 512);
+		mock_offer(m, req->head);
+		mock_wait_until(get_meanwhile() == CALLED || mock_used_index(m) != m->used_idx);
+		if (get_meanwhile() == CALLED)
+			return;
+		mock_wait_used(m, &elem);
+		m->heap = heap;
+	}
+}
+
+/* It comes while the only one is done by a plain call. Nobody rings. */
+START_TEST(company_during_a_plain_call)
+{
+	struct mock_blk req, second;
+	struct vring_used_elem elem;
+
+	rig_init_file(&r, &ioengine_libaio, 16, false);
+	rig_start(&r);
+	for (unsigned int round = 0; round < 2; round++) {
+		uint64_t heap = m->heap;
+
+		until_plain_call(&req);
+		mock_blk(m, &second, VIRTIO_BLK_T_IN, 2, 512);
+		mock_stage(m, second.head);
+		mock_show(m);
+		set_meanwhile(GONE_ON);
+		mock_wait_used(m, &elem);
+		ck_assert_uint_eq(elem.id, req.head);
+		mock_wait_used(m, &elem);
+		ck_assert_uint_eq(elem.id, second.head);
+		ck_assert(image_is_fresh(mock_ptr(m, second.data), 2 * 512, 512));
+		m->heap = heap;
+	}
+	rig_fini(&r);
+}
+END_TEST
+
+/* Suddenly there are more, and all are served. */
+START_TEST(company_after_a_long_time_alone)
+{
+	struct engine_way way = engine_way(_i);
+	struct mock_blk req[5];
+
+	rig_init_file(&r, way.ops, 16, way.direct);
+	rig_start(&r);
+	for (unsigned int round = 0; round < 3; round++) {
+		uint64_t heap = m->heap;
+
+		for (unsigned int i = 0; i < 40; i++) {
+			mock_forget(m);
+			mock_blk(m, &req[0], VIRTIO_BLK_T_IN, i, 512);
+			ck_assert_uint_eq(mock_do(m, &req[0], NULL), VIRTIO_BLK_S_OK);
+			m->heap = heap;
+		}
+		mock_forget(m);
+		for (unsigned int i = 0; i < 5; i++) {
+			mock_blk(m, &req[i], VIRTIO_BLK_T_IN, i, 512);
+			mock_stage(m, req[i].head);
+		}
+		mock_show(m);
+		mock_kick(m);
+		for (unsigned int i = 0; i < 5; i++) {
+			struct vring_used_elem elem;
+
+			mock_wait_used(m, &elem);
+		}
+		for (unsigned int i = 0; i < 5; i++)
+			ck_assert(image_is_fresh(mock_ptr(m, req[i].data), i * 512, 512));
+		m->heap = heap;
+	}
+	rig_fini(&r);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blkplane_poll");
+	TCase *t = tcase_create("blkplane_poll");
+	const int n = engine_ways();
+
+	tcase_add_loop_test(t, requests_are_found_while_looking_on, 0, n);
+	tcase_add_test(t, starved_while_looking_on);
+	tcase_add_test(t, broken_while_looking_on);
+	tcase_add_test(t, stopped_while_looking_on);
+	tcase_add_test(t, two_rings_on_one_thread);
+	tcase_add_loop_test(t, requests_that_are_alone, 0, n);
+	tcase_add_test(t, company_during_a_plain_call);
+	tcase_add_loop_test(t, company_after_a_long_time_alone, 0, n);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An io_uring that is old, refused, short of memory, or gives up a poll. */
+#include <errno.h>
+#include <liburing.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/evloop.h"
+#include "tests/lib/files.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+
+static struct evloop loop;
+
+/* ---- what the host answers; 0: what it really does ---- */
+
+static int init_errors[2], enable_error, submit_error, eventfd_error, epoll_error;
+static unsigned int inits;
+static unsigned int init_flags[2];
+
+int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
+				      struct io_uring_params *p);
+int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
+				      struct io_uring_params *p);
+int __real_io_uring_enable_rings(struct io_uring *ring);
+int __wrap_io_uring_enable_rings(struct io_uring *ring);
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_eventfd(unsigned int count, int flags);
+int __wrap_eventfd(unsigned int count, int flags);
+int __real_epoll_create1(int flags);
+int __wrap_epoll_create1(int flags);
+
+static int take(int *error)
+{
+	int err = *error;
+
+	*error = 0;
+	return err;
+}
+
+int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
+				      struct io_uring_params *p)
+{
+	unsigned int i = inits++;
+
+	init_flags[i] = p->flags;
+	return init_errors[i] ? init_errors[i]
+			      : __real_io_uring_queue_init_params(entries, ring, p);
+}
+
+int __wrap_io_uring_enable_rings(struct io_uring *ring)
+{
+	return enable_error ? enable_error : __real_io_uring_enable_rings(ring);
+}
+
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	return submit_error ? take(&submit_error) : __real_io_uring_submit(ring);
+}
+
+int __wrap_eventfd(unsigned int count, int flags)
+{
+	if (!eventfd_error)
+		return __real_eventfd(count, flags);
+	errno = take(&eventfd_error);
+	return -1;
+}
+
+int __wrap_epoll_create1(int flags)
+{
+	if (!epoll_error)
+		return __real_epoll_create1(flags);
+	errno = take(&epoll_error);
+	return -1;
+}
+
+static void expect_refused(enum evloop_kind kind, int err)
+{
+	unsigned int fds = count_fds();
+
+	inits = 0;
+	ck_assert_int_eq(evloop_init(&loop, kind), err);
+	ck_assert_uint_eq(count_fds(), fds);
+}
+
+START_TEST(host_that_refuses)
+{
+	eventfd_error = EMFILE;
+	expect_refused(EVLOOP_EPOLL, -EMFILE);
+	epoll_error = ENOMEM;
+	expect_refused(EVLOOP_EPOLL, -ENOMEM);
+	init_errors[0] = -EPERM;
+	expect_refused(EVLOOP_URING, -EPERM);
+	ck_assert_uint_eq(inits, 1);
+	/* Too old, and then not even that. */
+	init_errors[0] = -EINVAL;
+	init_errors[1] = -ENOMEM;
+	expect_refused(EVLOOP_URING, -ENOMEM);
+}
+END_TEST
+
+START_TEST(host_older_than_single_issuer)
+{
+	init_errors[0] = -EINVAL;
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_uint_eq(inits, 2);
+	ck_assert(init_flags[0] & IORING_SETUP_SINGLE_ISSUER);
+	ck_assert(!(init_flags[1] & (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+				     IORING_SETUP_TASKRUN_FLAG)));
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	evloop_wake(&loop);
+	evloop_turn(&loop, true);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+}
+END_TEST
+
+START_TEST(ring_that_cannot_be_enabled)
+{
+	unsigned int fds = count_fds();
+
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	enable_error = -EBADFD;
+	ck_assert_int_eq(evloop_begin(&loop), -EBADFD);
+	evloop_destroy(&loop);
+	ck_assert_uint_eq(count_fds(), fds);
+}
+END_TEST
+
+static unsigned int done;
+
+static void count(struct ev_request *request, int res)
+{
+	(void)request;
+	ck_assert_int_eq(res, 0);
+	done++;
+}
+
+static struct ev_request request = { count };
+
+static void nops(unsigned int n)
+{
+	while (n--) {
+		struct io_uring_sqe *sqe = evloop_sqe(&loop);
+
+		io_uring_prep_nop(sqe);
+		evloop_request(sqe, &request);
+	}
+}
+
+/* When there is no place, and the kernel takes nothing either before it is rid of something. */
+START_TEST(submission_is_refused_while_there_is_no_place)
+{
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	nops(100);
+	submit_error = -EBUSY;
+	nops(100);
+	ck_assert_int_eq(submit_error, 0);
+	while (done < 200)
+		evloop_turn(&loop, true);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+}
+END_TEST
+
+static unsigned int greedy;
+
+static void count_and_want_many(struct ev_request *r, int res)
+{
+	count(r, res);
+	if (greedy++)
+		return;
+	submit_error = -EBUSY;
+	nops(129);
+}
+
+/* The completion of one wants more places than there are, and has to hand out the others. */
+START_TEST(a_turn_within_a_turn)
+{
+	struct ev_request wanting = { count_and_want_many };
+
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct io_uring_sqe *sqe = evloop_sqe(&loop);
+
+		io_uring_prep_nop(sqe);
+		evloop_request(sqe, &wanting);
+	}
+	nops(50);
+	while (done < 3 + 50 + 129)
+		evloop_turn(&loop, true);
+	ck_assert_int_eq(submit_error, 0);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+	ck_assert_uint_eq(done, 3 + 50 + 129);
+}
+END_TEST
+
+/* The kernel ends a poll that would go on when it finds no place for a completion. */
+START_TEST(a_poll_that_the_kernel_ended_is_made_again)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct ev_watch watch;
+	uint64_t one = 1;
+
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
+	evloop_turn(&loop, false);
+	/* All places taken, and then the eventfd is written to. */
+	for (unsigned int n = 0; n < 1024; n += 128) {
+		nops(128);
+		ck_assert_int_gt(io_uring_submit(&loop.ring), 0);
+	}
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+	io_uring_get_events(&loop.ring);
+	while (done < 1024)
+		evloop_turn(&loop, true);
+	for (unsigned int i = 0; i < 3; i++) {
+		ck_assert(watch.armed);
+		ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+		evloop_turn(&loop, true);
+	}
+	evloop_unwatch(&loop, &watch);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+	close(fd);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("evloop_errors");
+	TCase *t = tcase_create("evloop_errors");
+
+	tcase_add_test(t, host_that_refuses);
+	tcase_add_test(t, host_older_than_single_issuer);
+	tcase_add_test(t, ring_that_cannot_be_enabled);
+	tcase_add_test(t, submission_is_refused_while_there_is_no_place);
+	tcase_add_test(t, a_turn_within_a_turn);
+	tcase_add_test(t, a_poll_that_the_kernel_ended_is_made_again);
+	suite_add_tcase(s, t);
+	return s;
+}

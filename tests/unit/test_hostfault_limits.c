@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A host that has set this process limits, at the moment a driver starts the device: descriptors,
+ * address space, threads, locked memory, system calls for asynchronous I/O. Real limits, on every
+ * engine: the device starts, or says NEEDS_RESET; nothing leaks, and once the limit is gone a
+ * driver that begins again has a disk. (aio-max-nr is the whole host's and not used up here: the
+ * answer it gives comes from a filter of system calls.)
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/lib/rows.h"
+#include "tests/lib/sanitizer.h"
+#include "tests/lib/suite.h"
+
+static struct disk d;
+static struct mockdrv *const m = &d.m;
+
+static void set_limit(int what, rlim_t value)
+{
+	struct rlimit limit;
+
+	must(!getrlimit((__rlimit_resource_t)what, &limit));
+	limit.rlim_cur = value;
+	must(!setrlimit((__rlimit_resource_t)what, &limit));
+}
+
+static rlim_t get_limit(int what)
+{
+	struct rlimit limit;
+
+	must(!getrlimit((__rlimit_resource_t)what, &limit));
+	return limit.rlim_cur;
+}
+
+/* Up to the last step before DRIVER_OK. */
+static void get_ready(void)
+{
+	reg_set_status(&d.mmio, 0);
+	mock_ring(m, ROWS_RING, false, false);
+	must(reg_negotiate(&d.mmio, DISK_FEATURES));
+	must(reg_queue(&d.mmio, &m->ring));
+	mock_irqs(m);
+}
+
+static rlim_t address_space(void)
+{
+	unsigned long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	must(file && fscanf(file, "%lu", &pages) == 1);
+	fclose(file);
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What is in use already, of what a limit counts. */
+static rlim_t in_use(int what)
+{
+	int lowest;
+
+	if (what == RLIMIT_AS)
+		return address_space();
+	if (what != RLIMIT_NOFILE)
+		return 0;
+	lowest = dup(0);
+	must(lowest >= 0);
+	close(lowest);
+	return (rlim_t)lowest;
+}
+
+/* DRIVER_OK with so much to spare; true: the device runs. Nothing else is called in between. */
+static bool start_with(int what, rlim_t spare)
+{
+	rlim_t before = get_limit(what), limit = in_use(what) + spare;
+
+	set_limit(what, limit);
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	set_limit(what, before);
+	if (reg_status(&d.mmio) == ST_DRIVER_OK)
+		return true;
+	must(reg_status(&d.mmio) == (ST_DRIVER_OK | ST_NEEDS_RESET));
+	must(reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS) == IRQLINE_CONFIG);
+	must(mock_wait_irq(m) == 1);
+	return false;
+}
+
+/* It runs as it should, whatever was before. */
+static void expect_disk(void)
+{
+	struct mock_blk req;
+
+	must(disk_do(&d, VIRTIO_BLK_T_IN, 8, 4096, &req, NULL) == VIRTIO_BLK_S_OK);
+	must(image_is_fresh(mock_ptr(m, req.data), 8 * 512, 4096));
+	must(disk_do(&d, VIRTIO_BLK_T_FLUSH, 0, 0, &req, NULL) == VIRTIO_BLK_S_OK);
+}
+
+/*
+ * A new disk, started once with no more than that: it runs, or it does after a reset. Then all that
+ * it took is given back. True: it ran at once.
+ */
+static bool try_limit(int way, int what, rlim_t spare)
+{
+	unsigned int fds, threads;
+	bool ran;
+
+	rows_init(&d, way);
+	fds = count_fds();
+	threads = count_threads();
+	disk_open(&d);
+	get_ready();
+	ran = start_with(what, spare);
+	if (ran)
+		expect_disk();
+	else
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* leads nowhere */
+	rows_recover(&d, ROWS_RING, DISK_FEATURES);
+	expect_disk();
+	must(disk_close(&d) == 0);
+	must(count_fds() == fds);
+	/* The thread sanitizer may have started its own. */
+	mock_wait_until(count_threads() <= threads + 1);
+	disk_fini(&d);
+	return ran;
+}
+
+/* With no descriptor left, with one, with two, until there are enough. */
+START_TEST(host_out_of_descriptors_on_every_engine)
+{
+	unsigned int spare = 0;
+
+	while (!try_limit(_i, RLIMIT_NOFILE, spare))
+		ck_assert_uint_lt(++spare, 16);
+	/* The loop's two at least. */
+	ck_assert_uint_ge(spare, 2);
+}
+END_TEST
+
+/* Sanitizers reserve more address space than any limit, and end the process when they get none. */
+START_TEST(host_out_of_address_space_on_every_engine)
+{
+	rlim_t spare = 0;
+
+	if (SANITIZED) {
+		fprintf(stderr, "skip: RLIMIT_AS, with a sanitizer\n");
+		return;
+	}
+	ck_assert(!try_limit(_i, RLIMIT_AS, spare));
+	for (spare = 64 << 10; spare <= 64 << 20; spare *= 2)
+		try_limit(_i, RLIMIT_AS, spare);
+	ck_assert(try_limit(_i, RLIMIT_AS, spare));
+}
+END_TEST
+
+START_TEST(host_locks_no_memory_on_every_engine)
+{
+	/* An engine that wants to lock some falls back or goes without. */
+	ck_assert(try_limit(_i, RLIMIT_MEMLOCK, 0));
+}
+END_TEST
+
+/* ---- threads ---- */
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/*
+ * This thread alone as another user, root being above the limit. The system calls themselves: the
+ * C library would change all threads.
+ */
+static bool become(unsigned int uid, unsigned int saved)
+{
+	return syscall(SYS_setresuid, uid, uid, saved) == 0;
+}
+
+START_TEST(host_starts_no_thread_on_every_engine)
+{
+	const bool root = geteuid() == 0;
+	pthread_t thread;
+	int err;
+
+	rows_init(&d, _i);
+	disk_open(&d);
+	unsigned int fds = count_fds();
+	get_ready();
+	rlim_t before = get_limit(RLIMIT_NPROC);
+	set_limit(RLIMIT_NPROC, 0);
+	bool other = !root || become(65534, 0);
+	err = pthread_create(&thread, NULL, nothing, NULL);
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	must(!root || !other || become(0, 0));
+	set_limit(RLIMIT_NPROC, before);
+	if (!err) {
+		pthread_join(thread, NULL);
+		fprintf(stderr, "skip: this user may start threads beyond RLIMIT_NPROC\n");
+	} else {
+		ck_assert_int_eq(err, EAGAIN);
+		ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK | ST_NEEDS_RESET);
+		ck_assert_uint_eq(mock_wait_irq(m), 1);
+		reg_set_status(&d.mmio, 0);
+		/* The engine is kept for the next start. */
+		ck_assert_uint_le(count_fds(), fds + 1);
+	}
+	rows_recover(&d, ROWS_RING, DISK_FEATURES);
+	expect_disk();
+	disk_fini(&d);
+}
+END_TEST
+
+/* ---- system calls ---- */
+
+/* io_setup answers `err` from now on, as on a host without AIO, or whose aio-max-nr is used up, or
+ * in a container that forbids it. */
+static bool refuse_io_setup(unsigned int err)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned int)offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void expect_disk_without_aio(int way, unsigned int err)
+{
+	unsigned int fds;
+
+	if (!refuse_io_setup(err)) {
+		fprintf(stderr, "skip: no seccomp\n");
+		return;
+	}
+	rows_init(&d, way);
+	fds = count_fds();
+	/* Twice: a second disk finds the host as the first one did, and leaves as little behind. */
+	for (unsigned int i = 0; i < 2; i++) {
+		rows_open(&d);
+		expect_disk();
+		must(reg_status(&d.mmio) == ST_DRIVER_OK);
+		must(disk_close(&d) == 0);
+		must(count_fds() == fds);
+	}
+	disk_fini(&d);
+}
+
+START_TEST(host_aio_used_up_on_every_engine)
+{
+	expect_disk_without_aio(_i, EAGAIN);
+}
+END_TEST
+
+START_TEST(host_without_aio_on_every_engine)
+{
+	expect_disk_without_aio(_i, ENOSYS);
+}
+END_TEST
+
+START_TEST(host_forbids_aio_on_every_engine)
+{
+	expect_disk_without_aio(_i, EPERM);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("hostfault_limits");
+	TCase *t = tcase_create("hostfault_limits");
+	const int n = engine_ways();
+
+	tcase_add_loop_test(t, host_out_of_descriptors_on_every_engine, 0, n);
+	tcase_add_loop_test(t, host_out_of_address_space_on_every_engine, 0, n);
+	tcase_add_loop_test(t, host_locks_no_memory_on_every_engine, 0, n);
+	tcase_add_loop_test(t, host_starts_no_thread_on_every_engine, 0, n);
+	tcase_add_loop_test(t, host_aio_used_up_on_every_engine, 0, n);
+	tcase_add_loop_test(t, host_without_aio_on_every_engine, 0, n);
+	tcase_add_loop_test(t, host_forbids_aio_on_every_engine, 0, n);
+	suite_add_tcase(s, t);
+	return s;
+}

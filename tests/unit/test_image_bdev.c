@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Block devices as disks. Not every host lends one to a test: here a file plays it. Linked with
+ * --wrap: the calls below come here first, and say what the kernel says of a device.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/virtio/image.h"
+#include "tests/lib/disk.h"
+#include "tests/lib/suite.h"
+
+int __real_stat(const char *path, struct stat *st);
+int __wrap_stat(const char *path, struct stat *st);
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap___open_2(const char *path, int flags);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+static struct test_image file;
+static struct image image;
+static const char *why;
+
+static bool is_device = true;
+static int open_error;
+static int open_flags;		 /* of the last call for the file */
+static int physical_block = 512; /* negative: what BLKPBSZGET fails with */
+static int read_only;		 /* negative: what BLKROGET fails with */
+static unsigned int ioctls;
+
+static void make_device(struct stat *st)
+{
+	if (is_device && S_ISREG(st->st_mode)) {
+		st->st_mode = S_IFBLK | (st->st_mode & ~(mode_t)S_IFMT);
+		st->st_size = 0;
+		/* The page cache's unit. It says nothing about the device. */
+		st->st_blksize = 4096;
+	}
+}
+
+int __wrap_stat(const char *path, struct stat *st)
+{
+	int err = __real_stat(path, st);
+
+	if (!err)
+		make_device(st);
+	return err;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	int err = __real_fstat(fd, st);
+
+	if (!err)
+		make_device(st);
+	return err;
+}
+
+/* O_EXCL without O_CREAT means something for devices only. */
+int __wrap___open_2(const char *path, int flags)
+{
+	if (!strcmp(path, file.path)) {
+		open_flags = flags;
+		if (open_error) {
+			errno = open_error;
+			return -1;
+		}
+	}
+	return __real_open(path, flags & ~O_EXCL);
+}
+
+/* Nobody here creates a file. */
+int __wrap_open(const char *path, int flags, ...)
+{
+	return __wrap___open_2(path, flags);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	int answer = request == BLKROGET ? read_only : physical_block;
+	va_list ap;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert(request == BLKPBSZGET || request == BLKROGET);
+	ioctls += request == BLKPBSZGET;
+	if (answer < 0) {
+		errno = -answer;
+		return -1;
+	}
+	va_start(ap, request);
+	*va_arg(ap, int *) = answer;
+	va_end(ap);
+	return 0;
+}
+
+static struct blk_config config(void)
+{
+	return (struct blk_config){
+		.path = file.path, .blk_size = 512, .queue_size = 64, .direct = BLK_DIRECT_OFF
+	};
+}
+
+/* The kernel's own end of the device, and not st_size, which is 0. */
+START_TEST(block_device_is_measured_and_taken_for_good)
+{
+	struct blk_config c;
+
+	image_make(&file, 1 << 20, false);
+	c = config();
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	ck_assert_uint_eq(image.size, 1 << 20);
+	/* O_EXCL: not while it is mounted, and not mounted while it is a disk. */
+	ck_assert_int_eq(open_flags & (O_ACCMODE | O_EXCL), O_RDWR | O_EXCL);
+	ck_assert_int_eq(open_flags & O_CLOEXEC, O_CLOEXEC);
+	image_close(&image);
+	image_remove(&file);
+}
+END_TEST
+
+/* Reading a device that the host uses does no harm. */
+START_TEST(read_only_block_device_is_shared_with_the_host)
+{
+	struct blk_config c;
+
+	image_make(&file, 4096, false);
+	c = config();
+	c.readonly = true;
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	ck_assert_int_eq(open_flags & (O_ACCMODE | O_EXCL), O_RDONLY);
+	image_close(&image);
+	image_remove(&file);
+}
+END_TEST
+
+/* O_EXCL without O_CREAT is undefined for anything else. */
+START_TEST(file_is_not_opened_like_a_block_device)
+{
+	struct blk_config c;
+
+	is_device = false;
+	image_make(&file, 4096, false);
+	c = config();
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	ck_assert_int_eq(open_flags & O_EXCL, 0);
+	ck_assert_uint_eq(ioctls, 0);
+	image_close(&image);
+	image_remove(&file);
+}
+END_TEST
+
+START_TEST(host_block_device_that_is_mounted)
+{
+	unsigned int fds;
+	struct blk_config c;
+
+	image_make(&file, 4096, false);
+	fds = count_fds();
+	c = config();
+	open_error = EBUSY;
+	ck_assert_int_eq(image_open(&image, &c, &why), -EBUSY);
+	ck_assert_str_eq(why, "in use by the host");
+	ck_assert_int_eq(image.fd, -1);
+	ck_assert_uint_eq(count_fds(), fds);
+	image_remove(&file);
+}
+END_TEST
+
+/* It opens for writing. A guest would get a disk that refuses every write. */
+START_TEST(read_only_device_was_given_to_the_guest_as_writable)
+{
+	unsigned int fds;
+	struct blk_config c;
+
+	image_make(&file, 4096, false);
+	fds = count_fds();
+	c = config();
+	read_only = 1;
+	ck_assert_int_eq(image_open(&image, &c, &why), -EROFS);
+	ck_assert_str_eq(why, "cannot be opened for writing (readonly would do)");
+	ck_assert_int_eq(image.fd, -1);
+	ck_assert_uint_eq(count_fds(), fds);
+	c.readonly = true;
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	image_close(&image);
+
+	/* One that does not say is tried. */
+	c.readonly = false;
+	read_only = -ENOTTY;
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	image_close(&image);
+	image_remove(&file);
+}
+END_TEST
+
+/* What a device says, and what is made of it: a power of two between a sector and a page. */
+START_TEST(physical_block_of_a_block_device)
+{
+	static const struct {
+		int says;
+		unsigned int is;
+	} table[] = {
+		{ 512, 512 },  { 1024, 1024 },	 { 4096, 4096 },    { 16384, 4096 },
+		{ 0, 512 },    { 256, 512 },	 { 520, 512 },	    { 12288, 512 },
+		{ -EIO, 512 }, { -ENOTTY, 512 }, { 1 << 30, 4096 },
+	};
+	struct blk_config c;
+
+	image_make(&file, 4096, false);
+	c = config();
+	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
+		physical_block = table[i].says;
+		ck_assert_int_eq(image_open(&image, &c, &why), 0);
+		ck_assert_uint_eq(image.physical_block, table[i].is);
+		image_close(&image);
+	}
+	ck_assert_uint_eq(ioctls, ARRAY_SIZE(table));
+	image_remove(&file);
+}
+END_TEST
+
+/* 5.2.4: the driver is told so that it can align; its own block size stays what the user chose. */
+START_TEST(physical_block_is_told_to_the_driver)
+{
+	struct virtio_blk_config space;
+	struct disk d;
+
+	physical_block = 4096;
+	disk_init(&d, BLK_ENGINE_SYNC);
+	file = d.image;
+	d.config.direct = BLK_DIRECT_OFF;
+	disk_open(&d);
+	space = *(const struct virtio_blk_config *)d.dev->config;
+	ck_assert_uint_eq(space.blk_size, 512);
+	ck_assert_uint_eq(space.physical_block_exp, 3);
+	ck_assert_uint_eq(space.min_io_size, 8);
+	disk_fini(&d);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("image_bdev");
+	TCase *t = tcase_create("image_bdev");
+
+	tcase_add_test(t, block_device_is_measured_and_taken_for_good);
+	tcase_add_test(t, read_only_block_device_is_shared_with_the_host);
+	tcase_add_test(t, file_is_not_opened_like_a_block_device);
+	tcase_add_test(t, host_block_device_that_is_mounted);
+	tcase_add_test(t, read_only_device_was_given_to_the_guest_as_writable);
+	tcase_add_test(t, physical_block_of_a_block_device);
+	tcase_add_test(t, physical_block_is_told_to_the_driver);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a host can say no to when an image is opened, and which words the user gets. Linked with
+ * --wrap: the calls below come here first.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/virtio/image.h"
+#include "tests/lib/disk.h"
+#include "tests/lib/suite.h"
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap___open_2(const char *path, int flags);
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+off_t __real_lseek(int fd, off_t offset, int whence);
+off_t __wrap_lseek(int fd, off_t offset, int whence);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+static struct test_image file;
+static struct image image;
+static const char *why;
+
+/* What each says of the image; 0: the truth. */
+static int open_error, access_error, fstat_error, lock_error, lseek_error, fdatasync_error;
+static mode_t fstat_kind;
+static unsigned int fdatasyncs;
+
+static int refuse(int err)
+{
+	errno = err;
+	return -1;
+}
+
+int __wrap___open_2(const char *path, int flags)
+{
+	if (open_error && !strcmp(path, file.path))
+		return refuse(open_error);
+	return __real_open(path, flags);
+}
+
+/* Nobody here creates a file. */
+int __wrap_open(const char *path, int flags, ...)
+{
+	return __wrap___open_2(path, flags);
+}
+
+int __wrap_access(const char *path, int mode)
+{
+	if (!strcmp(path, file.path)) {
+		ck_assert_int_eq(mode, R_OK);
+		return access_error ? refuse(access_error) : 0;
+	}
+	return __real_access(path, mode);
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	int err = __real_fstat(fd, st);
+
+	if (fd == image.fd && fstat_error)
+		return refuse(fstat_error);
+	if (fd == image.fd && fstat_kind)
+		st->st_mode = fstat_kind | (st->st_mode & ~(mode_t)S_IFMT);
+	return err;
+}
+
+int __wrap_fcntl(int fd, int command, ...)
+{
+	va_list ap;
+	int res;
+
+	va_start(ap, command);
+	if (command == F_OFD_SETLK && lock_error)
+		res = refuse(lock_error);
+	else if (command == F_SETFL)
+		res = __real_fcntl(fd, command, va_arg(ap, int));
+	else
+		res = __real_fcntl(fd, command, va_arg(ap, void *));
+	va_end(ap);
+	return res;
+}
+
+off_t __wrap_lseek(int fd, off_t offset, int whence)
+{
+	return fd == image.fd && lseek_error ? refuse(lseek_error)
+					     : __real_lseek(fd, offset, whence);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	fdatasyncs++;
+	return fdatasync_error ? refuse(fdatasync_error) : __real_fdatasync(fd);
+}
+
+static void setup(void)
+{
+	image_make(&file, 4096, false);
+	image.fd = -1;
+}
+
+static void teardown(void)
+{
+	image_remove(&file);
+}
+
+/* Refused with these words, and no descriptor left open. */
+static void expect_refused(bool readonly, int err, const char *words)
+{
+	struct blk_config c = {
+		.path = file.path, .readonly = readonly, .blk_size = 512, .queue_size = 64
+	};
+	unsigned int fds = count_fds();
+
+	why = NULL;
+	ck_assert_int_eq(image_open(&image, &c, &why), -err);
+	ck_assert_ptr_nonnull(why);
+	ck_assert_str_eq(why, words);
+	ck_assert_int_eq(image.fd, -1);
+	ck_assert_uint_eq(count_fds(), fds);
+}
+
+/* An advice is given only where following it helps. */
+START_TEST(host_read_only_would_do)
+{
+	static const char advice[] = "cannot be opened for writing (readonly would do)";
+	static const int always[] = { EROFS, ETXTBSY };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(always); i++) {
+		open_error = always[i];
+		expect_refused(false, open_error, advice);
+		expect_refused(true, open_error, strerror(open_error));
+	}
+	open_error = EACCES;
+	expect_refused(false, EACCES, advice);
+	access_error = EACCES;
+	expect_refused(false, EACCES, strerror(EACCES));
+	open_error = EMFILE;
+	expect_refused(false, EMFILE, strerror(EMFILE));
+}
+END_TEST
+
+/* This very program: nobody may write to what is being executed. */
+START_TEST(host_image_that_is_being_executed)
+{
+	struct blk_config c = { .path = "/proc/self/exe", .blk_size = 512, .queue_size = 64 };
+
+	ck_assert_int_eq(image_open(&image, &c, &why), -ETXTBSY);
+	ck_assert_ptr_nonnull(strstr(why, "readonly would do"));
+}
+END_TEST
+
+/* Somebody puts something else there between the look and the opening: the second look counts. */
+START_TEST(host_file_that_is_replaced_while_it_is_opened)
+{
+	fstat_kind = S_IFDIR;
+	expect_refused(false, EISDIR, "is a directory");
+	fstat_kind = S_IFIFO;
+	expect_refused(false, EINVAL, "neither a file nor a block device");
+	fstat_kind = S_IFCHR;
+	expect_refused(true, EINVAL, "neither a file nor a block device");
+	fstat_kind = 0;
+	fstat_error = EIO;
+	expect_refused(false, EIO, strerror(EIO));
+}
+END_TEST
+
+/* Somebody else's lock is told from a file system without locks. */
+START_TEST(host_lock_refused)
+{
+	static const int taken[] = { EAGAIN, EACCES };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(taken); i++) {
+		lock_error = taken[i];
+		expect_refused(false, EBUSY, "in use by another process");
+		expect_refused(true, EBUSY, "in use by another process");
+	}
+	lock_error = ENOLCK;
+	expect_refused(false, ENOLCK, strerror(ENOLCK));
+	lock_error = EINVAL;
+	expect_refused(false, EINVAL, strerror(EINVAL));
+}
+END_TEST
+
+START_TEST(host_image_without_an_end)
+{
+	lseek_error = ESPIPE;
+	expect_refused(false, ESPIPE, strerror(ESPIPE));
+}
+END_TEST
+
+/* What was written and did not reach the disk is told to whoever ends the VM; then all is closed. */
+START_TEST(host_flush_that_fails_at_the_end)
+{
+	struct disk d;
+
+	disk_init(&d, BLK_ENGINE_SYNC);
+	unsigned int fds = count_fds();
+	disk_open(&d);
+	fdatasync_error = EIO;
+	ck_assert_int_eq(disk_close(&d), -EIO);
+	fdatasync_error = 0;
+	ck_assert_uint_eq(fdatasyncs, 1);
+	ck_assert_uint_eq(count_fds(), fds);
+
+	/* Nobody wrote to a read-only disk. */
+	d.config.readonly = true;
+	disk_open(&d);
+	ck_assert_int_eq(disk_close(&d), 0);
+	ck_assert_uint_eq(fdatasyncs, 1);
+	disk_fini(&d);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("image_errors");
+	TCase *t = tcase_create("image_errors");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, host_read_only_would_do);
+	tcase_add_test(t, host_image_that_is_being_executed);
+	tcase_add_test(t, host_file_that_is_replaced_while_it_is_opened);
+	tcase_add_test(t, host_lock_refused);
+	tcase_add_test(t, host_image_without_an_end);
+	tcase_add_test(t, host_flush_that_fails_at_the_end);
+	suite_add_tcase(s, t);
+	return s;
+}

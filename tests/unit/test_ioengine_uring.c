@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the io_uring engine puts on the ring. Linked with --wrap: each request comes by here. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "dataplane/ioengine.h"
+#include "tests/lib/files.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+
+void __real_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+
+static struct io_uring_sqe last;
+static unsigned int requests;
+static unsigned int interrupted; /* so many of the next ones end like that */
+static int with;		 /* and with this */
+
+static void (*real_done)(struct ev_request *request, int res);
+
+static void interrupt(struct ev_request *request, int res)
+{
+	request->done = real_done;
+	request->done(request, interrupted-- ? with : res);
+}
+
+void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
+{
+	last = *sqe;
+	requests++;
+	if (interrupted) {
+		real_done = request->done;
+		request->done = interrupt;
+	}
+	__real_evloop_request(sqe, request);
+}
+
+#define DEPTH	  300u /* more than the ring has places for */
+#define PIECE	  512u
+#define IMAGE_LEN (DEPTH * PIECE)
+
+static struct test_image image;
+static struct evloop loop;
+static struct ioengine *e;
+
+static void begin(void)
+{
+	struct ioengine_config config = { .loop = &loop, .depth = DEPTH, .direct_align = 1 };
+
+	image_make(&image, IMAGE_LEN, false);
+	config.fd = image.fd;
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	ck_assert_int_eq(ioengine_create(&e, &ioengine_uring, &config), 0);
+}
+
+static void end(void)
+{
+	ioengine_destroy(e);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+	image_remove(&image);
+}
+
+static int run(struct io_task *task)
+{
+	struct io_task *done;
+
+	ioengine_prep(e, task);
+	ioengine_submit(e);
+	while (!(done = ioengine_finished(e)))
+		evloop_turn(&loop, true);
+	ck_assert_ptr_eq(done, task);
+	return task->result;
+}
+
+START_TEST(one_piece_needs_no_vector)
+{
+	static char buffer[2][PIECE];
+	struct iovec iov[2];
+
+	begin();
+	for (unsigned int op = 0; op < 4; op++) {
+		bool write = op & 1;
+		unsigned int pieces = op < 2 ? 1 : 2;
+		struct io_task task = { .op = write ? IO_WRITE : IO_READ,
+					.offset = PIECE,
+					.len = pieces * PIECE,
+					.iov = iov,
+					.iov_count = pieces };
+
+		for (unsigned int i = 0; i < 2; i++)
+			iov[i] = (struct iovec){ buffer[i], PIECE };
+		ck_assert_int_eq(run(&task), 0);
+		ck_assert_uint_eq(last.opcode, op == 0	 ? IORING_OP_READ
+					       : op == 1 ? IORING_OP_WRITE
+					       : op == 2 ? IORING_OP_READV
+							 : IORING_OP_WRITEV);
+		ck_assert_uint_eq(last.rw_flags, 0);
+		/* What was read was written again. */
+		for (unsigned int i = 0; i < pieces; i++)
+			ck_assert(image_is_fresh(buffer[i], PIECE * (1 + i), PIECE));
+	}
+	ck_assert(image_is_untouched(&image));
+	end();
+}
+END_TEST
+
+START_TEST(stable_writes_and_flushes)
+{
+	static char buffer[PIECE];
+	struct iovec iov = { buffer, PIECE };
+	struct io_task write = {
+		.op = IO_WRITE, .stable = true, .len = PIECE, .iov = &iov, .iov_count = 1
+	};
+	struct io_task flush = { .op = IO_FLUSH };
+
+	begin();
+	ck_assert_int_eq(run(&write), 0);
+	ck_assert_uint_eq(last.rw_flags, RWF_DSYNC);
+	ck_assert_int_eq(run(&flush), 0);
+	ck_assert_uint_eq(last.opcode, IORING_OP_FSYNC);
+	ck_assert_uint_eq(last.fsync_flags, IORING_FSYNC_DATASYNC);
+	end();
+}
+END_TEST
+
+START_TEST(errors_are_the_requests)
+{
+	static char buffer[PIECE];
+	struct iovec iov = { buffer, PIECE };
+	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+
+	begin();
+	task.offset = 1ull << 63;
+	ck_assert_int_eq(run(&task), -EINVAL);
+	task = (struct io_task){ .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+	ck_assert_int_eq(run(&task), 0);
+	ck_assert(image_is_fresh(buffer, 0, PIECE));
+	end();
+}
+END_TEST
+
+START_TEST(a_signal_failed_the_request)
+{
+	static char buffer[PIECE];
+	struct iovec iov = { buffer, PIECE };
+	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+
+	begin();
+	interrupted = 3;
+	with = -EINTR;
+	ck_assert_int_eq(run(&task), 0);
+	ck_assert_uint_eq(requests, 4);
+	ck_assert(image_is_fresh(buffer, 0, PIECE));
+	end();
+}
+END_TEST
+
+/* It would be again: no second try, but the slow way. */
+START_TEST(a_request_that_the_kernel_cancelled_failed)
+{
+	static char buffer[PIECE];
+	struct iovec iov = { buffer, PIECE };
+	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+
+	begin();
+	interrupted = 1;
+	with = -ECANCELED;
+	ck_assert_int_eq(run(&task), 0);
+	ck_assert_uint_eq(requests, 1);
+	ck_assert(image_is_fresh(buffer, 0, PIECE));
+	end();
+}
+END_TEST
+
+START_TEST(more_at_once_than_the_ring_has_places)
+{
+	static char buffer[IMAGE_LEN];
+	static struct iovec iov[DEPTH];
+	static struct io_task task[DEPTH];
+	struct io_task *done;
+	unsigned int left = DEPTH;
+
+	begin();
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		iov[i] = (struct iovec){ buffer + (size_t)i * PIECE, PIECE };
+		task[i] = (struct io_task){ .op = IO_READ,
+					    .offset = (uint64_t)i * PIECE,
+					    .len = PIECE,
+					    .iov = &iov[i],
+					    .iov_count = 1 };
+		ioengine_prep(e, &task[i]);
+	}
+	ck_assert_uint_eq(ioengine_room(e), 0);
+	while (left) {
+		evloop_turn(&loop, true);
+		while ((done = ioengine_finished(e))) {
+			ck_assert_int_eq(done->result, 0);
+			left--;
+		}
+	}
+	ck_assert_uint_eq(requests, DEPTH);
+	ck_assert(image_is_fresh(buffer, 0, IMAGE_LEN));
+	end();
+}
+END_TEST
+
+START_TEST(only_on_a_loop_with_a_ring)
+{
+	struct evloop epoll;
+	struct ioengine_config config = { .loop = &epoll, .fd = 0, .depth = 1, .direct_align = 1 };
+
+	ck_assert_int_eq(evloop_init(&epoll, EVLOOP_EPOLL), 0);
+	ck_assert_int_eq(ioengine_create(&e, &ioengine_uring, &config), -ENOSYS);
+	evloop_destroy(&epoll);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("ioengine_uring");
+	TCase *t = tcase_create("ioengine_uring");
+
+	tcase_add_test(t, one_piece_needs_no_vector);
+	tcase_add_test(t, stable_writes_and_flushes);
+	tcase_add_test(t, errors_are_the_requests);
+	tcase_add_test(t, a_signal_failed_the_request);
+	tcase_add_test(t, a_request_that_the_kernel_cancelled_failed);
+	tcase_add_test(t, more_at_once_than_the_ring_has_places);
+	tcase_add_test(t, only_on_a_loop_with_a_ring);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A host that has no memory, threads or descriptors for a dataplane thread, with both kinds of loop. */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "dataplane/iothread.h"
+#include "tests/lib/files.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+
+/* What the host answers, once each; 0: what it really does. */
+static int calloc_error, attr_error, create_error, enable_error;
+
+void *__real_calloc(size_t n, size_t size);
+int __real_pthread_attr_init(pthread_attr_t *attr);
+int __real_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+void *__wrap_calloc(size_t n, size_t size);
+int __wrap_pthread_attr_init(pthread_attr_t *attr);
+int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+
+int __real_io_uring_enable_rings(struct io_uring *ring);
+int __wrap_io_uring_enable_rings(struct io_uring *ring);
+
+static int take(int *error)
+{
+	int err = *error;
+
+	*error = 0;
+	return err;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (!calloc_error)
+		return __real_calloc(n, size);
+	errno = take(&calloc_error);
+	return NULL;
+}
+
+/* These two return their error, and leave something else in errno. */
+int __wrap_pthread_attr_init(pthread_attr_t *attr)
+{
+	errno = EDOM;
+	return attr_error ? take(&attr_error) : __real_pthread_attr_init(attr);
+}
+
+int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg)
+{
+	errno = EDOM;
+	return create_error ? take(&create_error) : __real_pthread_create(id, attr, start, arg);
+}
+
+int __wrap_io_uring_enable_rings(struct io_uring *ring)
+{
+	return enable_error ? -take(&enable_error) : __real_io_uring_enable_rings(ring);
+}
+
+static struct iothread *made;
+
+static void expect_refused(int kind, int err)
+{
+	struct iothread_config config = { .loop = kind ? EVLOOP_URING : EVLOOP_EPOLL };
+	unsigned int fds = count_fds(), threads = count_threads();
+
+	ck_assert_int_eq(iothread_create(&made, &config), err);
+	ck_assert_uint_eq(count_fds(), fds);
+	/* The thread sanitizer may have started its own. */
+	mock_wait_until(count_threads() <= threads + 1);
+}
+
+START_TEST(host_out_of_memory_or_threads)
+{
+	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+
+	calloc_error = ENOMEM;
+	expect_refused(_i, -ENOMEM);
+	attr_error = ENOMEM;
+	expect_refused(_i, -ENOMEM);
+	create_error = EAGAIN;
+	expect_refused(_i, -EAGAIN);
+	if (_i) {
+		enable_error = EBADFD;
+		expect_refused(_i, -EBADFD);
+	}
+	ck_assert_int_eq(iothread_create(&made, &config), 0);
+	iothread_destroy(made);
+	iothread_destroy(NULL);
+}
+END_TEST
+
+/* Whichever of its two descriptors is the one too many. */
+START_TEST(host_out_of_descriptors)
+{
+	struct rlimit before, few;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (unsigned int spare = 0; spare < 2; spare++) {
+		struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+		unsigned int fds = count_fds();
+		int next = dup(0), err;
+
+		close(next);
+		few = before;
+		few.rlim_cur = (rlim_t)next + spare;
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+		err = iothread_create(&made, &config);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+		ck_assert_int_eq(err, -EMFILE);
+		ck_assert_uint_eq(count_fds(), fds);
+	}
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("iothread_errors");
+	TCase *t = tcase_create("iothread_errors");
+
+	tcase_add_loop_test(t, host_out_of_memory_or_threads, 0, 2);
+	tcase_add_loop_test(t, host_out_of_descriptors, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}

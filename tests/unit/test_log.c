@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What may stand in a log line. Its length and its budget are in test_hostmem.c. */
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "dataplane/base.h"
+#include "tests/lib/suite.h"
+
+static char text[2000];
+static size_t len;
+static int ends[2], saved;
+
+static void begin(void)
+{
+	ck_assert_int_eq(pipe(ends), 0);
+	saved = dup(STDERR_FILENO);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(ends[1]);
+}
+
+static void end(void)
+{
+	ssize_t n;
+
+	ck_assert_int_eq(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	close(saved);
+	for (len = 0; (n = read(ends[0], text + len, sizeof(text) - len)) > 0;)
+		len += (size_t)n;
+	close(ends[0]);
+}
+
+/* A file may be called anything: its name neither makes a second line nor talks to the terminal. */
+START_TEST(host_file_names_with_control_characters)
+{
+	begin();
+	log_line("--disk %s", "a\nmicrovm: b\r\x1b[2J\x7f\x01 \xc3\xa4~");
+	end();
+	ck_assert_str_eq(text, "microvm: --disk a?microvm: b??[2J?? \xc3\xa4~\n");
+}
+END_TEST
+
+/* vsnprintf says no: nothing is written, rather than what was in the buffer before. */
+START_TEST(a_line_that_cannot_be_put_into_bytes)
+{
+	static const wchar_t no_character[] = { 0x7fffffff, 0 };
+
+	begin();
+	log_line("%ls", no_character);
+	log_line("%s", "next");
+	end();
+	ck_assert_str_eq(text, "microvm: next\n");
+}
+END_TEST
+
+START_TEST(standard_error_is_closed)
+{
+	begin();
+	close(STDERR_FILENO);
+	log_line("%s", "to nobody");
+	end();
+	ck_assert_uint_eq(len, 0);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("log");
+	TCase *t = tcase_create("log");
+
+	tcase_add_test(t, host_file_names_with_control_characters);
+	tcase_add_test(t, a_line_that_cannot_be_put_into_bytes);
+	tcase_add_test(t, standard_error_is_closed);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How long may a stop take while the guest floods? Bounded as work, not as time: how many requests
+ * are taken off the ring after it was asked for.
+ *
+ * Linked with --wrap: here the guest is infinitely fast. It sees each status byte at once and offers
+ * the head again, on the device's own thread, before the device has published it: the ring is never
+ * empty, not even within a batch. Each request taken is counted.
+ */
+#include "dataplane/evloop.h"
+#include "tests/lib/rows.h"
+#include "tests/lib/suite.h"
+
+int __real_vring_pop(struct vring_dev *vr, struct vring_chain *chain);
+int __wrap_vring_pop(struct vring_dev *vr, struct vring_chain *chain);
+void __real_vring_push(struct vring_dev *vr, uint16_t head, uint32_t written);
+void __wrap_vring_push(struct vring_dev *vr, uint16_t head, uint32_t written);
+void __real_evloop_wake(struct evloop *loop);
+void __wrap_evloop_wake(struct evloop *loop);
+
+#define RING 32u
+/* A device that does not stop by itself is not flooded for ever: the test has to end, and fail. */
+#define TOO_MANY (100u * RING)
+
+static struct disk d;
+static struct mockdrv *const m = &d.m;
+static bool flooding, stopping;
+static unsigned int taken; /* requests; atomic, as what follows */
+static unsigned int asked; /* `taken` when the stop had been asked for; 0: not yet */
+
+static unsigned int get(const unsigned int *n)
+{
+	return __atomic_load_n(n, __ATOMIC_SEQ_CST);
+}
+
+int __wrap_vring_pop(struct vring_dev *vr, struct vring_chain *chain)
+{
+	int got = __real_vring_pop(vr, chain);
+
+	if (got > 0)
+		__atomic_fetch_add(&taken, 1, __ATOMIC_SEQ_CST);
+	return got;
+}
+
+void __wrap_vring_push(struct vring_dev *vr, uint16_t head, uint32_t written)
+{
+	__real_vring_push(vr, head, written);
+	if (!flooding || (get(&asked) && get(&taken) - get(&asked) > TOO_MANY))
+		return;
+	mock_stage(m, head);
+	mock_show(m);
+	mock_kick(m);
+}
+
+void __wrap_evloop_wake(struct evloop *loop)
+{
+	__real_evloop_wake(loop);
+	/* From here on the thread finds the call whenever it looks. */
+	if (stopping)
+		__atomic_store_n(&asked, get(&taken), __ATOMIC_SEQ_CST);
+}
+
+/* A ring full of requests, each one descriptor of it: all reads, none, or one in four. */
+static void fill_ring(unsigned int kind)
+{
+	for (unsigned int i = 0; i < RING; i++) {
+		bool read = kind == 0 || (kind == 1 && i % 4 == 0);
+		const struct mock_piece piece[] = {
+			{ mock_header(m, read ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_GET_ID, i), 16,
+			  false },
+			{ mock_alloc(m, 512, 512), 512, true },
+			{ mock_alloc(m, 1, 1), 1, true },
+		};
+
+		mock_stage(m, mock_chain_indirect(m, 0, piece, 3));
+	}
+	mock_show(m);
+}
+
+static void flood_and_stop(int way, unsigned int kind)
+{
+	rows_begin(&d, way);
+	reg_set_status(&d.mmio, 0);
+	mock_ring(m, RING, true, true);
+	fill_ring(kind);
+	flooding = true;
+	taken = asked = 0;
+	ck_assert(reg_negotiate(&d.mmio, DISK_FEATURES | DISK_RING));
+	ck_assert(reg_queue(&d.mmio, &m->ring));
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	mock_wait_until(get(&taken) > 10 * RING);
+	stopping = true;
+	reg_set_status(&d.mmio, 0);
+	flooding = stopping = false;
+
+	ck_assert_uint_ne(asked, 0);
+	/* What was left of the batch that the stop came in. */
+	ck_assert_uint_le(taken - asked, RING);
+	rows_end(&d, false);
+}
+
+START_TEST(row17_stop_under_a_flood_of_reads_takes_a_ring_full_at_most_on_every_engine)
+{
+	flood_and_stop(_i, 0);
+}
+END_TEST
+
+START_TEST(row17_stop_under_a_mixed_flood_takes_a_ring_full_at_most_on_every_engine)
+{
+	flood_and_stop(_i, 1);
+}
+END_TEST
+
+START_TEST(row17_stop_under_a_flood_of_ids_takes_a_ring_full_at_most_on_every_engine)
+{
+	flood_and_stop(_i, 2);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("race_stop");
+	TCase *t = tcase_create("race_stop");
+	const int n = engine_ways();
+
+	tcase_add_loop_test(
+		t, row17_stop_under_a_flood_of_reads_takes_a_ring_full_at_most_on_every_engine, 0,
+		n);
+	tcase_add_loop_test(
+		t, row17_stop_under_a_mixed_flood_takes_a_ring_full_at_most_on_every_engine, 0, n);
+	tcase_add_loop_test(
+		t, row17_stop_under_a_flood_of_ids_takes_a_ring_full_at_most_on_every_engine, 0, n);
+	suite_add_tcase(s, t);
+	return s;
+}

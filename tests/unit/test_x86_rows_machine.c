@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Rows 40 and 41: floods of the console and of ports, and processors that crash, as the vCPU thread
+ * meets them. Linked with --wrap=ioctl: KVM is played here, one exit after the other.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/lib/files.h"
+#include "tests/lib/guestram.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/unit/serial_rig.h"
+#include "vmm/vcpu.h"
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+#define RUN_BYTES 8192u
+#define DATA	  4096u /* of port exits, in the run structure, as KVM has it */
+#define COM1	  0x3f8
+
+/* KVM_RUN's next answer: negative, an errno; else the exit's reason. */
+static int (*next_exit)(struct kvm_run *run, unsigned int number);
+static struct vcpu vcpu;
+static unsigned int entered; /* atomic */
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	struct kvm_run *run = vcpu.run;
+	int reason;
+
+	if (request == KVM_CREATE_VCPU)
+		return memfile(NULL, RUN_BYTES);
+	if (request != KVM_RUN)
+		ck_abort_msg("ioctl %#lx on %d", request, fd);
+	if (READ_ONCE(run->immediate_exit)) {
+		errno = EINTR;
+		return -1;
+	}
+	reason = next_exit(run, __atomic_fetch_add(&entered, 1, __ATOMIC_SEQ_CST));
+	if (reason < 0) {
+		errno = -reason;
+		return -1;
+	}
+	run->exit_reason = (uint32_t)reason;
+	return 0;
+}
+
+static unsigned int ends; /* atomic */
+
+static void end(struct vm_ender *ender, enum vm_end why)
+{
+	uint32_t running = VM_RUNNING;
+
+	__atomic_fetch_add(&ends, 1, __ATOMIC_SEQ_CST);
+	__atomic_compare_exchange_n(&ender->why, &running, (uint32_t)why, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
+}
+
+static struct vm_ender ender = { .end = end };
+static struct bus pio, mmio;
+
+static void start(int (*exits)(struct kvm_run *, unsigned int))
+{
+	struct vm vm = { .fd = -1, .run_size = RUN_BYTES };
+
+	next_exit = exits;
+	entered = ends = 0;
+	ender.why = VM_RUNNING;
+	vcpu_init_signal();
+	vcpu = (struct vcpu){ .index = 3, .pio = &pio, .mmio = &mmio, .ender = &ender };
+	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
+	ck_assert_int_eq(vcpu_start(&vcpu), 0);
+}
+
+/* ---- row 40 ---- */
+
+static int port_exit(struct kvm_run *run, bool write, uint16_t at, uint8_t size, uint32_t count)
+{
+	run->io.direction = write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	run->io.size = size;
+	run->io.port = at;
+	run->io.count = count;
+	run->io.data_offset = DATA;
+	memset((uint8_t *)run + DATA, 'x', RUN_BYTES - DATA);
+	return KVM_EXIT_IO;
+}
+
+/* rep outsb, as much as KVM hands over at once, without an end. */
+static int flood_out(struct kvm_run *run, unsigned int number)
+{
+	(void)number;
+	return port_exit(run, true, COM1, 1, RUN_BYTES - DATA);
+}
+
+static void begin_port(void)
+{
+	setup();
+	ck_assert_int_eq(bus_add(&pio, COM1, SERIAL_REGS, &serial_bus_ops, port), 0);
+}
+
+/* Nobody reads: what is kept is bounded, what is lost is counted, and the thread stops when it is
+ * told, with the exit it is at. */
+START_TEST(row40_console_flooded_by_string_output)
+{
+	static uint8_t printed[SERIAL_TX_SIZE + 1];
+
+	begin_port();
+	start(flood_out);
+	mock_wait_until(__atomic_load_n(&entered, __ATOMIC_SEQ_CST) > 100);
+	vcpu_stop(&vcpu);
+	unsigned int before = __atomic_load_n(&entered, __ATOMIC_SEQ_CST);
+	vcpu_destroy(&vcpu);
+	ck_assert_uint_le(entered - before, 1);
+	ck_assert_uint_eq(ends, 0);
+
+	ck_assert_uint_eq(serial_tx_pending(port), SERIAL_TX_SIZE);
+	ck_assert_uint_eq(serial_transmitted(port, printed, sizeof(printed)), SERIAL_TX_SIZE);
+	for (unsigned int i = 0; i < SERIAL_TX_SIZE; i++)
+		must(printed[i] == 'x');
+	ck_assert_uint_eq(serial_dropped(port),
+			  (uint64_t)entered * (RUN_BYTES - DATA) - SERIAL_TX_SIZE);
+	teardown();
+}
+END_TEST
+
+/* Every port of the serial line and around it, read and written, in each size and count; then the
+ * same port works. */
+static int ports_of_all_kinds(struct kvm_run *run, unsigned int n)
+{
+	static const uint8_t size[] = { 1, 2, 4 };
+
+	if (n == 3 * 2 * 2 * 32)
+		return KVM_EXIT_SHUTDOWN;
+	return port_exit(run, n / 3 % 2, (uint16_t)(COM1 - 8 + n / 12), size[n % 3],
+			 n / 6 % 2 ? 1 : (RUN_BYTES - DATA) / 4);
+}
+
+START_TEST(row40_odd_sized_and_string_port_io)
+{
+	uint8_t byte;
+
+	begin_port();
+	start(ports_of_all_kinds);
+	mock_wait_until(LOAD_ACQUIRE(ender.why));
+	vcpu_destroy(&vcpu);
+	ck_assert_uint_eq(ender.why, VM_END_CRASH); /* the last exit */
+	while (serial_transmitted(port, &byte, 1))
+		;
+	serial_dropped(port);
+	out(UART_LCR, UART_LCR_WLEN8);
+	out(UART_MCR, 0);
+	out(UART_TX, 'k');
+	ck_assert_uint_eq(serial_transmitted(port, &byte, 1), 1);
+	ck_assert_uint_eq(byte, 'k');
+	teardown();
+}
+END_TEST
+
+/* A port where nobody is reads all ones, each piece of it, and nothing behind the last. */
+static int read_nowhere(struct kvm_run *run, unsigned int number)
+{
+	const uint8_t *data = (const uint8_t *)run + DATA;
+
+	if (number == 0)
+		return port_exit(run, false, 0x80, 4, 16);
+	must(all_bytes(data, 0xff, 64) && data[64] == 'x');
+	return KVM_EXIT_SHUTDOWN;
+}
+
+START_TEST(row40_string_input_from_nowhere)
+{
+	start(read_nowhere);
+	mock_wait_until(LOAD_ACQUIRE(ender.why));
+	vcpu_destroy(&vcpu);
+}
+END_TEST
+
+/* ---- row 41 ---- */
+
+static int reason_to_end;
+
+/* A few exits like any, signals among them, then that. */
+static int then_end(struct kvm_run *run, unsigned int number)
+{
+	switch (number) {
+	case 0:
+		return port_exit(run, true, 0x80, 1, 1);
+	case 1:
+		return -EINTR;
+	case 2:
+		return KVM_EXIT_INTR;
+	case 3:
+		return -EAGAIN;
+	case 4:
+		run->mmio.phys_addr = ~0ull;
+		run->mmio.len = 8;
+		run->mmio.is_write = 0;
+		return KVM_EXIT_MMIO;
+	default:
+		return reason_to_end;
+	}
+}
+
+START_TEST(row41_processor_that_crashes_ends_the_vm_once)
+{
+	static const struct {
+		int exit;
+		enum vm_end why;
+	} cases[] = {
+		{ KVM_EXIT_SHUTDOWN, VM_END_CRASH },
+		{ KVM_EXIT_INTERNAL_ERROR, VM_END_CRASH },
+		{ KVM_EXIT_FAIL_ENTRY, VM_END_CRASH },
+		{ KVM_EXIT_UNKNOWN, VM_END_CRASH },
+		{ KVM_EXIT_HYPERCALL, VM_END_CRASH },
+		{ KVM_EXIT_DEBUG, VM_END_CRASH },
+		{ 9999, VM_END_CRASH },
+		{ -EFAULT, VM_END_ERROR },
+		{ -ENOMEM, VM_END_ERROR },
+		{ -EIO, VM_END_ERROR },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		reason_to_end = cases[i].exit;
+		start(then_end);
+		vcpu_destroy(&vcpu);
+		ck_assert_uint_eq(ender.why, cases[i].why);
+		ck_assert_uint_eq(ends, 1);
+		/* It is not entered again. */
+		ck_assert_uint_eq(entered, 6);
+	}
+}
+END_TEST
+
+static int run_for_ever(struct kvm_run *run, unsigned int number)
+{
+	(void)number;
+	return port_exit(run, true, 0x80, 1, 1);
+}
+
+/* One processor has crashed: the others find out by themselves. */
+START_TEST(row41_other_processors_stop_when_one_has_crashed)
+{
+	start(run_for_ever);
+	mock_wait_until(__atomic_load_n(&entered, __ATOMIC_SEQ_CST) > 100);
+	ender.end(&ender, VM_END_CRASH);
+	vcpu_destroy(&vcpu);
+	ck_assert_uint_eq(ender.why, VM_END_CRASH);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("x86_rows_machine");
+	TCase *t = tcase_create("rows_machine");
+
+	tcase_add_test(t, row40_console_flooded_by_string_output);
+	tcase_add_test(t, row40_odd_sized_and_string_port_io);
+	tcase_add_test(t, row40_string_input_from_nowhere);
+	tcase_add_test(t, row41_processor_that_crashes_ends_the_vm_once);
+	tcase_add_test(t, row41_other_processors_stop_when_one_has_crashed);
+	suite_add_tcase(s, t);
+	return s;
+}
