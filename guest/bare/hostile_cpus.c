@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A hostile guest's second CPU, which works against the device while the first uses it: rows 15 to 17, 26, 27 (tests/rows). */
+#include "guest/bare/hostile.h"
+
+/* ---- 15: rewriting what the device is about to read ---- */
+
+/* A word that is right and wrong in turns. */
+struct scribble {
+	volatile uint64_t *at;
+	uint64_t good, bad;
+};
+
+static void scribble(void *arg)
+{
+	const struct scribble *s = arg;
+
+	while (!work_stopped()) {
+		*s->at = s->bad;
+		for (unsigned int i = 0; i < 50; i++)
+			arch_relax();
+		*s->at = s->good;
+	}
+}
+
+static volatile uint64_t *buffer_address(const struct request *r)
+{
+	return (volatile uint64_t *)&d.ring.desc[r->head + 1].addr;
+}
+
+static volatile uint64_t *header_sector(const struct request *r)
+{
+	return (volatile uint64_t *)&r->header->sector;
+}
+
+/*
+ * Reads go on while a word flips. Each is judged by the one or the other value: completed once, as
+ * it should or refused, or the queue is broken and says so.
+ */
+static void read_while_flipping(volatile uint64_t *(*word)(const struct request *), uint64_t bad)
+{
+	struct scribble s = { .bad = bad };
+	struct request r;
+
+	device_find(&d, 0);
+	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+	for (unsigned int i = 0; i < rounds(1000); i++) {
+		struct vring_used_elem elem;
+
+		if (i == 0 || status(&d) != STATUS_RUNNING) {
+			if (i)
+				work_end();
+			device_start(&d, 16, 0);
+			request_chain(&d, &r);
+			s.at = word(&r);
+			s.good = *s.at;
+			work_begin(scribble, &s);
+		}
+		*r.status = NO_STATUS;
+		offer(&d, r.head);
+		wait_until(ring_used_index(&d) != d.ring.used_idx || status(&d) != STATUS_RUNNING);
+		if (!ring_used(&d, &elem))
+			continue;
+		check(elem.id == r.head);
+		if (*r.status == VIRTIO_BLK_S_OK)
+			check(elem.len == r.len + 1);
+		else
+			check(*r.status == VIRTIO_BLK_S_IOERR && elem.len == 0);
+	}
+	work_end();
+	device_check_alive(&d);
+}
+
+TEST(row15_buffer_address_flips_while_read)
+{
+	read_while_flipping(buffer_address, 0x7ffffffffffff000ull);
+}
+
+TEST(row15_header_flips_while_read)
+{
+	read_while_flipping(header_sector, 1ull << 54);
+}
+
+/*
+ * Fills the ring and its descriptors with noise. Addresses change only inside their page or to
+ * where there is no RAM, and lengths to what has none: the device writes where it is told to, and
+ * that must not be this program.
+ */
+static void noise(void *arg)
+{
+	struct device *device = arg;
+	volatile uint16_t *avail = (volatile uint16_t *)device->ring.avail;
+	volatile uint64_t *table = (volatile uint64_t *)device->ring.desc;
+	uint64_t x = 88172645463325252ull;
+
+	while (!work_stopped()) {
+		unsigned int word, bit;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		word = x >> 8 & 31;
+		bit = x >> 16 & 63;
+		if (x & 1)
+			avail[x >> 24 & 15] = (uint16_t)(x >> 32 & 31);
+		else if (word % 2 ? bit >= 31 && (bit < 35 || bit >= 48) : bit < 12 || bit > 32)
+			table[word] ^= 1ull << bit;
+	}
+}
+
+TEST(row15_ring_full_of_noise)
+{
+	device_find(&d, 0);
+	device_start(&d, 16, 0);
+	for (unsigned int round = 0; round < rounds(100); round++) {
+		struct request r;
+
+		device_start(&d, 16, INDIRECTION | EVENT_IDX);
+		request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+		page_alloc(PAGE); /* for buffers moved up inside their page */
+		work_begin(noise, &d);
+		for (unsigned int i = 0; i < 50; i++) {
+			d.ring.next_desc = 0;
+			request_chain(&d, &r);
+			offer(&d, r.head);
+		}
+		work_end();
+	}
+	device_check_alive(&d);
+}
+
+/* ---- 16: notification hints ---- */
+
+static void flip_hints(void *arg)
+{
+	struct device *device = arg;
+	uint16_t x = 0;
+
+	while (!work_stopped()) {
+		ring_set_used_event(device, x);
+		__atomic_store_n(&device->ring.avail->flags, (uint16_t)(x * 40503u),
+				 __ATOMIC_RELAXED);
+		x++;
+	}
+}
+
+TEST(row16_used_event_and_flags_flip)
+{
+	unsigned int count = rounds(5000);
+	struct request r;
+
+	device_find(&d, 0);
+	device_start(&d, 16, EVENT_IDX);
+	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+	work_begin(flip_hints, &d);
+	for (unsigned int i = 0; i < count; i++) {
+		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+		*r.status = NO_STATUS;
+	}
+	work_end();
+	check(ring_used_index(&d) == count);
+	check(status(&d) == STATUS_RUNNING);
+}
+
+/* ---- 26 and 27: two CPUs on the registers ---- */
+
+static void reset_loop(void *arg)
+{
+	struct device *device = arg;
+
+	while (!work_stopped()) {
+		reg_write(device, VIRTIO_MMIO_STATUS, 0);
+		reg_write(device, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+		reg_write(device, VIRTIO_MMIO_STATUS, STATUS_DRIVER);
+	}
+}
+
+static void kick_loop(void *arg)
+{
+	const struct device *device = arg;
+
+	while (!work_stopped())
+		kick(device);
+}
+
+/* Everything a driver does, but with another who resets in between: anything may fail but the host. */
+static void start_carelessly(const struct ring *ring)
+{
+	reg_write(&d, VIRTIO_MMIO_STATUS, 0);
+	reg_write(&d, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_DRIVER);
+	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_FEATURES_OK);
+	device_set_queue(&d, ring->size, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
+			 (uintptr_t)ring->used);
+	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
+	kick(&d);
+}
+
+TEST(row27_resets_from_two_cpus_under_kicks)
+{
+	struct request r[4];
+
+	device_find(&d, 0);
+	device_start(&d, 16, 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		request_init(&r[i], VIRTIO_BLK_T_IN, 8 * i, PAGE);
+		request_chain(&d, &r[i]);
+		ring_stage(&d, r[i].head);
+	}
+	ring_show(&d);
+	work_begin(reset_loop, &d);
+	for (unsigned int i = 0; i < rounds(300); i++)
+		start_carelessly(&d.ring);
+	work_end();
+	device_check_alive(&d);
+}
+
+TEST(row26_resets_while_the_other_kicks)
+{
+	device_find(&d, 0);
+	device_start(&d, 16, 0);
+	work_begin(kick_loop, &d);
+	for (unsigned int round = 0; round < rounds(200); round++) {
+		struct request r[4];
+
+		device_start(&d, 16, 0);
+		for (unsigned int i = 0; i < 4; i++) {
+			request_init(&r[i], VIRTIO_BLK_T_IN, 8 * i, PAGE);
+			request_chain(&d, &r[i]);
+			ring_stage(&d, r[i].head);
+		}
+		ring_show(&d);
+		device_reset(&d);
+		for (unsigned int i = 0; i < 4; i++)
+			memset(r[i].data, 0x5a, PAGE);
+		for (unsigned int i = 0; i < 4; i++)
+			check(all_bytes(r[i].data, 0x5a, PAGE));
+		check(status(&d) == 0);
+	}
+	work_end();
+	device_check_alive(&d);
+}
+
+/* A ring that the other CPU keeps full: the reset comes through. */
+static void refill(void *arg)
+{
+	struct device *device = arg;
+
+	while (!work_stopped()) {
+		uint16_t idx = __atomic_load_n(&device->ring.used->idx, __ATOMIC_ACQUIRE);
+
+		__atomic_store_n(&device->ring.avail->idx, (uint16_t)(idx + 4), __ATOMIC_RELEASE);
+		kick(device);
+	}
+}
+
+TEST(row17_stop_is_heeded_under_a_flood)
+{
+	struct request r[4];
+
+	device_find(&d, 0);
+	device_start(&d, 4, INDIRECTION);
+	for (unsigned int round = 0; round < rounds(100); round++) {
+		device_start(&d, 4, INDIRECTION);
+		for (unsigned int i = 0; i < 4; i++) {
+			struct piece piece[3];
+
+			request_init(&r[i], VIRTIO_BLK_T_GET_ID, 0, 20);
+			piece[0] = (struct piece){ (uintptr_t)r[i].header, 16, false };
+			piece[1] = (struct piece){ (uintptr_t)r[i].data, 20, true };
+			piece[2] = (struct piece){ (uintptr_t)r[i].status, 1, true };
+			ring_stage(&d, chain_indirect(&d, NULL, piece, 3));
+		}
+		work_begin(refill, &d);
+		wait_until((uint16_t)(ring_used_index(&d) - 50) < 0x4000 ||
+			   status(&d) != STATUS_RUNNING);
+		device_reset(&d);
+		work_end();
+	}
+	device_check_alive(&d);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A hostile guest's registers and the life of a device: rows 20 to 29 (tests/rows). */
+#include "guest/bare/hostile.h"
+
+/* Up to where the queue is set, with memory for it. */
+static uint64_t before_queue(void)
+{
+	device_find(&d, 0);
+	device_negotiate(&d, 0);
+	return (uintptr_t)page_alloc(16 * PAGE);
+}
+
+static bool queue_is_taken(uint32_t size, uint64_t desc, uint64_t avail, uint64_t used)
+{
+	before_queue();
+	return device_set_queue(&d, size, desc, avail, used);
+}
+
+TEST(row20_bad_queue_sizes)
+{
+	uint64_t at = before_queue();
+	static const uint32_t bad[] = { 0, 3, 7, 100, 257, 512, 0x8000, 0x10000, 0xffffffff };
+
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		check(!queue_is_taken(bad[i], at, at + 2 * PAGE, at + 4 * PAGE));
+	check(queue_is_taken(1, at, at + 2 * PAGE, at + 4 * PAGE));
+	check(queue_is_taken(QUEUE_MAX, at, at + 2 * PAGE, at + 4 * PAGE));
+}
+
+TEST(row20_misaligned_rings)
+{
+	uint64_t at = before_queue();
+
+	check(!queue_is_taken(8, at + 8, at + 2 * PAGE, at + 4 * PAGE));
+	check(!queue_is_taken(8, at, at + 2 * PAGE + 1, at + 4 * PAGE));
+	check(!queue_is_taken(8, at, at + 2 * PAGE, at + 4 * PAGE + 2));
+	check(queue_is_taken(8, at + 16, at + 2 * PAGE + 2, at + 4 * PAGE + 4));
+}
+
+TEST(row20_rings_outside_ram)
+{
+	uint64_t at = before_queue();
+	const uint64_t bad[] = { ram_end, ram_end - 16, d.base, 1ull << 52, 0xfffffffffffffff0ull };
+
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		check(!queue_is_taken(8, bad[i], at + 2 * PAGE, at + 4 * PAGE));
+		check(!queue_is_taken(8, at, bad[i], at + 4 * PAGE));
+		check(!queue_is_taken(8, at, at + 2 * PAGE, bad[i]));
+	}
+	check(queue_is_taken(8, ram_end - 128, at + 2 * PAGE, at + 4 * PAGE));
+}
+
+TEST(row21_queue_registers_while_running)
+{
+	struct request r;
+
+	device_find(&d, 0);
+	device_start(&d, 8, 0);
+	device_set_queue(&d, 4, ram_end, ram_end, ram_end);
+	reg_write(&d, VIRTIO_MMIO_QUEUE_READY, 0);
+	check(reg_read(&d, VIRTIO_MMIO_QUEUE_READY) == 1);
+	for (unsigned int i = 0; i < 20; i++) {
+		request_init(&r, VIRTIO_BLK_T_IN, i, SECTOR);
+		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+	}
+}
+
+TEST(row22_queue_beyond_the_last)
+{
+	static const uint32_t bad[] = { 1, 2, 0xffff, 0x80000000, 0xffffffff };
+
+	before_queue();
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		reg_write(&d, VIRTIO_MMIO_QUEUE_SEL, bad[i]);
+		check(reg_read(&d, VIRTIO_MMIO_QUEUE_NUM_MAX) == 0);
+		reg_write(&d, VIRTIO_MMIO_QUEUE_NUM, 8);
+		reg_write(&d, VIRTIO_MMIO_QUEUE_READY, 1);
+		check(reg_read(&d, VIRTIO_MMIO_QUEUE_READY) == 0);
+	}
+	device_check_alive(&d);
+}
+
+TEST(row23_registers_by_other_sizes)
+{
+	before_queue();
+	for (uint32_t reg = 0; reg < VIRTIO_MMIO_CONFIG; reg++) {
+		volatile uint8_t *at = (volatile uint8_t *)(d.base + reg);
+
+		check(*at == 0);
+		if (reg % 2 == 0)
+			check(*(volatile uint16_t *)at == 0);
+		if (reg % 8 == 0)
+			check(*(volatile uint64_t *)at == 0);
+		/* The doorbell counts whatever its size: as on other hosts. */
+		if (reg / 4 * 4 == VIRTIO_MMIO_QUEUE_NOTIFY)
+			continue;
+		*at = 0xff;
+		if (reg % 2 == 0)
+			*(volatile uint16_t *)at = 0xffff;
+		if (reg % 8 == 0 && reg != 0x50)
+			*(volatile uint64_t *)at = ~0ull;
+	}
+	check(status(&d) == STATUS_FEATURES_OK);
+	device_check_alive(&d);
+}
+
+TEST(row23_unaligned_registers)
+{
+	before_queue();
+	check(*(volatile uint32_t *)(d.base + 2) == 0);
+	check(*(volatile uint32_t *)(d.base + VIRTIO_MMIO_VERSION + 1) == 0);
+	*(volatile uint32_t *)(d.base + VIRTIO_MMIO_STATUS + 1) = 0;
+	*(volatile uint32_t *)(d.base + VIRTIO_MMIO_STATUS - 1) = 0;
+	check(status(&d) == STATUS_FEATURES_OK);
+}
+
+TEST(row23_config_space_by_bytes_and_beyond)
+{
+	volatile uint8_t *config = (volatile uint8_t *)(d.base + VIRTIO_MMIO_CONFIG);
+	uint64_t capacity = 0;
+
+	before_queue();
+	config = (volatile uint8_t *)(d.base + VIRTIO_MMIO_CONFIG);
+	for (unsigned int i = 0; i < 8; i++)
+		capacity |= (uint64_t)config[i] << (8 * i);
+	check(capacity == d.space.capacity && capacity != 0);
+	check(*(volatile uint16_t *)config == (uint16_t)capacity);
+	check(*(volatile uint32_t *)(config + 1) == (uint32_t)(capacity >> 8));
+	check(*(volatile uint64_t *)config == capacity);
+	for (unsigned int i = 64; i < 256; i++)
+		check(config[i] == 0);
+	check(*(volatile uint64_t *)(config + 252) == 0);
+	check(*(volatile uint32_t *)(config + 255) == 0);
+	for (unsigned int i = 0; i < 256; i++)
+		config[i] = 0xff;
+	for (unsigned int i = 0; i < 8; i++)
+		check(config[i] == (uint8_t)(capacity >> (8 * i)));
+}
+
+TEST(row24_status_bits_out_of_order)
+{
+	static const uint32_t bad[] = { 2, 4, 8, 3, 0xf, 0xb, 0xff, 0x101, 0xffffffff };
+
+	device_find(&d, 0);
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		device_reset(&d);
+		reg_write(&d, VIRTIO_MMIO_STATUS, bad[i]);
+		check(status(&d) == 0);
+	}
+	device_negotiate(&d, 0);
+	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_DRIVER);
+	check(status(&d) == STATUS_FEATURES_OK);
+	device_check_alive(&d);
+}
+
+TEST(row24_driver_ok_toggled)
+{
+	struct request r;
+
+	device_find(&d, 0);
+	device_start(&d, 8, 0);
+	for (unsigned int i = 0; i < 50; i++) {
+		reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_FEATURES_OK);
+		reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
+	}
+	check(status(&d) == STATUS_RUNNING);
+	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+	check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+	check(ring_used_index(&d) == 1);
+}
+
+/* Up to where features are written; then these; true if FEATURES_OK stays. */
+static bool features_are_taken(uint64_t features)
+{
+	device_reset(&d);
+	reg_write(&d, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_DRIVER);
+	for (uint32_t i = 0; i < 2; i++) {
+		reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, i);
+		reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> (32 * i)));
+	}
+	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_FEATURES_OK);
+	return status(&d) == STATUS_FEATURES_OK;
+}
+
+TEST(row25_features_not_offered)
+{
+	uint64_t version = FEATURE(VIRTIO_F_VERSION_1);
+
+	before_queue();
+	for (unsigned int bit = 0; bit < 64; bit++)
+		if (!(d.offered & FEATURE(bit)))
+			check(!features_are_taken(version | FEATURE(bit)));
+	check(!features_are_taken(0));
+	check(!features_are_taken(~0ull));
+	check(features_are_taken(version));
+}
+
+TEST(row25_features_changed_after_features_ok)
+{
+	struct request r;
+
+	device_find(&d, 0);
+	device_start(&d, 8, 0);
+	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES, 0xffffffff);
+	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+	check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+}
+
+/* Reads into memory that is another's as soon as the reset is over. */
+TEST(row26_reset_with_requests_in_flight)
+{
+	struct request r[32];
+
+	device_find(&d, 0);
+	for (unsigned int round = 0; round < rounds(20); round++) {
+		struct ring *ring = &d.ring;
+		uint8_t *used;
+
+		device_start(&d, 128, 0);
+		for (unsigned int i = 0; i < 32; i++) {
+			request_init(&r[i], VIRTIO_BLK_T_IN, 8 * i, 4 * PAGE);
+			request_chain(&d, &r[i]);
+			ring_stage(&d, r[i].head);
+		}
+		ring_show(&d);
+		kick(&d);
+		device_reset(&d);
+		check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == 0);
+		used = (uint8_t *)ring->used;
+		memset(used, 0x5a, 6 + 8 * 128);
+		for (unsigned int i = 0; i < 32; i++) {
+			memset(r[i].data, 0x5a, r[i].len);
+			*r[i].status = 0x5a;
+		}
+		/* Long enough for a late write to be seen now and then. */
+		for (uint64_t end = arch_ticks() + 1000000; arch_ticks() < end;)
+			arch_relax();
+		check(all_bytes(used, 0x5a, 6 + 8 * 128));
+		for (unsigned int i = 0; i < 32; i++)
+			check(all_bytes(r[i].data, 0x5a, r[i].len) && *r[i].status == 0x5a);
+		check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == 0);
+	}
+	device_check_alive(&d);
+}
+
+TEST(row28_interrupt_bits_never_set)
+{
+	struct request r;
+
+	device_find(&d, 0);
+	device_start(&d, 8, 0);
+	d.ring.avail->flags = 0;
+	for (unsigned int i = 0; i < 32; i++)
+		reg_write(&d, VIRTIO_MMIO_INTERRUPT_ACK, 1u << i);
+	check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == 0);
+	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+	check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+	wait_until(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == VIRTIO_MMIO_INT_VRING);
+	reg_write(&d, VIRTIO_MMIO_INTERRUPT_ACK, ~(uint32_t)VIRTIO_MMIO_INT_VRING);
+	check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == VIRTIO_MMIO_INT_VRING);
+	/* Never acknowledged, and goes on. */
+	for (unsigned int i = 0; i < 100; i++)
+		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+	device_check_alive(&d);
+}
+
+/* Until the write cache can be switched (VIRTIO_BLK_F_CONFIG_WCE), it is no field. */
+TEST(row29_write_cache_bit_without_the_feature)
+{
+	volatile uint8_t *wce;
+
+	before_queue();
+	check(!(d.offered & FEATURE(VIRTIO_BLK_F_CONFIG_WCE)));
+	wce = (volatile uint8_t *)(d.base + VIRTIO_MMIO_CONFIG +
+				   offsetof(struct virtio_blk_config, wce));
+	for (unsigned int i = 0; i < 256; i++) {
+		*wce = (uint8_t)i;
+		check(*wce == 0);
+	}
+	device_check_alive(&d);
+}

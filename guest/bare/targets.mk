@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make bare       the freestanding test guests: build/bare/NAME.bz (bzImage) and NAME.elf (PVH)
+
+BARE_GUESTS := polite hostile blkbench
+BARE_OBJ    := $(BUILD)/bare
+BARE_ARCH   := guest/bare/$(ARCH)
+BARE_CC     := gcc
+# CPL 3 code could have more registers, interrupt entries save none of them.
+BARE_CFLAGS := -I. -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
+	       -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	       -fno-strict-aliasing $(WARN)
+BARE_LDFLAGS := -static -nostdlib -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096 \
+		-Wl,--build-id=none,--no-warn-rwx-segments -T $(BARE_ARCH)/bare.ld
+BARE_RUNTIME := $(patsubst %,$(BARE_OBJ)/%.o,$(wildcard $(BARE_ARCH)/*.S $(BARE_ARCH)/*.c) \
+		$(addprefix guest/bare/,text.c run.c virtio.c))
+
+.PHONY: bare
+bare: $(foreach guest,$(BARE_GUESTS),$(BARE_OBJ)/$(guest).bz $(BARE_OBJ)/$(guest).elf)
+
+$(BARE_OBJ)/%.c.o: %.c guest/bare/targets.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BARE_CC) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BARE_OBJ)/%.S.o: %.S guest/bare/targets.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BARE_CC) -I. -MMD -MP -c -o $@ $<
+
+define bare_guest
+$(BARE_OBJ)/$(1).linked: $(BARE_RUNTIME) \
+		$(patsubst %,$(BARE_OBJ)/%.o,$(wildcard guest/bare/$(1)*.c)) $(BARE_ARCH)/bare.ld
+	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $$@ $$(filter %.o,$$^)
+endef
+$(foreach guest,$(BARE_GUESTS),$(eval $(call bare_guest,$(guest))))
+
+# The setup sectors are no part of what an ELF loader loads.
+$(BARE_OBJ)/%.elf: $(BARE_OBJ)/%.linked
+	$(Q)objcopy -R .setup -g $< $@
+
+$(BARE_OBJ)/%.bz: $(BARE_OBJ)/%.linked
+	$(Q)objcopy -O binary --set-section-flags .setup=alloc -j .setup $< $@.setup
+	$(Q)objcopy -O binary -R .setup $< $@.code
+	$(Q)cat $@.setup $@.code >$@ && rm -f $@.setup $@.code

@@ -1,0 +1,156 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Boots the freestanding guests of guest/bare, each way to be loaded, with each engine; run by tests/bare/run in a
+# directory with them, microvm and nothing else. A line for each boot, and for each test in a guest that failed; and,
+# for `tests/rows`, a file out/passed with the names of those that did not.
+set -u
+passed=0 failed=0
+# Seconds for one boot: 100 times what it takes on a quiet machine, and 10 times what it takes in the emulated host.
+limit=300
+# What the guest hears on its serial port; nothing.
+input=
+sectors=32768
+mkdir -p out
+: >out/passed
+: >out/skipped
+
+# fail NAME REASON
+fail() {
+    failed=$((failed + 1))
+    echo "not ok $1: $2"
+}
+
+# filled FILE: an image whose bytes are all 0xc3.
+filled() {
+    tr '\0' '\303' </dev/zero | head -c $((sectors * 512)) >"$1"
+}
+
+# boot NAME CODE KERNEL APPEND OPTION...: one boot; its tests are counted, and NAME itself if its end is as expected.
+boot() {
+    name=$1 code=$2 kernel=$3 append=$4 log=out/$1.log
+    shift 4
+    began=$(date +%s)
+    timeout -s KILL $limit ./microvm --kernel "$kernel" --cpus 2 --append "cpus=2 sectors=$sectors $few $append" "$@" \
+        >"$log" 2>"$log.err" <"${input:-/dev/null}"
+    status=$? took=$(($(date +%s) - began))
+    good=$(grep -c '^ok ' "$log")
+    bad=$(grep -c '^FAILED' "$log")
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    sed -n 's/^ok \([a-z0-9_]*\).*/\1/p' "$log" >>out/passed
+    sed -n 's/^skip \([a-z0-9_]*\).*/\1/p' "$log" >>out/skipped
+    grep '^FAILED' "$log" | sed "s/^FAILED/not ok $name:/"
+    if [ $status != "$code" ]; then
+        fail "$name" "microvm's exit code $status instead of $code; the ends of its logs:"
+        tail -n 5 "$log" "$log.err"
+    elif [ "$bad" = 0 ]; then
+        passed=$((passed + 1))
+        echo "ok $name: $good tests in the guest (${took}s)"
+    fi
+    # However often a guest misbehaves, the log does not grow with it.
+    lines=$(wc -l <"$log.err")
+    [ "$lines" -le 100 ] || fail "$name" "$lines lines in microvm's log"
+}
+
+# same NAME WHAT EXPECTED ACTUAL
+same() {
+    if [ "$3" = "$4" ]; then
+        passed=$((passed + 1))
+    else
+        fail "$1" "$2: $3 before, $4 after"
+    fi
+}
+
+# One processor for two CPUs that wait for each other, and emulated.
+few=
+[ "${KVMHOST:-}" != emulated ] || few='few=1'
+
+size() { wc -c <"$1"; }
+# upper FILE: what lies beyond the sectors the hostile guest writes to.
+upper() { tail -c +4194305 "$1" | md5sum; }
+
+filled second.img
+second=$(md5sum <second.img)
+
+# polite NAME KERNEL DISK-OPTIONS
+polite() {
+    filled disk.img
+    boot "polite-$1" 0 "$2" '' --disk "disk.img$3" --disk second.img,readonly
+    same "polite-$1" 'size of the image' $((sectors * 512)) "$(size disk.img)"
+}
+
+# hostile NAME KERNEL DISK-OPTIONS OPTION...
+hostile() {
+    run=hostile-$1 image=$2 disk=disk.img$3
+    shift 3
+    filled disk.img
+    before=$(upper disk.img)
+    boot "$run" 0 "$image" '' --disk "$disk" --disk second.img,readonly "$@"
+    same "$run" 'size of the image' $((sectors * 512)) "$(size disk.img)"
+    same "$run" 'sectors it wrote nothing to' "$before" "$(upper disk.img)"
+    same "$run" 'the read-only disk' "$second" "$(md5sum <second.img)"
+    boot "$run-again" 0 "$image" "tests=row39_still rebooted=$sectors" --disk "$disk"
+}
+
+# crash TEST END MESSAGE: the guest dies with eight writes of 64 KiB in flight. Each sector of theirs is old or new.
+crash() {
+    before=$failed
+    filled disk.img
+    boot "$1" 6 hostile.bz "tests=$1 end=$2" --disk disk.img
+    grep -q "$3" "out/$1.log.err" || fail "$1" "no '$3' in the log: $(cat "out/$1.log.err")"
+    i=0
+    while [ $i -lt 8 ]; do
+        i=$((i + 1))
+        new=$(printf '\\%o' $((0x11 * i)))
+        rest=$(dd if=disk.img bs=65536 skip=$i count=1 2>/dev/null | tr -d "\\303$new" | wc -c)
+        same "$1" "bytes of write $i that are neither old nor new" 0 "$rest"
+    done
+    # The test ended with its machine and could not say so itself.
+    [ $failed != "$before" ] || echo "$1" >>out/passed
+}
+
+polite bzImage polite.bz ''
+polite PVH-sync polite.elf ,engine=sync
+hostile bzImage hostile.bz ''
+hostile PVH-sync hostile.elf ,engine=sync
+if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then
+    hostile bzImage-cached-5G hostile.bz ,direct=off --memory 5G
+fi
+crash row41_triple_fault_with_writes_in_flight triple-fault 'triple fault'
+# What hardware runs, it runs into a triple fault.
+crash row41_internal_error_with_writes_in_flight internal-error 'internal error\|triple fault'
+
+# The measuring guest, for what it does and not for how fast: each way to wait, to describe and to end.
+requests=4000
+[ "${KVMHOST:-}" != emulated ] || requests=200
+
+# measure NAME REQUESTS APPEND
+measure() {
+    boot "blkbench-$1" 0 blkbench.bz "tsc_khz=1000000 requests=$2 $3" --disk disk.img
+    grep -Eq "^result iops=[0-9]+ requests=$2 .* errors=0$" "out/blkbench-$1.log" || fail "blkbench-$1" 'no such result'
+}
+
+filled disk.img
+measure poll $requests 'depth=8'
+measure poll-without-event-idx $requests 'depth=8 event_idx=0 op=randrw'
+measure irq $requests 'depth=8 mode=irq'
+measure irq-without-event-idx $requests 'depth=8 mode=irq event_idx=0 indirect=1'
+measure deepest $requests 'depth=256 op=randrw'
+printf '\n\n' >answers
+input=answers
+measure told-when $requests 'depth=8 wait=1'
+input=
+# All of the span is written once, and then found as it was written.
+measure verified-write 256 'depth=16 op=write seq=1 span=1048576 verify=1'
+measure verified-poll $requests 'depth=16 span=1048576 verify=1'
+measure verified-irq $requests 'depth=16 span=1048576 verify=1 mode=irq indirect=1 op=randrw'
+
+# What was skipped in one boot and ran in another was not skipped.
+sort -u out/passed -o out/passed
+sort -u out/skipped | grep -vxF -f out/passed >out/never
+while read -r name; do
+    echo "skip $name: $(grep -h "^skip $name" out/*.log | head -n 1 | sed 's/.*: //')"
+done <out/never
+skipped=$(grep -c . out/never)
+echo "bare ${KVMHOST:-}: $passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
