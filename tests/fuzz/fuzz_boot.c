@@ -21,6 +21,7 @@
 #define FILE_SIZE   0x3000u
 #define HDR	    0x1f1
 #define CMDLINE_MAX 70000
+#define FILLER	    0x90 /* what kernels are full of */
 
 static uint8_t file[FILE_SIZE];
 static char cmdline[CMDLINE_MAX + 1];
@@ -46,6 +47,8 @@ static uint64_t odd_number(struct input *in)
 		return in_u64(in);
 	if (how >= 0x80)
 		return in_u16(in) * 4096ull;
+	if (how >= 0x60)
+		return in_u16(in) % (FILE_SIZE + 0x100); /* in the file, or just not */
 	return edges[how % (sizeof(edges) / sizeof(edges[0]))] + in_u8(in) - 8;
 }
 
@@ -228,6 +231,12 @@ static void make_ram(struct hostmem *mem, uint64_t size)
 
 static void check_boot(const struct arch_boot *boot, uint64_t ram_size)
 {
+	uint8_t code[64];
+
+	/* Below 1 MiB there are tables, and no kernel's code or data. */
+	memset(code, FILLER, sizeof(code));
+	for (uint64_t at = 0; at < MIB; at += sizeof(code))
+		fuzz_must(memcmp(ram + RAM_MAX - ram_size + at, code, sizeof(code)));
 	fuzz_must(boot->entry == BOOT_ENTRY_64 || boot->entry == BOOT_ENTRY_PVH);
 	fuzz_must(boot->ip >= MIB && boot->ip < ram_size && boot->params < MIB);
 }
@@ -254,7 +263,7 @@ static void load(struct input *in)
 	fuzz_must(!arch_devices(&devices, choice >> 4 & 1 ? DEVLIST_MAX_DISKS : 1));
 	memset(cmdline, 'a', chars);
 	cmdline[chars] = '\0';
-	memset(file, 0x90, sizeof(file));
+	memset(file, FILLER, sizeof(file));
 	switch (in_below(in, 8)) {
 	case 0:
 	case 1:

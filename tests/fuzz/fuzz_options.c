@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_options: a command line, its words separated by NUL bytes and newlines, through options_parse.
+ * fuzz_options: a command line through options_parse. It is either made here of options and values
+ * that are good, at a limit or just beyond it; or, where the input begins as text does, it is that
+ * text, its words separated by NUL bytes and newlines.
+ *
  * An error is one printable line; what is accepted is within the limits, and its strings are the
  * words given.
  */
@@ -40,6 +43,85 @@ static void split(struct words *w, const char *text, size_t len)
 		if (i < len || i > from)
 			add_word(w, text + from, i - from);
 		from = i + 1;
+	}
+}
+
+/* A word that is good at the place it is for; limits, and one beyond them, first of all. */
+static const char *const numbers[] = {
+	"1",
+	"0",
+	"16M",
+	"1024G",
+	"1025G",
+	"15M",
+	"16777217",
+	"1048576M",
+	"1048577M",
+	"1024",
+	"1025",
+	"512",
+	"4096",
+	"8192",
+	"2",
+	"4",
+	"8192K",
+	"-1",
+	"18446744073709551616",
+	"16G",
+	"1000",
+};
+static const char *const strings[] = {
+	"a",
+	"on",
+	"off",
+	"auto",
+	"",
+	"12345678901234567890",
+	"123456789012345678901",
+	"sync",
+	"libaio",
+	"a,,b",
+	"stdio",
+	"none",
+	"1M",
+};
+
+static void one_word(struct input *in, char *word, size_t size)
+{
+	static const char *const options[] = { "--kernel=", "--memory=", "--cpus=",    "--disk=",
+					       "--initrd=", "--append=", "--cmdline=", "--console=",
+					       "--help",    "--version", "--kernel",   "--disk" };
+	static const char *const keys[] = { "readonly",	 "serial=",	"direct=",   "engine=",
+					    "blk-size=", "queue-size=", "readonly=", "rea" };
+	unsigned int option = in_below(in, ARRAY_SIZE(options));
+	bool number = option == 1 || option == 2;
+	size_t len = (size_t)snprintf(word, size, "%s%s", options[option],
+				      number ? numbers[in_below(in, ARRAY_SIZE(numbers))]
+					     : strings[in_below(in, ARRAY_SIZE(strings))]);
+
+	for (unsigned int n = option == 3 ? in_below(in, 5) : 0; n && len < size / 2; n--) {
+		unsigned int key = in_below(in, ARRAY_SIZE(keys));
+
+		len += (size_t)snprintf(word + len, size - len, ",%s%s", keys[key],
+					!key	   ? ""
+					: key >= 4 ? numbers[in_below(in, ARRAY_SIZE(numbers))]
+						   : strings[in_below(in, ARRAY_SIZE(strings))]);
+	}
+	if (in_rarely(in)) /* any byte, anywhere */
+		word[in_below(in, (unsigned int)len)] = (char)in_u8(in);
+}
+
+static void make_line(struct words *w, struct input *in)
+{
+	char word[256];
+
+	*w = (struct words){ .count = 0 };
+	add_word(w, "microvm", 7);
+	if (in_u8(in) < 0xe0)
+		add_word(w, "--kernel=a", 10);
+	while (in->left && w->count < WORDS_MAX) {
+		one_word(in, word, sizeof(word));
+		add_word(w, word, strlen(word));
 	}
 }
 
@@ -96,7 +178,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_must(message);
 	memset(message, '\n', OPTIONS_MESSAGE_MAX);
 	memset(&config, 0xa5, sizeof(config));
-	split(&w, (const char *)data, size);
+	if (size && *data >= 0x80) {
+		struct input in = { data + 1, size - 1 };
+
+		make_line(&w, &in);
+	} else {
+		split(&w, (const char *)data, size);
+	}
 
 	switch (options_parse(w.count, w.word, &config, message)) {
 	case OPTIONS_RUN:

@@ -2,115 +2,34 @@
 /*
  * fuzz_ring: descriptor tables, avail entries and block requests through vring and blkreq.
  *
- * A second walk of each chain, written from the specification (virtio 1.2, 2.7) in guest physical
- * addresses, says what vring_pop has to answer: the same pieces, or a broken queue. Besides: each
- * head is completed once; used.len is within the writable bytes; what is submitted is inside the
- * image; nothing but the used ring and writable buffers of accepted chains changes.
+ * The model says what vring_pop and blkreq_parse have to answer to each chain: the same pieces or a
+ * broken queue, the same verdict, status, used.len and data for the engine. Besides: each head is
+ * completed once; and not one byte of guest memory changes that the device was not entitled to write
+ * by then (a failed read's data, what is behind an identifier's 20 bytes).
  */
 #include <errno.h>
+#include <linux/virtio_blk.h>
 
 #include "dataplane/base.h"
-#include "dataplane/blkreq.h"
-#include "tests/fuzz/guest.h"
+#include "tests/fuzz/model.h"
 
 #define SECTORS	 128u
 #define ROUNDS	 12
 #define CAPACITY VRING_CHAIN_CAPACITY(GUEST_RING_MAX)
 
-/* What the device has to make of a chain: at most a buffer per descriptor, as yet uncut. */
-struct model {
-	unsigned int count;
-	struct {
-		uint64_t gpa;
-		uint32_t len;
-		bool write;
-	} buffer[GUEST_RING_MAX];
-	uint64_t out_len, in_len;
-	unsigned int pieces;
-};
-
 struct slot {
 	struct blkreq req;
 	struct io_task task;
 	struct iovec iov[CAPACITY];
-	bool submitted;
-	uint32_t in_len; /* with the status byte */
+	struct model_answer answer;
 };
 
 static struct guest guest;
-static uint8_t before[GUEST_SPAN];
-static bool may_change[GUEST_SPAN];
+static struct shadow shadow;
 static struct slot slots[GUEST_RING_MAX + 1]; /* by head; one to pop into */
 static bool in_flight[GUEST_RING_MAX];
 static unsigned int flying;
 static struct blkreq_disk disk;
-
-static void allow(uint64_t gpa, uint64_t len)
-{
-	memset(may_change + (gpa - GUEST_LOW), true, len);
-}
-
-static bool all_may_change(uint64_t gpa, uint64_t len)
-{
-	return !memchr(may_change + (gpa - GUEST_LOW), false, len);
-}
-
-/* By the piece, as byte by byte takes most of the time. */
-static void check_unchanged(void)
-{
-	for (unsigned int at = 0; at < GUEST_SPAN; at += 256) {
-		if (!memcmp(before + at, guest.mem + at, 256))
-			continue;
-		for (unsigned int i = at; i < at + 256; i++)
-			fuzz_must(may_change[i] || before[i] == guest.mem[i]);
-	}
-}
-
-/* False: the chain breaks the queue. */
-static bool model_walk(const struct driver *d, uint16_t head, struct model *m)
-{
-	uint64_t table = d->ring.desc;
-	uint32_t entries = d->ring.size, steps = 0, i = head;
-	bool indirect = false;
-
-	*m = (struct model){ .count = 0 };
-	for (;;) {
-		struct vring_desc e;
-
-		memcpy(&e, guest_ptr(&guest, table + 16ull * i), sizeof(e));
-		if (e.flags & VRING_DESC_F_INDIRECT) {
-			if (!d->ring.indirect || indirect || e.flags & VRING_DESC_F_NEXT ||
-			    !e.len || e.len % 16 || guest_pieces(e.addr, e.len) != 1)
-				return false;
-			indirect = true;
-			table = e.addr;
-			entries = e.len / 16;
-			i = 0;
-			continue;
-		}
-		if (++steps > d->ring.size)
-			return false;
-		if (e.len) {
-			bool write = e.flags & VRING_DESC_F_WRITE;
-
-			if ((!write && m->in_len) || !guest_pieces(e.addr, e.len))
-				return false;
-			m->pieces += guest_pieces(e.addr, e.len);
-			m->buffer[m->count].gpa = e.addr;
-			m->buffer[m->count].write = write;
-			m->buffer[m->count++].len = e.len;
-			*(write ? &m->in_len : &m->out_len) += e.len;
-			if (m->in_len + m->out_len > UINT32_MAX ||
-			    m->pieces > VRING_CHAIN_CAPACITY(d->ring.size))
-				return false;
-		}
-		if (!(e.flags & VRING_DESC_F_NEXT))
-			return true;
-		if (e.next >= entries)
-			return false;
-		i = e.next;
-	}
-}
 
 static void compare(const struct vring_chain *c, const struct model *m)
 {
@@ -127,8 +46,6 @@ static void compare(const struct vring_chain *c, const struct model *m)
 		fuzz_must(gpa == m->buffer[at].gpa + done);
 		fuzz_must(m->buffer[at].write == (piece >= c->out_count));
 		writable += m->buffer[at].write;
-		if (m->buffer[at].write)
-			allow(gpa, iov->iov_len);
 		done += iov->iov_len;
 		fuzz_must(done <= m->buffer[at].len);
 		if (done == m->buffer[at].len) {
@@ -139,51 +56,80 @@ static void compare(const struct vring_chain *c, const struct model *m)
 	fuzz_must(at == m->count && writable == c->in_count);
 }
 
-static void push(struct vring_dev *vr, uint16_t head, uint32_t len, uint32_t writable)
+static void push(struct vring_dev *vr, uint16_t head, uint32_t len)
 {
 	const struct vring_used_elem *elem = &vr->used->ring[vr->used_next % vr->size];
 
-	fuzz_must(len <= writable && in_flight[head]);
+	fuzz_must(in_flight[head]);
 	vring_push(vr, head, len);
 	fuzz_must(elem->id == head && elem->len == len);
 	in_flight[head] = false;
 	flying--;
 }
 
-/* What an engine is promised (ioengine.h) and may do to the task. */
-static void run_task(struct slot *s)
+/* The engine gets the whole data of the request, and nothing else. */
+static void compare_task(const struct io_task *t, const struct model *m,
+			 const struct model_answer *a)
 {
-	const struct io_task *t = &s->task;
-	uint64_t sum = 0;
+	bool read = a->op == IO_READ;
+	uint64_t sum = 0, left;
 
+	fuzz_must(t->op == a->op);
 	if (t->op == IO_FLUSH)
 		return;
-	fuzz_must(t->len && t->len % disk.blk_size == 0 && t->offset % disk.blk_size == 0);
-	fuzz_must(t->offset <= disk.capacity && t->len <= disk.capacity - t->offset);
-	fuzz_must(t->op == IO_READ || !disk.readonly);
-	fuzz_must(t->op == IO_READ || t->stable == disk.writethrough);
+	fuzz_must(t->offset == a->offset && t->len == a->len);
+	fuzz_must(read || t->stable == disk.writethrough);
 	for (unsigned int i = 0; i < t->iov_count; i++) {
-		uint64_t gpa = guest_gpa(&guest, t->iov[i].iov_base, t->iov[i].iov_len);
+		uint64_t len = t->iov[i].iov_len;
 
-		sum += t->iov[i].iov_len;
-		fuzz_must(t->op != IO_READ || all_may_change(gpa, t->iov[i].iov_len));
-		if (t->op == IO_READ)
-			memset(t->iov[i].iov_base, 0xa5, t->iov[i].iov_len);
+		fuzz_must(len && guest_gpa(&guest, t->iov[i].iov_base, len) ==
+					 model_byte(m, read, sum + (read ? 0 : 16), &left));
+		sum += len;
 	}
 	fuzz_must(sum == t->len);
 }
 
+/* The engine's part. */
+static void run_task(const struct io_task *t)
+{
+	if (t->op != IO_READ)
+		return;
+	for (unsigned int i = 0; i < t->iov_count; i++) {
+		const struct iovec *iov = &t->iov[i];
+
+		shadow_allow(&shadow, guest_gpa(&guest, iov->iov_base, iov->iov_len), iov->iov_len);
+		memset(iov->iov_base, 0xa5, iov->iov_len);
+	}
+}
+
 static void complete(struct vring_dev *vr, struct slot *s, int result)
 {
+	const struct model_answer *a = &s->answer;
 	uint32_t len;
 
-	if (s->submitted && !result)
-		run_task(s);
-	fuzz_must(may_change[guest_gpa(&guest, s->req.status, 1) - GUEST_LOW]);
+	if (a->verdict == BLKREQ_SUBMIT && !result)
+		run_task(&s->task);
+	shadow_allow(&shadow, guest_gpa(&guest, s->req.status, 1), 1);
 	len = blkreq_finish(&s->req, result);
-	fuzz_must(!result || *s->req.status == 1);
-	fuzz_must(!result || len <= 1); /* no data was written; the status byte, alone, may be */
-	push(vr, s->req.chain.head, len, s->in_len);
+	fuzz_must(*s->req.status == (result ? VIRTIO_BLK_S_IOERR : a->status));
+	fuzz_must(len == (result ? a->used_len_failed : a->used_len));
+	push(vr, s->req.chain.head, len);
+}
+
+/* As foretold, and without a look at anything but the request. */
+static void judge(struct slot *s, const struct model *m)
+{
+	uint64_t left;
+
+	model_judge(&guest, m, &disk, &s->answer);
+	for (uint32_t i = 0; i < s->answer.own; i++)
+		shadow_allow(&shadow, model_byte(m, true, i, &left), 1);
+	fuzz_must(blkreq_parse(&s->req, &disk, &s->task) == s->answer.verdict);
+	if (s->answer.verdict == BLKREQ_BROKEN)
+		return;
+	fuzz_must(guest_gpa(&guest, s->req.status, 1) == model_byte(m, true, m->in_len - 1, &left));
+	if (s->answer.verdict == BLKREQ_SUBMIT)
+		compare_task(&s->task, m, &s->answer);
 }
 
 /* One pop, foretold by the model. False: nothing more can come. */
@@ -213,16 +159,14 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 	compare(&s->req.chain, &m);
 	in_flight[head] = true;
 	flying++;
-	s->in_len = s->req.chain.in_len;
 
 	slots[head] = *s;
 	s = &slots[head];
 	s->req.chain.iov = s->iov;
-	verdict = blkreq_parse(&s->req, &disk, &s->task);
-	fuzz_must((verdict == BLKREQ_BROKEN) == (m.out_len < 16 || !m.in_len));
-	s->submitted = verdict == BLKREQ_SUBMIT;
+	judge(s, &m);
+	verdict = s->answer.verdict;
 	if (verdict == BLKREQ_BROKEN) {
-		push(vr, head, 0, 0);
+		push(vr, head, 0);
 		fuzz_must(vring_fail(vr, "fuzz") == -EBADMSG);
 		return false;
 	}
@@ -299,11 +243,14 @@ static bool ring_is_good(const struct vring_config *c)
 	       guest_pieces(c->used, 6 + 8ull * c->size) == 1;
 }
 
-static void misuse(struct driver *d, struct input *in)
+static void misuse(struct driver *d, uint16_t last, struct input *in)
 {
-	switch (in_below(in, 4)) {
+	switch (in_below(in, 5)) {
 	case 0:
 		d->avail->idx += in_u16(in);
+		break;
+	case 4: /* as full as it can be, and fuller */
+		d->avail->idx = (uint16_t)(last + d->ring.size + in_below(in, 3));
 		break;
 	case 1:
 		d->avail->ring[in_below(in, d->ring.size)] = in_u16(in);
@@ -314,23 +261,6 @@ static void misuse(struct driver *d, struct input *in)
 	case 3:
 		d->avail->ring[d->ring.size] = in_u16(in); /* used_event */
 		break;
-	}
-}
-
-/* The used ring, and what requests from earlier rounds may still write. */
-static void mark_may_change(const struct vring_config *ring)
-{
-	memset(may_change, false, sizeof(may_change));
-	allow(ring->used, 6 + 8ull * ring->size);
-	for (unsigned int h = 0; h < ring->size; h++) {
-		const struct vring_chain *c = &slots[h].req.chain;
-
-		if (!in_flight[h])
-			continue;
-		allow(guest_gpa(&guest, slots[h].req.status, 1), 1);
-		for (unsigned int i = c->out_count; i < c->out_count + c->in_count; i++)
-			if (c->iov[i].iov_len)
-				allow(guest_gpa(&guest, c->iov[i].iov_base, 1), c->iov[i].iov_len);
 	}
 }
 
@@ -357,11 +287,11 @@ static void one_ring(struct input *in)
 			driver_stage(&d, driver_request(&d, in));
 		driver_show(&d);
 		if (in_rarely(in))
-			misuse(&d, in);
-		mark_may_change(&ring);
-		memcpy(before, guest.mem, sizeof(before));
+			misuse(&d, vr.last_avail, in);
+		shadow_take(&shadow, &guest);
+		shadow_allow_used(&shadow, &ring);
 		serve(&vr, &d, in);
-		check_unchanged();
+		shadow_check(&shadow, &guest);
 		d.avail_idx = vr.last_avail; /* after a misuse: where the device is */
 	}
 	if (vr.broken)
@@ -375,7 +305,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!guest.mem)
 		guest_create(&guest);
-	memset(guest.mem, 0, GUEST_SPAN);
+	guest_clear(&guest, 0);
 	bits = in_u8(&in);
 	disk = (struct blkreq_disk){ .capacity = SECTORS * BLKREQ_SECTOR,
 				     .blk_size = 512u << (bits & 3),

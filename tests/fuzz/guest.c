@@ -8,7 +8,10 @@
 #include "dataplane/base.h"
 
 #define GUARD	   0x10000ul
+#define PAGE	   0x1000ul
+#define CANARY	   0xc5
 #define PIECES_MAX 24
+#define HEAP_MAX   0x8001ul /* the most heap_alloc is asked for */
 #define NEXT	   VRING_DESC_F_NEXT
 #define WRITE	   VRING_DESC_F_WRITE
 #define INDIRECT   VRING_DESC_F_INDIRECT
@@ -31,18 +34,44 @@ void guest_create(struct guest *g)
 	g->mem = mmap(NULL, GUEST_SPAN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	fuzz_must(g->mem != MAP_FAILED);
 	for (unsigned int i = 0; i < GUEST_REGIONS; i++) {
-		uint8_t *at = mmap(NULL, regions[i].size + 2 * GUARD, PROT_NONE,
+		uint64_t lead = regions[i].gpa % PAGE;
+		uint64_t size = (lead + regions[i].size + PAGE - 1) & ~(PAGE - 1);
+		uint8_t *at = mmap(NULL, size + 2 * GUARD, PROT_NONE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		fuzz_must(at != MAP_FAILED);
-		g->device[i] = at + GUARD;
-		fuzz_must(mmap(g->device[i], regions[i].size, PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_FIXED, fd,
-			       (off_t)(regions[i].gpa - GUEST_LOW)) == g->device[i]);
+		at += GUARD;
+		fuzz_must(mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			       (off_t)(regions[i].gpa - lead - GUEST_LOW)) == at);
+		g->device[i] = at + lead;
 		fuzz_must(!hostmem_add(&g->hostmem, regions[i].gpa, regions[i].size, g->device[i],
 				       false));
 	}
 	close(fd);
+}
+
+static const struct {
+	uint64_t gpa;
+	uint64_t size;
+} outside[] = {
+	{ GUEST_HOLE, GUEST_FAR - GUEST_HOLE },
+	{ GUEST_TOP, GUEST_END - GUEST_TOP },
+};
+
+void guest_clear(struct guest *g, uint8_t byte)
+{
+	memset(g->mem, byte, GUEST_SPAN);
+	for (unsigned int i = 0; i < ARRAY_SIZE(outside); i++)
+		memset(g->mem + (outside[i].gpa - GUEST_LOW), CANARY, outside[i].size);
+}
+
+void guest_check(const struct guest *g)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(outside); i++) {
+		const uint8_t *at = g->mem + (outside[i].gpa - GUEST_LOW);
+
+		fuzz_must(*at == CANARY && !memcmp(at, at + 1, outside[i].size - 1));
+	}
 }
 
 /* Not by the product's own arithmetic: 128 bits cannot wrap. */
@@ -66,6 +95,17 @@ void *guest_ptr(const struct guest *g, uint64_t gpa)
 {
 	fuzz_must(gpa >= GUEST_LOW && gpa < GUEST_TOP);
 	return g->mem + (gpa - GUEST_LOW);
+}
+
+bool guest_has(const struct guest *g, const void *hva, uint64_t len)
+{
+	for (unsigned int i = 0; i < GUEST_REGIONS; i++) {
+		uintptr_t from = (uintptr_t)g->device[i], at = (uintptr_t)hva;
+
+		if (at >= from && at - from < regions[i].size)
+			return len <= regions[i].size - (at - from);
+	}
+	return false;
 }
 
 uint64_t guest_gpa(const struct guest *g, const void *hva, uint64_t len)
@@ -107,6 +147,9 @@ static uint64_t heap_alloc(struct driver *d, uint32_t len)
 	if (at + len > GUEST_HOLE)
 		at = GUEST_HEAP;
 	d->heap = at + len;
+	d->laid_out += len;
+	if (d->laid_out > GUEST_HOLE - GUEST_HEAP - HEAP_MAX)
+		d->stray = true; /* round to where this batch began, perhaps */
 	return at;
 }
 
@@ -159,6 +202,7 @@ static void plan_request(struct driver *d, struct plan *p, struct input *in)
 		reads = !reads;
 
 	memcpy(guest_ptr(d->g, gpa), &header, sizeof(header));
+	d->header[d->headers++ % ARRAY_SIZE(d->header)] = gpa;
 	plan_add(p, in, gpa, in_rarely(in) ? in_below(in, 17) : sizeof(header), 0, shape & 3);
 	gpa = in_rarely(in) ? GUEST_FAR : heap_alloc(d, len + 1);
 	if (reads && shape & 0x80) /* the status byte glued to the data */
@@ -171,7 +215,10 @@ static void plan_request(struct driver *d, struct plan *p, struct input *in)
 /* What a driver may do wrong in a buffer. */
 static void spoil_piece(struct driver *d, struct vring_desc *at, struct input *in)
 {
-	switch (in_below(in, 9)) {
+	unsigned int how = in_below(in, 9);
+
+	d->stray |= how >= 2;
+	switch (how) {
 	case 0:
 		at->len = 0; /* not wrong at all */
 		break;
@@ -216,7 +263,8 @@ static struct vring_desc make_table(struct driver *d, struct plan *p, struct inp
 		p->piece[i].next = (uint16_t)(i + 1);
 	}
 	if (in_rarely(in)) /* a loop, or an index that is none */
-		p->piece[p->count - 1].next = in_u8(in), p->piece[p->count - 1].flags |= NEXT;
+		p->piece[p->count - 1].next = (uint16_t)in_below(in, p->count + 2),
+				    p->piece[p->count - 1].flags |= NEXT;
 	memcpy(guest_ptr(d->g, ref.addr), p->piece, bytes);
 	if (in_rarely(in))
 		ref.flags |= in_u8(in) & 7;
@@ -256,13 +304,17 @@ uint16_t driver_request(struct driver *d, struct input *in)
 		}
 		*at = p.piece[i];
 	}
+	d->stray |= form >= 0xf8;
 	if (form >= 0xf8) { /* any flags and next, anywhere in the table */
 		struct vring_desc *at = &d->desc[in_u8(in) % size];
 
 		at->flags = in_u8(in) & 7;
-		at->next = in_u8(in) >= 0x80 ? in_u16(in) : in_u8(in) % size;
+		at->next = in_u8(in) >= 0x80 ? in_u16(in) : in_u8(in) % (size + 1u);
 	}
-	return in_rarely(in) ? in_u16(in) : head;
+	if (!in_rarely(in))
+		return head;
+	d->stray = true;
+	return in_u16(in);
 }
 
 void driver_stage(struct driver *d, uint16_t head)

@@ -5,6 +5,10 @@
  * RAM is one memfd, mapped twice. The driver has it in one piece, with a hole; the device has it in
  * three regions between guard pages: LOW and HIGH touch in guest physical space, FAR is behind the
  * hole. An access outside them faults, and so does a guest physical address taken for a pointer.
+ *
+ * LOW and HIGH fill their pages: the first byte too far faults at once, whoever touches it. FAR
+ * begins and ends inside a page, as RAM of a real machine never does, so that what rounds to pages
+ * is seen, too; the rest of those pages holds canaries.
  */
 #ifndef TESTS_FUZZ_GUEST_H
 #define TESTS_FUZZ_GUEST_H
@@ -17,9 +21,10 @@
 #define GUEST_LOW_SIZE 0x10000ull
 #define GUEST_HIGH     (GUEST_LOW + GUEST_LOW_SIZE)
 #define GUEST_HOLE     (GUEST_HIGH + 0x10000ull)
-#define GUEST_FAR      (GUEST_HOLE + 0x4000ull)
-#define GUEST_TOP      (GUEST_FAR + 0x8000ull)
-#define GUEST_SPAN     (GUEST_TOP - GUEST_LOW)
+#define GUEST_FAR      (GUEST_HOLE + 0x4200ull)
+#define GUEST_TOP      (GUEST_HOLE + 0xbd00ull)
+#define GUEST_END      (GUEST_HOLE + 0xc000ull) /* of the page TOP is in */
+#define GUEST_SPAN     (GUEST_END - GUEST_LOW)
 #define GUEST_REGIONS  3
 
 /* Where a well-behaved ring is; buffers are from GUEST_HEAP on. */
@@ -30,7 +35,7 @@
 #define GUEST_RING_MAX 256
 
 struct guest {
-	uint8_t *mem; /* the driver's mapping, of GUEST_LOW .. GUEST_TOP */
+	uint8_t *mem; /* the driver's mapping, of GUEST_LOW .. GUEST_END */
 	uint8_t *device[GUEST_REGIONS];
 	struct hostmem hostmem;
 };
@@ -38,13 +43,22 @@ struct guest {
 /* Once per process. */
 void guest_create(struct guest *g);
 
+/* Fill RAM with a byte, and what is no RAM with canaries. */
+void guest_clear(struct guest *g, uint8_t byte);
+
+/* The canaries are as guest_clear left them. */
+void guest_check(const struct guest *g);
+
 /* How many regions [gpa, gpa + len) touches; 0: a byte of it is not RAM. len is not 0. */
 unsigned int guest_pieces(uint64_t gpa, uint64_t len);
 
 /* The driver's pointer; not the hole. */
 void *guest_ptr(const struct guest *g, uint64_t gpa);
 
-/* The GPA of the device's [hva, hva + len); fails when not all of it is in one region. */
+/* Is all of the device's [hva, hva + len) in one region? */
+bool guest_has(const struct guest *g, const void *hva, uint64_t len);
+
+/* Its GPA; fails when not all of it is in one region. */
 uint64_t guest_gpa(const struct guest *g, const void *hva, uint64_t len);
 
 struct driver {
@@ -57,7 +71,12 @@ struct driver {
 	uint16_t avail_idx;
 	uint16_t next_desc;
 	uint64_t heap;
-	bool wild; /* a buffer may lie on the ring itself: nothing the used ring says counts */
+	uint64_t header[8]; /* of the requests laid out last, in no order; 0: none */
+	unsigned int headers;
+	uint64_t
+		laid_out; /* bytes of heap that the requests of this batch take; the caller resets it */
+	bool wild;  /* a buffer may lie on the ring itself: nothing the used ring says counts */
+	bool stray; /* a buffer may lie on another's: what one reads, another may have written */
 };
 
 /* On a ring that vring_check accepts; it is filled with zeros. */

@@ -1,24 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make fuzz           fuzz each target for SECONDS=n (60), clang with libFuzzer, ASan and UBSan
+# make fuzz           fuzz each target for SECONDS=n (60), JOBS=n (1) at a time; clang with libFuzzer, ASan and UBSan.
+#                     Sums up at the end; what crashes is in build/fuzz/crashes, what is found in build/fuzz/corpus
+# make fuzz-merge     of what was found, the inputs that are worth keeping into the tree
 # make fuzz-replay    run each target once over its corpus in the tree
 
 SECONDS      ?= 60
+JOBS         ?= 1
 FUZZ_NAMES   := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OBJ     := $(BUILD)/fuzz
 FUZZ_CC      := clang
 FUZZ_MODE    := $(ASAN) -fsanitize=fuzzer-no-link
 FUZZ_CFLAGS   = $(CODE) $(WARN) -fPIE $(FUZZ_MODE) $(CFLAGS)
-FUZZ_LIB     := $(LIB_SRC:%.c=$(FUZZ_OBJ)/%.o) $(FUZZ_OBJ)/tests/fuzz/guest.o
+# What the targets share.
+FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/model.o
+# And with a whole device in them: host.c stands between it and these.
+FUZZ_DEVICES := device race
+FUZZ_HOST    := tests/fuzz/host.o tests/fuzz/poison.o tests/fuzz/vdisk.o
+FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request \
+		vring_pop vring_push vring_fail hostmem_map ioengine_prep ioengine_run ioengine_segment_done preadv \
+		pwritev2 fdatasync io_submit io_getevents)
+FUZZ_LIB     := $(LIB_SRC:%.c=$(FUZZ_OBJ)/%.o) $(FUZZ_SHARED:%=$(FUZZ_OBJ)/%)
 FUZZ_BIN     := $(FUZZ_NAMES:%=$(FUZZ_OBJ)/fuzz_%)
 # Replays share the objects of the unit tests; without a sanitizer they would see little.
 REPLAY_VARIANT := $(if $(filter release,$(VARIANT)),clang-asan,$(VARIANT))
 REPLAY_BIN   := $(FUZZ_NAMES:%=$(OBJ)/tests/fuzz/replay_%)
 
-.PHONY: fuzz fuzz-programs fuzz-replay fuzz-replay-programs
+.PHONY: fuzz fuzz-merge fuzz-programs fuzz-replay fuzz-replay-programs
 
 fuzz: fuzz-programs
-	$(Q)tests/fuzz/run fuzz $(FUZZ_OBJ) $(SECONDS) $(FUZZ_NAMES)
+	$(Q)tests/fuzz/run fuzz $(FUZZ_OBJ) $(SECONDS) $(JOBS) $(FUZZ_NAMES)
+
+fuzz-merge: fuzz-programs
+	$(Q)tests/fuzz/run merge $(FUZZ_OBJ) $(FUZZ_NAMES)
 
 fuzz-programs: $(FUZZ_BIN)
 
@@ -34,6 +48,9 @@ $(FUZZ_OBJ)/flags: FORCE
 $(FUZZ_BIN): $(FUZZ_OBJ)/fuzz_%: $(FUZZ_OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_LIB)
 	$(Q)$(FUZZ_CC) -pie -pthread $(ASAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$(FUZZ_DEVICES:%=$(FUZZ_OBJ)/fuzz_%): $(FUZZ_HOST:%=$(FUZZ_OBJ)/%)
+$(FUZZ_DEVICES:%=$(FUZZ_OBJ)/fuzz_%): private LDFLAGS += $(FUZZ_WRAP)
+
 fuzz-replay:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(REPLAY_VARIANT) fuzz-replay-programs
 	$(Q)tests/fuzz/run replay $(BUILD)/$(REPLAY_VARIANT)/tests/fuzz $(FUZZ_NAMES)
@@ -41,5 +58,8 @@ fuzz-replay:
 fuzz-replay-programs: $(REPLAY_BIN)
 
 $(REPLAY_BIN): $(OBJ)/tests/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o \
-		$(OBJ)/tests/fuzz/guest.o $(LIB)
+		$(FUZZ_SHARED:%=$(OBJ)/%) $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(FUZZ_DEVICES:%=$(OBJ)/tests/fuzz/replay_%): $(FUZZ_HOST:%=$(OBJ)/%)
+$(FUZZ_DEVICES:%=$(OBJ)/tests/fuzz/replay_%): private ALL_LDFLAGS += $(FUZZ_WRAP)

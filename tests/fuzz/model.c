@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/fuzz/model.h"
+
+#include <linux/virtio_blk.h>
+
+bool model_walk(const struct driver *d, uint16_t head, struct model *m)
+{
+	uint64_t table = d->ring.desc;
+	uint32_t entries = d->ring.size, steps = 0, i = head;
+	bool indirect = false;
+
+	*m = (struct model){ .count = 0 };
+	for (;;) {
+		struct vring_desc e;
+
+		memcpy(&e, guest_ptr(d->g, table + 16ull * i), sizeof(e));
+		if (e.flags & VRING_DESC_F_INDIRECT) {
+			if (!d->ring.indirect || indirect || e.flags & VRING_DESC_F_NEXT ||
+			    !e.len || e.len % 16 || guest_pieces(e.addr, e.len) != 1)
+				return false;
+			indirect = true;
+			table = e.addr;
+			entries = e.len / 16;
+			i = 0;
+			continue;
+		}
+		if (++steps > d->ring.size)
+			return false;
+		if (e.len) {
+			bool write = e.flags & VRING_DESC_F_WRITE;
+
+			if ((!write && m->in_len) || !guest_pieces(e.addr, e.len))
+				return false;
+			m->pieces += guest_pieces(e.addr, e.len);
+			m->buffer[m->count].gpa = e.addr;
+			m->buffer[m->count].write = write;
+			m->buffer[m->count++].len = e.len;
+			*(write ? &m->in_len : &m->out_len) += e.len;
+			if (m->in_len + m->out_len > UINT32_MAX ||
+			    m->pieces > VRING_CHAIN_CAPACITY(d->ring.size))
+				return false;
+		}
+		if (!(e.flags & VRING_DESC_F_NEXT))
+			return true;
+		if (e.next >= entries)
+			return false;
+		i = e.next;
+	}
+}
+
+uint64_t model_byte(const struct model *m, bool write, uint64_t at, uint64_t *left)
+{
+	for (unsigned int i = 0; i < m->count; i++) {
+		if (m->buffer[i].write != write)
+			continue;
+		if (at < m->buffer[i].len) {
+			*left = m->buffer[i].len - at;
+			return m->buffer[i].gpa + at;
+		}
+		at -= m->buffer[i].len;
+	}
+	fuzz_must(!"a byte of the chain");
+	return 0;
+}
+
+static void read_header(const struct guest *g, const struct model *m,
+			struct virtio_blk_outhdr *header)
+{
+	uint64_t left;
+
+	/* By the byte: a buffer may go on in the next region. */
+	for (unsigned int i = 0; i < sizeof(*header); i++)
+		((uint8_t *)header)[i] =
+			*(const uint8_t *)guest_ptr(g, model_byte(m, false, i, &left));
+}
+
+static void judge_transfer(struct model_answer *a, const struct blkreq_disk *disk, uint64_t sector,
+			   uint64_t len)
+{
+	unsigned __int128 from = (unsigned __int128)sector * 512;
+
+	a->verdict = BLKREQ_DONE;
+	a->status = VIRTIO_BLK_S_IOERR;
+	if ((a->op == IO_WRITE && disk->readonly) || len % disk->blk_size ||
+	    from % disk->blk_size || from + len > disk->capacity)
+		return;
+	a->status = VIRTIO_BLK_S_OK;
+	if (!len)
+		return;
+	a->verdict = BLKREQ_SUBMIT;
+	a->offset = (uint64_t)from;
+	a->len = len;
+}
+
+void model_judge(const struct guest *g, const struct model *m, const struct blkreq_disk *disk,
+		 struct model_answer *a)
+{
+	struct virtio_blk_outhdr header;
+	uint64_t data, written = 0;
+
+	*a = (struct model_answer){ .verdict = BLKREQ_BROKEN };
+	if (m->out_len < sizeof(header) || !m->in_len)
+		return;
+	read_header(g, m, &header);
+	data = m->in_len - 1;
+	switch (header.type) {
+	case VIRTIO_BLK_T_IN:
+		a->op = IO_READ;
+		judge_transfer(a, disk, header.sector, data);
+		written = a->verdict == BLKREQ_SUBMIT ? data : 0;
+		break;
+	case VIRTIO_BLK_T_OUT:
+		a->op = IO_WRITE;
+		judge_transfer(a, disk, header.sector, m->out_len - sizeof(header));
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		a->verdict = BLKREQ_SUBMIT;
+		a->op = IO_FLUSH;
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		a->verdict = BLKREQ_DONE;
+		written = a->own =
+			data < VIRTIO_BLK_ID_BYTES ? (uint32_t)data : VIRTIO_BLK_ID_BYTES;
+		break;
+	default:
+		a->verdict = BLKREQ_DONE;
+		a->status = VIRTIO_BLK_S_UNSUPP;
+		break;
+	}
+	/* 2.7.8.2: bytes from the first one on; the status byte only when all before it count. */
+	a->used_len = (uint32_t)(written == data ? written + 1 : written);
+	a->used_len_failed = data ? 0 : 1;
+}
+
+void shadow_take(struct shadow *s, const struct guest *g)
+{
+	memset(s->may_change, false, sizeof(s->may_change));
+	memcpy(s->before, g->mem, sizeof(s->before));
+}
+
+void shadow_allow(struct shadow *s, uint64_t gpa, uint64_t len)
+{
+	memset(s->may_change + (gpa - GUEST_LOW), true, len);
+}
+
+void shadow_allow_chain(struct shadow *s, const struct model *m)
+{
+	for (unsigned int i = 0; i < m->count; i++)
+		if (m->buffer[i].write)
+			shadow_allow(s, m->buffer[i].gpa, m->buffer[i].len);
+}
+
+void shadow_allow_used(struct shadow *s, const struct vring_config *ring)
+{
+	shadow_allow(s, ring->used, 6 + 8ull * ring->size);
+}
+
+/* By the piece, as byte by byte takes most of the time. */
+void shadow_check(const struct shadow *s, const struct guest *g)
+{
+	for (unsigned int at = 0; at < GUEST_SPAN; at += 256) {
+		if (!memcmp(s->before + at, g->mem + at, 256))
+			continue;
+		for (unsigned int i = at; i < at + 256; i++)
+			fuzz_must(s->may_change[i] || s->before[i] == g->mem[i]);
+	}
+}
