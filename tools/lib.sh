@@ -49,3 +49,20 @@ copy_modules() {
         modules_n=$((modules_n + 1))
     done
 }
+
+# apt_get ARG...: apt-get with what it writes kept in $apt_dir, out of the system's way; its words are in $apt_dir/log. Its
+# sandbox user could not write there.
+apt_get() {
+    mkdir -p "$apt_dir/cache/archives/partial" "$apt_dir/lists/partial"
+    apt-get -q -o APT::Sandbox::User=root -o Dir::Cache="$apt_dir/cache" -o Debug::NoLocking=1 "$@" >"$apt_dir/log" 2>&1
+}
+
+# with_lists COMMAND...: a command that uses apt, with the machine's package lists. They may be missing (a fresh image) or
+# name a version that is gone; only root can renew them. Then once more with new lists in $apt_dir: COMMAND gets the
+# options for that.
+with_lists() {
+    command -v apt-get >/dev/null || die apt-get 'is not here: this is not a Debian system'
+    "$@" && return 0
+    echo "${0##*/}: getting package lists"
+    apt_get -o Dir::State::Lists="$apt_dir/lists" update && "$@" -o Dir::State::Lists="$apt_dir/lists"
+}

@@ -1,0 +1,292 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The guest's part of the Linux tests, in its initramfs as /bin/t: run="t NAME ARG..." does guest_NAME. What it finds
+# wrong it says as "WRONG: ..."; its last line is "done NAME" if nothing was. Where the host has a part, the guest says
+# "ready ..." and waits for a line on its console.
+bad=0
+first=1048576
+
+wrong() {
+    echo "WRONG: $*"
+    bad=1
+}
+
+# host WORD: it is the host's turn.
+host() {
+    echo "ready $1"
+    read -r _ || wrong 'end of input'
+}
+
+# has DISK SEED OFFSET LEN: these bytes are fill's, read past the page cache. OFFSET and LEN are multiples of 64 KiB.
+has() {
+    fsload fill "$2" "$3" "$4" >/tmp/want
+    dd if="$1" bs=64k iflag=direct skip=$(($3 / 65536)) count=$(($4 / 65536)) 2>/dev/null | cmp - /tmp/want ||
+        wrong "$1: other data than written at $3"
+    rm -f /tmp/want
+}
+
+# put DISK SEED OFFSET LEN: writes them, until they are stable; fails as dd does.
+put() {
+    fsload fill "$2" "$3" "$4" | dd of="$1" bs=64k iflag=fullblock oflag=direct seek=$(($3 / 65536)) conv=fsync,notrunc \
+        2>/tmp/dd.log
+}
+
+# busy DISK: until requests are in flight.
+busy() {
+    while read -r reads writes <"/sys/block/${1#/dev/}/inflight" && [ $((reads + writes)) = 0 ]; do
+        [ -e "$1" ] || return
+    done
+}
+
+# ---- fio ----
+
+# verify NAME DISK OPTION...: one fio in which every block is checked.
+verify() {
+    job=$1 disk=$2
+    shift 2
+    fio --thread --direct=1 --ioengine=libaio --verify=crc32c --verify_fatal=1 --randseed=11 --eta=never \
+        --group_reporting --output="/tmp/$job.fio" --name="$job" --filename="$disk" "$@"
+    status=$?
+    # What it was given to write and check must also have been done.
+    grep -q 'IO depths' "/tmp/$job.fio" || status=none
+    [ $status = 0 ] || wrong "fio $job on $disk: status $status"
+}
+
+# MEGABYTES for each job, one disk for each option of the host.
+guest_fio_depths() {
+    verify one /dev/vda --rw=randwrite --bsrange=512-64k --iodepth=1 --size="$1M"
+    verify four /dev/vda --rw=randrw --bsrange=512-256k --iodepth=4 --size="$1M"
+    verify deep /dev/vda --rw=randwrite --bsrange=512-256k --iodepth=32 --size="$(($1 * 2))M"
+    verify even /dev/vda --rw=randrw --bsrange=4k-256k --ba=4k --iodepth=32 --size="$(($1 * 2))M"
+}
+
+# Two jobs for each disk, on ranges of their own, one for each CPU; all at once.
+guest_fio_disks() {
+    mb=$1
+    shift
+    for disk in "$@"; do
+        for cpu in 0 1; do
+            verify "${disk#/dev/}-$cpu" "$disk" --rw=randrw --bsrange=512-128k --iodepth=$((4 + 28 * cpu)) \
+                --cpus_allowed=$cpu --offset=$((cpu * mb))M --size="${mb}M" &
+            jobs="${jobs:-} $!"
+        done
+    done
+    # What they found wrong is on the console; the function's word is lost with its process.
+    # shellcheck disable=SC2086 # a list
+    wait $jobs
+}
+
+same_fio='--rw=randwrite --bsrange=512-64k --iodepth=16 --size=2M'
+
+guest_fio_write() {
+    # shellcheck disable=SC2086 # a list
+    verify write /dev/vda $same_fio --do_verify=0 --end_fsync=1
+}
+
+# The same data on two disks, but for a bit of the second's.
+guest_fio_read() {
+    # shellcheck disable=SC2086 # a list
+    verify read /dev/vda $same_fio --verify_only
+    # shellcheck disable=SC2086 # a list
+    wrong_was_found=$(verify flipped /dev/vdb $same_fio --verify_only)
+    [ -n "$wrong_was_found" ] || wrong 'fio found nothing'
+}
+
+# ---- file systems ----
+
+# PROCS STEPS SEED
+guest_fsload() {
+    mount -t ext4 /dev/vda /mnt || wrong mount
+    fsload mix /mnt "$@" || wrong 'fsload mix'
+    umount /mnt || wrong umount
+    mount -t ext4 /dev/vda /mnt || wrong mount
+    fsload check /mnt "$@" || wrong 'fsload check'
+    umount /mnt || wrong umount
+}
+
+guest_keep() {
+    mount -t ext4 /dev/vda /mnt || wrong mount
+    fsload keep /mnt "$1" 7
+    wrong 'went on to its end'
+}
+
+# ---- the driver ----
+
+# device_of BUS DISK: its name there.
+device_of() {
+    case $1 in
+    virtio) basename "$(readlink -f "/sys/block/${2#/dev/}/device")" ;;
+    platform) basename "$(readlink -f "/sys/block/${2#/dev/}/device/..")" ;;
+    esac
+}
+
+# rebound BUS DRIVER DISK ROUND: takes the disk's device from its driver while requests are in flight, and gives it back.
+rebound() {
+    disk=$3 nth=$4
+    device=$(device_of "$1" "$disk")
+    put "$disk" "$nth" 0 $first || wrong "round $nth: dd: $(cat /tmp/dd.log)"
+    fsload flood "$disk" 1000 $first $first 8 &
+    load=$!
+    busy "$disk"
+    echo "$device" >"/sys/bus/$1/drivers/$2/unbind" || wrong "round $nth: unbind"
+    wait $load || wrong "round $nth: the load"
+    [ ! -e "$disk" ] || wrong "round $nth: $disk is still there"
+    echo "$device" >"/sys/bus/$1/drivers/$2/bind" || wrong "round $nth: bind"
+    until [ -b "$disk" ]; do
+        sleep 0.05
+    done
+    has "$disk" "$nth" 0 $first
+    # None of the old requests may come later than this.
+    put "$disk" 2000 $first $first || wrong "round $nth: dd after bind: $(cat /tmp/dd.log)"
+}
+
+# BUS DRIVER ROUNDS DISK...
+guest_rebind() {
+    bus=$1 driver=$2 rounds=$3
+    shift 3
+    round=0
+    while [ $round -lt "$rounds" ]; do
+        round=$((round + 1))
+        for disk in "$@"; do
+            rebound "$bus" "$driver" "$disk" $round
+        done
+        for disk in "$@"; do
+            has "$disk" 2000 $first $first
+        done
+        [ $round != 1 ] || host first-round
+    done
+    host last-round
+}
+
+# HOW GENERATIONS KERNEL-SIZE INITRD-SIZE: the kernel is on /dev/vdb, the initramfs on /dev/vdc. HOW: jump or panic.
+guest_kexec() {
+    generation=$2
+    [ -z "${marked:-}" ] || has /dev/vda "$marked" 0 $first
+    if [ "$generation" = 0 ]; then
+        fsload sectors /dev/vda $first $first 1 1000 || wrong 'a sector that was written to'
+        put /dev/vda 5 0 $((2 * first)) || wrong "dd: $(cat /tmp/dd.log)"
+        has /dev/vda 5 0 $((2 * first))
+        return
+    fi
+    head -c "$3" /dev/vdb >/tmp/kernel
+    head -c "$4" /dev/vdc >/tmp/initrd
+    [ -n "${marked:-}" ] || put /dev/vda 1 $first $first || wrong "dd: $(cat /tmp/dd.log)"
+    put /dev/vda "$((generation + 100))" 0 $first || wrong "dd: $(cat /tmp/dd.log)"
+    load=load cpus=2
+    # A panic may be on any CPU. The first one cannot be started by another: told to, it would look for firmware.
+    [ "$1" = jump ] || load=on-panic cpus=1
+    rekexec $load /tmp/kernel /tmp/initrd "console=ttyS0 reboot=a panic=-1 quiet nr_cpus=$cpus \
+        marked=$((generation + 100)) run=\"t kexec $1 $((generation - 1)) $3 $4\"" || wrong "rekexec $load"
+    [ $bad = 0 ] || return
+    fsload flood /dev/vda 1000 $first $first 8 &
+    busy /dev/vda
+    if [ "$1" = jump ]; then
+        rekexec jump
+    else
+        echo c >/proc/sysrq-trigger
+    fi
+    wrong 'rekexec'
+}
+
+# ---- the host ----
+
+# TOTAL CUT DISK...: the host cuts the images to CUT bytes. What was behind is zeros, and can be written.
+guest_truncated() {
+    total=$1 cut=$2
+    shift 2
+    for disk in "$@"; do
+        put "$disk" 1 0 "$total" || wrong "dd: $(cat /tmp/dd.log)"
+    done
+    host to-cut
+    {
+        fsload fill 1 0 "$cut"
+        head -c $((total - cut)) /dev/zero
+    } >/tmp/cut
+    for disk in "$@"; do
+        dd if="$disk" bs=64k iflag=direct 2>/tmp/dd.log | cmp - /tmp/cut || wrong "$disk: $(cat /tmp/dd.log)"
+        dd if="$disk" bs=512 iflag=direct skip=$((cut / 512 - 100)) count=200 2>/dev/null >/tmp/around
+        tail -c +$((cut / 512 * 512 - 51200 + 1)) /tmp/cut | head -c 102400 | cmp - /tmp/around || wrong "$disk by sectors"
+        put "$disk" 2 $((3 * first)) 65536 || wrong "dd behind the end: $(cat /tmp/dd.log)"
+        has "$disk" 2 $((3 * first)) 65536
+        dd if="$disk" bs=64k iflag=direct count=48 2>/dev/null | cmp -n $((3 * first)) - /tmp/cut ||
+            wrong "$disk: between the cut and what was written since"
+    done
+}
+
+# The host cuts it again and again under the load.
+guest_truncated_load() {
+    fsload flood /dev/vda 1000 0 $((2 * first)) 8 &
+    load=$!
+    while :; do dd if=/dev/vda of=/dev/null bs=64k iflag=direct 2>/dev/null || wrong 'a read'; done &
+    reader=$!
+    busy /dev/vda
+    host under-load
+    kill -0 $load || wrong 'a write was refused'
+    kill -0 $reader || wrong 'the reader is gone'
+    kill $reader
+    killall fsload
+    put /dev/vda 3 0 $((4 * first)) || wrong "dd: $(cat /tmp/dd.log)"
+    has /dev/vda 3 0 $((4 * first))
+}
+
+# TOTAL: there is no room on the host for all of /dev/vda.
+guest_no_space() {
+    put /dev/vda 1 0 $first || wrong "dd: $(cat /tmp/dd.log)"
+    put /dev/vda 2 $first $(($1 - first)) && wrong 'there was room for all'
+    grep 'Input/output error' /tmp/dd.log || wrong "dd: $(cat /tmp/dd.log)"
+    has /dev/vda 1 0 $first
+    [ "$(dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | wc -c)" = "$1" ] || wrong 'it cannot be read to its end'
+    # With all of them in flight at once, too: some fit, the rest is refused, none is left.
+    i=0
+    while [ $i -lt 16 ]; do
+        i=$((i + 1))
+        put /dev/vda $i $(($1 - i * 65536)) 65536 &
+    done
+    wait
+    host full
+    put /dev/vda 3 $first $(($1 - first)) || wrong "dd with room again: $(cat /tmp/dd.log)"
+    has /dev/vda 3 $first $(($1 - first))
+    has /dev/vda 1 0 $first
+}
+
+# LEN: a block device of the host.
+guest_device() {
+    [ "$(blockdev --getsize64 /dev/vda)" = "$1" ] || wrong "size $(blockdev --getsize64 /dev/vda)"
+    has /dev/vda 5 0 $first
+    put /dev/vda 6 $first $first || wrong "dd: $(cat /tmp/dd.log)"
+    has /dev/vda 6 $first $first
+    verify device /dev/vda --rw=randrw --bsrange=512-64k --iodepth=32 --offset=2M --size=2M
+}
+
+guest_device_readonly() {
+    has /dev/vda 5 0 $first
+    [ "$(blockdev --getro /dev/vda)" = 1 ] || wrong 'can be written'
+    put /dev/vda 6 $first $first && wrong 'was written'
+}
+
+# ---- the end ----
+
+# END: two disks are flooded from two CPUs when the guest ends.
+guest_end() {
+    for disk in a b; do
+        put /dev/vd$disk 1 0 $((2 * first)) || wrong "dd: $(cat /tmp/dd.log)"
+        put /dev/vd$disk 3 0 65536 || wrong "dd: $(cat /tmp/dd.log)"
+    done
+    taskset 1 fsload flood /dev/vda 2 $first $first 8 &
+    taskset 2 fsload flood /dev/vdb 2 $first $first 8 &
+    dd if=/dev/vda of=/dev/null bs=64k iflag=direct &
+    busy /dev/vda
+    busy /dev/vdb
+    [ $bad = 0 ] || return
+    case $1 in
+    poweroff) poweroff -f ;;
+    reboot) reboot -f ;;
+    crash) echo c >/proc/sysrq-trigger ;;
+    wait) host flooded ;;
+    esac
+}
+
+name=$1
+shift
+"guest_$name" "$@"
+[ $bad = 0 ] && echo "done $name"

@@ -1,0 +1,450 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The Linux tests, run by tests/linux/run on the host with KVM: every function test_NAME is one. Arguments: short or long,
+# then the names of the tests to run; all, in this order, if there are none. Their guest's part is tests/linux/guest.sh.
+#
+# shellcheck source=tests/boot/lib.sh
+. ./lib.sh
+
+limit=300
+mib=1048576
+loop='' more=''
+
+# guest COMMAND OPTION...: boots a guest that does it, with no input until it ends; $more is for its kernel. begin: in the background; what is
+# sent to it is read from its console.
+guest() {
+    command=$1
+    shift
+    boot --kernel vmlinuz --initrd initramfs.cpio --append "quiet $more run=\"t $command\"" --cpus 2 "$@"
+}
+
+begin() {
+    command=$1
+    shift
+    # A new one each time: nobody gets a line that another did not read. Open at both ends: what reads from it neither
+    # waits for the writer nor sees it end.
+    rm -f input
+    mkfifo input
+    exec 8<>input
+    # shellcheck disable=SC2034 # for lib.sh
+    input=input
+    start --kernel vmlinuz --initrd initramfs.cpio --append "quiet run=\"t $command\"" --cpus 2 "$@"
+}
+
+send() {
+    echo >&8
+}
+
+# end: of what was begun.
+end() {
+    # It may have to say that it was killed.
+    wait "$pid" 2>/dev/null
+    code=$?
+    echo >>"$log"
+}
+
+# want_good: the guest found nothing wrong, and ended by itself.
+want_good() {
+    unwanted WRONG
+    want_code 0
+    want 'done '
+    unwanted 'Call Trace'
+}
+
+# image NAME MIB: with nothing in it.
+image() {
+    rm -f "$1"
+    truncate -s "$2M" "$1"
+}
+
+# file_system NAME MIB
+file_system() {
+    image "$1" "$2"
+    ./mke2fs -q -F -t ext4 -b 4096 -m 0 "$1" >>out/mke2fs.log 2>&1 || fail "mke2fs $1"
+}
+
+# judge WHAT COMMAND...: its words go to the log.
+judge() {
+    what=$1
+    shift
+    "$@" >>"$log" 2>&1 || fail "$what"
+}
+
+# same IMAGE SEED OFFSET LEN: the image has what fill writes there. OFFSET and LEN are multiples of 64 KiB.
+same() {
+    [ "$(dd if="$1" bs=65536 skip=$(($3 / 65536)) count=$(($4 / 65536)) 2>/dev/null | md5sum)" = \
+        "$(./fsload fill "$2" "$3" "$4" | md5sum)" ] || fail "$1: other data than written at $3"
+}
+
+size_of() {
+    wc -c <"$1"
+}
+
+# resources: how many threads and descriptors the VM has. The kernel's helpers of io_uring come and go.
+resources() {
+    echo "threads $(cat /proc/"$pid"/task/*/comm | grep -vc '^iou-wrk') descriptors $(find "/proc/$pid/fd" | wc -l)"
+}
+
+# may_mount: this host lets the tests make file systems of their own.
+may_mount() {
+    if [ "$(id -u)" = 0 ] && mkdir -p small && mount -t tmpfs -o size=64k tmpfs small 2>/dev/null; then
+        umount small
+        return 0
+    fi
+    skip='this host lets nobody mount anything'
+    return 1
+}
+
+# lend FILE [-r]: sets $loop to a loop device over it; skips the test where there is none.
+lend() {
+    # The module is for that host's kernel only.
+    [ "${KVMHOST:-}" != emulated ] || [ -e /dev/loop-control ] || insmod ./loop.ko
+    loop=$(losetup -f 2>/dev/null)
+    # shellcheck disable=SC2086 # an option or nothing
+    [ -n "$loop" ] && losetup ${2:-} "$loop" "$1" 2>/dev/null && return 0
+    loop=''
+    skip='this host lends no loop devices'
+    return 1
+}
+
+# give_back: what a test has of the host.
+give_back() {
+    umount small 2>/dev/null
+    [ -z "$loop" ] || losetup -d "$loop"
+    loop=''
+}
+
+# ---- fio ----
+
+test_fio_depths() {
+    image disk.img $((fio_mb * 2))
+    guest "fio_depths $fio_mb" --disk disk.img
+    want_good
+}
+
+test_fio_kinds_of_disk() {
+    for disk in a b c d; do
+        image $disk.img "$fio_mb"
+    done
+    guest "fio_disks $((fio_mb / 2)) /dev/vda /dev/vdb /dev/vdc /dev/vdd" --disk a.img --disk b.img,direct=off \
+        --disk c.img,engine=sync --disk d.img,queue-size=4
+    want_good
+    rm -f a.img b.img c.img d.img
+}
+
+# What fio finds good it must be able to find bad: one bit of what it wrote is turned over, in one of two copies.
+test_fio_finds_a_flipped_bit() {
+    image disk.img 4
+    guest fio_write --disk disk.img
+    want_good
+    cp disk.img flipped.img
+    at=$((mib + 12345))
+    byte=$(dd if=flipped.img bs=1 skip=$at count=1 2>/dev/null | od -An -t u1 | tr -d ' ')
+    # shellcheck disable=SC2059 # the format is the byte
+    printf "\\$(printf %o $((byte ^ 16)))" | dd of=flipped.img bs=1 seek=$at conv=notrunc 2>/dev/null
+    [ "$(cmp -l disk.img flipped.img | wc -l)" = 1 ] || fail 'the bit could not be turned over'
+    guest fio_read --disk disk.img,readonly --disk flipped.img,readonly
+    want_good
+    want 'verify failed at file /dev/vdb'
+    rm -f flipped.img
+}
+
+# ---- file systems ----
+
+fsload_on() {
+    file_system disk.img 32
+    guest "fsload 4 $fs_steps 1234" --memory 128M --disk "disk.img$1"
+    want_good
+    want_clean disk.img
+    mkdir seen
+    ./debugfs -R 'rdump / seen' disk.img >/dev/null 2>&1
+    judge 'the files outside of the guest' ./fsload check seen 4 "$fs_steps" 1234
+    rm -rf seen
+}
+
+test_fsload() {
+    fsload_on ''
+}
+
+test_fsload_cached() {
+    fsload_on ,direct=off
+}
+
+# ended_under_fsload SIGNAL CODE: what was reported as stable must be there.
+ended_under_fsload() {
+    file_system disk.img 48
+    begin 'keep 3' --disk disk.img
+    if await "kept k2-$keep_files-" && await "kept k0-$keep_files-"; then
+        kill "-$1" "$pid"
+    fi
+    end
+    [ "$code" = "$2" ] || fail "exit code $code instead of $2"
+    unwanted WRONG
+    want_replayed disk.img
+    mkdir seen
+    ./debugfs -R 'rdump / seen' disk.img >/dev/null 2>&1
+    # Without the line the end has cut.
+    names=$(tr -d '\r' <"$log" | sed -n 's/^kept \(k[0-9-]*\) ok$/\1/p')
+    # shellcheck disable=SC2086 # a list
+    judge 'the files reported as stable' ./fsload kept seen $names
+    echo "$(echo "$names" | wc -l) files" >>"$log"
+    rm -rf seen
+}
+
+test_fsload_ended_by_sigterm() {
+    ended_under_fsload TERM 7
+}
+
+# An end that microvm can do nothing about.
+test_fsload_ended_by_sigkill() {
+    ended_under_fsload KILL 137
+}
+
+# ---- the driver ----
+
+# rebound BUS DRIVER
+rebound() {
+    image disk.img 4
+    image second.img 4
+    begin "rebind $1 $2 $rounds /dev/vda /dev/vdb" --disk disk.img --disk second.img,engine=sync
+    await 'ready first-round' && before=$(resources) && send
+    await 'ready last-round' && after=$(resources) && send
+    end
+    want_good
+    [ "$before" = "$after" ] || fail "$before, and after $rounds rounds $after"
+    for image in disk.img second.img; do
+        same $image "$rounds" 0 $mib
+        same $image 2000 $mib $mib
+    done
+    rm -f second.img
+}
+
+test_driver_unbound_under_load() {
+    rebound virtio virtio_blk
+}
+
+test_transport_unbound_under_load() {
+    rebound platform virtio-mmio
+}
+
+# kexec HOW GENERATIONS APPEND: another kernel takes over the machine.
+kexec() {
+    image disk.img 4
+    # Disks are whole sectors.
+    for file in vmlinuz kexec.cpio; do
+        cp $file $file.img
+        truncate -s $((($(size_of $file) + 511) / 512 * 512)) $file.img
+    done
+    more=$3
+    guest "kexec $1 $2 $(size_of vmlinuz) $(size_of kexec.cpio)" --memory 512M --disk disk.img \
+        --disk vmlinuz.img,readonly --disk kexec.cpio.img,readonly
+    more=''
+    # Not want_good: a panic has a call trace.
+    unwanted WRONG
+    want_code 0
+    want 'done '
+    [ "$(grep -c 'init reached' "$log")" = $(($2 + 1)) ] || fail 'not all of the kernels have run'
+    rm -f vmlinuz.img kexec.cpio.img
+}
+
+# One that finds the devices as they are, requests in flight.
+test_crash_kernel_takes_over() {
+    kexec panic 1 crashkernel=192M
+}
+
+# One for which the drivers reset the devices, and wait for nothing.
+test_kexec_under_load() {
+    kexec jump "$generations" ''
+}
+
+# ---- the host ----
+
+# truncated CUT
+truncated() {
+    for image in a b c; do
+        image $image.img 4
+    done
+    begin "truncated $((4 * mib)) $1 /dev/vda /dev/vdb /dev/vdc" --disk a.img --disk b.img,direct=off \
+        --disk c.img,engine=sync
+    await 'ready to-cut' && truncate -s "$1" a.img && truncate -s "$1" b.img && truncate -s "$1" c.img && send
+    end
+    want_good
+    for image in a b c; do
+        [ "$(size_of $image.img)" = $((3 * mib + 65536)) ] || fail "$image.img has $(size_of $image.img) bytes"
+        same $image.img 1 0 $mib
+        same $image.img 2 $((3 * mib)) 65536
+        rm -f $image.img
+    done
+}
+
+test_image_truncated() {
+    truncated $((mib + 65536))
+}
+
+test_image_truncated_within_a_sector() {
+    truncated $((mib + 65536 + 700))
+}
+
+test_image_truncated_under_load() {
+    image disk.img 4
+    begin truncated_load --disk disk.img
+    if await 'ready under-load'; then
+        for size in 0 1000 $mib 512 2000000 0 3000000 65536 0; do
+            truncate -s "$size" disk.img
+            sleep 0.1
+        done
+        kill -0 "$pid" || fail 'microvm is gone'
+        send
+    fi
+    end
+    want_good
+    same disk.img 3 0 $((4 * mib))
+}
+
+# no_space DISK-OPTIONS: the image and ballast are on a full file system, at small/.
+no_space() {
+    head -c $((8 * mib)) /dev/zero >small/ballast
+    truncate -s 12M small/disk.img
+    begin "no_space $((12 * mib))" --disk "small/disk.img$1"
+    await 'ready full' && rm small/ballast && sync && send
+    end
+    want_good
+    want 'Input/output error'
+    same small/disk.img 3 $mib $((11 * mib))
+}
+
+test_no_space_on_tmpfs() {
+    may_mount || return
+    mount -t tmpfs -o size=16m tmpfs small
+    no_space ''
+}
+
+test_no_space_on_tmpfs_sync() {
+    may_mount || return
+    mount -t tmpfs -o size=16m tmpfs small
+    no_space ,engine=sync
+}
+
+# Past the page cache, which a tmpfs is.
+test_no_space_on_ext4() {
+    may_mount || return
+    file_system small.img 18
+    lend small.img || return
+    mount -t ext4 "$loop" small
+    no_space ,direct=on
+    give_back
+    judge 'e2fsck of the file system that was full' ./e2fsck -fn small.img
+    rm -f small.img
+}
+
+test_block_device() {
+    image disk.img 4
+    ./fsload fill 5 0 $mib | dd of=disk.img conv=notrunc 2>/dev/null
+    lend disk.img || return
+    guest "device $((4 * mib))" --disk "$loop,direct=on"
+    want_good
+    give_back
+    same disk.img 5 0 $mib
+    same disk.img 6 $mib $mib
+}
+
+test_block_device_readonly() {
+    image disk.img 4
+    ./fsload fill 5 0 $mib | dd of=disk.img conv=notrunc 2>/dev/null
+    was=$(md5sum <disk.img)
+    lend disk.img -r || return
+    boot --kernel vmlinuz --disk "$loop"
+    want_code 3
+    want "$loop"
+    want readonly
+    guest device_readonly --disk "$loop,readonly"
+    want_good
+    give_back
+    [ "$(md5sum <disk.img)" = "$was" ] || fail 'the image has changed'
+}
+
+# What is mounted is not taken away from the host.
+test_block_device_boots() {
+    cp root.img disk.img
+    lend disk.img || return
+    boot --kernel vmlinuz --initrd initramfs.cpio --disk "$loop" \
+        --append 'quiet root=/dev/vda rw run="mount | grep vda; echo z >/root/file"'
+    want_code 0
+    want '/dev/vda on / type ext4 (rw'
+    if mkdir -p small && mount -t ext4 "$loop" small 2>/dev/null; then
+        [ "$(cat small/root/file)" = z ] || fail 'nothing was written'
+        boot --kernel vmlinuz --disk "$loop"
+        want_code 3
+        want 'in use'
+    fi
+    give_back
+    want_clean disk.img
+}
+
+# ---- the end ----
+
+# ends BY CODE: the guest ends with writes to both disks in flight. All that was stable is there, and each sector of the
+# rest is old or new.
+ends() {
+    image disk.img 4
+    image second.img 4
+    begin "end $1" --disk disk.img --disk "second.img,engine=sync"
+    if [ "$1" = wait ]; then
+        await 'ready flooded' && kill -TERM "$pid"
+    fi
+    end
+    want_code "$2"
+    unwanted WRONG
+    for image in disk.img second.img; do
+        same $image 3 0 65536
+        same $image 1 65536 $((mib - 65536))
+        judge "a sector of $image" ./fsload sectors $image $mib $mib 1 2
+        [ "$(sed -n 's/^sectors [0-9]* //p' "$log" | tail -n 1)" -gt 0 ] || fail "$image: there was no load"
+    done
+    rm -f second.img
+}
+
+test_poweroff_under_load() {
+    ends poweroff 0
+}
+
+test_reboot_under_load() {
+    ends reboot 4
+}
+
+test_crash_under_load() {
+    ends crash 5
+}
+
+test_sigterm_under_load() {
+    ends wait 7
+}
+
+mkdir -p out
+trap give_back EXIT
+trap 'exit 143' HUP INT TERM
+
+# Close relatives of others, for the long form.
+relatives='fsload_cached image_truncated no_space_on_tmpfs_sync reboot_under_load'
+
+case $1 in
+long) fio_mb=64 fs_steps=20000 keep_files=60 rounds=30 generations=3 relatives='' limit=1800 ;;
+*) fio_mb=4 fs_steps=500 keep_files=6 rounds=3 generations=1 ;;
+esac
+shift
+if [ $# = 0 ]; then
+    # shellcheck disable=SC2013 # a name is a word
+    for test in $(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' suite.sh); do
+        case " $relatives " in
+        *" $test "*) ;;
+        *) set -- "$@" "$test" ;;
+        esac
+    done
+fi
+for test in "$@"; do
+    run_test "test_$test"
+    give_back
+done
+rm -f disk.img input
+echo "linux ${KVMHOST:-}: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

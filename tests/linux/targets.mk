@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make linux          what Linux guests do to their disks, in short; RUNS="NAME..." for some tests only
+# make soak           the same for longer
+
+.PHONY: linux soak linux-guest
+
+linux: microvm linux-guest
+	$(Q)tests/linux/run ./microvm $(BUILD)/guest $(BUILD)/linux short $(RUNS)
+
+soak: microvm linux-guest
+	$(Q)tests/linux/run ./microvm $(BUILD)/guest $(BUILD)/linux long $(RUNS)
+
+linux-guest: $(BUILD)/linux/done
+
+$(BUILD)/linux/done: $(BUILD)/guest/done tools/fetch-fio $(addprefix tests/linux/,build guest.sh fsload.c rekexec.c)
+	$(Q)tests/linux/build $(BUILD)/guest $(BUILD)/linux
+	$(Q)touch $@
