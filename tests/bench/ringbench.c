@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ringbench: what the dataplane itself can do. A driver thread per queue keeps `depth` requests of
+ * 4 KiB in flight, by shared memory and an eventfd; no KVM, no exits, no interrupts.
+ *
+ * One line of JSON for each run: requests per second, the dataplane threads' CPU time per request,
+ * doorbells per request. With --stages the same calls in one thread, and how long each stage takes.
+ */
+#include "tests/bench/ringbench.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "dataplane/blkplane.h"
+#include "tests/bench/ringbench_stages.h"
+
+#define MAX_QUEUES 16
+#define GPA	   0x100000ull
+
+static struct {
+	const char *engine;
+	const char *file;
+	unsigned int depth;
+	unsigned int queues;
+	unsigned int threads;
+	unsigned int poll_us;
+	double seconds;
+	bool indirect;
+	bool pin;
+	bool stages;
+} opt = { "null", NULL, 32, 1, 0, 1000, 1, false, false, false };
+
+struct queue {
+	_Alignas(128) struct driver driver;
+	struct irqline irq;
+	uint32_t status;
+	int kick_fd;
+	struct ioengine *engine;
+	struct blkplane *plane;
+	pthread_t thread;
+	uint64_t requests, kicks;
+};
+
+static struct queue queues[MAX_QUEUES];
+static struct iothread *threads[MAX_QUEUES];
+static struct hostmem mem;
+static uint64_t disk_bytes = 1ull << 30;
+static int phase; /* 1: count; 2: stop; atomic */
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double cpu_seconds(pthread_t thread)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	pthread_getcpuclockid(thread, &clock);
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void pin(pthread_t thread, unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (opt.pin)
+		pthread_setaffinity_np(thread, sizeof(set), &set);
+}
+
+static void *drive(void *arg)
+{
+	struct queue *q = arg;
+	struct driver *d = &q->driver;
+	uint64_t one = 1, done = 0, kicks = 0;
+	int now_phase, seen = 0;
+
+	for (unsigned int i = 0; i < opt.depth; i++)
+		driver_stage(d, i);
+	do {
+		int slot;
+
+		if (driver_show(d)) {
+			kicks++;
+			if (write(q->kick_fd, &one, sizeof(one)) != sizeof(one))
+				die("kick");
+		}
+		while ((slot = driver_take(d)) < 0)
+			if (READ_ONCE(phase) == 2)
+				break;
+		for (; slot >= 0; slot = driver_take(d)) {
+			done++;
+			driver_stage(d, (unsigned int)slot);
+		}
+		now_phase = READ_ONCE(phase);
+		if (now_phase != seen) {
+			if (now_phase == 1)
+				done = kicks = 0;
+			seen = now_phase;
+		}
+	} while (now_phase != 2);
+	q->requests = done;
+	q->kicks = kicks;
+	return NULL;
+}
+
+static const struct ioengine_ops *const engines[] = {
+	&ioengine_null,
+	&ioengine_sync,
+	&ioengine_libaio,
+	&ioengine_uring,
+};
+
+static void set_up(const struct ioengine_ops *ops)
+{
+	char *ram = mmap(NULL, DRIVER_BYTES * opt.queues, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	struct iothread_config thread = { .loop = ops->loop, .poll_ns = opt.poll_us * 1000ull };
+	int fd = opt.file ? open(opt.file, O_RDONLY | O_DIRECT) : -1;
+	struct stat st;
+
+	if (ram == MAP_FAILED)
+		die("mmap");
+	if (opt.file && (fd < 0 || fstat(fd, &st)))
+		die(opt.file);
+	if (opt.file)
+		disk_bytes = (uint64_t)st.st_size;
+	hostmem_add(&mem, GPA, DRIVER_BYTES * opt.queues, ram, false);
+	for (unsigned int i = 0; i < opt.threads; i++) {
+		if (iothread_create(&threads[i], &thread))
+			die("iothread");
+		pin(threads[i]->thread, 2 * i + 1);
+	}
+	for (unsigned int i = 0; i < opt.queues; i++) {
+		struct queue *q = &queues[i];
+		struct iothread *t = threads[i % opt.threads];
+		struct ioengine_config engine = {
+			.loop = &t->loop, .fd = fd, .depth = RING_SIZE, .direct_align = 512
+		};
+
+		driver_init(&q->driver, ram + DRIVER_BYTES * i, GPA + DRIVER_BYTES * i,
+			    opt.indirect, disk_bytes);
+		q->kick_fd = eventfd(0, EFD_NONBLOCK);
+		q->irq.fd = eventfd(0, EFD_NONBLOCK);
+		if (ioengine_create(&q->engine, ops, &engine))
+			die("engine");
+		struct blkplane_config config = {
+			.name = "ringbench",
+			.mem = &mem,
+			.ring = q->driver.ring,
+			.disk = { .capacity = disk_bytes, .blk_size = 512 },
+			.thread = t,
+			.engine = q->engine,
+			.kick_fd = q->kick_fd,
+			.irq = &q->irq,
+			.device_status = &q->status,
+		};
+		if (blkplane_start(&q->plane, &config))
+			die("blkplane");
+	}
+}
+
+static double all_cpu_seconds(void)
+{
+	double sum = 0;
+
+	for (unsigned int i = 0; i < opt.threads; i++)
+		sum += cpu_seconds(threads[i]->thread);
+	return sum;
+}
+
+static void measure(void)
+{
+	double begin, cpu, seconds, requests = 0, kicks = 0;
+
+	for (unsigned int i = 0; i < opt.queues; i++) {
+		if (pthread_create(&queues[i].thread, NULL, drive, &queues[i]))
+			die("thread");
+		pin(queues[i].thread, 2 * i);
+	}
+	usleep(200000);
+	__atomic_store_n(&phase, 1, __ATOMIC_RELEASE);
+	begin = now();
+	cpu = all_cpu_seconds();
+	usleep((useconds_t)(opt.seconds * 1e6));
+	cpu = all_cpu_seconds() - cpu;
+	seconds = now() - begin;
+	__atomic_store_n(&phase, 2, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < opt.queues; i++) {
+		pthread_join(queues[i].thread, NULL);
+		requests += (double)queues[i].requests;
+		kicks += (double)queues[i].kicks;
+	}
+	printf("{\"engine\": \"%s\", \"depth\": %u, \"queues\": %u, \"threads\": %u, \"indirect\": "
+	       "%s, "
+	       "\"poll_us\": %u, \"iops\": %.0f, \"cpu_ns\": %.1f, \"kicks\": %.4f}\n",
+	       opt.engine, opt.depth, opt.queues, opt.threads, opt.indirect ? "true" : "false",
+	       opt.poll_us, requests / seconds, cpu * 1e9 / requests, kicks / requests);
+}
+
+static void tear_down(void)
+{
+	for (unsigned int i = 0; i < opt.queues; i++) {
+		blkplane_stop(queues[i].plane);
+		ioengine_destroy(queues[i].engine);
+	}
+	for (unsigned int i = 0; i < opt.threads; i++)
+		iothread_destroy(threads[i]);
+}
+
+static const struct option long_options[] = {
+	{ "engine", 1, NULL, 'e' },  { "file", 1, NULL, 'f' },	   { "depth", 1, NULL, 'd' },
+	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
+	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
+	{ "stages", 0, NULL, 'S' },  { NULL, 0, NULL, 0 },
+};
+
+static void parse(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
+		switch (c) {
+		case 'e':
+			opt.engine = optarg;
+			break;
+		case 'f':
+			opt.file = optarg;
+			break;
+		case 'd':
+			opt.depth = (unsigned int)atoi(optarg);
+			break;
+		case 'q':
+			opt.queues = (unsigned int)atoi(optarg);
+			break;
+		case 't':
+			opt.threads = (unsigned int)atoi(optarg);
+			break;
+		case 'p':
+			opt.poll_us = (unsigned int)atoi(optarg);
+			break;
+		case 's':
+			opt.seconds = atof(optarg);
+			break;
+		case 'i':
+			opt.indirect = true;
+			break;
+		case 'P':
+			opt.pin = true;
+			break;
+		case 'S':
+			opt.stages = true;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (!opt.threads)
+		opt.threads = opt.queues;
+	if (!opt.depth || opt.depth > (opt.indirect ? RING_SIZE : RING_SIZE / 3) || !opt.queues ||
+	    opt.queues > MAX_QUEUES || opt.threads > opt.queues) {
+		fprintf(stderr, "ringbench: depth 1 to 85 (256 with --indirect), queues 1 to 16\n");
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	parse(argc, argv);
+	if (opt.stages) {
+		stages_measure(opt.depth, opt.indirect);
+		return 0;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		if (strcmp(engines[i]->name, opt.engine))
+			continue;
+		set_up(engines[i]);
+		measure();
+		tear_down();
+		return 0;
+	}
+	fprintf(stderr, "ringbench: --engine %s: no such engine\n", opt.engine);
+	return 2;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/bench/ringbench.h"
+
+#include <linux/virtio_blk.h>
+
+#include "dataplane/base.h"
+
+#define DATA_BYTES 4096u
+
+/* Offsets in the queue's memory. */
+#define AT_DESC	   0x0000u
+#define AT_AVAIL   0x2000u
+#define AT_USED	   0x4000u
+#define AT_HEADERS 0x8000u
+#define AT_STATUS  0xc000u
+#define AT_TABLES  0x10000u
+#define AT_DATA	   0x20000u
+
+static uint16_t *used_event(struct driver *d)
+{
+	return &d->avail->ring[RING_SIZE];
+}
+
+static uint16_t *avail_event(struct driver *d)
+{
+	return (uint16_t *)&d->used->ring[RING_SIZE];
+}
+
+/* Header, data and status of one request, in three descriptors; `next` of the first is first + 1. */
+static void lay_out(struct vring_desc *desc, unsigned int first, uint64_t gpa, unsigned int slot)
+{
+	desc[0] = (struct vring_desc){
+		.addr = gpa + AT_HEADERS + slot * sizeof(struct virtio_blk_outhdr),
+		.len = sizeof(struct virtio_blk_outhdr),
+		.flags = VRING_DESC_F_NEXT,
+		.next = (uint16_t)(first + 1),
+	};
+	desc[1] = (struct vring_desc){
+		.addr = gpa + AT_DATA + (uint64_t)slot * DATA_BYTES,
+		.len = DATA_BYTES,
+		.flags = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE,
+		.next = (uint16_t)(first + 2),
+	};
+	desc[2] = (struct vring_desc){
+		.addr = gpa + AT_STATUS + slot,
+		.len = 1,
+		.flags = VRING_DESC_F_WRITE,
+	};
+}
+
+void driver_init(struct driver *d, void *base, uint64_t gpa, bool indirect, uint64_t disk_bytes)
+{
+	char *at = base;
+
+	*d = (struct driver){
+		.ring = { .size = RING_SIZE,
+			  .desc = gpa + AT_DESC,
+			  .avail = gpa + AT_AVAIL,
+			  .used = gpa + AT_USED,
+			  .event_idx = true,
+			  .indirect = indirect },
+		.desc = (struct vring_desc *)(at + AT_DESC),
+		.avail = (struct vring_avail *)(at + AT_AVAIL),
+		.used = (struct vring_used *)(at + AT_USED),
+		.header = (struct virtio_blk_outhdr *)(at + AT_HEADERS),
+		.per_slot = indirect ? 1 : 3,
+		.slots = indirect ? RING_SIZE : RING_SIZE / 3,
+		.seed = gpa | 1,
+		.sectors = disk_bytes / DATA_BYTES,
+	};
+	for (unsigned int slot = 0; slot < d->slots; slot++) {
+		struct vring_desc *table = (struct vring_desc *)(at + AT_TABLES) + slot * 4ul;
+
+		if (!indirect) {
+			lay_out(d->desc + slot * 3ul, slot * 3, gpa, slot);
+			continue;
+		}
+		lay_out(table, 0, gpa, slot);
+		d->desc[slot] = (struct vring_desc){
+			.addr = gpa + AT_TABLES + slot * 4ul * sizeof(*table),
+			.len = 3 * sizeof(*table),
+			.flags = VRING_DESC_F_INDIRECT,
+		};
+	}
+}
+
+void driver_stage(struct driver *d, unsigned int slot)
+{
+	d->seed ^= d->seed << 13;
+	d->seed ^= d->seed >> 7;
+	d->seed ^= d->seed << 17;
+	/* The upper half of a product is below its factor: no division. */
+	d->header[slot].sector = (uint64_t)((__uint128_t)d->seed * d->sectors >> 64) * 8;
+	d->avail->ring[d->avail_idx++ % RING_SIZE] = (uint16_t)(slot * d->per_slot);
+}
+
+bool driver_show(struct driver *d)
+{
+	uint16_t old = d->avail->idx;
+
+	/* Pairs with vring_pop's acquire. */
+	STORE_RELEASE(d->avail->idx, d->avail_idx);
+	/* Never an interrupt, please: what is behind us for half the index space is not crossed. */
+	WRITE_ONCE(*used_event(d), (uint16_t)(d->used_idx + 0x8000));
+	full_barrier();
+	return vring_need_event(READ_ONCE(*avail_event(d)), d->avail_idx, old);
+}
+
+int driver_take(struct driver *d)
+{
+	uint32_t id;
+
+	/* Pairs with vring_publish's release. */
+	if (LOAD_ACQUIRE(d->used->idx) == d->used_idx)
+		return -1;
+	id = d->used->ring[d->used_idx++ % RING_SIZE].id;
+	return (int)(id / d->per_slot);
+}
+
+/* ---- the engine ---- */
+
+static int null_open(struct ioengine *e)
+{
+	(void)e;
+	return 0;
+}
+
+static void null_close(struct ioengine *e)
+{
+	(void)e;
+}
+
+static void null_prep(struct ioengine *e, struct io_task *task)
+{
+	ioengine_segment_done(e, task, task->len);
+}
+
+static void null_nothing(struct ioengine *e)
+{
+	(void)e;
+}
+
+const struct ioengine_ops ioengine_null = {
+	.name = "null",
+	.open = null_open,
+	.close = null_close,
+	.prep = null_prep,
+	.submit = null_nothing,
+	.reap = null_nothing,
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_RINGBENCH_STAGES_H
+#define TESTS_RINGBENCH_STAGES_H
+
+#include <stdbool.h>
+
+/* Batches of `depth` requests through the dataplane's stages in this thread; prints a line of JSON. */
+void stages_measure(unsigned int depth, bool indirect);
+
+#endif
