@@ -13,7 +13,7 @@ $(OBJ)/tests/unit/test_blkplane_poll: ALL_LDFLAGS += $(call wrap,preadv)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
-$(OBJ)/tests/unit/test_iothread: ALL_LDFLAGS += $(call wrap,sched_getaffinity)
+$(OBJ)/tests/unit/test_iothread: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
 	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings)
 $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap eventfd io_setup io_submit preadv)

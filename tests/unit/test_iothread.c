@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -27,6 +28,29 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 		CPU_SET_S(0, size, set);
 	}
 	return err;
+}
+
+/* ---- a clock of the test's own, for the dataplane's thread ---- */
+
+#define TICK_NS 100u /* from one look at it to the next */
+
+static pthread_t tester;
+static bool own_clock;
+static uint64_t clock_ns; /* atomic */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	uint64_t t;
+
+	if (!own_clock || pthread_equal(pthread_self(), tester))
+		return __real_clock_gettime(id, ts);
+	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
+	*ts = (struct timespec){ .tv_sec = (time_t)(t / 1000000000u),
+				 .tv_nsec = (long)(t % 1000000000u) };
+	return 0;
 }
 
 /* ---- a client that does what it is told ---- */
@@ -180,25 +204,67 @@ START_TEST(clients_come_and_go_in_any_order)
 }
 END_TEST
 
-/* Work that nobody rings for is found as long as looking on pays, and no longer. */
-START_TEST(polling_begins_when_sleeps_are_short_and_ends_when_they_are_long)
+START_TEST(polling_begins_when_sleeps_are_short)
 {
 	struct client c;
 
 	begin(_i, 1000 * 1000);
 	join(&c);
-	/* Short sleeps: until it looks on. */
 	for (int64_t end = mock_deadline(); !get(&c.peeks);) {
 		wake(&c);
 		mock_yield(end);
 	}
+	/* Nobody rings for it. */
 	add(&c.work, 1);
 	wake(&c); /* in case it sleeps again */
 	mock_wait_until(get(&c.done) == 1);
 	leave(&c);
 	iothread_destroy(thread);
+}
+END_TEST
 
-	/* None is shorter than nothing; and on an only processor nothing comes of it. */
+/* Wake it from a sleep that took so long; how long does it look on then? */
+static uint64_t looks_on_after(struct client *c, uint64_t slept_ns)
+{
+	unsigned int armed, peeks;
+
+	wait_idle_thread();
+	armed = get(&c->armed);
+	peeks = get(&c->peeks);
+	__atomic_add_fetch(&clock_ns, slept_ns - TICK_NS, __ATOMIC_ACQ_REL);
+	wake(c);
+	mock_wait_until(get(&c->armed) > armed);
+	wait_idle_thread();
+	/* Looks between two looks at the clock: 16. */
+	return (uint64_t)(get(&c->peeks) - peeks) / 16 * TICK_NS;
+}
+
+/* Longer by and by while sleeps are short, never longer than allowed, and gone after a long one. */
+START_TEST(polling_follows_what_sleeping_cost)
+{
+	struct client c;
+
+	tester = pthread_self();
+	own_clock = true;
+	begin(_i, 10);
+	join(&c);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(looks_on_after(&c, 10000), 0);
+		ck_assert_uint_eq(looks_on_after(&c, 9900), 4000);
+		ck_assert_uint_eq(looks_on_after(&c, 9900), 8000);
+		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
+		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
+	}
+	ck_assert_uint_eq(looks_on_after(&c, 1000000000), 0);
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
+START_TEST(polling_never_begins_without_a_window_or_on_an_only_processor)
+{
+	struct client c;
+
 	one_cpu = _i;
 	begin(_i, _i ? 1000 : 0);
 	join(&c);
@@ -362,8 +428,9 @@ Suite *test_suite(void)
 
 	tcase_add_loop_test(t, clients_are_served_until_nothing_is_left, 0, 2);
 	tcase_add_loop_test(t, clients_come_and_go_in_any_order, 0, 2);
-	tcase_add_loop_test(t, polling_begins_when_sleeps_are_short_and_ends_when_they_are_long, 0,
-			    2);
+	tcase_add_loop_test(t, polling_begins_when_sleeps_are_short, 0, 2);
+	tcase_add_loop_test(t, polling_follows_what_sleeping_cost, 0, 2);
+	tcase_add_loop_test(t, polling_never_begins_without_a_window_or_on_an_only_processor, 0, 2);
 	tcase_add_loop_test(t, calls_come_in_while_polling, 0, 2);
 	tcase_add_loop_test(t, calls_from_many_threads, 0, 2);
 	tcase_add_loop_test(t, calls_pile_up, 0, 2);
