@@ -269,8 +269,10 @@ static void run_start(struct iothread_call *call)
 		if (start->err)
 			evloop_unwatch(loop, &p->kick);
 	}
-	if (!start->err)
+	if (!start->err) {
+		ioengine_begin(p->config.engine);
 		iothread_add(p->config.thread, &p->client);
+	}
 	iothread_answer(call);
 }
 

@@ -16,13 +16,15 @@
  * Completions that find the other ring full wait in the kernel. */
 #define SQ_ENTRIES 128
 #define CQ_ENTRIES 1024
+/* A thread serves fewer disks' queues. */
+#define FILES 64
 
 /* user_data is the address of an ev_request, or of an ev_watch with this bit, or 0. */
 #define TAG_WATCH 1u
 
 /* ---- io_uring ---- */
 
-static int ring_init(struct evloop *loop)
+static int ring_create(struct evloop *loop)
 {
 	/* The kernel need not look out for other threads, and runs completions only when asked. The
 	 * ring is born disabled: who enables it owns it. */
@@ -42,6 +44,54 @@ static int ring_init(struct evloop *loop)
 		.cq_entries = CQ_ENTRIES,
 	};
 	return io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
+}
+
+static int ring_init(struct evloop *loop)
+{
+	int err = ring_create(loop);
+
+	/* Linux before 5.19 has no empty places; files are then not registered. */
+	if (!err && io_uring_register_files_sparse(&loop->ring, FILES))
+		loop->files = FILES;
+	return err;
+}
+
+void evloop_restrict(struct evloop *loop)
+{
+	static const uint8_t requests[] = {
+		IORING_OP_READ,	 IORING_OP_WRITE,    IORING_OP_READV,	     IORING_OP_WRITEV,
+		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+	};
+	static const uint8_t calls[] = {
+		IORING_REGISTER_ENABLE_RINGS,
+		IORING_REGISTER_FILES_UPDATE,
+		IORING_REGISTER_RING_FDS,
+		IORING_UNREGISTER_RING_FDS,
+	};
+	struct io_uring_restriction list[ARRAY_SIZE(requests) + ARRAY_SIZE(calls) + 1] = { 0 };
+	unsigned int n = 0;
+
+	if (loop->kind != EVLOOP_URING)
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(requests); i++)
+		list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_OP,
+							   .sqe_op = requests[i] };
+	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++)
+		list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_REGISTER_OP,
+							   .register_op = calls[i] };
+	list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
+						   .sqe_flags = IOSQE_FIXED_FILE };
+	io_uring_register_restrictions(&loop->ring, list, n);
+}
+
+int evloop_register_file(struct evloop *loop, int fd)
+{
+	int n;
+
+	if (loop->files == FILES)
+		return -ENFILE;
+	n = io_uring_register_files_update(&loop->ring, loop->files, &fd, 1);
+	return n < 0 ? n : (int)loop->files++;
 }
 
 struct io_uring_sqe *evloop_sqe(struct evloop *loop)
@@ -170,6 +220,9 @@ int evloop_begin(struct evloop *loop)
 		err = io_uring_enable_rings(&loop->ring);
 	if (err)
 		return err;
+	/* The same for the ring's own descriptor; where it cannot be had, calls go by that. */
+	if (loop->kind == EVLOOP_URING)
+		io_uring_register_ring_fd(&loop->ring);
 	return evloop_watch(loop, &loop->wake, loop->wake_fd);
 }
 

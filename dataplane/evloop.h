@@ -35,6 +35,7 @@ struct evloop {
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
+	unsigned int files; /* registered with the ring */
 	struct ev_watch wake;
 };
 
@@ -42,6 +43,10 @@ struct evloop {
 int evloop_init(struct evloop *loop, enum evloop_kind kind);
 /* Nothing may be watched or on the ring. Any thread, when the owner is gone. */
 void evloop_destroy(struct evloop *loop);
+
+/* Before evloop_begin: from then on the ring takes only what the engines need, also from whoever has
+ * got hold of it. Does nothing where the kernel cannot. */
+void evloop_restrict(struct evloop *loop);
 
 /* The caller is the owner from now on. 0 or -errno. */
 int evloop_begin(struct evloop *loop);
@@ -55,6 +60,13 @@ void evloop_unwatch(struct evloop *loop, struct ev_watch *watch);
  * only. */
 struct io_uring_sqe *evloop_sqe(struct evloop *loop);
 void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+
+/*
+ * A file that the ring holds spares the kernel a reference for each request. Its number on this ring
+ * (IOSQE_FIXED_FILE), or -errno, and then the descriptor has to do. The ring holds it until it is
+ * gone, which may be some time after its process is. io_uring only.
+ */
+int evloop_register_file(struct evloop *loop, int fd);
 
 /* Submit what was prepared, hand out completions; `wait`: until there was one, or a wake-up. */
 void evloop_turn(struct evloop *loop, bool wait);

@@ -77,6 +77,12 @@ void ioengine_destroy(struct ioengine *e)
 	free(e);
 }
 
+void ioengine_begin(struct ioengine *e)
+{
+	if (e->ops->begin)
+		e->ops->begin(e);
+}
+
 unsigned int ioengine_room(const struct ioengine *e)
 {
 	return e->config.depth - e->in_flight;

@@ -66,6 +66,8 @@ struct ioengine_ops {
 	enum evloop_kind loop; /* it needs */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
+	/* NULL: nothing to do on the thread itself. */
+	void (*begin)(struct ioengine *engine);
 	/* Queue the task's segment (ioengine_segment); room for `depth` of them. */
 	void (*prep)(struct ioengine *engine, struct io_task *task);
 	/* Start what is queued. What the kernel refuses is reported by ioengine_segment_done; what
@@ -91,6 +93,9 @@ struct ioengine {
 	unsigned int bounce_free;
 	void *bounce_stack[16];
 	void *backend;
+	/* io_uring: the image in a request, as a descriptor or as one of the ring's files. */
+	int sqe_fd;
+	uint8_t sqe_flags;
 };
 
 extern const struct ioengine_ops ioengine_libaio;
@@ -104,6 +109,9 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 
 /* Nothing may be in flight. */
 void ioengine_destroy(struct ioengine *engine);
+
+/* On the thread that uses the engine, before the first prep; again: nothing. */
+void ioengine_begin(struct ioengine *engine);
 
 /* How many more tasks may be prepared now. */
 unsigned int ioengine_room(const struct ioengine *engine);

@@ -11,7 +11,21 @@
 
 static int uring_open(struct ioengine *e)
 {
+	e->sqe_fd = e->config.fd;
 	return e->config.loop->kind == EVLOOP_URING ? 0 : -ENOSYS;
+}
+
+static void uring_begin(struct ioengine *e)
+{
+	int file;
+
+	if (e->sqe_flags)
+		return;
+	file = evloop_register_file(e->config.loop, e->config.fd);
+	if (file >= 0) {
+		e->sqe_fd = file;
+		e->sqe_flags = IOSQE_FIXED_FILE;
+	}
 }
 
 static void prep_transfer(const struct ioengine *e, struct io_task *task, struct io_uring_sqe *sqe)
@@ -48,6 +62,8 @@ static void uring_prep(struct ioengine *e, struct io_task *task)
 		io_uring_prep_fsync(sqe, e->config.fd, IORING_FSYNC_DATASYNC);
 	else
 		prep_transfer(e, task, sqe);
+	sqe->fd = e->sqe_fd;
+	sqe->flags = e->sqe_flags;
 	evloop_request(sqe, &task->uring);
 }
 
@@ -78,6 +94,7 @@ const struct ioengine_ops ioengine_uring = {
 	.loop = EVLOOP_URING,
 	.open = uring_open,
 	.close = nothing,
+	.begin = uring_begin,
 	.prep = uring_prep,
 	.submit = nothing,
 	.reap = nothing,

@@ -201,6 +201,7 @@ int iothread_create(struct iothread **thread, const struct iothread_config *conf
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
+	evloop_restrict(&t->loop);
 	err = start_thread(t);
 	if (err)
 		goto destroy_loop;

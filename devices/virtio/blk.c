@@ -203,7 +203,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		.queue[0].kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.ops = &blk_ops,
 	};
-	b->image.fd = -1;
+	b->image.fd = b->image.lock_fd = -1;
 	if (b->virtio.irq.fd < 0 || b->virtio.queue[0].kick_fd < 0)
 		err = -errno;
 	else

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -55,14 +56,28 @@ static int check_writable(const struct image *image, const struct stat *st, cons
 	return readonly ? refuse(EROFS, readonly_would_do, why) : 0;
 }
 
-static int lock(const struct image *image, const char **why)
+/*
+ * The lock has an open file of its own. An io_uring to which the image is registered outlives its
+ * process by some 40 ms when that is killed, and until then the next VM would be refused. (What the
+ * process had in flight has ended by the time its descriptors are closed.)
+ */
+static int open_for_lock(const struct image *image)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
+	return open(path, O_CLOEXEC | O_NOCTTY | (image->readonly ? O_RDONLY : O_RDWR));
+}
+
+static int lock(struct image *image, const char **why)
 {
 	struct flock fl = {
 		.l_type = image->readonly ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
 
-	if (!fcntl(image->fd, F_OFD_SETLK, &fl))
+	image->lock_fd = open_for_lock(image);
+	if (!fcntl(image->lock_fd >= 0 ? image->lock_fd : image->fd, F_OFD_SETLK, &fl))
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return refuse(EBUSY, "in use by another process", why);
@@ -172,7 +187,7 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	struct stat st;
 	int err;
 
-	*image = (struct image){ .fd = -1, .readonly = config->readonly };
+	*image = (struct image){ .fd = -1, .lock_fd = -1, .readonly = config->readonly };
 	/* Look before opening: a FIFO would block, and a tape would rewind. */
 	if (stat(config->path, &st))
 		return refuse(errno, NULL, why);
@@ -219,5 +234,7 @@ void image_close(struct image *image)
 {
 	if (image->fd >= 0)
 		close(image->fd);
-	image->fd = -1;
+	if (image->lock_fd >= 0)
+		close(image->lock_fd);
+	image->fd = image->lock_fd = -1;
 }

@@ -15,6 +15,7 @@
 
 struct image {
 	int fd;
+	int lock_fd; /* holds the lock; -1: fd does */
 	bool readonly;
 	uint64_t size;		 /* bytes, a multiple of the disk's logical block size */
 	uint32_t direct_align;	 /* O_DIRECT's alignment in bytes; 1: through the page cache */

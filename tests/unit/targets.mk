@@ -8,7 +8,8 @@ wrap   = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 $(OBJ)/tests/unit/test_blk_errors: ALL_LDFLAGS += $(call wrap,calloc eventfd io_setup io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
-	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit eventfd epoll_create1)
+	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
+	eventfd epoll_create1)
 $(OBJ)/tests/unit/test_blkplane_poll: ALL_LDFLAGS += $(call wrap,preadv)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)

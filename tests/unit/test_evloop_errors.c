@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An io_uring that is old, refused, short of memory, or gives up a poll. */
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ static struct evloop loop;
 
 static int init_errors[2], enable_error, submit_error, eventfd_error, epoll_error;
 static unsigned int inits;
+static bool no_sparse;
 static unsigned int init_flags[2];
 
 int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
@@ -26,6 +28,8 @@ int __real_io_uring_enable_rings(struct io_uring *ring);
 int __wrap_io_uring_enable_rings(struct io_uring *ring);
 int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_io_uring_register_files_sparse(struct io_uring *ring, unsigned int n);
+int __wrap_io_uring_register_files_sparse(struct io_uring *ring, unsigned int n);
 int __real_eventfd(unsigned int count, int flags);
 int __wrap_eventfd(unsigned int count, int flags);
 int __real_epoll_create1(int flags);
@@ -57,6 +61,11 @@ int __wrap_io_uring_enable_rings(struct io_uring *ring)
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
 	return submit_error ? take(&submit_error) : __real_io_uring_submit(ring);
+}
+
+int __wrap_io_uring_register_files_sparse(struct io_uring *ring, unsigned int n)
+{
+	return no_sparse ? -EINVAL : __real_io_uring_register_files_sparse(ring, n);
 }
 
 int __wrap_eventfd(unsigned int count, int flags)
@@ -231,6 +240,70 @@ START_TEST(a_poll_that_the_kernel_ended_is_made_again)
 }
 END_TEST
 
+/* ---- what the ring holds, and what it takes ---- */
+
+/* As many files as there are places, none that is not there, and none on older kernels. */
+START_TEST(files_the_ring_has_no_place_for)
+{
+	int n = 0;
+
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	ck_assert_int_eq(evloop_register_file(&loop, 1 << 20), -EBADF);
+	while (evloop_register_file(&loop, loop.wake_fd) == n)
+		n++;
+	ck_assert_int_eq(n, 64);
+	ck_assert_int_eq(evloop_register_file(&loop, loop.wake_fd), -ENFILE);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+
+	no_sparse = true;
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	ck_assert_int_eq(evloop_register_file(&loop, loop.wake_fd), -ENFILE);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+}
+END_TEST
+
+static int refused;
+
+static void note(struct ev_request *r, int res)
+{
+	(void)r;
+	refused = res;
+	done++;
+}
+
+START_TEST(a_restricted_ring_takes_only_what_engines_need)
+{
+	struct ev_request noted = { note };
+	char byte;
+
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	evloop_restrict(&loop);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct io_uring_sqe *sqe = evloop_sqe(&loop);
+
+		if (i == 0)
+			io_uring_prep_nop(sqe);
+		else if (i == 1)
+			io_uring_prep_openat(sqe, AT_FDCWD, "/", O_RDONLY, 0);
+		else
+			io_uring_prep_read(sqe, -1, &byte, 1, 0);
+		evloop_request(sqe, &noted);
+		while (done <= i)
+			evloop_turn(&loop, true);
+		ck_assert_int_eq(refused, i < 2 ? -EACCES : -EBADF);
+	}
+	ck_assert_int_eq(io_uring_register_eventfd(&loop.ring, loop.wake_fd), -EACCES);
+	ck_assert_int_eq(evloop_register_file(&loop, loop.wake_fd), 0);
+	evloop_unwatch(&loop, &loop.wake);
+	evloop_destroy(&loop);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("evloop_errors");
@@ -241,6 +314,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, ring_that_cannot_be_enabled);
 	tcase_add_test(t, submission_is_refused_while_there_is_no_place);
 	tcase_add_test(t, a_turn_within_a_turn);
+	tcase_add_test(t, files_the_ring_has_no_place_for);
+	tcase_add_test(t, a_restricted_ring_takes_only_what_engines_need);
 	tcase_add_test(t, a_poll_that_the_kernel_ended_is_made_again);
 	suite_add_tcase(s, t);
 	return s;

@@ -2,13 +2,16 @@
 /* What is taken as a disk, and what is refused with which words. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "dataplane/evloop.h"
 #include "devices/virtio/image.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
@@ -227,6 +230,41 @@ START_TEST(second_vm_on_the_same_image)
 }
 END_TEST
 
+/* Until the kernel had let go of the io_uring that the image was registered to, some 40 ms later. */
+START_TEST(killed_vm_left_its_image_locked)
+{
+	int ready[2];
+	char byte;
+
+	image_make(&file, 4096, false);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct blk_config c = config(file.path);
+		pid_t child;
+
+		ck_assert_int_eq(pipe(ready), 0);
+		child = fork();
+		if (!child) {
+			struct evloop loop;
+
+			if (!try_open(&c) && !evloop_init(&loop, EVLOOP_URING))
+				evloop_register_file(&loop, image.fd);
+			if (write(ready[1], "", 1) == 1)
+				pause();
+			_exit(1);
+		}
+		ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+		expect_refused(&c, -EBUSY, "in use");
+		ck_assert_int_eq(kill(child, SIGKILL), 0);
+		ck_assert_int_eq(waitpid(child, NULL, 0), child);
+		ck_assert_int_eq(try_open(&c), 0);
+		image_close(&image);
+		close(ready[0]);
+		close(ready[1]);
+	}
+	image_remove(&file);
+}
+END_TEST
+
 /* ---- O_DIRECT ---- */
 
 START_TEST(direct_off_on_and_auto)
@@ -302,6 +340,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_empty_and_odd_sized);
 	tcase_add_test(t, host_no_permission);
 	tcase_add_test(t, second_vm_on_the_same_image);
+	tcase_add_test(t, killed_vm_left_its_image_locked);
 	tcase_add_test(t, direct_off_on_and_auto);
 	tcase_add_test(t, direct_where_there_is_none);
 	suite_add_tcase(s, t);

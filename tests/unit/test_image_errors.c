@@ -35,6 +35,7 @@ static const char *why;
 /* What each says of the image; 0: the truth. */
 static int open_error, access_error, fstat_error, lock_error, lseek_error, fdatasync_error;
 static mode_t fstat_kind;
+static bool no_proc;
 static unsigned int fdatasyncs;
 
 static int refuse(int err)
@@ -47,6 +48,8 @@ int __wrap___open_2(const char *path, int flags)
 {
 	if (open_error && !strcmp(path, file.path))
 		return refuse(open_error);
+	if (no_proc && !strncmp(path, "/proc/", 6))
+		return refuse(ENOENT);
 	return __real_open(path, flags);
 }
 
@@ -193,6 +196,24 @@ START_TEST(host_lock_refused)
 }
 END_TEST
 
+/* The image then holds its lock itself. */
+START_TEST(host_without_proc)
+{
+	struct blk_config c = { .path = file.path, .blk_size = 512, .queue_size = 64 };
+	struct image first;
+
+	no_proc = true;
+	ck_assert_int_eq(image_open(&first, &c, &why), 0);
+	ck_assert_int_eq(first.lock_fd, -1);
+	no_proc = false;
+	expect_refused(false, EBUSY, "in use by another process");
+	image_close(&first);
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	ck_assert_int_ge(image.lock_fd, 0);
+	image_close(&image);
+}
+END_TEST
+
 START_TEST(host_image_without_an_end)
 {
 	lseek_error = ESPIPE;
@@ -233,6 +254,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_image_that_is_being_executed);
 	tcase_add_test(t, host_file_that_is_replaced_while_it_is_opened);
 	tcase_add_test(t, host_lock_refused);
+	tcase_add_test(t, host_without_proc);
 	tcase_add_test(t, host_image_without_an_end);
 	tcase_add_test(t, host_flush_that_fails_at_the_end);
 	suite_add_tcase(s, t);

@@ -108,6 +108,38 @@ START_TEST(one_piece_needs_no_vector)
 }
 END_TEST
 
+/* By its number on the ring, once the ring holds it; by its descriptor, where it does not. */
+START_TEST(requests_name_the_file_the_ring_holds)
+{
+	static char buffer[PIECE];
+	struct iovec iov;
+	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+	struct io_task flush = { .op = IO_FLUSH };
+
+	begin();
+	for (unsigned int i = 0; i < 4; i++) {
+		iov = (struct iovec){ buffer, PIECE };
+		ck_assert_int_eq(run(i % 2 ? &flush : &task), 0);
+		ck_assert_uint_eq(last.flags, i ? IOSQE_FIXED_FILE : 0);
+		ck_assert_int_eq(last.fd, i ? 0 : image.fd);
+		ioengine_begin(e);
+		ck_assert_uint_eq(loop.files, 1);
+		if (!i)
+			ck_assert(image_is_fresh(buffer, 0, PIECE));
+	}
+	end();
+
+	begin();
+	loop.files = 64;
+	ioengine_begin(e);
+	iov = (struct iovec){ buffer, PIECE };
+	ck_assert_int_eq(run(&task), 0);
+	ck_assert_uint_eq(last.flags, 0);
+	ck_assert_int_eq(last.fd, image.fd);
+	end();
+}
+END_TEST
+
 START_TEST(stable_writes_and_flushes)
 {
 	static char buffer[PIECE];
@@ -225,6 +257,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("ioengine_uring");
 
 	tcase_add_test(t, one_piece_needs_no_vector);
+	tcase_add_test(t, requests_name_the_file_the_ring_holds);
 	tcase_add_test(t, stable_writes_and_flushes);
 	tcase_add_test(t, errors_are_the_requests);
 	tcase_add_test(t, a_signal_failed_the_request);
