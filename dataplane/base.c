@@ -3,10 +3,29 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 512
+
+void *lines_alloc(size_t size)
+{
+	size_t lines = (size + LINE_PAIR - 1) / LINE_PAIR * LINE_PAIR;
+	void *whole = calloc(1, lines + LINE_PAIR + sizeof(void *)), **memory;
+	uintptr_t at = (uintptr_t)whole + sizeof(void *) + LINE_PAIR - 1;
+
+	if (!whole)
+		return NULL;
+	memory = (void **)(at - at % LINE_PAIR);
+	memory[-1] = whole;
+	return memory;
+}
+
+void lines_free(void *memory)
+{
+	free(((void **)memory)[-1]);
+}
 
 void log_line(const char *fmt, ...)
 {

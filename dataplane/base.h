@@ -54,6 +54,14 @@ static inline void full_barrier(void)
 	__sync_synchronize();
 }
 
+/*
+ * Zeroed memory on cache lines of its own, as pairs, because processors fetch pairs: what one thread
+ * keeps writing must not slow down another. NULL: there is none.
+ */
+#define LINE_PAIR 128u
+void *lines_alloc(size_t size);
+void lines_free(void *memory);
+
 /* CLOCK_MONOTONIC, read without a system call where the host can. */
 static inline uint64_t monotonic_ns(void)
 {

@@ -153,6 +153,12 @@ static int take(struct blkplane *p)
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
+/* The only writer. */
+static void count(uint64_t *counter, uint64_t n)
+{
+	WRITE_ONCE(*counter, *counter + n);
+}
+
 /* Complete what is finished, tell the driver once. */
 static void complete(struct blkplane *p)
 {
@@ -160,8 +166,10 @@ static void complete(struct blkplane *p)
 
 	while ((task = ioengine_finished(p->config.engine)))
 		finish(p, container_of(task, struct slot, task), task->result);
-	if (vring_publish(&p->ring) && vring_should_notify(&p->ring))
+	if (vring_publish(&p->ring) && vring_should_notify(&p->ring)) {
+		count(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
+	}
 }
 
 /* Once: a broken ring is not served again. */
@@ -179,12 +187,19 @@ static bool take_batch(struct blkplane *p)
 {
 	unsigned int budget = p->ring.size;
 	unsigned int room = ioengine_room(p->config.engine);
+	unsigned int taken = 0;
 	int got = 1;
 
 	p->starved = false;
 	vring_disarm(&p->ring);
-	while (budget-- && room && (got = take(p)) > 0)
+	while (budget-- && room && (got = take(p)) > 0) {
+		taken++;
 		room = ioengine_room(p->config.engine);
+	}
+	if (taken) {
+		count(&p->config.stats->requests, taken);
+		count(&p->config.stats->batches, 1);
+	}
 	ioengine_submit(p->config.engine);
 	/* What the host could do at once is done. */
 	if (ioengine_ready(p->config.engine))
@@ -248,7 +263,10 @@ static bool arm(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
-	return !p->stop && !p->broken && !p->starved && vring_arm(&p->ring);
+	if (p->stop || p->broken || p->starved)
+		return false;
+	count(&p->config.stats->sleeps, 1);
+	return vring_arm(&p->ring);
 }
 
 struct plane_call {
@@ -286,12 +304,12 @@ static void run_stop(struct iothread_call *call)
 static void release(struct blkplane *p)
 {
 	munmap(p->slots, slots_bytes(p));
-	free(p);
+	lines_free(p);
 }
 
 int blkplane_start(struct blkplane **plane, const struct blkplane_config *config)
 {
-	struct blkplane *p = calloc(1, sizeof(*p));
+	struct blkplane *p = lines_alloc(sizeof(*p));
 	struct plane_call start = { .call.run = run_start, .plane = p };
 	int err;
 
@@ -320,7 +338,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 	return 0;
 
 free_plane:
-	free(p);
+	lines_free(p);
 	return err;
 }
 

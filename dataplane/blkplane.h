@@ -19,6 +19,17 @@
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
 
+/*
+ * What a ring has seen so far, also in earlier lives. The dataplane thread writes; any thread may
+ * read, each field by itself (READ_ONCE).
+ */
+struct blkplane_stats {
+	uint64_t requests;
+	uint64_t batches;    /* turns that took requests */
+	uint64_t interrupts; /* raised for used elements */
+	uint64_t sleeps;     /* times the thread asked for a doorbell */
+};
+
 /* Pointers and file descriptors are lent from start to the end of stop. */
 struct blkplane_config {
 	const char *name; /* for the log */
@@ -29,6 +40,7 @@ struct blkplane_config {
 	struct ioengine *engine; /* idle; used by that thread alone, for this ring */
 	int kick_fd;		 /* the doorbell's eventfd */
 	struct irqline *irq;
+	struct blkplane_stats *stats;
 	uint32_t *device_status; /* atomic; gets DEVICE_NEEDS_RESET when the ring breaks (2.1.2) */
 };
 

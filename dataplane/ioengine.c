@@ -38,7 +38,7 @@ struct io_task *io_queue_take(struct io_queue *q)
 int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 		    const struct ioengine_config *config)
 {
-	struct ioengine *e = calloc(1, sizeof(*e));
+	struct ioengine *e = lines_alloc(sizeof(*e));
 
 	if (!e)
 		return -ENOMEM;
@@ -52,7 +52,7 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 	e->bounce_pool = mmap(NULL, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (e->bounce_pool == MAP_FAILED) {
-		free(e);
+		lines_free(e);
 		return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < BOUNCE_BUFFERS; i++)
@@ -61,7 +61,7 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 	int err = ops->open(e);
 	if (err) {
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
-		free(e);
+		lines_free(e);
 		return err;
 	}
 	*engine = e;
@@ -74,7 +74,7 @@ void ioengine_destroy(struct ioengine *e)
 		return;
 	e->ops->close(e);
 	munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
-	free(e);
+	lines_free(e);
 }
 
 void ioengine_begin(struct ioengine *e)

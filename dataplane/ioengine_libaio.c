@@ -26,12 +26,12 @@ struct aio_backend {
 static int aio_open(struct ioengine *e)
 {
 	unsigned int depth = e->config.depth;
-	struct aio_backend *b = calloc(1, sizeof(*b) + depth * sizeof(b->batch[0]));
+	struct aio_backend *b = lines_alloc(sizeof(*b) + depth * sizeof(b->batch[0]));
 	int err = -ENOMEM;
 
 	if (!b)
 		return err;
-	b->events = calloc(depth, sizeof(*b->events));
+	b->events = lines_alloc(depth * sizeof(*b->events));
 	if (!b->events)
 		goto free_backend;
 	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -48,9 +48,9 @@ static int aio_open(struct ioengine *e)
 close_event:
 	close(e->event_fd);
 free_events:
-	free(b->events);
+	lines_free(b->events);
 free_backend:
-	free(b);
+	lines_free(b);
 	return err;
 }
 
@@ -60,8 +60,8 @@ static void aio_close(struct ioengine *e)
 
 	io_destroy(b->ctx);
 	close(e->event_fd);
-	free(b->events);
-	free(b);
+	lines_free(b->events);
+	lines_free(b);
 }
 
 static void aio_prep(struct ioengine *e, struct io_task *task)

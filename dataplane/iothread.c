@@ -167,12 +167,18 @@ static int start_thread(struct iothread *t)
 {
 	struct birth birth = { .thread = t };
 	pthread_attr_t attr;
+	cpu_set_t cpu;
 	int err = pthread_attr_init(&attr);
 
 	if (err)
 		return -err;
 	sem_init(&birth.done, 0, 0);
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	if (t->config.pinned) {
+		CPU_ZERO(&cpu);
+		CPU_SET(t->config.cpu, &cpu);
+		pthread_attr_setaffinity_np(&attr, sizeof(cpu), &cpu);
+	}
 	err = pthread_create(&t->thread, &attr, iothread_main, &birth);
 	pthread_attr_destroy(&attr);
 	if (!err) {
@@ -186,7 +192,7 @@ static int start_thread(struct iothread *t)
 
 int iothread_create(struct iothread **thread, const struct iothread_config *config)
 {
-	struct iothread *t = calloc(1, sizeof(*t));
+	struct iothread *t = lines_alloc(sizeof(*t));
 	cpu_set_t cpus;
 	int err;
 
@@ -211,7 +217,7 @@ int iothread_create(struct iothread **thread, const struct iothread_config *conf
 destroy_loop:
 	evloop_destroy(&t->loop);
 free_thread:
-	free(t);
+	lines_free(t);
 	return err;
 }
 
@@ -224,7 +230,7 @@ void iothread_destroy(struct iothread *t)
 	iothread_call(t, &end.call);
 	pthread_join(t->thread, NULL);
 	evloop_destroy(&t->loop);
-	free(t);
+	lines_free(t);
 }
 
 void iothread_call(struct iothread *t, struct iothread_call *call)

@@ -35,6 +35,8 @@ struct iothread_call {
 struct iothread_config {
 	enum evloop_kind loop;
 	uint64_t poll_ns; /* how long to look on before sleeping, at most; 0: not at all */
+	bool pinned;
+	unsigned int cpu; /* the processor it stays on, if pinned */
 };
 
 struct iothread {
@@ -47,7 +49,7 @@ struct iothread {
 	pthread_t thread;
 };
 
-/* 0 or -errno; EVLOOP_URING: as evloop_init. The thread inherits the caller's signal mask. */
+/* 0 or -errno; EVLOOP_URING: as evloop_init; -EINVAL: not a processor this process may use. The thread inherits the caller's signal mask. */
 int iothread_create(struct iothread **thread, const struct iothread_config *config);
 /* It has no clients any more. NULL is allowed. */
 void iothread_destroy(struct iothread *thread);

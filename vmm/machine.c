@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "dataplane/blkplane.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/arch.h"
@@ -172,13 +173,24 @@ static int attach_serial(struct machine *m, const struct dev_desc *desc)
 	return err;
 }
 
+static int attach_doorbells(struct machine *m, uint64_t gpa, const struct virtio_device *dev)
+{
+	int err = 0;
+
+	if (dev->queue_count == 1)
+		return vm_doorbell(&m->vm, gpa, dev->queue[0].kick_fd);
+	for (unsigned int i = 0; i < dev->queue_count && !err; i++)
+		err = vm_doorbell_value(&m->vm, gpa, i, dev->queue[i].kick_fd);
+	return err;
+}
+
 static int attach_disk(struct machine *m, const struct dev_desc *desc, struct disk *disk)
 {
 	const struct virtio_device *dev = blk_virtio(disk->blk);
 	int err = vm_interrupt(&m->vm, desc->gsi, dev->irq.fd);
 
 	if (!err)
-		err = vm_doorbell(&m->vm, desc->base + VIRTIO_MMIO_DOORBELL, dev->queue[0].kick_fd);
+		err = attach_doorbells(m, desc->base + VIRTIO_MMIO_DOORBELL, dev);
 	if (!err)
 		err = bus_add(&m->mmio, desc->base, desc->size, &virtio_bus_ops, &disk->mmio);
 	return err;
@@ -340,13 +352,30 @@ static void destroy_vcpus(struct machine *m)
 	free(m->vcpu);
 }
 
+static void print_stats(const struct blk_config *config, struct blk *blk)
+{
+	for (unsigned int i = 0; i < blk_virtio(blk)->queue_count; i++) {
+		struct blkplane_stats s;
+
+		blk_stats(blk, i, &s);
+		log_line("--disk %s, queue %u: %llu requests in %llu batches, %llu interrupts, "
+			 "%llu sleeps",
+			 config->path, i, (unsigned long long)s.requests,
+			 (unsigned long long)s.batches, (unsigned long long)s.interrupts,
+			 (unsigned long long)s.sleeps);
+	}
+}
+
 static int destroy_disks(struct machine *m)
 {
 	int result = 0;
 
 	for (unsigned int i = m->disk_count; i-- > 0;) {
-		int err = blk_destroy(m->disk[i].blk);
+		int err;
 
+		if (m->config->stats && m->ender.why)
+			print_stats(&m->config->disk[i], m->disk[i].blk);
+		err = blk_destroy(m->disk[i].blk);
 		virtio_mmio_destroy(&m->disk[i].mmio);
 		if (err)
 			result = report_option(err, "--disk", m->config->disk[i].path,

@@ -90,6 +90,11 @@ static const char *set_console(struct parse *p, char *value)
 	return text_switch(value, &p->config->console) ? NULL : "must be on or off";
 }
 
+static const char *set_stats(struct parse *p, char *value)
+{
+	return text_switch(value, &p->config->stats) ? NULL : "must be on or off";
+}
+
 static const char *set_disk(struct parse *p, char *value)
 {
 	struct machine_config *config = p->config;
@@ -104,7 +109,8 @@ static const struct option options[] = {
 	{ "--kernel", false, set_kernel },   { "--initrd", false, set_initrd },
 	{ "--append", false, set_append },   { "--cmdline", false, set_cmdline },
 	{ "--memory", false, set_memory },   { "--cpus", false, set_cpus },
-	{ "--console", false, set_console }, { "--disk", true, set_disk },
+	{ "--console", false, set_console }, { "--stats", false, set_stats },
+	{ "--disk", true, set_disk },
 };
 
 static const struct option *find_option(const char *name, size_t len)
@@ -143,13 +149,30 @@ static enum options_result other_argument(const char *arg, char message[OPTIONS_
 	return OPTIONS_ERROR;
 }
 
-static const char *check_whole(const struct machine_config *config)
+/* What can only be judged together. False: `message` says what does not fit. */
+static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_MAX])
 {
+	const char *why = NULL;
+
 	if (!config->kernel)
-		return "--kernel FILE is missing (see --help)";
-	if (config->append && config->cmdline)
-		return "--append, --cmdline: only one of the two is possible";
-	return NULL;
+		why = "--kernel FILE is missing (see --help)";
+	else if (config->append && config->cmdline)
+		why = "--append, --cmdline: only one of the two is possible";
+	if (why) {
+		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
+		return false;
+	}
+	for (unsigned int i = 0; i < config->disk_count; i++) {
+		char shown[SHOWN_MAX];
+
+		why = options_settle_queues(&config->disk[i], config->cpus);
+		if (!why)
+			continue;
+		text_show(shown, sizeof(shown), config->disk[i].path);
+		snprintf(message, OPTIONS_MESSAGE_MAX, "--disk %s: %s", shown, why);
+		return false;
+	}
+	return true;
 }
 
 enum options_result options_parse(int argc, char **argv, struct machine_config *config,
@@ -182,10 +205,5 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 			return OPTIONS_ERROR;
 		}
 	}
-	why = check_whole(config);
-	if (why) {
-		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
-		return OPTIONS_ERROR;
-	}
-	return OPTIONS_RUN;
+	return settle(config, message) ? OPTIONS_RUN : OPTIONS_ERROR;
 }

@@ -103,6 +103,10 @@ static const struct disk_key disk_keys[] = {
 	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
 	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
 	{ "engine", false, set_engine, "must be io_uring, libaio or sync" },
+	{ "queues", false, options_set_queues, "must be a number from 1 to 16" },
+	{ "iothreads", false, options_set_iothreads,
+	  "must be a number from 1 to 16, or a thread for each queue (0:1:...)" },
+	{ "cpus", false, options_set_cpus, "must be processors, one for each iothread (2:3:...)" },
 	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
 };
 

@@ -33,4 +33,12 @@ bool text_size(const char *text, uint64_t *bytes);
  */
 const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX]);
 
+/* The values of queues, iothreads and cpus into *disk. False: not one. */
+bool options_set_queues(struct blk_config *disk, const char *value);
+bool options_set_iothreads(struct blk_config *disk, const char *value);
+bool options_set_cpus(struct blk_config *disk, const char *value);
+
+/* When all is known: what was not given is filled in. Returns NULL, or what does not fit. */
+const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus);
+
 #endif

@@ -132,6 +132,19 @@ int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd)
 	return ioctl(vm->fd, KVM_IOEVENTFD, &doorbell) ? -errno : 0;
 }
 
+int vm_doorbell_value(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd)
+{
+	struct kvm_ioeventfd doorbell = {
+		.datamatch = value,
+		.addr = gpa,
+		.len = sizeof(value),
+		.fd = event_fd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &doorbell) ? -errno : 0;
+}
+
 int vm_interrupt(struct vm *vm, uint32_t gsi, int event_fd)
 {
 	struct kvm_irqfd irq = { .fd = (uint32_t)event_fd, .gsi = gsi };

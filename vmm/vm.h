@@ -28,8 +28,10 @@ void vm_destroy(struct vm *vm);
 /* Give the guest every region of `mem`. */
 int vm_map_memory(struct vm *vm, const struct hostmem *mem);
 
-/* Writes of the guest to the 32-bit register at gpa wake event_fd instead of leaving the guest. */
+/* Writes of the guest to the 32-bit register at gpa wake event_fd instead of leaving the guest: all
+ * of them, which is quickest, or those of one value. */
 int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd);
+int vm_doorbell_value(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd);
 
 /* A write to event_fd is an edge on interrupt line gsi. */
 int vm_interrupt(struct vm *vm, uint32_t gsi, int event_fd);

@@ -14,6 +14,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
+#include "devices/virtio/blk_queues.h"
 #include "devices/virtio/image.h"
 
 struct blk {
@@ -22,11 +23,7 @@ struct blk {
 	struct blk_config config;
 	struct image image;
 	struct blkreq_disk disk;
-	/* Made at the first activation, off the boot path, and kept: between a stop and the next
-	 * start they are idle. */
-	struct iothread *thread;
-	struct ioengine *engine;
-	struct blkplane *plane; /* NULL: not active */
+	struct blk_queues queues;
 };
 
 #define FEATURE(bit) (1ull << (bit))
@@ -36,7 +33,9 @@ static uint64_t offered_features(const struct blk *b)
 	return FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) |
 	       FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_BLK_F_SEG_MAX) |
 	       FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
-	       FEATURE(VIRTIO_BLK_F_FLUSH) | (b->config.readonly ? FEATURE(VIRTIO_BLK_F_RO) : 0);
+	       FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_F_RING_RESET) |
+	       (b->config.queues > 1 ? FEATURE(VIRTIO_BLK_F_MQ) : 0) |
+	       (b->config.readonly ? FEATURE(VIRTIO_BLK_F_RO) : 0);
 }
 
 /* 5.2.4 */
@@ -51,6 +50,7 @@ static void fill_config_space(struct blk *b)
 		.blk_size = b->config.blk_size,
 		.physical_block_exp = physical > 1 ? (uint8_t)__builtin_ctz(physical) : 0,
 		.min_io_size = (uint16_t)(physical > 1 ? physical : 1),
+		.num_queues = b->config.queues,
 	};
 }
 
@@ -70,81 +70,23 @@ static void fill_disk(struct blk *b, unsigned int index)
 	memcpy(b->disk.id, id, strlen(id));
 }
 
-/* What can move data, the best first. */
-static const struct ioengine_ops *const engines[] = {
-	[BLK_ENGINE_URING] = &ioengine_uring,
-	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
-	[BLK_ENGINE_SYNC] = &ioengine_sync,
-};
-
-static int create_thread_and_engine(struct blk *b, enum blk_engine which)
+static int start_queue(struct blk *b, unsigned int n)
 {
-	struct iothread_config thread = {
-		.loop = engines[which]->loop,
-		.poll_ns = b->config.poll_us * 1000ull,
-	};
-	struct ioengine_config config = {
-		.fd = b->image.fd,
-		.depth = b->config.queue_size,
-		.direct_align = b->image.direct_align,
-	};
-	int err = iothread_create(&b->thread, &thread);
-
-	if (err)
-		return err;
-	config.loop = &b->thread->loop;
-	err = ioengine_create(&b->engine, engines[which], &config);
-	if (err) {
-		iothread_destroy(b->thread);
-		b->thread = NULL;
-	}
-	return err;
-}
-
-static int create_engine(struct blk *b)
-{
-	enum blk_engine which = b->config.engine;
-	int refused = 0;
-	int err;
-
-	while ((err = create_thread_and_engine(b, which)) && which != BLK_ENGINE_SYNC) {
-		refused = refused ? refused : err;
-		which++;
-	}
-	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
-	 * where it has none. */
-	if (!err && refused)
-		log_line("--disk %s: %s is not to be had (%s): falling back to engine=%s",
-			 b->config.path, engines[b->config.engine]->name, strerror(-refused),
-			 engines[which]->name);
-	return err;
-}
-
-static int blk_activate(struct virtio_device *dev)
-{
-	struct blk *b = container_of(dev, struct blk, virtio);
-	struct blkplane_config config = {
+	struct virtio_device *dev = &b->virtio;
+	struct blkplane_config plane = {
 		.name = b->config.path,
 		.mem = dev->mem,
 		.disk = b->disk,
-		.kick_fd = dev->queue[0].kick_fd,
+		.kick_fd = dev->queue[n].kick_fd,
 		.irq = &dev->irq,
 		.device_status = &dev->status,
 	};
-	int err = 0;
+	int err;
 
-	if (!dev->queue[0].ready)
-		return 0; /* a driver without queues has nothing to ask */
-	if (!b->engine)
-		err = create_engine(b);
-	if (!err) {
-		config.thread = b->thread;
-		config.engine = b->engine;
-		/* 5.2.6.2: a driver that cannot flush gets writes that are stable. */
-		config.disk.writethrough = !virtio_has(dev, VIRTIO_BLK_F_FLUSH);
-		virtio_queue_config(dev, 0, &config.ring);
-		err = blkplane_start(&b->plane, &config);
-	}
+	/* 5.2.6.2: a driver that cannot flush gets writes that are stable. */
+	plane.disk.writethrough = !virtio_has(dev, VIRTIO_BLK_F_FLUSH);
+	virtio_queue_config(dev, n, &plane.ring);
+	err = blk_queues_start(&b->queues, n, &plane);
 	if (err)
 		log_limited("--disk %s: the dataplane does not start: %s", b->config.path,
 			    strerror(-err));
@@ -155,13 +97,39 @@ static void blk_reset(struct virtio_device *dev)
 {
 	struct blk *b = container_of(dev, struct blk, virtio);
 
-	blkplane_stop(b->plane);
-	b->plane = NULL;
+	for (unsigned int i = 0; i < dev->queue_count; i++)
+		blk_queues_stop(&b->queues, i);
+}
+
+static int blk_activate(struct virtio_device *dev)
+{
+	struct blk *b = container_of(dev, struct blk, virtio);
+	int err = 0;
+
+	/* A driver without queues has nothing to ask. */
+	for (unsigned int i = 0; i < dev->queue_count && !err; i++)
+		if (dev->queue[i].ready)
+			err = start_queue(b, i);
+	if (err)
+		blk_reset(dev);
+	return err;
+}
+
+static int blk_queue_start(struct virtio_device *dev, unsigned int queue)
+{
+	return start_queue(container_of(dev, struct blk, virtio), queue);
+}
+
+static void blk_queue_stop(struct virtio_device *dev, unsigned int queue)
+{
+	blk_queues_stop(&container_of(dev, struct blk, virtio)->queues, queue);
 }
 
 static const struct virtio_ops blk_ops = {
 	.activate = blk_activate,
 	.reset = blk_reset,
+	.queue_start = blk_queue_start,
+	.queue_stop = blk_queue_stop,
 };
 
 struct virtio_device *blk_virtio(struct blk *b)
@@ -171,20 +139,43 @@ struct virtio_device *blk_virtio(struct blk *b)
 
 static void release(struct blk *b)
 {
-	ioengine_destroy(b->engine);
-	iothread_destroy(b->thread);
+	blk_queues_destroy(&b->queues);
 	image_close(&b->image);
-	if (b->virtio.queue[0].kick_fd >= 0)
-		close(b->virtio.queue[0].kick_fd);
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		close(b->virtio.queue[i].kick_fd);
 	if (b->virtio.irq.fd >= 0)
 		close(b->virtio.irq.fd);
-	free(b);
+	lines_free(b);
+}
+
+static int create_doorbells(struct blk *b)
+{
+	struct virtio_device *dev = &b->virtio;
+
+	while (dev->queue_count < b->config.queues) {
+		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+		if (fd < 0)
+			return -errno;
+		dev->queue[dev->queue_count++] =
+			(struct virtio_queue){ .max_size = b->config.queue_size, .kick_fd = fd };
+	}
+	return 0;
+}
+
+static int settle_queues(struct blk *b, const char **why)
+{
+	int err = blk_queues_init(&b->queues, &b->config, &b->image);
+
+	if (err == -EINVAL)
+		*why = "cpus has a processor that this process may not use";
+	return err;
 }
 
 int blk_create(struct blk **blk, const struct blk_config *config, unsigned int index,
 	       const struct hostmem *mem, const char **why)
 {
-	struct blk *b = calloc(1, sizeof(*b));
+	struct blk *b = lines_alloc(sizeof(*b));
 	int err;
 
 	*why = NULL;
@@ -195,19 +186,20 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		.id = VIRTIO_ID_BLOCK,
 		.offered = offered_features(b),
 		.config = &b->space,
-		.config_len = offsetof(struct virtio_blk_config, wce),
+		.config_len = offsetof(struct virtio_blk_config, max_discard_sectors),
 		.irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.mem = mem,
-		.queue_count = 1,
-		.queue[0].max_size = config->queue_size,
-		.queue[0].kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.ops = &blk_ops,
 	};
 	b->image.fd = b->image.lock_fd = -1;
-	if (b->virtio.irq.fd < 0 || b->virtio.queue[0].kick_fd < 0)
+	if (b->virtio.irq.fd < 0)
 		err = -errno;
 	else
+		err = create_doorbells(b);
+	if (!err)
 		err = image_open(&b->image, config, why);
+	if (!err)
+		err = settle_queues(b, why);
 	if (err) {
 		release(b);
 		return err;
@@ -216,6 +208,18 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	fill_disk(b, index);
 	*blk = b;
 	return 0;
+}
+
+void blk_stats(const struct blk *b, unsigned int queue, struct blkplane_stats *stats)
+{
+	const struct blkplane_stats *now = &b->queues.queue[queue].stats;
+
+	*stats = (struct blkplane_stats){
+		.requests = READ_ONCE(now->requests),
+		.batches = READ_ONCE(now->batches),
+		.interrupts = READ_ONCE(now->interrupts),
+		.sleeps = READ_ONCE(now->sleeps),
+	};
 }
 
 int blk_destroy(struct blk *b)

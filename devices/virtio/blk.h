@@ -32,12 +32,19 @@ struct blk_config {
 	const char *serial; /* at most BLK_SERIAL_LEN bytes; NULL: "disk" and its number */
 	enum blk_direct direct;
 	enum blk_engine engine;
-	uint32_t blk_size;   /* logical block size: 512, 1024, 2048 or 4096 bytes */
-	uint32_t poll_us;    /* how long the dataplane looks on before it sleeps, at most */
-	uint16_t queue_size; /* the largest ring offered; a power of two */
+	uint32_t blk_size;	/* logical block size: 512, 1024, 2048 or 4096 bytes */
+	uint32_t poll_us;	/* how long the dataplane looks on before it sleeps, at most */
+	uint16_t queue_size;	/* the largest ring offered; a power of two */
+	unsigned int queues;	/* 1 to VIRTIO_MAX_QUEUES */
+	unsigned int iothreads; /* up to `queues`; 0: as many as are worth it on this host */
+	unsigned int map_count; /* 0: queues go to the threads in turn; or `queues`: by thread_of */
+	uint8_t thread_of[VIRTIO_MAX_QUEUES];
+	unsigned int cpu_count; /* 0, or `iothreads`: thread n stays on processor cpu[n] */
+	uint16_t cpu[VIRTIO_MAX_QUEUES];
 };
 
 struct blk;
+struct blkplane_stats;
 
 /*
  * Open the image of disk number `index` and make the device. -errno with *why (see image_open) when
@@ -46,8 +53,11 @@ struct blk;
 int blk_create(struct blk **blk, const struct blk_config *config, unsigned int index,
 	       const struct hostmem *mem, const char **why);
 
-/* For the transport. Its doorbell is queue[0].kick_fd, its interrupt irq.fd. */
+/* For the transport. Its doorbells are queue[].kick_fd, its interrupt irq.fd. */
 struct virtio_device *blk_virtio(struct blk *blk);
+
+/* What that queue has seen so far. Any thread. */
+void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);
 
 /* Stop, drain, flush and close. No vCPU may run. Returns the flush's result: 0 or -errno. NULL is
  * allowed. */

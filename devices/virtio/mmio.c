@@ -14,6 +14,9 @@
 #define NO_REGION  0xffffffffu /* 4.2.2: the length of a shared memory region that is not there */
 #define CONFIG_END 0x200
 
+/* 4.2.2, newer than the kernel headers of Debian 12. */
+#define VIRTIO_MMIO_QUEUE_RESET 0x0c0
+
 _Static_assert(VIRTIO_MMIO_DOORBELL == VIRTIO_MMIO_QUEUE_NOTIFY, "doorbell");
 
 /* The bits a driver sets, one step at a time (3.1.1). */
@@ -88,11 +91,16 @@ static uint32_t read_features(const struct virtio_mmio *m)
 		       : 0;
 }
 
+static bool features_are_final(const struct virtio_device *dev)
+{
+	return driver_status(dev) & VIRTIO_CONFIG_S_FEATURES_OK;
+}
+
 static void write_features(struct virtio_mmio *m, uint32_t value)
 {
 	struct virtio_device *dev = m->dev;
 
-	if (driver_status(dev) & VIRTIO_CONFIG_S_FEATURES_OK)
+	if (features_are_final(dev))
 		return;
 	if (m->driver_features_sel == 0)
 		dev->accepted = (dev->accepted & ~0xffffffffull) | value;
@@ -112,15 +120,38 @@ static void set_high(uint64_t *address, uint32_t value)
 	*address = (*address & 0xffffffffull) | (uint64_t)value << 32;
 }
 
-/* The layout may change only while the queue is not in use (4.2.2.2). */
+static void write_ready(struct virtio_mmio *m, struct virtio_queue *q, uint32_t value)
+{
+	bool ready = value == 1 && virtio_queue_ok(m->dev, m->queue_sel);
+
+	if (driver_status(m->dev) & VIRTIO_CONFIG_S_DRIVER_OK) {
+		if (ready)
+			virtio_queue_restart(m->dev, m->queue_sel);
+		return;
+	}
+	q->ready = ready;
+	if (ready)
+		q->was_reset = false;
+}
+
+/* The layout may change only while the queue is not in use (4.2.2.2): before DRIVER_OK, or from its
+ * own reset until it is ready again (2.6.1). */
 static void write_queue(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
 	struct virtio_queue *q = selected_queue(m);
 
-	if (!q || driver_status(m->dev) & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (!q)
+		return;
+	if (offset == VIRTIO_MMIO_QUEUE_RESET) {
+		if (value == 1 && features_are_final(m->dev) &&
+		    virtio_has(m->dev, VIRTIO_F_RING_RESET))
+			virtio_queue_reset(m->dev, m->queue_sel);
+		return;
+	}
+	if (driver_status(m->dev) & VIRTIO_CONFIG_S_DRIVER_OK && !q->was_reset)
 		return;
 	if (offset == VIRTIO_MMIO_QUEUE_READY) {
-		q->ready = value == 1 && virtio_queue_ok(m->dev, m->queue_sel);
+		write_ready(m, q, value);
 		return;
 	}
 	if (q->ready)
@@ -175,7 +206,9 @@ static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
 		return NO_REGION;
 	default:
-		return 0; /* among them ConfigGeneration: the configuration never changes */
+		/* Among them ConfigGeneration: the configuration never changes. And QueueReset: a
+		 * write to it returns when the queue is quiet. */
+		return 0;
 	}
 }
 

@@ -37,28 +37,50 @@ bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue)
 	return vring_check(dev->mem, &config) == 0;
 }
 
+static void clear_queue(struct virtio_queue *q)
+{
+	/* Not max_size and kick_fd: another vCPU's QueueNotify reads them without a lock. */
+	q->ready = false;
+	q->was_reset = false;
+	q->size = 0;
+	q->desc = q->avail = q->used = 0;
+}
+
 void virtio_reset(struct virtio_device *dev)
 {
 	dev->ops->reset(dev);
 
-	for (unsigned int i = 0; i < dev->queue_count; i++) {
-		struct virtio_queue *q = &dev->queue[i];
-
-		/* Not max_size and kick_fd: another vCPU's QueueNotify reads them without a lock. */
-		q->ready = false;
-		q->size = 0;
-		q->desc = q->avail = q->used = 0;
-	}
+	for (unsigned int i = 0; i < dev->queue_count; i++)
+		clear_queue(&dev->queue[i]);
 	dev->accepted = 0;
 	__atomic_store_n(&dev->irq.status, 0, __ATOMIC_SEQ_CST);
 	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
 	STORE_RELEASE(dev->status, 0);
 }
 
-void virtio_activate(struct virtio_device *dev)
+static void needs_reset(struct virtio_device *dev)
 {
-	if (!dev->ops->activate(dev))
-		return;
 	__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(&dev->irq, IRQLINE_CONFIG);
+}
+
+void virtio_queue_reset(struct virtio_device *dev, unsigned int queue)
+{
+	dev->ops->queue_stop(dev, queue);
+	clear_queue(&dev->queue[queue]);
+	dev->queue[queue].was_reset = true;
+}
+
+void virtio_queue_restart(struct virtio_device *dev, unsigned int queue)
+{
+	dev->queue[queue].ready = true;
+	dev->queue[queue].was_reset = false;
+	if (dev->ops->queue_start(dev, queue))
+		needs_reset(dev);
+}
+
+void virtio_activate(struct virtio_device *dev)
+{
+	if (dev->ops->activate(dev))
+		needs_reset(dev);
 }

@@ -16,7 +16,12 @@
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
 
-#define VIRTIO_MAX_QUEUES 1
+#define VIRTIO_MAX_QUEUES 16
+
+/* 6, VIRTIO_F_RING_RESET: newer than the kernel headers of Debian 12. */
+#ifndef VIRTIO_F_RING_RESET
+#define VIRTIO_F_RING_RESET 40
+#endif
 
 struct virtio_device;
 
@@ -26,12 +31,17 @@ struct virtio_ops {
 	/* Stop: returns when nothing touches guest memory or raises interrupts any more. Also
 	 * called when the device is not active. */
 	void (*reset)(struct virtio_device *dev);
+	/* VIRTIO_F_RING_RESET: one queue of an active device. Its configuration is final, as in
+	 * activate; it is quiet, as after reset. */
+	int (*queue_start)(struct virtio_device *dev, unsigned int queue);
+	void (*queue_stop)(struct virtio_device *dev, unsigned int queue);
 };
 
 struct virtio_queue {
 	uint16_t max_size;
 	int kick_fd; /* the doorbell's eventfd */
 	bool ready;
+	bool was_reset; /* by itself, and not ready again since (2.6.1) */
 	/* As the driver wrote it; judged when it says ready. */
 	uint32_t size;
 	uint64_t desc;
@@ -71,6 +81,12 @@ bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue);
 
 /* Back to the state after power-on; `status` becomes 0 last, when all is quiet. */
 void virtio_reset(struct virtio_device *dev);
+
+/* 2.6.1: stop that queue; its registers are as after power-on when it is quiet. */
+void virtio_queue_reset(struct virtio_device *dev, unsigned int queue);
+
+/* It is ready again (virtio_queue_ok). When that fails the device needs a reset and says so. */
+void virtio_queue_restart(struct virtio_device *dev, unsigned int queue);
 
 /* DRIVER_OK. When it fails the device needs a reset and says so (2.1.2). */
 void virtio_activate(struct virtio_device *dev);

@@ -45,6 +45,7 @@ struct queue {
 	_Alignas(128) struct driver driver;
 	struct irqline irq;
 	uint32_t status;
+	struct blkplane_stats stats;
 	int kick_fd;
 	struct ioengine *engine;
 	struct blkplane *plane;
@@ -177,6 +178,7 @@ static void set_up(const struct ioengine_ops *ops)
 			.engine = q->engine,
 			.kick_fd = q->kick_fd,
 			.irq = &q->irq,
+			.stats = &q->stats,
 			.device_status = &q->status,
 		};
 		if (blkplane_start(&q->plane, &config))

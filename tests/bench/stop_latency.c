@@ -124,6 +124,7 @@ static void *guest(void *arg)
 static double one_round(struct iothread *dataplane, struct ioengine *engine)
 {
 	struct vring_avail *avail = (struct vring_avail *)(ram + AVAIL);
+	struct blkplane_stats stats = { 0 };
 	uint32_t device_status = VIRTIO_CONFIG_S_DRIVER_OK;
 	struct irqline irq = { .fd = irq_fd };
 	struct blkplane_config config = {
@@ -139,6 +140,7 @@ static double one_round(struct iothread *dataplane, struct ioengine *engine)
 		.engine = engine,
 		.kick_fd = kick_fd,
 		.irq = &irq,
+		.stats = &stats,
 		.device_status = &device_status,
 	};
 	struct vring_used *used = (struct vring_used *)(ram + USED);

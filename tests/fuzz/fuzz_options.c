@@ -142,6 +142,12 @@ static void check_disk(const struct words *w, const struct blk_config *disk)
 	fuzz_must(is_power_of_2(disk->blk_size) && disk->blk_size >= 512 && disk->blk_size <= 4096);
 	fuzz_must(is_power_of_2(disk->queue_size) && disk->queue_size >= BLK_QUEUE_MIN &&
 		  disk->queue_size <= BLK_QUEUE_MAX);
+	fuzz_must(disk->queues >= 1 && disk->queues <= VIRTIO_MAX_QUEUES);
+	fuzz_must(disk->iothreads <= disk->queues);
+	fuzz_must(!disk->cpu_count || disk->cpu_count == disk->iothreads);
+	fuzz_must(!disk->map_count || disk->map_count == disk->queues);
+	for (unsigned int i = 0; i < disk->map_count; i++)
+		fuzz_must(disk->thread_of[i] < disk->iothreads);
 	fuzz_must(disk->direct <= BLK_DIRECT_OFF && disk->engine <= BLK_ENGINE_SYNC);
 }
 

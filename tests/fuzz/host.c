@@ -41,12 +41,12 @@ static struct {
 	bool tempted;	/* less was read into a bounce buffer than it has */
 	uint16_t ring_size;
 	unsigned int in_kernel;
-
 	uint32_t in_len[VRING_MAX_SIZE];
 	bool popped[VRING_MAX_SIZE];
-	unsigned int flying;
-	unsigned int pops, idle_turns; /* since the last turn; in a row */
-	bool running, broken, stopping, stop_called, has_to_stop;
+	unsigned int flying, pops, idle_turns; /* pops since the last turn; turns in a row */
+	bool running, broken, stopping;
+	/* Numbers: the thread may note a stop when the next start has come. */
+	unsigned int life, stop_called, has_to_stop;
 } host;
 
 /* ---- poison ---- */
@@ -125,7 +125,8 @@ int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config 
 	host.ring_size = config->ring.size;
 	memset(host.popped, 0, sizeof(host.popped));
 	host.flying = host.pops = host.idle_turns = 0;
-	host.broken = host.stopping = host.stop_called = host.has_to_stop = false;
+	host.broken = host.stopping = false;
+	host.life++;
 	err = __real_blkplane_start(plane, config);
 	host.running = !err;
 	return err;
@@ -148,15 +149,14 @@ void __wrap_blkplane_stop(struct blkplane *plane)
 void __wrap_evloop_wake(struct evloop *loop)
 {
 	if (host.stopping)
-		STORE_RELEASE(host.stop_called, true);
+		STORE_RELEASE(host.stop_called, host.life);
 	__real_evloop_wake(loop);
 }
 
 void __wrap_evloop_turn(struct evloop *loop, bool wait)
 {
 	/* Calls are looked at right after this turn. */
-	if (LOAD_ACQUIRE(host.stop_called))
-		host.has_to_stop = true;
+	host.has_to_stop = LOAD_ACQUIRE(host.stop_called);
 	/* A look at an empty ring and another one, because the guest was told to ring late. */
 	host.idle_turns = !wait && !host.pops ? host.idle_turns + 1 : 0;
 	fuzz_must(host.c.racing || host.idle_turns < 4);
@@ -168,7 +168,7 @@ int __wrap_vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 {
 	int got;
 
-	fuzz_must(!host.broken && !host.has_to_stop);
+	fuzz_must(!host.broken && host.has_to_stop != host.life);
 	got = __real_vring_pop(vr, chain);
 	host.broken = got < 0;
 	if (got <= 0)
@@ -415,16 +415,18 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 	bool write = sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITEV;
 	bool vector = sqe->opcode == IORING_OP_READV || sqe->opcode == IORING_OP_WRITEV;
 	const struct iovec one = { (void *)(uintptr_t)sqe->addr, sqe->len };
+	const uint8_t flags = sqe->flags; /* the ring has one file */
 
 	fuzz_must(++host.in_kernel <= host.engine->config.depth);
+	fuzz_must(sqe->fd == (flags & IOSQE_FIXED_FILE ? 0 : host.engine->config.fd));
 	if (sqe->opcode == IORING_OP_FSYNC) {
-		/* As fdatasync above. */
-		fuzz_must(sqe->fd == host.engine->config.fd);
-		io_uring_prep_nop(sqe);
+		/* As fdatasync above; nothing of what the ring takes does less. */
+		io_uring_prep_read(sqe, sqe->fd, NULL, 0, 0);
+		sqe->flags = flags;
 	} else {
 		fuzz_must(write || vector || sqe->opcode == IORING_OP_READ);
-		check_io(sqe->fd, vector ? one.iov_base : &one, vector ? sqe->len : 1,
-			 (int64_t)sqe->off, write);
+		check_io(host.engine->config.fd, vector ? one.iov_base : &one,
+			 vector ? sqe->len : 1, (int64_t)sqe->off, write);
 	}
 	real_done = request->done;
 	request->done = count_done;

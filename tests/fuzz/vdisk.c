@@ -55,7 +55,8 @@ static void create_one(struct vdisk *d, unsigned int number)
 				     .engine = number < ARRAY_SIZE(kinds) ? kinds[n].engine
 									  : BLK_ENGINE_URING,
 				     .blk_size = kinds[n].blk_size,
-				     .queue_size = VDISK_QUEUE_MAX };
+				     .queue_size = VDISK_QUEUE_MAX,
+				     .queues = 1 };
 	const char *why;
 
 	d->fd = make_image(kinds[n].in_file);

@@ -17,6 +17,7 @@ void disk_init(struct disk *d, enum blk_engine engine)
 		.engine = engine,
 		.blk_size = 512,
 		.queue_size = 64,
+		.queues = 1,
 	};
 	d->blk = NULL;
 }

@@ -35,7 +35,7 @@ static uint8_t *map_guarded(int memfd, uint64_t offset, uint64_t size)
 
 void mock_init(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect)
 {
-	*m = (struct mockdrv){ 0 };
+	*m = (struct mockdrv){ .base = MOCK_LOW + MOCK_PAGE };
 	m->memfd = memfd_create("guest", MFD_CLOEXEC);
 	m->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -67,7 +67,7 @@ void mock_fini(struct mockdrv *m)
 
 void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect)
 {
-	uint64_t desc = MOCK_LOW + MOCK_PAGE, avail = desc + 0x8000, used = avail + 0x2000;
+	uint64_t desc = m->base, avail = desc + 0x8000, used = avail + 0x2000;
 
 	m->ring = (struct vring_config){
 		.size = size,
@@ -83,6 +83,15 @@ void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect)
 	m->heap = used + 0x6000;
 	m->avail_idx = m->used_idx = m->next_desc = 0;
 	memset(m->desc, 0, m->heap - desc);
+}
+
+void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int queue, uint16_t size,
+		 bool event_idx, bool indirect)
+{
+	must(queue >= 1 && queue <= 7);
+	*m = *first;
+	m->base = MOCK_LOW + MOCK_LOW_SIZE / 2 + (queue - 1) * (160ul << 10);
+	mock_ring(m, size, event_idx, indirect);
 }
 
 void *mock_ptr(const struct mockdrv *m, uint64_t gpa)

@@ -47,6 +47,7 @@ struct mockdrv {
 	uint8_t *device[3];
 	struct hostmem hostmem;
 
+	uint64_t base; /* where the ring is laid out */
 	struct vring_config ring;
 	struct vring_desc *desc;
 	struct vring_avail *avail;
@@ -60,6 +61,11 @@ struct mockdrv {
 /* Memory, eventfds and an empty ring of `size` in LOW. */
 void mock_init(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 void mock_fini(struct mockdrv *m);
+
+/* The driver of another queue (1 to 7), with an empty ring, in memory and with eventfds that belong
+ * to `first`; has 96 KiB for its buffers, and `first` then less than 1 MiB. */
+void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int queue, uint16_t size,
+		 bool event_idx, bool indirect);
 
 /* Lay out an empty ring again, of any kind; buffers and descriptors are forgotten. */
 void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);

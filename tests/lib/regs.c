@@ -57,7 +57,12 @@ bool reg_negotiate(struct virtio_mmio *mmio, uint64_t features)
 
 bool reg_queue(struct virtio_mmio *mmio, const struct vring_config *ring)
 {
-	reg_set(mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
+	return reg_queue_n(mmio, 0, ring);
+}
+
+bool reg_queue_n(struct virtio_mmio *mmio, unsigned int queue, const struct vring_config *ring)
+{
+	reg_set(mmio, VIRTIO_MMIO_QUEUE_SEL, queue);
 	reg_set(mmio, VIRTIO_MMIO_QUEUE_NUM, ring->size);
 	reg_set(mmio, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)ring->desc);
 	reg_set(mmio, VIRTIO_MMIO_QUEUE_DESC_HIGH, (uint32_t)(ring->desc >> 32));

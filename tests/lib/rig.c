@@ -23,6 +23,7 @@ static void init(struct rig *r, uint16_t size, bool event_idx, bool indirect)
 		.disk = { .capacity = RIG_CAPACITY, .blk_size = 512 },
 		.kick_fd = r->m.kick_fd,
 		.irq = &r->irq,
+		.stats = &r->stats,
 		.device_status = &r->status,
 	};
 	memcpy(r->config.disk.id, RIG_ID, BLKREQ_ID_BYTES);

@@ -18,6 +18,7 @@ struct rig {
 	struct mockdrv m;
 	struct irqline irq;
 	uint32_t status; /* device status */
+	struct blkplane_stats stats;
 	struct blkplane_config config;
 	struct blkplane *plane;
 	struct iothread *thread;

@@ -32,7 +32,7 @@ START_TEST(features_and_configuration_space)
 	const uint64_t always = BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) |
 				BIT64(VIRTIO_RING_F_EVENT_IDX) | BIT64(VIRTIO_BLK_F_SEG_MAX) |
 				BIT64(VIRTIO_BLK_F_BLK_SIZE) | BIT64(VIRTIO_BLK_F_TOPOLOGY) |
-				BIT64(VIRTIO_BLK_F_FLUSH);
+				BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_F_RING_RESET);
 	struct virtio_blk_config space = { 0 };
 
 	for (unsigned int ro = 0; ro < 2; ro++) {

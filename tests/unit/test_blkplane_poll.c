@@ -25,11 +25,42 @@ static void set_meanwhile(unsigned int to)
 	__atomic_store_n(&meanwhile, to, __ATOMIC_RELEASE);
 }
 
+/*
+ * The dataplane's thread has a clock of its own where a test says so: it stands still, and a plain
+ * call takes so long.
+ */
+static pthread_t tester;
+static bool own_clock;
+static uint64_t clock_ns, plain_ns; /* the dataplane thread's */
+static unsigned int plain_calls;    /* atomic */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	if (!own_clock || pthread_equal(pthread_self(), tester))
+		return __real_clock_gettime(id, ts);
+	*ts = (struct timespec){ .tv_sec = (time_t)(clock_ns / SECOND),
+				 .tv_nsec = (long)(clock_ns % SECOND) };
+	return 0;
+}
+
+static void use_own_clock(uint64_t plain)
+{
+	tester = pthread_self();
+	plain_ns = plain;
+	own_clock = true;
+}
+
 ssize_t __real_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset)
 {
+	if (own_clock)
+		clock_ns += plain_ns;
+	__atomic_fetch_add(&plain_calls, 1, __ATOMIC_ACQ_REL);
 	if (get_meanwhile() == ASKED) {
 		set_meanwhile(CALLED);
 		mock_wait_until(get_meanwhile() == GONE_ON);
@@ -246,6 +277,7 @@ START_TEST(requests_that_are_alone)
 	struct engine_way way = engine_way(_i);
 	struct mock_blk req;
 
+	use_own_clock(0);
 	rig_init_file(&r, way.ops, 16, way.direct);
 	rig_start(&r);
 	for (unsigned int i = 0; i < 200; i++) {
@@ -266,6 +298,45 @@ START_TEST(requests_that_are_alone)
 			ck_assert(image_is_fresh(mock_ptr(m, req.data), i * 512, 4096));
 		m->heap = heap;
 	}
+	rig_fini(&r);
+}
+END_TEST
+
+/* So many reads, each alone; how many of them were plain calls? */
+static unsigned int plain_ones(unsigned int n)
+{
+	unsigned int before = __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE);
+
+	while (n--) {
+		uint64_t heap = m->heap;
+		struct mock_blk req;
+
+		mock_forget(m);
+		mock_blk(m, &req, VIRTIO_BLK_T_IN, 8, 512);
+		ck_assert_uint_eq(mock_do(m, &req, NULL), VIRTIO_BLK_S_OK);
+		m->heap = heap;
+	}
+	return __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE) - before;
+}
+
+/* After 32 that were alone; if the call had to wait, not again before twice as many. */
+START_TEST(plain_calls_that_wait_are_tried_ever_more_rarely)
+{
+	use_own_clock(10001);
+	rig_init_file(&r, &ioengine_libaio, 16, false);
+	rig_start(&r);
+	ck_assert_uint_eq(plain_ones(32), 0);
+	ck_assert_uint_eq(plain_ones(1), 1);
+	for (unsigned int wait = 64; wait <= 1024; wait *= 2) {
+		ck_assert_uint_eq(plain_ones(wait), 0);
+		ck_assert_uint_eq(plain_ones(1), 1);
+	}
+	rig_stop(&r);
+	plain_ns = 10000;
+	mock_ring(m, 16, false, true);
+	rig_start(&r);
+	ck_assert_uint_eq(plain_ones(32), 0);
+	ck_assert_uint_eq(plain_ones(100), 100);
 	rig_fini(&r);
 }
 END_TEST
@@ -366,6 +437,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, stopped_while_looking_on);
 	tcase_add_test(t, two_rings_on_one_thread);
 	tcase_add_loop_test(t, requests_that_are_alone, 0, n);
+	tcase_add_test(t, plain_calls_that_wait_are_tried_ever_more_rarely);
 	tcase_add_test(t, company_during_a_plain_call);
 	tcase_add_loop_test(t, company_after_a_long_time_alone, 0, n);
 	suite_add_tcase(s, t);

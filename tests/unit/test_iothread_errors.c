@@ -25,6 +25,20 @@ int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*sta
 int __real_io_uring_enable_rings(struct io_uring *ring);
 int __wrap_io_uring_enable_rings(struct io_uring *ring);
 
+int __real_sem_wait(sem_t *sem);
+int __wrap_sem_wait(sem_t *sem);
+
+static unsigned int interruptions; /* of the next waits */
+
+int __wrap_sem_wait(sem_t *sem)
+{
+	if (!interruptions)
+		return __real_sem_wait(sem);
+	interruptions--;
+	errno = EINTR;
+	return -1;
+}
+
 static int take(int *error)
 {
 	int err = *error;
@@ -93,6 +107,22 @@ START_TEST(host_out_of_memory_or_threads)
 }
 END_TEST
 
+/* A signal must not end a wait: for the birth of the thread, and for its answer to a call. */
+START_TEST(host_interrupts_the_waits)
+{
+	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+
+	for (unsigned int i = 0; i < 100; i++) {
+		interruptions = 3;
+		ck_assert_int_eq(iothread_create(&made, &config), 0);
+		ck_assert_uint_eq(interruptions, 0);
+		interruptions = 3;
+		iothread_destroy(made);
+		ck_assert_uint_eq(interruptions, 0);
+	}
+}
+END_TEST
+
 /* Whichever of its two descriptors is the one too many. */
 START_TEST(host_out_of_descriptors)
 {
@@ -122,6 +152,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("iothread_errors");
 
 	tcase_add_loop_test(t, host_out_of_memory_or_threads, 0, 2);
+	tcase_add_loop_test(t, host_interrupts_the_waits, 0, 2);
 	tcase_add_loop_test(t, host_out_of_descriptors, 0, 2);
 	suite_add_tcase(s, t);
 	return s;

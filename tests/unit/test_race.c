@@ -70,7 +70,8 @@ static void *start_and_reset(void *arg)
 	uint32_t state = SEED(arg);
 
 	for (unsigned int i = 0; i < lives; i++) {
-		uint64_t features = DISK_FEATURES | (i % 2 ? DISK_RING : 0);
+		uint64_t features = DISK_FEATURES | (i % 2 ? DISK_RING : 0) |
+				    (i % 3 ? BIT64(VIRTIO_F_RING_RESET) : 0);
 
 		reg_set_status(&d.mmio, 0);
 		reg_negotiate(&d.mmio, features);
@@ -120,7 +121,13 @@ static void *write_registers(void *arg)
 		uint32_t offset = next(&state) % 0x120 & ~3u, value = next(&state);
 		uint8_t bytes[8] = { 0 };
 
-		switch (next(&state) % 4) {
+		switch (next(&state) % 5) {
+		case 4: /* its layout is still there, or is not */
+			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, value % 3);
+			reg_set(&d.mmio, 0x0c0, 1); /* QueueReset */
+			if (value % 2)
+				lay_queue(&d.mmio, RING);
+			break;
 		case 0: /* a step, forwards or backwards */
 			reg_set_status(&d.mmio, value % 256);
 			break;
@@ -272,6 +279,7 @@ START_TEST(race_of_everything_on_every_engine)
 	lives = engine_way(_i).direct ? LIVES / 5 : LIVES;
 	signal(SIGXFSZ, SIG_IGN);
 	rows_init(&d, _i);
+	d.config.queues = d.config.iothreads = 2;
 	disk_open(&d);
 	/* Thread and engine are made once, and kept. */
 	rows_recover(&d, RING, DISK_FEATURES);

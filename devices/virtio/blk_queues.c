@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "devices/virtio/blk_queues.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+/* What can move data, the best first. */
+static const struct ioengine_ops *const engines[] = {
+	[BLK_ENGINE_URING] = &ioengine_uring,
+	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
+	[BLK_ENGINE_SYNC] = &ioengine_sync,
+};
+
+/* A thread that looks on takes a whole processor: half of them are left to the guests. */
+static unsigned int threads_worth_it(const cpu_set_t *host, unsigned int queues)
+{
+	unsigned int half = ((unsigned int)CPU_COUNT(host) + 1) / 2;
+
+	return queues < half ? queues : half;
+}
+
+int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
+		    const struct image *image)
+{
+	cpu_set_t host;
+
+	qs->config = config;
+	qs->image = image;
+	CPU_ZERO(&host);
+	if (sched_getaffinity(0, sizeof(host), &host))
+		return -errno;
+	for (unsigned int i = 0; i < config->cpu_count; i++)
+		if (!CPU_ISSET(config->cpu[i], &host))
+			return -EINVAL;
+	qs->thread_count =
+		config->iothreads ? config->iothreads : threads_worth_it(&host, config->queues);
+	return 0;
+}
+
+static struct iothread *thread_of(const struct blk_queues *qs, unsigned int n)
+{
+	return qs->thread[qs->config->map_count ? qs->config->thread_of[n] : n % qs->thread_count];
+}
+
+void blk_queues_destroy(struct blk_queues *qs)
+{
+	for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+		ioengine_destroy(qs->queue[i].engine);
+		qs->queue[i].engine = NULL;
+	}
+	for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+		iothread_destroy(qs->thread[i]);
+		qs->thread[i] = NULL;
+	}
+}
+
+static int create_threads(struct blk_queues *qs, enum blk_engine which)
+{
+	for (unsigned int i = 0; i < qs->thread_count; i++) {
+		struct iothread_config config = {
+			.loop = engines[which]->loop,
+			.poll_ns = qs->config->poll_us * 1000ull,
+			.pinned = qs->config->cpu_count,
+			.cpu = qs->config->cpu[i],
+		};
+		int err = iothread_create(&qs->thread[i], &config);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int create_engines(struct blk_queues *qs, enum blk_engine which)
+{
+	for (unsigned int i = 0; i < qs->config->queues; i++) {
+		struct ioengine_config config = {
+			.loop = &thread_of(qs, i)->loop,
+			.fd = qs->image->fd,
+			.depth = qs->config->queue_size,
+			.direct_align = qs->image->direct_align,
+		};
+		int err = ioengine_create(&qs->queue[i].engine, engines[which], &config);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* All queues have the same kind of engine: the first that the host lends to all. */
+static int create(struct blk_queues *qs)
+{
+	enum blk_engine which = qs->config->engine;
+	int refused = 0, err;
+
+	for (;;) {
+		err = create_threads(qs, which);
+		if (!err)
+			err = create_engines(qs, which);
+		if (!err)
+			break;
+		blk_queues_destroy(qs);
+		if (which == BLK_ENGINE_SYNC)
+			return err;
+		refused = refused ? refused : err;
+		which++;
+	}
+	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
+	 * where it has none. */
+	if (refused)
+		log_line("--disk %s: %s is not to be had (%s): falling back to engine=%s",
+			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
+			 engines[which]->name);
+	return 0;
+}
+
+int blk_queues_start(struct blk_queues *qs, unsigned int n, struct blkplane_config *plane)
+{
+	int err = qs->thread[0] ? 0 : create(qs);
+
+	if (err)
+		return err;
+	plane->thread = thread_of(qs, n);
+	plane->engine = qs->queue[n].engine;
+	plane->stats = &qs->queue[n].stats;
+	return blkplane_start(&qs->queue[n].plane, plane);
+}
+
+void blk_queues_stop(struct blk_queues *qs, unsigned int n)
+{
+	blkplane_stop(qs->queue[n].plane);
+	qs->queue[n].plane = NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * blk_queues: the dataplane of a disk: its threads, and for each queue an I/O engine and a plane.
+ *
+ * All is made at the first start, off the boot path, and kept: between a stop and the next start it
+ * is idle. Which thread serves a queue is settled once: the user's map, or in turn. Called where the
+ * transport calls the device, one call at a time.
+ */
+#ifndef VIRTIO_BLK_QUEUES_H
+#define VIRTIO_BLK_QUEUES_H
+
+#include "dataplane/base.h"
+#include "dataplane/blkplane.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/image.h"
+
+struct blk_queue {
+	_Alignas(LINE_PAIR) struct blkplane_stats stats;
+	struct ioengine *engine;
+	struct blkplane *plane; /* NULL: stopped */
+};
+
+struct blk_queues {
+	const struct blk_config *config;
+	const struct image *image;
+	unsigned int thread_count;
+	struct iothread *thread[VIRTIO_MAX_QUEUES]; /* all NULL before the first start */
+	struct blk_queue queue[VIRTIO_MAX_QUEUES];
+};
+
+/* config and image are lent until destroy. -EINVAL: config->cpu has one that may not be used. */
+int blk_queues_init(struct blk_queues *queues, const struct blk_config *config,
+		    const struct image *image);
+void blk_queues_destroy(struct blk_queues *queues);
+
+/* Start queue n, which is stopped. Thread, engine and statistics in *plane are filled in here.
+ * 0 or -errno, also of blkplane_start. */
+int blk_queues_start(struct blk_queues *queues, unsigned int n, struct blkplane_config *plane);
+
+/* Returns when queue n is quiet, see blkplane_stop; it may be stopped already. */
+void blk_queues_stop(struct blk_queues *queues, unsigned int n);
+
+#endif

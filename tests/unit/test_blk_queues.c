@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A disk with several queues, and the threads that serve them. Linked with --wrap. */
+#include <dirent.h>
+#include <errno.h>
+#include <libaio.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/blkplane.h"
+#include "tests/lib/disk.h"
+#include "tests/lib/engines.h"
+#include "tests/lib/suite.h"
+
+#define QUEUES 4u
+#define RING   16u
+#define ALL    ((1u << QUEUES) - 1)
+
+static struct disk d;
+static struct mockdrv q[QUEUES]; /* q[0] is a copy of d.m */
+
+/* ---- between the device and the host ---- */
+
+static struct iothread *thread_of[QUEUES]; /* as the planes were started */
+static unsigned int host_cpus;		   /* 0: as many as there are */
+static int affinity_error;
+static unsigned int io_setup_fails; /* the nth call from now; 0: none */
+
+int __real_blkplane_start(struct blkplane **plane, const struct blkplane_config *config);
+int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config *config);
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __real_io_setup(int depth, io_context_t *ctx);
+int __wrap_io_setup(int depth, io_context_t *ctx);
+
+int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config *config)
+{
+	for (unsigned int i = 0; i < QUEUES; i++)
+		if (config->kick_fd == q[i].kick_fd)
+			thread_of[i] = config->thread;
+	return __real_blkplane_start(plane, config);
+}
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	if (affinity_error) {
+		errno = affinity_error;
+		return -1;
+	}
+	if (!host_cpus)
+		return __real_sched_getaffinity(pid, size, set);
+	CPU_ZERO_S(size, set);
+	for (unsigned int i = 0; i < host_cpus; i++)
+		CPU_SET_S(i, size, set);
+	return 0;
+}
+
+int __wrap_io_setup(int depth, io_context_t *ctx)
+{
+	if (io_setup_fails && !--io_setup_fails)
+		return -EAGAIN;
+	return __real_io_setup(depth, ctx);
+}
+
+/* ---- a driver with queues ---- */
+
+static void init(enum blk_engine engine)
+{
+	disk_init(&d, engine);
+	d.config.queues = QUEUES;
+}
+
+/* All steps to DRIVER_OK, with those queues ready. */
+static void bring_up(unsigned int ready)
+{
+	reg_set_status(&d.mmio, 0);
+	ck_assert(reg_negotiate(&d.mmio, DISK_FEATURES | DISK_RING | BIT64(VIRTIO_BLK_F_MQ)));
+	mock_ring(&d.m, RING, true, true);
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		q[i] = d.m;
+		if (i)
+			mock_beside(&q[i], &d.m, i, RING, true, true);
+		q[i].kick_fd = d.dev->queue[i].kick_fd;
+		if (ready & 1u << i)
+			ck_assert(reg_queue_n(&d.mmio, i, &q[i].ring));
+	}
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
+}
+
+/* A read on each of those queues: all are offered before the first doorbell. */
+static void read_on(unsigned int which)
+{
+	static unsigned int round;
+	struct mock_blk req[QUEUES];
+	struct vring_used_elem elem;
+
+	round++;
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		if (!(which & 1u << i))
+			continue;
+		mock_forget(&q[i]);
+		mock_blk(&q[i], &req[i], VIRTIO_BLK_T_IN, (round + 100 * i) % 1024, 4096);
+		mock_stage(&q[i], req[i].head);
+		mock_show(&q[i]);
+	}
+	for (unsigned int i = 0; i < QUEUES; i++)
+		if (which & 1u << i)
+			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i);
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		uint64_t sector = (round + 100 * i) % 1024;
+
+		if (!(which & 1u << i))
+			continue;
+		mock_wait_used(&q[i], &elem);
+		ck_assert_uint_eq(elem.id, req[i].head);
+		ck_assert_uint_eq(mock_status(&q[i], &req[i]), VIRTIO_BLK_S_OK);
+		ck_assert(image_is_fresh(mock_ptr(&q[i], req[i].data), sector * 512, 4096));
+		q[i].heap = req[i].header;
+	}
+}
+
+START_TEST(features_and_configuration_space_with_queues)
+{
+	for (unsigned int queues = 1; queues <= VIRTIO_MAX_QUEUES; queues *= 4) {
+		uint16_t said = 0;
+
+		disk_init(&d, BLK_ENGINE_SYNC);
+		d.config.queues = queues;
+		disk_open(&d);
+		ck_assert_int_eq(!!(reg_offered(&d.mmio) & BIT64(VIRTIO_BLK_F_MQ)), queues > 1);
+		virtio_mmio_read(&d.mmio,
+				 VIRTIO_MMIO_CONFIG +
+					 offsetof(struct virtio_blk_config, num_queues),
+				 (uint8_t *)&said, sizeof(said));
+		ck_assert_uint_eq(said, queues);
+		for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES + 2; i++) {
+			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, i);
+			ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_QUEUE_NUM_MAX),
+					  i < queues ? 64 : 0);
+		}
+		disk_fini(&d);
+	}
+}
+END_TEST
+
+/* ---- threads ---- */
+
+/* 4 queues: how many threads, the map, and the thread of each as a digit. */
+static const struct {
+	unsigned int host_cpus, iothreads, map_count;
+	uint8_t map[QUEUES];
+	const char *threads;
+} layouts[] = {
+	{ 0, 1, 0, { 0 }, "0000" },	     { 0, 2, 0, { 0 }, "0101" },
+	{ 0, 3, 0, { 0 }, "0120" },	     { 0, 4, 0, { 0 }, "0123" },
+	{ 0, 2, 4, { 1, 1, 0, 1 }, "1101" }, { 0, 3, 4, { 2, 0, 1, 0 }, "2010" },
+	{ 1, 0, 0, { 0 }, "0000" },	     { 2, 0, 0, { 0 }, "0000" },
+	{ 3, 0, 0, { 0 }, "0101" },	     { 64, 0, 0, { 0 }, "0123" },
+};
+
+/* With every engine; each queue is served, alone and together. */
+START_TEST(queues_go_to_their_threads)
+{
+	const char *threads = layouts[_i].threads;
+
+	host_cpus = layouts[_i].host_cpus;
+	for (int way = 0; way < engine_ways(); way += 2) {
+		unsigned int before, most = 0;
+
+		init(engine_way(way).engine);
+		d.config.iothreads = layouts[_i].iothreads;
+		d.config.map_count = layouts[_i].map_count;
+		memcpy(d.config.thread_of, layouts[_i].map, QUEUES);
+		disk_open(&d);
+		before = count_threads();
+		bring_up(ALL);
+		for (unsigned int i = 0; i < QUEUES; i++) {
+			for (unsigned int k = 0; k < QUEUES; k++)
+				ck_assert_int_eq(thread_of[i] == thread_of[k],
+						 threads[i] == threads[k]);
+			most = threads[i] - '0' > (int)most ? (unsigned int)(threads[i] - '0')
+							    : most;
+		}
+		/* The thread sanitizer may have started its own. */
+		ck_assert_uint_ge(count_threads(), before + most + 1);
+		ck_assert_uint_le(count_threads(), before + most + 2);
+		for (unsigned int i = 0; i < QUEUES; i++)
+			read_on(1u << i);
+		for (unsigned int i = 0; i < 20; i++)
+			read_on(ALL);
+		disk_fini(&d);
+	}
+}
+END_TEST
+
+/* Threads of this process that may use that processor alone. */
+static unsigned int threads_on(unsigned int cpu)
+{
+	struct dirent *entry;
+	unsigned int n = 0;
+	DIR *dir = opendir("/proc/self/task");
+
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir))) {
+		cpu_set_t set;
+
+		if (entry->d_name[0] != '.' &&
+		    !__real_sched_getaffinity(atoi(entry->d_name), sizeof(set), &set))
+			n += CPU_COUNT(&set) == 1 && CPU_ISSET(cpu, &set);
+	}
+	closedir(dir);
+	return n;
+}
+
+START_TEST(threads_stay_on_their_processors)
+{
+	unsigned int first = 0, last = 0, before[2];
+	cpu_set_t host;
+
+	ck_assert_int_eq(__real_sched_getaffinity(0, sizeof(host), &host), 0);
+	while (!CPU_ISSET(first, &host))
+		first++;
+	for (unsigned int i = first; i < CPU_SETSIZE; i++)
+		last = CPU_ISSET(i, &host) ? i : last;
+	init(BLK_ENGINE_SYNC);
+	d.config.iothreads = d.config.cpu_count = 3;
+	d.config.cpu[0] = d.config.cpu[2] = (uint16_t)last;
+	d.config.cpu[1] = (uint16_t)first;
+	disk_open(&d);
+	before[0] = threads_on(first);
+	before[1] = threads_on(last);
+	bring_up(ALL);
+	if (first != last) {
+		ck_assert_uint_eq(threads_on(first), before[0] + 1);
+		ck_assert_uint_eq(threads_on(last), before[1] + 2);
+	}
+	read_on(ALL);
+	disk_fini(&d);
+}
+END_TEST
+
+START_TEST(processor_that_may_not_be_used)
+{
+	const char *why;
+	unsigned int fds;
+
+	init(BLK_ENGINE_SYNC);
+	fds = count_fds();
+	d.config.iothreads = d.config.cpu_count = 2;
+	d.config.cpu[1] = CPU_SETSIZE - 1;
+	ck_assert_int_eq(blk_create(&d.blk, &d.config, 0, &d.m.hostmem, &why), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, "cpus"));
+	affinity_error = EPERM;
+	ck_assert_int_eq(blk_create(&d.blk, &d.config, 0, &d.m.hostmem, &why), -EPERM);
+	affinity_error = 0;
+	ck_assert_uint_eq(count_fds(), fds);
+	image_remove(&d.image);
+	mock_fini(&d.m);
+}
+END_TEST
+
+/* The host lends some queues' engines but not all: all of them take the next kind. */
+START_TEST(host_out_of_aio_for_one_of_the_queues)
+{
+	for (unsigned int nth = 1; nth <= QUEUES; nth++) {
+		unsigned int fds;
+
+		init(BLK_ENGINE_LIBAIO);
+		d.config.iothreads = 2;
+		disk_open(&d);
+		fds = count_fds();
+		io_setup_fails = nth;
+		bring_up(ALL);
+		ck_assert_uint_eq(io_setup_fails, 0);
+		/* Two threads with two descriptors each, and no engine has one. */
+		ck_assert_uint_eq(count_fds(), fds + 4);
+		read_on(ALL);
+		disk_fini(&d);
+	}
+}
+END_TEST
+
+/* ---- queues that are there, that are not, and that are broken ---- */
+
+START_TEST(only_some_queues_are_ready)
+{
+	init(BLK_ENGINE_LIBAIO);
+	d.config.iothreads = 2;
+	disk_open(&d);
+	for (unsigned int ready = 1; ready <= ALL; ready += 2) {
+		bring_up(ready);
+		read_on(ready);
+		for (unsigned int i = 0; i < QUEUES; i++)
+			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i);
+		read_on(ready);
+	}
+	disk_fini(&d);
+}
+END_TEST
+
+START_TEST(row19_kick_of_queues_that_do_not_exist_beside_several)
+{
+	init(BLK_ENGINE_SYNC);
+	disk_open(&d);
+	bring_up(ALL);
+	for (unsigned int i = QUEUES; i < 100; i++)
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i * 0x10001);
+	read_on(ALL);
+	disk_fini(&d);
+}
+END_TEST
+
+/* On a thread of its own, or with others. */
+START_TEST(row02_a_broken_queue_leaves_the_others_alone)
+{
+	struct mock_blk req;
+
+	for (unsigned int threads = 1; threads <= QUEUES; threads++) {
+		init(engine_way(2 * _i).engine);
+		d.config.iothreads = threads;
+		disk_open(&d);
+		bring_up(ALL);
+		mock_stage(&q[2], RING);
+		mock_show(&q[2]);
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 2);
+		mock_wait_until(reg_status(&d.mmio) & ST_NEEDS_RESET);
+		for (unsigned int i = 0; i < 10; i++)
+			read_on(ALL & ~(1u << 2));
+		/* And it stays broken. */
+		mock_blk(&q[2], &req, VIRTIO_BLK_T_GET_ID, 0, 20);
+		mock_stage(&q[2], req.head);
+		mock_show(&q[2]);
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 2);
+		read_on(ALL & ~(1u << 2));
+		ck_assert_uint_eq(mock_status(&q[2], &req), 0xff);
+		bring_up(ALL);
+		read_on(ALL);
+		disk_fini(&d);
+	}
+}
+END_TEST
+
+START_TEST(each_queue_counts_for_itself)
+{
+	struct blkplane_stats stats;
+
+	init(BLK_ENGINE_SYNC);
+	disk_open(&d);
+	/* A reset does not set it back. */
+	for (unsigned int life = 1; life <= 2; life++) {
+		bring_up(ALL);
+		for (unsigned int i = 0; i < 3; i++)
+			read_on(1u << 1 | 1u << 3);
+		for (unsigned int i = 0; i < QUEUES; i++) {
+			blk_stats(d.blk, i, &stats);
+			ck_assert_uint_eq(stats.requests, i % 2 ? 3 * life : 0);
+			ck_assert_uint_eq(stats.batches, stats.requests);
+			ck_assert_uint_le(stats.interrupts, stats.requests);
+		}
+	}
+	disk_fini(&d);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blk_queues");
+	TCase *t = tcase_create("blk_queues");
+
+	tcase_add_test(t, features_and_configuration_space_with_queues);
+	tcase_add_loop_test(t, queues_go_to_their_threads, 0, (int)ARRAY_SIZE(layouts));
+	tcase_add_test(t, threads_stay_on_their_processors);
+	tcase_add_test(t, processor_that_may_not_be_used);
+	tcase_add_test(t, host_out_of_aio_for_one_of_the_queues);
+	tcase_add_test(t, only_some_queues_are_ready);
+	tcase_add_test(t, row19_kick_of_queues_that_do_not_exist_beside_several);
+	tcase_add_loop_test(t, row02_a_broken_queue_leaves_the_others_alone, 0, engine_ways() / 2);
+	tcase_add_test(t, each_queue_counts_for_itself);
+	suite_add_tcase(s, t);
+	return s;
+}
