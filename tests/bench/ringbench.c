@@ -35,11 +35,13 @@ static struct {
 	unsigned int queues;
 	unsigned int threads;
 	unsigned int poll_us;
+	unsigned int cpu; /* the first to pin to */
 	double seconds;
 	bool indirect;
 	bool pin;
+	bool share;
 	bool stages;
-} opt = { "null", NULL, 32, 1, 0, 1000, 1, false, false, false };
+} opt = { "null", NULL, 32, 1, 0, 1000, 0, 1, false, false, false, false };
 
 struct queue {
 	_Alignas(128) struct driver driver;
@@ -83,13 +85,14 @@ static double cpu_seconds(pthread_t thread)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void pin(pthread_t thread, unsigned int cpu)
+/* With --pin everybody has a processor; with --share a queue has one, for both of its threads. */
+static void pin(pthread_t thread, unsigned int queue, unsigned int which)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (opt.pin)
+	CPU_SET(opt.cpu + (opt.share ? queue : 2 * queue + which), &set);
+	if (opt.pin || opt.share)
 		pthread_setaffinity_np(thread, sizeof(set), &set);
 }
 
@@ -113,6 +116,8 @@ static void *drive(void *arg)
 		while ((slot = driver_take(d)) < 0)
 			if (READ_ONCE(phase) == 2)
 				break;
+			else if (opt.share)
+				sched_yield();
 		for (; slot >= 0; slot = driver_take(d)) {
 			done++;
 			driver_stage(d, (unsigned int)slot);
@@ -154,7 +159,7 @@ static void set_up(const struct ioengine_ops *ops)
 	for (unsigned int i = 0; i < opt.threads; i++) {
 		if (iothread_create(&threads[i], &thread))
 			die("iothread");
-		pin(threads[i]->thread, 2 * i + 1);
+		pin(threads[i]->thread, i, 1);
 	}
 	for (unsigned int i = 0; i < opt.queues; i++) {
 		struct queue *q = &queues[i];
@@ -202,7 +207,7 @@ static void measure(void)
 	for (unsigned int i = 0; i < opt.queues; i++) {
 		if (pthread_create(&queues[i].thread, NULL, drive, &queues[i]))
 			die("thread");
-		pin(queues[i].thread, 2 * i);
+		pin(queues[i].thread, i, 0);
 	}
 	usleep(200000);
 	__atomic_store_n(&phase, 1, __ATOMIC_RELEASE);
@@ -238,7 +243,8 @@ static const struct option long_options[] = {
 	{ "engine", 1, NULL, 'e' },  { "file", 1, NULL, 'f' },	   { "depth", 1, NULL, 'd' },
 	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
 	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
-	{ "stages", 0, NULL, 'S' },  { NULL, 0, NULL, 0 },
+	{ "share", 0, NULL, 'H' },   { "cpu", 1, NULL, 'c' },	   { "stages", 0, NULL, 'S' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -273,6 +279,12 @@ static void parse(int argc, char **argv)
 			break;
 		case 'P':
 			opt.pin = true;
+			break;
+		case 'c':
+			opt.cpu = (unsigned int)atoi(optarg);
+			break;
+		case 'H':
+			opt.share = true;
 			break;
 		case 'S':
 			opt.stages = true;
