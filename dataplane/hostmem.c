@@ -53,8 +53,10 @@ void *hostmem_lookup(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool
 	return (char *)r->hva + (gpa - r->gpa);
 }
 
-int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write,
-		struct iovec *iov, unsigned int max)
+/* Piece by piece: a range that crosses from one region into the next, or out of RAM. */
+static __attribute__((noinline)) int map_pieces(const struct hostmem *mem, uint64_t gpa,
+						uint64_t len, bool write, struct iovec *iov,
+						unsigned int max)
 {
 	unsigned int n = 0;
 
@@ -77,4 +79,17 @@ int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool writ
 		gpa += piece;
 	}
 	return (int)n;
+}
+
+int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write,
+		struct iovec *iov, unsigned int max)
+{
+	const struct hostmem_region *r = find(mem, gpa, write);
+
+	/* As nearly all buffers: in one piece. One of no length is none, and wraps here. */
+	if (!r || !max || len - 1 >= r->size - (gpa - r->gpa))
+		return map_pieces(mem, gpa, len, write, iov, max);
+	iov->iov_base = (char *)r->hva + (gpa - r->gpa);
+	iov->iov_len = len;
+	return 1;
 }
