@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vring_format: what vring.c and the two ring formats have in common. For them only.
+ *
+ * The format is a branch in each function of vring.h, always taken the same way; each format has
+ * these functions, with the meaning vring.h gives them.
+ */
+#ifndef DATAPLANE_VRING_FORMAT_H
+#define DATAPLANE_VRING_FORMAT_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "dataplane/vring.h"
+
+int vring_split_setup(struct vring_dev *vr, const struct vring_config *config);
+int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain);
+void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written);
+bool vring_split_publish(struct vring_dev *vr);
+bool vring_split_should_notify(struct vring_dev *vr);
+void vring_split_disarm(struct vring_dev *vr);
+bool vring_split_more(const struct vring_dev *vr);
+bool vring_split_arm(struct vring_dev *vr);
+
+int vring_packed_setup(struct vring_dev *vr, const struct vring_config *config);
+int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain);
+void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written);
+bool vring_packed_publish(struct vring_dev *vr);
+bool vring_packed_should_notify(struct vring_dev *vr);
+void vring_packed_disarm(struct vring_dev *vr);
+bool vring_packed_more(const struct vring_dev *vr);
+bool vring_packed_arm(struct vring_dev *vr);
+
+static inline bool bit_of(const uint64_t *bits, uint16_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static inline void set_bit_of(uint64_t *bits, uint16_t i)
+{
+	bits[i / 64] |= 1ull << (i % 64);
+}
+
+static inline void clear_bit_of(uint64_t *bits, uint16_t i)
+{
+	bits[i / 64] &= ~(1ull << (i % 64));
+}
+
+/*
+ * The one read of an entry of a table. A table the driver placed may be unaligned, hence the copy;
+ * the compiler barrier keeps every later use of *entry from going back to the driver's memory.
+ */
+static inline void read_entry(void *entry, const void *table, unsigned int i)
+{
+	_Static_assert(sizeof(struct vring_desc) == sizeof(struct vring_packed_desc), "entry");
+	memcpy(entry, (const char *)table + i * sizeof(struct vring_desc),
+	       sizeof(struct vring_desc));
+	__asm__ volatile("" : : : "memory");
+}
+
+/* vring_fail, with a result that the compiler sees. */
+static inline int break_ring(struct vring_dev *vr, const char *why)
+{
+	vring_fail(vr, why);
+	return -EBADMSG;
+}
+
+/*
+ * The table that an INDIRECT descriptor refers to (2.7.5.3, 2.8.7), of len / 16 entries; what its
+ * format says about the descriptor's flags is judged already. NULL: the ring is broken now.
+ */
+static inline const void *indirect_table(struct vring_dev *vr, uint64_t addr, uint32_t len)
+{
+	const void *table = NULL;
+
+	if (!vr->indirect)
+		vring_fail(vr, "indirect descriptor without the feature");
+	else if (!len || len % sizeof(struct vring_desc))
+		vring_fail(vr, "indirect table of a bad length");
+	else if (!(table = hostmem_lookup(vr->mem, addr, len, false)))
+		vring_fail(vr, "indirect table outside RAM");
+	return table;
+}
+
+static inline void chain_begin(struct vring_chain *chain)
+{
+	chain->out_count = chain->in_count = 0;
+	chain->out_len = chain->in_len = 0;
+}
+
+/* Append a descriptor's buffer. 0 or -EBADMSG. */
+static inline int chain_add(struct vring_dev *vr, struct vring_chain *chain, uint64_t addr,
+			    uint32_t len, bool write)
+{
+	unsigned int used = chain->out_count + chain->in_count;
+
+	if (!len)
+		return 0;
+	if (!write && chain->in_count)
+		return break_ring(vr, "readable buffer after a writable one");
+	if ((uint64_t)chain->in_len + chain->out_len + len > UINT32_MAX)
+		return break_ring(vr, "chain of 4 GiB or more");
+
+	int n = hostmem_map(vr->mem, addr, len, write, chain->iov + used, chain->capacity - used);
+	if (n < 0)
+		return break_ring(vr,
+				  n == -ENOSPC ? "chain in too many pieces" : "buffer outside RAM");
+	if (write) {
+		chain->in_count += (unsigned int)n;
+		chain->in_len += len;
+	} else {
+		chain->out_count += (unsigned int)n;
+		chain->out_len += len;
+	}
+	return 0;
+}
+
+/* A chain was popped: its head is in flight, and the next one in order. */
+static inline void chain_popped(struct vring_dev *vr, uint16_t head)
+{
+	set_bit_of(vr->in_flight, head);
+	if (vr->in_order)
+		vr->order.head[vr->order.next++ % VRING_MAX_SIZE] = head;
+}
+
+#endif
