@@ -78,6 +78,7 @@ void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect)
 		.indirect = indirect,
 	};
 	m->desc = mock_ptr(m, desc);
+	m->packed = NULL;
 	m->avail = mock_ptr(m, avail);
 	m->used = mock_ptr(m, used);
 	m->heap = used + 0x6000;
@@ -140,15 +141,17 @@ uint16_t mock_chain_indirect(struct mockdrv *m, uint64_t table, const struct moc
 	if (!table)
 		table = mock_alloc(m, bytes, 16);
 	for (unsigned int i = 0; i < count; i++) {
+		uint16_t write = piece[i].write ? WRITE : 0;
 		struct vring_desc d = {
 			.addr = piece[i].gpa,
 			.len = piece[i].len,
-			.flags = (uint16_t)((piece[i].write ? WRITE : 0) |
-					    (i + 1 < count ? NEXT : 0)),
+			.flags = (uint16_t)(write | (i + 1 < count ? NEXT : 0)),
 			.next = (uint16_t)(i + 1),
 		};
+		struct vring_packed_desc packed = { piece[i].gpa, piece[i].len, 0, write };
 
-		memcpy((char *)mock_ptr(m, table) + i * sizeof(d), &d, sizeof(d));
+		memcpy((char *)mock_ptr(m, table) + i * sizeof(d),
+		       m->ring.packed ? (void *)&packed : &d, sizeof(d));
 	}
 	mock_desc(m, head, table, bytes, INDIRECT, 0);
 	return head;
@@ -161,13 +164,20 @@ void mock_forget(struct mockdrv *m)
 
 void mock_stage(struct mockdrv *m, uint16_t head)
 {
+	if (m->ring.packed) {
+		mock_packed_stage(m, head);
+		return;
+	}
 	WRITE_ONCE(m->avail->ring[m->avail_idx % m->ring.size], head);
 	m->avail_idx++;
 }
 
 void mock_show(struct mockdrv *m)
 {
-	STORE_RELEASE(m->avail->idx, m->avail_idx);
+	if (m->ring.packed)
+		mock_packed_show(m);
+	else
+		STORE_RELEASE(m->avail->idx, m->avail_idx);
 	full_barrier();
 }
 
@@ -204,6 +214,8 @@ bool mock_used(struct mockdrv *m, struct vring_used_elem *elem)
 {
 	const struct vring_used_elem *at = &m->used->ring[m->used_idx % m->ring.size];
 
+	if (m->ring.packed)
+		return mock_packed_used(m, elem);
 	if (mock_used_index(m) == m->used_idx)
 		return false;
 	elem->id = READ_ONCE(at->id);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * mockdrv: the driver's side of a split ring, over memory the device sees elsewhere.
+ * mockdrv: the driver's side of a ring, over memory the device sees elsewhere. A test lays out chains
+ * in a descriptor table and offers their heads, in both formats: for a packed ring the table is the
+ * driver's own, and mock_stage copies a chain into the ring, with its head as the buffer id.
  *
  * Guest memory is one memfd, mapped twice. The driver has it in one piece. The device has it in
  * three regions that lie apart on the host, each between guard pages: LOW and HIGH touch in guest
@@ -39,6 +41,12 @@
 #define WRITE	 VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 
+/* A position in a packed ring, and the wrap counter there. */
+struct mock_place {
+	uint16_t at;
+	bool wrap;
+};
+
 struct mockdrv {
 	int memfd;
 	int kick_fd;
@@ -56,6 +64,16 @@ struct mockdrv {
 	uint16_t used_idx;  /* the next element to take */
 	uint16_t next_desc; /* the next free descriptor; freed all at once by mock_forget */
 	uint64_t heap;
+
+	/* Packed: the ring, and where the driver is in it. */
+	struct vring_packed_desc *packed;
+	uint32_t *driver_event; /* off_wrap, and flags in the upper half */
+	uint32_t *device_event;
+	struct mock_place put, take;
+	struct vring_packed_desc *first; /* of what is staged and not shown; its flags: */
+	uint16_t first_flags;
+	uint16_t length[VRING_MAX_SIZE]; /* of the chain with that id */
+	struct vring_desc table[VRING_MAX_SIZE];
 };
 
 /* Memory, eventfds and an empty ring of `size` in LOW. */
@@ -69,6 +87,7 @@ void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int qu
 
 /* Lay out an empty ring again, of any kind; buffers and descriptors are forgotten. */
 void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
+void mock_ring_packed(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 
 /* The driver's pointer to guest memory. */
 void *mock_ptr(const struct mockdrv *m, uint64_t gpa);
@@ -106,6 +125,7 @@ void mock_show(struct mockdrv *m);
 void mock_offer(struct mockdrv *m, uint16_t head);
 void mock_kick(struct mockdrv *m);
 
+/* Split only. */
 uint16_t *mock_used_event(const struct mockdrv *m);
 uint16_t mock_avail_event(const struct mockdrv *m);
 uint16_t mock_used_index(const struct mockdrv *m);
@@ -114,8 +134,32 @@ uint16_t mock_used_index(const struct mockdrv *m);
 bool mock_used(struct mockdrv *m, struct vring_used_elem *elem);
 /* Wait until there is one, and take it. */
 void mock_wait_used(struct mockdrv *m, struct vring_used_elem *elem);
-/* Wait until used.idx has reached idx. */
+/* Wait until used.idx has reached idx; split only. */
 void mock_wait_index(struct mockdrv *m, uint16_t idx);
+
+/* ---- packed (mockdrv_packed.c) ---- */
+
+/* Both of the flags that make a descriptor available or used. */
+#define MOCK_BOTH (1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED)
+
+/* Those of an available and of a used descriptor where the wrap counter is that. */
+uint16_t mock_packed_avail(bool wrap);
+uint16_t mock_packed_used_flags(bool wrap);
+
+/* Go on by `count` descriptors. */
+void mock_packed_advance(const struct mockdrv *m, struct mock_place *place, uint16_t count);
+
+/* Fill the next descriptor of the ring, with what makes it available added to `flags`; the first one
+ * is not before mock_show. The id counts in the last one of a chain. */
+void mock_packed_put(struct mockdrv *m, uint64_t gpa, uint32_t len, uint16_t id, uint16_t flags);
+
+/* An event structure's position and wrap counter, with flags DESC. */
+uint32_t mock_packed_event(struct mock_place place);
+
+/* What mock_stage, mock_show and mock_used do to a packed ring. */
+void mock_packed_stage(struct mockdrv *m, uint16_t head);
+void mock_packed_show(struct mockdrv *m);
+bool mock_packed_used(struct mockdrv *m, struct vring_used_elem *elem);
 
 /* Interrupts since the last call; the second waits for the first of them. */
 uint64_t mock_irqs(struct mockdrv *m);
