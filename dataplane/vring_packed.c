@@ -82,14 +82,18 @@ static int walk_table(struct vring_dev *vr, struct vring_chain *chain,
 	return 0;
 }
 
-/* The one read of a descriptor. The acquire pairs with the driver's write barrier before it stores the
- * flags: the rest is there. */
-static void read_desc(struct vring_packed_desc *d, const struct vring_packed_desc *at)
+/* The one read of a descriptor, if it is available: has these flags. The acquire pairs with the driver's
+ * write barrier before it stores them: the rest is there. */
+static bool read_desc(struct vring_packed_desc *d, const struct vring_packed_desc *at,
+		      uint16_t flags)
 {
 	d->flags = LOAD_ACQUIRE(at->flags);
+	if ((d->flags & BOTH) != flags)
+		return false;
 	d->addr = READ_ONCE(at->addr);
 	d->len = READ_ONCE(at->len);
 	d->id = READ_ONCE(at->id);
+	return true;
 }
 
 /*
@@ -117,13 +121,12 @@ static int walk_chain(struct vring_dev *vr, struct vring_chain *chain, struct vr
 			return -EBADMSG;
 		if (!(d->flags & VRING_DESC_F_NEXT))
 			return count;
-		read_desc(d, &p->desc[*at]);
 		/*
 		 * 2.8.6: with the first descriptor of a chain all of it is available. One that is
 		 * not holds what was there a round ago, or a used element of ours: none of it was
 		 * offered, so it is not waited for, nor read on.
 		 */
-		if ((d->flags & BOTH) != *flags)
+		if (!read_desc(d, &p->desc[*at], *flags))
 			return break_ring(vr,
 					  "chain goes on in a descriptor that is not available");
 	}
@@ -136,8 +139,7 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain)
 	struct vring_packed_desc d;
 	int count;
 
-	read_desc(&d, &p->desc[at]);
-	if ((d.flags & BOTH) != flags)
+	if (!read_desc(&d, &p->desc[at], flags))
 		return 0;
 	count = walk_chain(vr, chain, &d, &at, &flags);
 	if (count < 0)

@@ -29,11 +29,10 @@ uint16_t mock_packed_used_flags(bool wrap)
 
 void mock_packed_advance(const struct mockdrv *m, struct mock_place *place, uint16_t count)
 {
-	while (count--) {
-		if (++place->at == m->ring.size) {
-			place->at = 0;
-			place->wrap = !place->wrap;
-		}
+	place->at += count;
+	while (place->at >= m->ring.size) {
+		place->at -= m->ring.size;
+		place->wrap = !place->wrap;
 	}
 }
 

@@ -92,9 +92,9 @@ END_TEST
 static void check_events(uint16_t size)
 {
 	begin(size, true);
-	for (unsigned int n = 0; n < 40u * size; n++) {
-		uint16_t count = (uint16_t)(n % (size + 1u));
-		unsigned int off = n / 3 % (2u * size);
+	for (unsigned int n = 0; n < 4000; n++) {
+		uint16_t count = (uint16_t)(n / 7 % (size + 1u));
+		unsigned int off = n * 7919 % (2u * size);
 		struct mock_place event = m.take;
 
 		/* A round back is the same place with the other wrap counter. */
@@ -110,7 +110,7 @@ static void check_events(uint16_t size)
 
 START_TEST(packed_need_event_over_the_end_of_the_ring)
 {
-	static const uint16_t sizes[] = { 1, 2, 3, 5, 8, 100, VRING_MAX_SIZE };
+	static const uint16_t sizes[] = { 1, 2, 3, 5, 8, 100 };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++)
 		check_events(sizes[i]);

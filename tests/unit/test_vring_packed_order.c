@@ -70,7 +70,7 @@ END_TEST
 #define RING	  3
 #define RING_BASE 0x10000
 
-/* One mapping for both sides: the driver uses plain accesses, ordered by the flags alone. */
+/* One mapping for both sides: the driver's other accesses are plain, ordered by the flags alone. */
 static uint8_t one[4096] __attribute__((aligned(4096)));
 
 #define ONE_DRIVER 1024
@@ -136,8 +136,9 @@ START_TEST(packed_order_of_flags_and_what_they_stand_for)
 			desc[at].len = 4;
 			desc[at].id = id;
 			avail[k] = (uint16_t)(mock_packed_avail(wrap) | WRITE | (k ? 0 : NEXT));
+			/* The device may look at it from the chain before on. */
 			if (k)
-				desc[at].flags = avail[k];
+				WRITE_ONCE(desc[at].flags, avail[k]);
 			if (++at == RING) {
 				at = 0;
 				wrap = !wrap;
@@ -156,26 +157,48 @@ END_TEST
 
 /* ---- full barriers, seen by the processor ---- */
 
-#define DUELS 50000
+#define DUELS 25000
 
-/* Each duel: the driver stores X and looks at Y while the device stores Y and looks at X. */
+/*
+ * Each duel: the driver stores X and looks at Y while the device stores Y and looks at X. Before it,
+ * the driver has read both: a store to what the other side has, too, takes longer than a load.
+ */
 static struct {
-	unsigned int go;     /* the duel the driver may fight */
-	unsigned int fought; /* the last one it did */
+	unsigned int go;   /* odd: read; even: the duel */
+	unsigned int done; /* the last of them */
 	bool driver_saw;
 	bool (*driver)(void);
 } duel;
 
+static struct mock_place place; /* of the descriptor it is about */
+
+static void driver_waits_for(unsigned int step)
+{
+	for (unsigned int spins = 0; __atomic_load_n(&duel.go, __ATOMIC_ACQUIRE) != step;)
+		if (++spins % 1000 == 0)
+			mock_yield(INT64_MAX);
+}
+
 static void *driver_main(void *arg)
 {
-	for (unsigned int i = 1; i <= DUELS; i++) {
-		for (unsigned int spins = 0; __atomic_load_n(&duel.go, __ATOMIC_ACQUIRE) != i;)
-			if (++spins % 1000 == 0)
-				mock_yield(INT64_MAX);
+	for (unsigned int i = 1; i < 2 * DUELS; i += 2) {
+		driver_waits_for(i);
+		(void)READ_ONCE(m.packed[place.at].flags);
+		(void)READ_ONCE(*m.device_event);
+		(void)READ_ONCE(*m.driver_event);
+		__atomic_store_n(&duel.done, i, __ATOMIC_RELEASE);
+		driver_waits_for(i + 1);
 		duel.driver_saw = duel.driver();
-		__atomic_store_n(&duel.fought, i, __ATOMIC_RELEASE);
+		__atomic_store_n(&duel.done, i + 1, __ATOMIC_RELEASE);
 	}
 	return arg;
+}
+
+static void wait_for_driver(unsigned int step)
+{
+	for (unsigned int spins = 0; __atomic_load_n(&duel.done, __ATOMIC_ACQUIRE) != step;)
+		if (++spins % 1000 == 0)
+			mock_yield(INT64_MAX);
 }
 
 /* `prepare` runs before each, while the driver waits. */
@@ -189,18 +212,18 @@ static void fight(bool (*driver)(void), void (*prepare)(void), bool (*device)(vo
 	ck_assert_int_eq(vring_setup(&vr, &m.hostmem, &m.ring), 0);
 	m.length[0] = 1;
 	duel.driver = driver;
-	duel.go = duel.fought = 0;
+	duel.go = duel.done = 0;
 	ck_assert_int_eq(pthread_create(&thread, NULL, driver_main, NULL), 0);
-	for (unsigned int i = 1; i <= DUELS; i++) {
+	for (unsigned int i = 1; i < 2 * DUELS; i += 2) {
 		prepare();
 		__atomic_store_n(&duel.go, i, __ATOMIC_RELEASE);
+		wait_for_driver(i);
+		__atomic_store_n(&duel.go, i + 1, __ATOMIC_RELEASE);
 		/* Meet the driver at different moments. */
-		for (unsigned int spin = i % 64; spin; spin--)
+		for (unsigned int spin = i % 128; spin; spin--)
 			__asm__ volatile("");
 		bool device_saw = device();
-		for (unsigned int spins = 0; __atomic_load_n(&duel.fought, __ATOMIC_ACQUIRE) != i;)
-			if (++spins % 1000 == 0)
-				mock_yield(INT64_MAX);
+		wait_for_driver(i + 1);
 		lost += !device_saw && !duel.driver_saw;
 	}
 	pthread_join(thread, NULL);
@@ -208,24 +231,22 @@ static void fight(bool (*driver)(void), void (*prepare)(void), bool (*device)(vo
 	mock_fini(&m);
 }
 
-static struct mock_place added;
-
-/* What the driver added last is through; doorbells are off. */
+/* What the driver added last is through; the next one is laid out but for its flags. */
 static void serve_all(void)
 {
 	if (vring_pop(&vr, &chain) == 1)
 		vring_push(&vr, chain.head, 0);
 	vring_publish(&vr);
 	vring_disarm(&vr);
-	added = m.put;
+	place = m.put;
+	mock_packed_put(&m, MOCK_FAR, 1, 0, 0);
 }
 
 /* Add a chain, then see whether the device wants to hear of it. */
 static bool driver_adds(void)
 {
-	mock_packed_put(&m, MOCK_FAR, 1, 0, 0);
 	mock_show(&m);
-	return READ_ONCE(*m.device_event) == mock_packed_event(added);
+	return READ_ONCE(*m.device_event) == mock_packed_event(place);
 }
 
 static bool device_arms(void)
@@ -239,7 +260,7 @@ START_TEST(packed_barrier_between_arming_and_looking_again)
 }
 END_TEST
 
-/* One chain is pushed; no interrupt is asked for. */
+/* One chain is popped; no interrupt is asked for. */
 static void take_one(void)
 {
 	struct vring_used_elem elem;
@@ -249,20 +270,21 @@ static void take_one(void)
 	mock_packed_put(&m, MOCK_FAR, 1, 0, 0);
 	mock_show(&m);
 	must(vring_pop(&vr, &chain) == 1);
-	vring_push(&vr, chain.head, 0);
+	place = m.take;
 }
 
 /* Ask for an interrupt, then see whether the element is there already. */
 static bool driver_asks(void)
 {
-	WRITE_ONCE(*m.driver_event, mock_packed_event(m.take));
+	WRITE_ONCE(*m.driver_event, mock_packed_event(place));
 	full_barrier();
-	return (READ_ONCE(m.packed[m.take.at].flags) & MOCK_BOTH) ==
-	       mock_packed_used_flags(m.take.wrap);
+	return (READ_ONCE(m.packed[place.at].flags) & MOCK_BOTH) ==
+	       mock_packed_used_flags(place.wrap);
 }
 
 static bool device_publishes(void)
 {
+	vring_push(&vr, 0, 0);
 	vring_publish(&vr);
 	return vring_should_notify(&vr);
 }
