@@ -38,10 +38,11 @@ static struct {
 	unsigned int cpu; /* the first to pin to */
 	double seconds;
 	bool indirect;
+	bool packed;
 	bool pin;
 	bool share;
 	bool stages;
-} opt = { "null", NULL, 32, 1, 0, 1000, 0, 1, false, false, false, false };
+} opt = { "null", NULL, 32, 1, 0, 1000, 0, 1, false, false, false, false, false };
 
 struct queue {
 	_Alignas(128) struct driver driver;
@@ -168,7 +169,7 @@ static void set_up(const struct ioengine_ops *ops)
 			.loop = &t->loop, .fd = fd, .depth = RING_SIZE, .direct_align = 512
 		};
 
-		driver_init(&q->driver, ram + DRIVER_BYTES * i, GPA + DRIVER_BYTES * i,
+		driver_init(&q->driver, ram + DRIVER_BYTES * i, GPA + DRIVER_BYTES * i, opt.packed,
 			    opt.indirect, disk_bytes);
 		q->kick_fd = eventfd(0, EFD_NONBLOCK);
 		q->irq.fd = eventfd(0, EFD_NONBLOCK);
@@ -222,11 +223,12 @@ static void measure(void)
 		requests += (double)queues[i].requests;
 		kicks += (double)queues[i].kicks;
 	}
-	printf("{\"engine\": \"%s\", \"depth\": %u, \"queues\": %u, \"threads\": %u, \"indirect\": "
-	       "%s, "
-	       "\"poll_us\": %u, \"iops\": %.0f, \"cpu_ns\": %.1f, \"kicks\": %.4f}\n",
-	       opt.engine, opt.depth, opt.queues, opt.threads, opt.indirect ? "true" : "false",
-	       opt.poll_us, requests / seconds, cpu * 1e9 / requests, kicks / requests);
+	printf("{\"engine\": \"%s\", \"depth\": %u, \"queues\": %u, \"threads\": %u, \"packed\": "
+	       "%s, \"indirect\": %s, \"poll_us\": %u, \"iops\": %.0f, \"cpu_ns\": %.1f, "
+	       "\"kicks\": %.4f}\n",
+	       opt.engine, opt.depth, opt.queues, opt.threads, opt.packed ? "true" : "false",
+	       opt.indirect ? "true" : "false", opt.poll_us, requests / seconds,
+	       cpu * 1e9 / requests, kicks / requests);
 }
 
 static void tear_down(void)
@@ -244,7 +246,7 @@ static const struct option long_options[] = {
 	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
 	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
 	{ "share", 0, NULL, 'H' },   { "cpu", 1, NULL, 'c' },	   { "stages", 0, NULL, 'S' },
-	{ NULL, 0, NULL, 0 },
+	{ "packed", 0, NULL, 'k' },  { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -286,6 +288,9 @@ static void parse(int argc, char **argv)
 		case 'H':
 			opt.share = true;
 			break;
+		case 'k':
+			opt.packed = true;
+			break;
 		case 'S':
 			opt.stages = true;
 			break;
@@ -306,7 +311,7 @@ int main(int argc, char **argv)
 {
 	parse(argc, argv);
 	if (opt.stages) {
-		stages_measure(opt.depth, opt.indirect);
+		stages_measure(opt.depth, opt.packed, opt.indirect);
 		return 0;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {

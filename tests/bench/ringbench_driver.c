@@ -5,17 +5,6 @@
 
 #include "dataplane/base.h"
 
-#define DATA_BYTES 4096u
-
-/* Offsets in the queue's memory. */
-#define AT_DESC	   0x0000u
-#define AT_AVAIL   0x2000u
-#define AT_USED	   0x4000u
-#define AT_HEADERS 0x8000u
-#define AT_STATUS  0xc000u
-#define AT_TABLES  0x10000u
-#define AT_DATA	   0x20000u
-
 static uint16_t *used_event(struct driver *d)
 {
 	return &d->avail->ring[RING_SIZE];
@@ -48,7 +37,8 @@ static void lay_out(struct vring_desc *desc, unsigned int first, uint64_t gpa, u
 	};
 }
 
-void driver_init(struct driver *d, void *base, uint64_t gpa, bool indirect, uint64_t disk_bytes)
+void driver_init(struct driver *d, void *base, uint64_t gpa, bool packed, bool indirect,
+		 uint64_t disk_bytes)
 {
 	char *at = base;
 
@@ -58,7 +48,9 @@ void driver_init(struct driver *d, void *base, uint64_t gpa, bool indirect, uint
 			  .avail = gpa + AT_AVAIL,
 			  .used = gpa + AT_USED,
 			  .event_idx = true,
-			  .indirect = indirect },
+			  .indirect = indirect,
+			  .packed = packed },
+		.gpa = gpa,
 		.desc = (struct vring_desc *)(at + AT_DESC),
 		.avail = (struct vring_avail *)(at + AT_AVAIL),
 		.used = (struct vring_used *)(at + AT_USED),
@@ -68,6 +60,10 @@ void driver_init(struct driver *d, void *base, uint64_t gpa, bool indirect, uint
 		.seed = gpa | 1,
 		.sectors = disk_bytes / DATA_BYTES,
 	};
+	if (packed) {
+		packed_init(d, base);
+		return;
+	}
 	for (unsigned int slot = 0; slot < d->slots; slot++) {
 		struct vring_desc *table = (struct vring_desc *)(at + AT_TABLES) + slot * 4ul;
 
@@ -91,6 +87,10 @@ void driver_stage(struct driver *d, unsigned int slot)
 	d->seed ^= d->seed << 17;
 	/* The upper half of a product is below its factor: no division. */
 	d->header[slot].sector = (uint64_t)((__uint128_t)d->seed * d->sectors >> 64) * 8;
+	if (d->ring.packed) {
+		packed_stage(d, slot);
+		return;
+	}
 	d->avail->ring[d->avail_idx++ % RING_SIZE] = (uint16_t)(slot * d->per_slot);
 }
 
@@ -98,6 +98,8 @@ bool driver_show(struct driver *d)
 {
 	uint16_t old = d->avail->idx;
 
+	if (d->ring.packed)
+		return packed_show(d);
 	/* Pairs with vring_pop's acquire. */
 	STORE_RELEASE(d->avail->idx, d->avail_idx);
 	/* Never an interrupt, please: what is behind us for half the index space is not crossed. */
@@ -110,6 +112,8 @@ int driver_take(struct driver *d)
 {
 	uint32_t id;
 
+	if (d->ring.packed)
+		return packed_take(d);
 	/* Pairs with vring_publish's release. */
 	if (LOAD_ACQUIRE(d->used->idx) == d->used_idx)
 		return -1;

@@ -89,7 +89,7 @@ static uint64_t clock_cost(void)
 	return least;
 }
 
-void stages_measure(unsigned int depth, bool indirect)
+void stages_measure(unsigned int depth, bool packed, bool indirect)
 {
 	static const char *const names[] = { "pop", "parse", "finish", "push", "publish" };
 	void *ram = mmap(NULL, DRIVER_BYTES, PROT_READ | PROT_WRITE,
@@ -100,7 +100,7 @@ void stages_measure(unsigned int depth, bool indirect)
 	double sum = 0;
 
 	hostmem_add(&mem, GPA, DRIVER_BYTES, ram, false);
-	driver_init(&d, ram, GPA, indirect, disk.capacity);
+	driver_init(&d, ram, GPA, packed, indirect, disk.capacity);
 	if (vring_setup(&ring, &mem, &d.ring))
 		abort();
 	for (unsigned int batch = 0; batch < BATCHES; batch++) {
@@ -111,7 +111,8 @@ void stages_measure(unsigned int depth, bool indirect)
 		driver_show(&d);
 		one_batch(depth);
 	}
-	printf("{\"depth\": %u, \"indirect\": %s", depth, indirect ? "true" : "false");
+	printf("{\"depth\": %u, \"packed\": %s, \"indirect\": %s", depth, packed ? "true" : "false",
+	       indirect ? "true" : "false");
 	for (unsigned int i = 0; i < STAGES; i++) {
 		double ns = ((double)took[i] / BATCHES - (double)clock) / depth;
 

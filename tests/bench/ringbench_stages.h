@@ -5,6 +5,6 @@
 #include <stdbool.h>
 
 /* Batches of `depth` requests through the dataplane's stages in this thread; prints a line of JSON. */
-void stages_measure(unsigned int depth, bool indirect);
+void stages_measure(unsigned int depth, bool packed, bool indirect);
 
 #endif
