@@ -73,6 +73,16 @@ static bool set_queue_size(struct blk_config *disk, const char *value)
 	return true;
 }
 
+static bool set_packed(struct blk_config *disk, const char *value)
+{
+	return text_switch(value, &disk->packed);
+}
+
+static bool set_in_order(struct blk_config *disk, const char *value)
+{
+	return text_switch(value, &disk->in_order);
+}
+
 static bool set_engine(struct blk_config *disk, const char *value)
 {
 	if (!strcmp(value, "io_uring"))
@@ -102,6 +112,8 @@ static const struct disk_key disk_keys[] = {
 	{ "direct", false, set_direct, "must be on, off or auto" },
 	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
 	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
+	{ "packed", false, set_packed, "must be on or off" },
+	{ "in-order", false, set_in_order, "must be on or off" },
 	{ "engine", false, set_engine, "must be io_uring, libaio or sync" },
 	{ "queues", false, options_set_queues, "must be a number from 1 to 16" },
 	{ "iothreads", false, options_set_iothreads,

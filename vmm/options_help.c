@@ -29,6 +29,8 @@ const char options_help[] =
 	"  blk-size=512|1024|2048|4096\n"
 	"                           logical block size in bytes (default: 512)\n"
 	"  queue-size=N             a power of two from 4 to 1024 (default: 256)\n"
+	"  packed=on|off            offer packed rings (default: off)\n"
+	"  in-order=on|off          offer requests finished in order (default: off)\n"
 	"  engine=io_uring|libaio|sync\n"
 	"                           how the host is asked (default: io_uring)\n"
 	"  queues=N                 1 to 16 (default: one per CPU, up to 4)\n"

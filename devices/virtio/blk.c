@@ -35,7 +35,9 @@ static uint64_t offered_features(const struct blk *b)
 	       FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
 	       FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_F_RING_RESET) |
 	       (b->config.queues > 1 ? FEATURE(VIRTIO_BLK_F_MQ) : 0) |
-	       (b->config.readonly ? FEATURE(VIRTIO_BLK_F_RO) : 0);
+	       (b->config.readonly ? FEATURE(VIRTIO_BLK_F_RO) : 0) |
+	       (b->config.packed ? FEATURE(VIRTIO_F_RING_PACKED) : 0) |
+	       (b->config.in_order ? FEATURE(VIRTIO_F_IN_ORDER) : 0);
 }
 
 /* 5.2.4 */

@@ -19,6 +19,8 @@ void virtio_queue_config(const struct virtio_device *dev, unsigned int queue,
 		.used = q->used,
 		.event_idx = virtio_has(dev, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = virtio_has(dev, VIRTIO_RING_F_INDIRECT_DESC),
+		.packed = virtio_has(dev, VIRTIO_F_RING_PACKED),
+		.in_order = virtio_has(dev, VIRTIO_F_IN_ORDER),
 	};
 }
 

@@ -45,8 +45,8 @@ struct virtio_queue {
 	/* As the driver wrote it; judged when it says ready. */
 	uint32_t size;
 	uint64_t desc;
-	uint64_t avail;
-	uint64_t used;
+	uint64_t avail; /* the driver area (2.6) */
+	uint64_t used;	/* the device area */
 };
 
 struct virtio_device {

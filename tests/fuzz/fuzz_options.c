@@ -92,7 +92,8 @@ static void one_word(struct input *in, char *word, size_t size)
 					       "--initrd=", "--append=", "--cmdline=", "--console=",
 					       "--help",    "--version", "--kernel",   "--disk" };
 	static const char *const keys[] = { "readonly",	 "serial=",	"direct=",   "engine=",
-					    "blk-size=", "queue-size=", "readonly=", "rea" };
+					    "blk-size=", "queue-size=", "readonly=", "rea",
+					    "packed=",	 "in-order=" };
 	unsigned int option = in_below(in, ARRAY_SIZE(options));
 	bool number = option == 1 || option == 2;
 	size_t len = (size_t)snprintf(word, size, "%s%s", options[option],

@@ -64,6 +64,8 @@ START_TEST(disk_defaults)
 	ck_assert_uint_eq(config.disk[0].poll_us, BLK_POLL_US_DEFAULT);
 	ck_assert_uint_eq(config.disk[0].blk_size, 512);
 	ck_assert_uint_eq(config.disk[0].queue_size, 256);
+	ck_assert(!config.disk[0].packed);
+	ck_assert(!config.disk[0].in_order);
 }
 END_TEST
 
@@ -119,9 +121,9 @@ START_TEST(disk_keys_each)
 {
 	ck_assert_int_eq(PARSE("--kernel", "k", "--disk",
 			       "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
-			       "blk-size=4096,queue-size=4,engine=sync",
+			       "blk-size=4096,queue-size=4,engine=sync,packed=on,in-order=off",
 			       "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024,"
-			       "poll-us=1000",
+			       "poll-us=1000,in-order=on,packed=off",
 			       "--disk", "d,readonly=on,direct=auto,blk-size=1024"),
 			 OPTIONS_RUN);
 	ck_assert_uint_eq(config.disk_count, 3);
@@ -132,6 +134,8 @@ START_TEST(disk_keys_each)
 	ck_assert_uint_eq(config.disk[0].blk_size, 4096);
 	ck_assert_uint_eq(config.disk[0].queue_size, 4);
 	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_SYNC);
+	ck_assert(config.disk[0].packed && !config.disk[0].in_order);
+	ck_assert(!config.disk[1].packed && config.disk[1].in_order);
 	ck_assert_str_eq(config.disk[1].path, "c");
 	ck_assert(!config.disk[1].readonly);
 	ck_assert_int_eq(config.disk[1].direct, BLK_DIRECT_OFF);
@@ -263,6 +267,9 @@ static const struct {
 	  "--disk d,queue-size=65792: must be a power of two from 4 to 1024" },
 	{ { "--disk", "d,queue-size=100" },
 	  "--disk d,queue-size=100: must be a power of two from 4 to 1024" },
+	{ { "--disk", "d,packed" }, "--disk d,packed: needs a value" },
+	{ { "--disk", "d,packed=auto" }, "--disk d,packed=auto: must be on or off" },
+	{ { "--disk", "d,in-order=1" }, "--disk d,in-order=1: must be on or off" },
 	{ { "--disk", "d,engine=uring" },
 	  "--disk d,engine=uring: must be io_uring, libaio or sync" },
 	{ { "--disk", "d,engine=aio", "--disk=e" },
