@@ -20,6 +20,7 @@ void disk_init(struct disk *d, enum blk_engine engine)
 		.queues = 1,
 	};
 	d->blk = NULL;
+	d->format = 0;
 }
 
 void disk_open(struct disk *d)
@@ -51,6 +52,11 @@ void disk_fini(struct disk *d)
 	ck_assert_int_eq(disk_close(d), 0);
 	image_remove(&d->image);
 	mock_fini(&d->m);
+}
+
+void disk_bring_up(struct disk *d, uint16_t size, uint64_t features)
+{
+	reg_bring_up(&d->mmio, &d->m, size, features | d->format);
 }
 
 uint8_t disk_do(struct disk *d, uint32_t type, uint64_t sector, uint32_t len, struct mock_blk *req,

@@ -17,6 +17,7 @@
 
 struct disk {
 	struct mockdrv m; /* its kick_fd and irq_fd are the device's */
+	uint64_t format;  /* ring features that disk_bring_up adds: none, or RING_PACKED */
 	struct test_image image;
 	struct blk_config config;
 	struct blk *blk;
@@ -31,6 +32,9 @@ void disk_open(struct disk *d);
 int disk_close(struct disk *d);
 /* Closes, too. */
 void disk_fini(struct disk *d);
+
+/* As reg_bring_up, in that format. */
+void disk_bring_up(struct disk *d, uint16_t size, uint64_t features);
 
 /* A request in an otherwise empty ring, by way of QueueNotify; returns its status. */
 uint8_t disk_do(struct disk *d, uint32_t type, uint64_t sector, uint32_t len, struct mock_blk *req,

@@ -210,14 +210,21 @@ uint16_t mock_used_index(const struct mockdrv *m)
 	return LOAD_ACQUIRE(m->used->idx);
 }
 
+bool mock_has_used(const struct mockdrv *m)
+{
+	return m->ring.packed ? mock_packed_has_used(m) : mock_used_index(m) != m->used_idx;
+}
+
 bool mock_used(struct mockdrv *m, struct vring_used_elem *elem)
 {
 	const struct vring_used_elem *at = &m->used->ring[m->used_idx % m->ring.size];
 
-	if (m->ring.packed)
-		return mock_packed_used(m, elem);
-	if (mock_used_index(m) == m->used_idx)
+	if (!mock_has_used(m))
 		return false;
+	if (m->ring.packed) {
+		mock_packed_take(m, elem);
+		return true;
+	}
 	elem->id = READ_ONCE(at->id);
 	elem->len = READ_ONCE(at->len);
 	m->used_idx++;

@@ -130,6 +130,8 @@ uint16_t *mock_used_event(const struct mockdrv *m);
 uint16_t mock_avail_event(const struct mockdrv *m);
 uint16_t mock_used_index(const struct mockdrv *m);
 
+/* Is there a used element to take? */
+bool mock_has_used(const struct mockdrv *m);
 /* Take the next used element. False: there is none. */
 bool mock_used(struct mockdrv *m, struct vring_used_elem *elem);
 /* Wait until there is one, and take it. */
@@ -156,10 +158,11 @@ void mock_packed_put(struct mockdrv *m, uint64_t gpa, uint32_t len, uint16_t id,
 /* An event structure's position and wrap counter, with flags DESC. */
 uint32_t mock_packed_event(struct mock_place place);
 
-/* What mock_stage, mock_show and mock_used do to a packed ring. */
+/* What mock_stage, mock_show, mock_has_used and then mock_used do to a packed ring. */
 void mock_packed_stage(struct mockdrv *m, uint16_t head);
 void mock_packed_show(struct mockdrv *m);
-bool mock_packed_used(struct mockdrv *m, struct vring_used_elem *elem);
+bool mock_packed_has_used(const struct mockdrv *m);
+void mock_packed_take(struct mockdrv *m, struct vring_used_elem *elem);
 
 /* Interrupts since the last call; the second waits for the first of them. */
 uint64_t mock_irqs(struct mockdrv *m);

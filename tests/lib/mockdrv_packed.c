@@ -84,19 +84,22 @@ void mock_packed_show(struct mockdrv *m)
 	m->first = NULL;
 }
 
-bool mock_packed_used(struct mockdrv *m, struct vring_used_elem *elem)
+bool mock_packed_has_used(const struct mockdrv *m)
+{
+	/* Pairs with vring_publish's release. */
+	uint16_t flags = LOAD_ACQUIRE(m->packed[m->take.at].flags);
+
+	return (flags & MOCK_BOTH) == mock_packed_used_flags(m->take.wrap);
+}
+
+void mock_packed_take(struct mockdrv *m, struct vring_used_elem *elem)
 {
 	const struct vring_packed_desc *d = &m->packed[m->take.at];
-	/* Pairs with vring_publish's release. */
-	uint16_t flags = LOAD_ACQUIRE(d->flags);
 
-	if ((flags & MOCK_BOTH) != mock_packed_used_flags(m->take.wrap))
-		return false;
 	elem->id = READ_ONCE(d->id);
 	elem->len = READ_ONCE(d->len);
 	/* 2.8.5: whether the length means something. */
-	must(!(flags & WRITE) == !elem->len);
+	must(!(READ_ONCE(d->flags) & WRITE) == !elem->len);
 	must(elem->id < m->ring.size && m->length[elem->id]);
 	mock_packed_advance(m, &m->take, m->length[elem->id]);
-	return true;
 }

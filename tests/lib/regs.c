@@ -78,8 +78,10 @@ void reg_bring_up(struct virtio_mmio *mmio, struct mockdrv *m, uint16_t size, ui
 {
 	reg_set_status(mmio, 0);
 	ck_assert_uint_eq(reg_status(mmio), 0);
-	mock_ring(m, size, features & BIT64(VIRTIO_RING_F_EVENT_IDX),
-		  features & BIT64(VIRTIO_RING_F_INDIRECT_DESC));
+	(features & BIT64(VIRTIO_F_RING_PACKED)
+		 ? mock_ring_packed
+		 : mock_ring)(m, size, features & BIT64(VIRTIO_RING_F_EVENT_IDX),
+			      features & BIT64(VIRTIO_RING_F_INDIRECT_DESC));
 	ck_assert(reg_negotiate(mmio, features));
 	ck_assert(reg_queue(mmio, &m->ring));
 	reg_set_status(mmio, ST_DRIVER_OK);

@@ -14,10 +14,19 @@
 			ck_abort_msg("%s: not: %s", (what), #cond); \
 	} while (0)
 
+int rows_ways(void)
+{
+	return 2 * engine_ways();
+}
+
 void rows_init(struct disk *d, int way)
 {
-	disk_init(d, engine_way(way).engine);
-	d->config.direct = engine_way(way).direct ? BLK_DIRECT_AUTO : BLK_DIRECT_OFF;
+	struct engine_way engine = engine_way(way % engine_ways());
+
+	disk_init(d, engine.engine);
+	d->config.direct = engine.direct ? BLK_DIRECT_AUTO : BLK_DIRECT_OFF;
+	d->config.packed = way >= engine_ways();
+	d->format = d->config.packed ? BIT64(VIRTIO_F_RING_PACKED) : 0;
 	d->config.queue_size = BLK_QUEUE_MAX;
 }
 
@@ -56,7 +65,7 @@ static void good_read(struct disk *d, const char *what)
 
 void rows_recover(struct disk *d, uint16_t ring, uint64_t features)
 {
-	reg_bring_up(&d->mmio, &d->m, ring, features);
+	disk_bring_up(d, ring, features);
 	good_read(d, "after a reset");
 }
 
@@ -116,8 +125,7 @@ static void break_once(struct disk *d, const struct row_bad *bad)
 	struct mockdrv *m = &d->m;
 	struct mock_blk before, after;
 
-	reg_bring_up(&d->mmio, m, ROWS_RING,
-		     DISK_FEATURES | (bad->flags & NO_INDIRECT ? 0 : DISK_RING));
+	disk_bring_up(d, ROWS_RING, DISK_FEATURES | (bad->flags & NO_INDIRECT ? 0 : DISK_RING));
 	good_read(d, bad->what);
 	stage_good(m, &before);
 	bad->offer(m, &before, bad->arg);
@@ -140,6 +148,8 @@ static void break_once(struct disk *d, const struct row_bad *bad)
 void rows_break(struct disk *d, const struct row_bad *bad, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
+		if (bad[i].flags & (d->format ? SPLIT_ONLY : PACKED_ONLY))
+			continue;
 		break_once(d, &bad[i]);
 		rows_recover(d, ROWS_RING, DISK_FEATURES | DISK_RING);
 	}
@@ -305,6 +315,8 @@ void rows_frame(struct disk *d, uint64_t sector, const struct row_framing *frami
 		unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
+		if (d->format && (framing[i].table == TABLE_TAIL || framing[i].table_spare))
+			continue;
 		must(framing[i].len + 1024 <= sizeof(in_file));
 		frame_once(d, sector, &framing[i], false, i + 1);
 		frame_once(d, sector, &framing[i], true, i + 1);
@@ -322,7 +334,7 @@ static void answer_once(struct disk *d, const struct row_request *r)
 
 	snprintf(what, sizeof(what), "type %u, sector 0x%llx, %u bytes", r->type,
 		 (unsigned long long)r->sector, r->len);
-	reg_bring_up(&d->mmio, m, ROWS_RING, d->dev->accepted);
+	disk_bring_up(d, ROWS_RING, d->dev->accepted);
 	stage_good(m, &before);
 	mock_blk(m, &req, r->type, r->sector, r->len);
 	if (r->len)

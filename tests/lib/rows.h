@@ -12,7 +12,10 @@
 
 #define ROWS_RING 64u /* entries */
 
-/* A disk over way number `way` (tests/lib/engines.h); change d->config, then rows_open. */
+/* Every way of tests/lib/engines.h, over both ring formats. */
+int rows_ways(void);
+
+/* A disk over way number `way`; change d->config, then rows_open. */
 void rows_init(struct disk *d, int way);
 void rows_open(struct disk *d);
 /* rows_init and rows_open. */
@@ -31,6 +34,9 @@ void rows_recover(struct disk *d, uint16_t ring, uint64_t features);
 #define COMES_BACK 2u
 /* The driver did not accept RING_INDIRECT_DESC. */
 #define NO_INDIRECT 4u
+/* Cannot be said in a packed ring, or only in one. */
+#define SPLIT_ONLY  8u
+#define PACKED_ONLY 16u
 
 struct row_bad {
 	const char *what;
@@ -67,7 +73,10 @@ struct row_framing {
 	uint16_t ref_flags;   /* on the reference to the table, besides INDIRECT */
 };
 
-/* Each case: a read and a write at `sector`, which reach the right bytes of both sides and no other. */
+/*
+ * Each case: a read and a write at `sector`, which reach the right bytes of both sides and no other. A
+ * table with something before it, or with more in it than the chain, is a split ring's only.
+ */
 void rows_frame(struct disk *d, uint64_t sector, const struct row_framing *framing,
 		unsigned int count);
 

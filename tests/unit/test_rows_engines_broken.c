@@ -63,15 +63,26 @@ static void offer_next_in_table(struct mockdrv *m, const struct mock_blk *good, 
 	mock_stage(m, 20);
 }
 
+/* A chain whose second descriptor is not available. */
+static void offer_gap(struct mockdrv *m, const struct mock_blk *good, uint64_t arg)
+{
+	(void)arg;
+	mock_packed_put(m, good->header, 16, 20, NEXT);
+	mock_packed_put(m, good->status, 1, 20, WRITE);
+	m->packed[m->put.at - 1].flags ^= MOCK_BOTH;
+}
+
 START_TEST(row02_head_or_next_outside_the_table_on_every_engine)
 {
 	static const struct row_bad cases[] = {
 		{ "head just outside", offer_head, ROWS_RING, 0 },
 		{ "head far outside", offer_head, 0xffff, 0 },
-		{ "next just outside", offer_next, ROWS_RING, 0 },
-		{ "next far outside", offer_next, 0xffff, 0 },
-		{ "next outside the indirect table", offer_next_in_table, 2, 0 },
-		{ "next in the ring's table, not in the indirect one", offer_next_in_table, 21, 0 },
+		{ "next just outside", offer_next, ROWS_RING, SPLIT_ONLY },
+		{ "next far outside", offer_next, 0xffff, SPLIT_ONLY },
+		{ "next outside the indirect table", offer_next_in_table, 2, SPLIT_ONLY },
+		{ "next in the ring's table, not in the indirect one", offer_next_in_table, 21,
+		  SPLIT_ONLY },
+		{ "next where nothing is available", offer_gap, 0, PACKED_ONLY },
 	};
 
 	BREAK(cases);
@@ -145,11 +156,11 @@ static void offer_long_sum(struct mockdrv *m, const struct mock_blk *good, uint6
 START_TEST(row03_chain_that_loops_or_is_too_long_on_every_engine)
 {
 	static const struct row_bad cases[] = {
-		{ "loop to itself, behind two others", offer_loop, 1, 0 },
-		{ "loop of two", offer_loop, 2, 0 },
-		{ "loop of seven", offer_loop, 7, 0 },
-		{ "loop of empty descriptors", offer_loop_of_empties, 0, 0 },
-		{ "loop inside an indirect table", offer_loop_in_table, 1, 0 },
+		{ "loop to itself, behind two others", offer_loop, 1, SPLIT_ONLY },
+		{ "loop of two", offer_loop, 2, SPLIT_ONLY },
+		{ "loop of seven", offer_loop, 7, SPLIT_ONLY },
+		{ "loop of empty descriptors", offer_loop_of_empties, 0, SPLIT_ONLY },
+		{ "loop inside an indirect table", offer_loop_in_table, 1, SPLIT_ONLY },
 		{ "table with one too many", offer_long_table, ROWS_RING + 1, 0 },
 		{ "ring and table together one too many", offer_long_sum, ROWS_RING, 0 },
 	};
@@ -283,7 +294,8 @@ static void offer_table(struct mockdrv *m, const struct mock_blk *good, uint64_t
 	case NESTED: {
 		struct vring_desc *first = mock_ptr(m, m->desc[20].addr);
 
-		*first = (struct vring_desc){ m->desc[20].addr, 48, INDIRECT, 0 };
+		/* In both formats. */
+		*first = (struct vring_desc){ m->desc[20].addr, 48, INDIRECT, INDIRECT };
 		break;
 	}
 	case WITH_NEXT:
@@ -402,9 +414,10 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("rows_engines_broken");
 	TCase *t = tcase_create("broken");
-	const int ways = engine_ways();
+	const int ways = rows_ways();
 
-	tcase_add_loop_test(t, row01_avail_index_jumps_on_every_engine, 0, ways);
+	/* A packed ring has no index. */
+	tcase_add_loop_test(t, row01_avail_index_jumps_on_every_engine, 0, engine_ways());
 	tcase_add_loop_test(t, row02_head_or_next_outside_the_table_on_every_engine, 0, ways);
 	tcase_add_loop_test(t, row03_chain_that_loops_or_is_too_long_on_every_engine, 0, ways);
 	tcase_add_loop_test(t, row04_head_offered_again_while_in_flight_on_every_engine, 0, ways);

@@ -272,7 +272,7 @@ START_TEST(row39_another_formats_header_stays_data_on_every_engine)
 	rows_init(&d, _i);
 	for (unsigned int i = 0; i < ARRAY_SIZE(magic); i++) {
 		disk_open(&d);
-		reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES);
+		disk_bring_up(&d, ROWS_RING, DISK_FEATURES);
 		mock_blk(m, &req, OUT, 0, 512);
 		memcpy(mock_ptr(m, req.data), magic[i], len[i]);
 		ck_assert_uint_eq(mock_do(m, &req, NULL), OK);
@@ -299,7 +299,7 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("rows_engines_requests");
 	TCase *t = tcase_create("requests");
-	const int n = engine_ways();
+	const int n = rows_ways();
 
 	tcase_add_loop_test(t, row30_beyond_the_capacity_on_every_engine, 0, n);
 	tcase_add_loop_test(t, row30_segments_inside_and_the_sum_outside_on_every_engine, 0, n);

@@ -178,9 +178,13 @@ static void *move_sector(void *arg)
 /* Where the data is: RAM, or the middle of the hole, whose halves look like RAM and like nothing. */
 static void *move_buffer(void *arg)
 {
+	/* In a packed ring, behind the read that worked. */
+	struct vring_desc *ring = (struct vring_desc *)m->packed;
+	struct vring_desc *desc = ring ? &ring[3 + 1] : &m->desc[moving.head + 1];
+
 	for (uint64_t i = 0; !is_over(); i++) {
-		WRITE_ONCE(m->desc[moving.head + 1].addr, i % 2 ? MOCK_HOLE : moving.data);
-		WRITE_ONCE(m->desc[moving.head + 1].len, i % 3 ? 512 : 1024);
+		WRITE_ONCE(desc->addr, i % 2 ? MOCK_HOLE : moving.data);
+		WRITE_ONCE(desc->len, i % 3 ? 512 : 1024);
 	}
 	return arg;
 }
@@ -222,8 +226,7 @@ START_TEST(row15_descriptor_rewritten_while_it_is_processed_on_every_engine)
 		mock_stage(m, moving.head);
 		ring();
 		/* Served, or the end of the queue; nothing else. */
-		mock_wait_until(mock_used_index(m) != m->used_idx ||
-				reg_status(&d.mmio) & ST_NEEDS_RESET);
+		mock_wait_until(mock_has_used(m) || reg_status(&d.mmio) & ST_NEEDS_RESET);
 		end_change(guest);
 		if (!(reg_status(&d.mmio) & ST_NEEDS_RESET)) {
 			uint32_t len = wait_for(moving.head);
@@ -242,6 +245,10 @@ END_TEST
 static void *flip_suppression(void *arg)
 {
 	for (uint16_t i = 0; !is_over(); i++) {
+		if (m->ring.packed) {
+			WRITE_ONCE(*m->driver_event, i * 40503u);
+			continue;
+		}
 		WRITE_ONCE(m->avail->flags, i);
 		WRITE_ONCE(*mock_used_event(m), (uint16_t)(i * 40503u));
 	}
@@ -251,11 +258,12 @@ static void *flip_suppression(void *arg)
 START_TEST(row16_suppression_flipped_all_the_time_on_every_engine)
 {
 	struct mock_blk req[8];
+	struct vring_used_elem elem;
 	pthread_t guest;
 
 	rows_begin(&d, _i);
 	for (unsigned int life = 0; life < 4; life++) {
-		reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES | (life % 2 ? DISK_RING : 0));
+		disk_bring_up(&d, ROWS_RING, DISK_FEATURES | (life % 2 ? DISK_RING : 0));
 		for (unsigned int i = 0; i < 8; i++)
 			mock_blk(m, &req[i], VIRTIO_BLK_T_IN, i * 8, 4096);
 		begin_change(&guest, flip_suppression);
@@ -263,7 +271,8 @@ START_TEST(row16_suppression_flipped_all_the_time_on_every_engine)
 			mock_stage(m, req[i % 8].head);
 			if (i % 8 == 7) {
 				ring();
-				mock_wait_index(m, (uint16_t)(i + 1));
+				for (unsigned int k = 0; k < 8; k++)
+					mock_wait_used(m, &elem);
 			}
 		}
 		end_change(guest);
@@ -288,21 +297,22 @@ START_TEST(row18_indices_wrap_on_every_engine)
 	rows_init(&d, _i);
 	d.config.serial = "wrap";
 	rows_open(&d);
-	reg_bring_up(&d.mmio, m, 128, DISK_FEATURES | (_i % 2 ? DISK_RING : 0));
+	disk_bring_up(&d, 128, DISK_FEATURES | (_i % 2 ? DISK_RING : 0));
 	for (unsigned int i = 0; i < WRAP_BATCH; i++)
 		mock_blk(m, &req[i], i ? VIRTIO_BLK_T_GET_ID : VIRTIO_BLK_T_IN, 0, 512);
 	for (unsigned int done = 0; done < WRAP_REQUESTS; done += WRAP_BATCH) {
 		for (unsigned int i = 0; i < WRAP_BATCH; i++)
 			mock_stage(m, req[i].head);
 		ring();
-		mock_wait_index(m, (uint16_t)(done + WRAP_BATCH));
-		while (mock_used(m, &elem)) {
+		for (unsigned int i = 0; i < WRAP_BATCH; i++) {
+			mock_wait_used(m, &elem);
 			must(elem.id % 3 == 0 && elem.id / 3 < WRAP_BATCH);
 			seen[elem.id / 3]++;
 		}
 		for (unsigned int i = 0; i < WRAP_BATCH; i++)
 			must(seen[i] == done / WRAP_BATCH + 1);
 	}
+	ck_assert(!mock_has_used(m));
 	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
 	rows_end(&d, false);
 }
@@ -334,11 +344,11 @@ START_TEST(row19_kick_storm_on_every_engine)
 		mock_stage(m, ROWS_RING);
 		mock_show(m);
 		mock_wait_until(reg_status(&d.mmio) & ST_NEEDS_RESET);
-		ck_assert_uint_eq(mock_used_index(m), 6);
+		ck_assert(!mock_has_used(m));
 	}
 	end_change(guest);
 	wait_idle_thread();
-	ck_assert_uint_eq(mock_used_index(m), 6);
+	ck_assert(!mock_has_used(m));
 	rows_end(&d, false);
 }
 END_TEST
@@ -347,7 +357,7 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("rows_engines_works");
 	TCase *t = tcase_create("works");
-	const int n = engine_ways();
+	const int n = rows_ways();
 
 	tcase_add_loop_test(t, row05_two_heads_share_a_tail_on_every_engine, 0, n);
 	tcase_add_loop_test(t, row06_empty_descriptors_on_every_engine, 0, n);
