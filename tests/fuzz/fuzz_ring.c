@@ -8,53 +8,17 @@
  * by then (a failed read's data, what is behind an identifier's 20 bytes).
  */
 #include <errno.h>
-#include <linux/virtio_blk.h>
 
 #include "dataplane/base.h"
-#include "tests/fuzz/model.h"
+#include "tests/fuzz/request.h"
 
-#define SECTORS	 128u
-#define ROUNDS	 12
-#define CAPACITY VRING_CHAIN_CAPACITY(GUEST_RING_MAX)
+#define ROUNDS 12
 
-struct slot {
-	struct blkreq req;
-	struct io_task task;
-	struct iovec iov[CAPACITY];
-	struct model_answer answer;
-};
-
-static struct guest guest;
-static struct shadow shadow;
+static struct requests r;
+static struct guest *const guest = &r.guest;
 static struct slot slots[GUEST_RING_MAX + 1]; /* by head; one to pop into */
 static bool in_flight[GUEST_RING_MAX];
 static unsigned int flying;
-static struct blkreq_disk disk;
-
-static void compare(const struct vring_chain *c, const struct model *m)
-{
-	unsigned int at = 0, piece = 0, writable = 0;
-	uint64_t done = 0;
-
-	fuzz_must(c->out_len == m->out_len && c->in_len == m->in_len);
-	fuzz_must(c->out_count + c->in_count == m->pieces && m->pieces <= c->capacity);
-	for (; piece < m->pieces; piece++) {
-		const struct iovec *iov = &c->iov[piece];
-		uint64_t gpa = guest_gpa(&guest, iov->iov_base, iov->iov_len);
-
-		fuzz_must(iov->iov_len && at < m->count);
-		fuzz_must(gpa == m->buffer[at].gpa + done);
-		fuzz_must(m->buffer[at].write == (piece >= c->out_count));
-		writable += m->buffer[at].write;
-		done += iov->iov_len;
-		fuzz_must(done <= m->buffer[at].len);
-		if (done == m->buffer[at].len) {
-			at++;
-			done = 0;
-		}
-	}
-	fuzz_must(at == m->count && writable == c->in_count);
-}
 
 static void push(struct vring_dev *vr, uint16_t head, uint32_t len)
 {
@@ -67,69 +31,9 @@ static void push(struct vring_dev *vr, uint16_t head, uint32_t len)
 	flying--;
 }
 
-/* The engine gets the whole data of the request, and nothing else. */
-static void compare_task(const struct io_task *t, const struct model *m,
-			 const struct model_answer *a)
-{
-	bool read = a->op == IO_READ;
-	uint64_t sum = 0, left;
-
-	fuzz_must(t->op == a->op);
-	if (t->op == IO_FLUSH)
-		return;
-	fuzz_must(t->offset == a->offset && t->len == a->len);
-	fuzz_must(read || t->stable == disk.writethrough);
-	for (unsigned int i = 0; i < t->iov_count; i++) {
-		uint64_t len = t->iov[i].iov_len;
-
-		fuzz_must(len && guest_gpa(&guest, t->iov[i].iov_base, len) ==
-					 model_byte(m, read, sum + (read ? 0 : 16), &left));
-		sum += len;
-	}
-	fuzz_must(sum == t->len);
-}
-
-/* The engine's part. */
-static void run_task(const struct io_task *t)
-{
-	if (t->op != IO_READ)
-		return;
-	for (unsigned int i = 0; i < t->iov_count; i++) {
-		const struct iovec *iov = &t->iov[i];
-
-		shadow_allow(&shadow, guest_gpa(&guest, iov->iov_base, iov->iov_len), iov->iov_len);
-		memset(iov->iov_base, 0xa5, iov->iov_len);
-	}
-}
-
 static void complete(struct vring_dev *vr, struct slot *s, int result)
 {
-	const struct model_answer *a = &s->answer;
-	uint32_t len;
-
-	if (a->verdict == BLKREQ_SUBMIT && !result)
-		run_task(&s->task);
-	shadow_allow(&shadow, guest_gpa(&guest, s->req.status, 1), 1);
-	len = blkreq_finish(&s->req, result);
-	fuzz_must(*s->req.status == (result ? VIRTIO_BLK_S_IOERR : a->status));
-	fuzz_must(len == (result ? a->used_len_failed : a->used_len));
-	push(vr, s->req.chain.head, len);
-}
-
-/* As foretold, and without a look at anything but the request. */
-static void judge(struct slot *s, const struct model *m)
-{
-	uint64_t left;
-
-	model_judge(&guest, m, &disk, &s->answer);
-	for (uint32_t i = 0; i < s->answer.own; i++)
-		shadow_allow(&shadow, model_byte(m, true, i, &left), 1);
-	fuzz_must(blkreq_parse(&s->req, &disk, &s->task) == s->answer.verdict);
-	if (s->answer.verdict == BLKREQ_BROKEN)
-		return;
-	fuzz_must(guest_gpa(&guest, s->req.status, 1) == model_byte(m, true, m->in_len - 1, &left));
-	if (s->answer.verdict == BLKREQ_SUBMIT)
-		compare_task(&s->task, m, &s->answer);
+	push(vr, s->req.chain.head, request_finish(&r, s, result));
 }
 
 /* One pop, foretold by the model. False: nothing more can come. */
@@ -156,15 +60,14 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 	if (!good)
 		return false;
 	fuzz_must(s->req.chain.head == head);
-	compare(&s->req.chain, &m);
+	request_compare(&r, &s->req.chain, &m);
 	in_flight[head] = true;
 	flying++;
 
 	slots[head] = *s;
 	s = &slots[head];
 	s->req.chain.iov = s->iov;
-	judge(s, &m);
-	verdict = s->answer.verdict;
+	verdict = request_judge(&r, s, &m);
 	if (verdict == BLKREQ_BROKEN) {
 		push(vr, head, 0);
 		fuzz_must(vring_fail(vr, "fuzz") == -EBADMSG);
@@ -205,7 +108,8 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 /* It stays broken, says why, and asks for nothing. */
 static void check_broken(struct vring_dev *vr)
 {
-	struct vring_chain chain = { .iov = slots[GUEST_RING_MAX].iov, .capacity = CAPACITY };
+	struct vring_chain chain = { .iov = slots[GUEST_RING_MAX].iov,
+				     .capacity = REQUEST_CAPACITY };
 	const char *why = vr->broken;
 
 	fuzz_must(*why && vring_pop(vr, &chain) == -EBADMSG && !vring_arm(vr));
@@ -269,12 +173,12 @@ static void one_ring(struct input *in)
 	struct vring_config ring = choose_ring(in);
 	struct vring_dev vr;
 	struct driver d;
-	int err = vring_setup(&vr, &guest.hostmem, &ring);
+	int err = vring_setup(&vr, &guest->hostmem, &ring);
 
-	fuzz_must(!err == ring_is_good(&ring) && err == vring_check(&guest.hostmem, &ring));
+	fuzz_must(!err == ring_is_good(&ring) && err == vring_check(&guest->hostmem, &ring));
 	if (err || ring.size > GUEST_RING_MAX)
 		return;
-	driver_init(&d, &guest, &ring, SECTORS);
+	driver_init(&d, guest, &ring, REQUEST_SECTORS);
 	if (in_rarely(in)) { /* just before the 16-bit indices wrap */
 		d.avail_idx = vr.last_avail = vr.avail_idx = (uint16_t)-in_below(in, 64);
 		vr.used_next = vr.published = vr.signalled = d.avail_idx;
@@ -288,10 +192,10 @@ static void one_ring(struct input *in)
 		driver_show(&d);
 		if (in_rarely(in))
 			misuse(&d, vr.last_avail, in);
-		shadow_take(&shadow, &guest);
-		shadow_allow_used(&shadow, &ring);
+		shadow_take(&r.shadow, guest);
+		shadow_allow_used(&r.shadow, &ring);
 		serve(&vr, &d, in);
-		shadow_check(&shadow, &guest);
+		shadow_check(&r.shadow, guest);
 		d.avail_idx = vr.last_avail; /* after a misuse: where the device is */
 	}
 	if (vr.broken)
@@ -301,17 +205,8 @@ static void one_ring(struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	uint8_t bits;
 
-	if (!guest.mem)
-		guest_create(&guest);
-	guest_clear(&guest, 0);
-	bits = in_u8(&in);
-	disk = (struct blkreq_disk){ .capacity = SECTORS * BLKREQ_SECTOR,
-				     .blk_size = 512u << (bits & 3),
-				     .readonly = bits & 4,
-				     .writethrough = bits & 8,
-				     .id = "fuzz" };
+	requests_begin(&r, in_u8(&in));
 	one_ring(&in);
 	return 0;
 }

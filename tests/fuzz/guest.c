@@ -134,6 +134,17 @@ void driver_init(struct driver *d, struct guest *g, const struct vring_config *r
 		.capacity = capacity,
 		.heap = GUEST_HEAP,
 	};
+	if (ring->packed) {
+		d->packed = guest_ptr(g, ring->desc);
+		d->driver_event = guest_ptr(g, ring->avail);
+		d->device_event = guest_ptr(g, ring->used);
+		d->desc = d->table;
+		d->put.wrap = true;
+		d->room = ring->size;
+		memset(d->packed, 0, sizeof(*d->packed) * ring->size);
+		*d->driver_event = *d->device_event = 0;
+		return;
+	}
 	memset(d->desc, 0, sizeof(*d->desc) * ring->size);
 	memset(d->avail, 0, sizeof(*d->avail) + 2u * ring->size + 2);
 	memset(d->used, 0, sizeof(*d->used) + sizeof(struct vring_used_elem) * ring->size + 2);
@@ -266,6 +277,13 @@ static struct vring_desc make_table(struct driver *d, struct plan *p, struct inp
 		p->piece[p->count - 1].next = (uint16_t)in_below(in, p->count + 2),
 				    p->piece[p->count - 1].flags |= NEXT;
 	memcpy(guest_ptr(d->g, ref.addr), p->piece, bytes);
+	/* There, the flags are where a split ring's table has the next index. */
+	for (unsigned int i = 0; d->ring.packed && i < p->count; i++) {
+		struct vring_packed_desc entry = { p->piece[i].addr, p->piece[i].len,
+						   p->piece[i].next, p->piece[i].flags };
+
+		memcpy(guest_ptr(d->g, ref.addr + 16ull * i), &entry, sizeof(entry));
+	}
 	if (in_rarely(in))
 		ref.flags |= in_u8(in) & 7;
 	if (in_rarely(in))
@@ -317,14 +335,78 @@ uint16_t driver_request(struct driver *d, struct input *in)
 	return in_u16(in);
 }
 
+void place_advance(struct place *p, uint16_t size, unsigned int count)
+{
+	while (count--) {
+		if (++p->at == size) {
+			p->at = 0;
+			p->wrap = !p->wrap;
+		}
+	}
+}
+
+bool place_available(struct place p, uint16_t flags)
+{
+	return !(flags & PLACE_AVAIL) != p.wrap && !(flags & PLACE_USED) == p.wrap;
+}
+
+static unsigned int chain_length(const struct driver *d, uint16_t head)
+{
+	uint16_t i = head % d->ring.size;
+	unsigned int n = 1;
+
+	while (d->desc[i].flags & NEXT && n < d->ring.size) {
+		i = d->desc[i].next % d->ring.size;
+		n++;
+	}
+	return n;
+}
+
+static void stage_packed(struct driver *d, uint16_t head)
+{
+	unsigned int length = chain_length(d, head);
+	uint16_t i = head % d->ring.size;
+
+	if (length > d->room)
+		return;
+	d->room -= length;
+	for (; length; length--) {
+		struct vring_packed_desc *at = &d->packed[d->put.at];
+		uint16_t flags = d->desc[i].flags & (uint16_t) ~(PLACE_AVAIL | PLACE_USED);
+
+		flags |= d->put.wrap ? PLACE_AVAIL : PLACE_USED;
+		at->addr = d->desc[i].addr;
+		at->len = d->desc[i].len;
+		at->id = head;
+		if (d->first) {
+			WRITE_ONCE(at->flags, flags);
+		} else {
+			d->first = at;
+			d->first_flags = flags;
+		}
+		place_advance(&d->put, d->ring.size, 1);
+		i = d->desc[i].next % d->ring.size;
+	}
+}
+
 void driver_stage(struct driver *d, uint16_t head)
 {
+	if (d->ring.packed) {
+		stage_packed(d, head);
+		return;
+	}
 	WRITE_ONCE(d->avail->ring[d->avail_idx % d->ring.size], head);
 	d->avail_idx++;
 }
 
 void driver_show(struct driver *d)
 {
-	STORE_RELEASE(d->avail->idx, d->avail_idx);
+	if (d->ring.packed) {
+		if (d->first)
+			STORE_RELEASE(d->first->flags, d->first_flags);
+		d->first = NULL;
+	} else {
+		STORE_RELEASE(d->avail->idx, d->avail_idx);
+	}
 	full_barrier();
 }

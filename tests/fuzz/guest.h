@@ -61,6 +61,21 @@ bool guest_has(const struct guest *g, const void *hva, uint64_t len);
 /* Its GPA; fails when not all of it is in one region. */
 uint64_t guest_gpa(const struct guest *g, const void *hva, uint64_t len);
 
+/* A position in a packed ring, and the wrap counter there. */
+struct place {
+	uint16_t at;
+	bool wrap;
+};
+
+/* The flags AVAIL and USED of a descriptor. */
+#define PLACE_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define PLACE_USED  (1u << VRING_PACKED_DESC_F_USED)
+
+/* Go on by `count` descriptors of a ring of `size`. */
+void place_advance(struct place *p, uint16_t size, unsigned int count);
+/* Do these flags make the descriptor there an available one? */
+bool place_available(struct place p, uint16_t flags);
+
 struct driver {
 	struct guest *g;
 	struct vring_config ring;
@@ -77,6 +92,15 @@ struct driver {
 		laid_out; /* bytes of heap that the requests of this batch take; the caller resets it */
 	bool wild;  /* a buffer may lie on the ring itself: nothing the used ring says counts */
 	bool stray; /* a buffer may lie on another's: what one reads, another may have written */
+
+	/* Packed: `desc` is the driver's own table, and driver_stage copies a chain into the ring. */
+	struct vring_packed_desc *packed;
+	uint32_t *driver_event, *device_event; /* off_wrap; flags in the upper half */
+	struct place put;
+	unsigned int room;		 /* descriptors that are the driver's; the caller sets it */
+	struct vring_packed_desc *first; /* staged and not shown; its flags are not there yet */
+	uint16_t first_flags;
+	struct vring_desc table[GUEST_RING_MAX];
 };
 
 /* On a ring that vring_check accepts; it is filled with zeros. */
@@ -86,7 +110,8 @@ void driver_init(struct driver *d, struct guest *g, const struct vring_config *r
 /* Lay out a request, mostly a good one; returns its head, mostly a good one. */
 uint16_t driver_request(struct driver *d, struct input *in);
 
-/* Fill the next avail entry; the device may see it after driver_show. */
+/* Fill the next avail entry, or copy the chain into a packed ring that has room for it; the device may
+ * see it after driver_show. */
 void driver_stage(struct driver *d, uint16_t head);
 void driver_show(struct driver *d);
 

@@ -3,6 +3,22 @@
 
 #include <linux/virtio_blk.h>
 
+static bool add_buffer(const struct driver *d, struct model *m, uint64_t gpa, uint32_t len,
+		       bool write)
+{
+	if (!len)
+		return true;
+	if ((!write && m->in_len) || !guest_pieces(gpa, len))
+		return false;
+	m->pieces += guest_pieces(gpa, len);
+	m->buffer[m->count].gpa = gpa;
+	m->buffer[m->count].write = write;
+	m->buffer[m->count++].len = len;
+	*(write ? &m->in_len : &m->out_len) += len;
+	return m->in_len + m->out_len <= UINT32_MAX &&
+	       m->pieces <= VRING_CHAIN_CAPACITY(d->ring.size);
+}
+
 bool model_walk(const struct driver *d, uint16_t head, struct model *m)
 {
 	uint64_t table = d->ring.desc;
@@ -26,26 +42,57 @@ bool model_walk(const struct driver *d, uint16_t head, struct model *m)
 		}
 		if (++steps > d->ring.size)
 			return false;
-		if (e.len) {
-			bool write = e.flags & VRING_DESC_F_WRITE;
-
-			if ((!write && m->in_len) || !guest_pieces(e.addr, e.len))
-				return false;
-			m->pieces += guest_pieces(e.addr, e.len);
-			m->buffer[m->count].gpa = e.addr;
-			m->buffer[m->count].write = write;
-			m->buffer[m->count++].len = e.len;
-			*(write ? &m->in_len : &m->out_len) += e.len;
-			if (m->in_len + m->out_len > UINT32_MAX ||
-			    m->pieces > VRING_CHAIN_CAPACITY(d->ring.size))
-				return false;
-		}
+		if (!add_buffer(d, m, e.addr, e.len, e.flags & VRING_DESC_F_WRITE))
+			return false;
 		if (!(e.flags & VRING_DESC_F_NEXT))
 			return true;
 		if (e.next >= entries)
 			return false;
 		i = e.next;
 	}
+}
+
+static bool walk_packed_table(const struct driver *d, const struct vring_packed_desc *ref,
+			      struct model *m)
+{
+	if (!d->ring.indirect || !ref->len || ref->len % 16 || ref->len / 16 > d->ring.size ||
+	    guest_pieces(ref->addr, ref->len) != 1)
+		return false;
+	for (unsigned int i = 0; i < ref->len / 16; i++) {
+		struct vring_packed_desc e;
+
+		memcpy(&e, guest_ptr(d->g, ref->addr + 16ull * i), sizeof(e));
+		if (e.flags & VRING_DESC_F_INDIRECT ||
+		    !add_buffer(d, m, e.addr, e.len, e.flags & VRING_DESC_F_WRITE))
+			return false;
+	}
+	return true;
+}
+
+int model_walk_packed(const struct driver *d, struct place *p, unsigned int held, uint16_t *id,
+		      struct model *m)
+{
+	int length = 0;
+
+	*m = (struct model){ .count = 0 };
+	for (bool more = true; more; length++) {
+		struct vring_packed_desc e = d->packed[p->at];
+
+		if (!place_available(*p, e.flags))
+			return length ? -1 : 0;
+		if (held++ == d->ring.size)
+			return -1;
+		more = e.flags & VRING_DESC_F_NEXT;
+		if (!(e.flags & VRING_DESC_F_INDIRECT)) {
+			if (!add_buffer(d, m, e.addr, e.len, e.flags & VRING_DESC_F_WRITE))
+				return -1;
+		} else if (length || more || !walk_packed_table(d, &e, m)) {
+			return -1;
+		}
+		*id = e.id;
+		place_advance(p, d->ring.size, 1);
+	}
+	return length;
 }
 
 uint64_t model_byte(const struct model *m, bool write, uint64_t at, uint64_t *left)
@@ -152,7 +199,7 @@ void shadow_allow_chain(struct shadow *s, const struct model *m)
 
 void shadow_allow_used(struct shadow *s, const struct vring_config *ring)
 {
-	shadow_allow(s, ring->used, 6 + 8ull * ring->size);
+	shadow_allow(s, ring->used, ring->packed ? 4 : 6 + 8ull * ring->size);
 }
 
 /* By the piece, as byte by byte takes most of the time. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * model: what a device has to make of a chain and a block request, written from the specification
- * (virtio 1.2, 2.7 and 5.2.6) in guest physical addresses, not from the product; and a shadow of
+ * (virtio 1.2, 2.7, 2.8 and 5.2.6) in guest physical addresses, not from the product; and a shadow of
  * guest memory, to find writes that nobody was entitled to.
  */
 #ifndef TESTS_FUZZ_MODEL_H
@@ -24,6 +24,14 @@ struct model {
 
 /* False: the chain breaks the queue. */
 bool model_walk(const struct driver *d, uint16_t head, struct model *m);
+
+/*
+ * The same of the chain at *p in a packed ring, `held` of whose descriptors are the device's already; 0:
+ * there is none; negative: it breaks the queue; else its length in descriptors, with *p behind it and
+ * its id in *id.
+ */
+int model_walk_packed(const struct driver *d, struct place *p, unsigned int held, uint16_t *id,
+		      struct model *m);
 
 /* Where byte number `at` of the readable (or writable) part is, and how many follow it there. There
  * is one. */
@@ -54,7 +62,7 @@ void shadow_take(struct shadow *s, const struct guest *g);
 void shadow_allow(struct shadow *s, uint64_t gpa, uint64_t len);
 /* All that the chain says is writable. */
 void shadow_allow_chain(struct shadow *s, const struct model *m);
-/* The used ring. */
+/* The used ring; of a packed one, the device's event structure alone. */
 void shadow_allow_used(struct shadow *s, const struct vring_config *ring);
 void shadow_check(const struct shadow *s, const struct guest *g);
 

@@ -13,7 +13,7 @@ FUZZ_CC      := clang
 FUZZ_MODE    := $(ASAN) -fsanitize=fuzzer-no-link
 FUZZ_CFLAGS   = $(CODE) $(WARN) -fPIE $(FUZZ_MODE) $(CFLAGS)
 # What the targets share.
-FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/model.o
+FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/model.o tests/fuzz/request.o
 # And with a whole device in them: host.c stands between it and these.
 FUZZ_DEVICES := device race
 FUZZ_HOST    := tests/fuzz/host.o tests/fuzz/poison.o tests/fuzz/vdisk.o
