@@ -115,17 +115,28 @@ static void check_shadow(void)
 		shadow_check(&shadow, &guest);
 }
 
+/* Is all that was offered used? */
+static bool all_used(void)
+{
+	if (!driver.ring.packed)
+		return LOAD_ACQUIRE(driver.used->idx) == driver.avail_idx;
+	while (driver_take(&driver))
+		;
+	return !driver.outstanding;
+}
+
 /* Wait until the device has done all or says that it cannot, and tells. */
 static void settle(void)
 {
-	bool told = driver.wild || driver.ring.event_idx || used_idx == driver.avail_idx;
+	bool told = driver.wild || driver.ring.event_idx ||
+		    (driver.ring.packed ? !driver.outstanding : used_idx == driver.avail_idx);
 	unsigned int patience = 50; /* for a driver that may have overwritten its own indices */
 	time_t end = 0;
 
 	if (!running)
 		return;
 	vdisk_set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	while (LOAD_ACQUIRE(driver.used->idx) != driver.avail_idx) {
+	while (!all_used()) {
 		if (vdisk_get(VIRTIO_MMIO_STATUS) & NEEDS_RESET || (driver.wild && !--patience)) {
 			running = false;
 			check_shadow();
@@ -134,7 +145,7 @@ static void settle(void)
 		fuzz_must(vdisk_wait(&end));
 	}
 	check_shadow();
-	if (!driver.wild)
+	if (!driver.wild && !driver.ring.packed)
 		check_used(driver.avail_idx);
 	while (!told && !vdisk_interrupts())
 		fuzz_must(vdisk_wait(&end));
@@ -146,13 +157,19 @@ static void offer(struct input *in)
 
 	if (!running)
 		return;
-	shadowed = from == used_idx;
+	/* What a packed ring may change, fuzz_packed looks at. */
+	shadowed = !driver.ring.packed && from == used_idx;
 	if (shadowed) {
 		driver.laid_out = 0;
 		driver.stray = false;
 	}
-	for (unsigned int n = 1 + in_below(in, driver.ring.size); n && in->left; n--)
-		driver_stage(&driver, driver_request(&driver, in));
+	for (unsigned int n = 1 + in_below(in, driver.ring.size); n && in->left; n--) {
+		uint16_t head = driver_request(&driver, in);
+
+		/* An id again before its used element is taken: which of the two it is, who knows. */
+		if (!driver.ring.packed || head >= driver.ring.size || !driver.length[head])
+			driver_stage(&driver, head);
+	}
 	if (shadowed && !driver.wild && !driver.stray)
 		cast_shadow(from);
 	driver_show(&driver);
@@ -164,7 +181,10 @@ static void offer(struct input *in)
 		driver.wild = true;
 	}
 	if (in_rarely(in)) {
-		driver.avail->idx += in_u16(in);
+		if (driver.ring.packed)
+			driver.packed[in_below(in, driver.ring.size)].flags ^= in_u16(in);
+		else
+			driver.avail->idx += in_u16(in);
 		driver.wild = true;
 	}
 	if (in_rarely(in))
@@ -185,10 +205,17 @@ static void bring_up(struct input *in)
 	reset();
 	ring.indirect = bits & 1;
 	ring.event_idx = bits & 2;
+	ring.packed = bits & 8;
+	ring.in_order = bits & 16;
+	if (ring.packed && bits & 32)
+		ring.size = (uint16_t)(ring.size + bits / 64);
 	set_status(1);
 	set_status(3);
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES, in_rarely(in) ? in_u32(in) : 1);
+	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES,
+		  in_rarely(in) ? in_u32(in)
+				: 1u | (uint32_t)ring.packed << (VIRTIO_F_RING_PACKED - 32) |
+					  (uint32_t)ring.in_order << (VIRTIO_F_IN_ORDER - 32));
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES,
 		  (ring.indirect ? 1u << VIRTIO_RING_F_INDIRECT_DESC : 0) |
@@ -210,11 +237,15 @@ static void bring_up(struct input *in)
 	ring.desc = vdisk->dev->queue[0].desc;
 	ring.avail = vdisk->dev->queue[0].avail;
 	ring.used = vdisk->dev->queue[0].used;
+	ring.packed = vdisk->dev->accepted >> VIRTIO_F_RING_PACKED & 1;
 	if (ready) {
+		uint64_t avail = ring.packed ? 4 : 6 + 2ull * ring.size;
+		uint64_t used = ring.packed ? 4 : 6 + 8ull * ring.size;
+
 		fuzz_must(ring.size <= VDISK_QUEUE_MAX &&
 			  guest_pieces(ring.desc, 16ull * ring.size) == 1 &&
-			  guest_pieces(ring.avail, 6 + 2ull * ring.size) == 1 &&
-			  guest_pieces(ring.used, 6 + 8ull * ring.size) == 1);
+			  guest_pieces(ring.avail, avail) == 1 &&
+			  guest_pieces(ring.used, used) == 1);
 		driver_init(&driver, &guest, &ring, VDISK_SIZE / 512);
 		memcpy(snapshot, guest.mem, GUEST_SPAN);
 		driver.ring.indirect = vdisk->dev->accepted >> VIRTIO_RING_F_INDIRECT_DESC & 1;

@@ -139,7 +139,7 @@ void driver_init(struct driver *d, struct guest *g, const struct vring_config *r
 		d->driver_event = guest_ptr(g, ring->avail);
 		d->device_event = guest_ptr(g, ring->used);
 		d->desc = d->table;
-		d->put.wrap = true;
+		d->put.wrap = d->take.wrap = true;
 		d->room = ring->size;
 		memset(d->packed, 0, sizeof(*d->packed) * ring->size);
 		*d->driver_event = *d->device_event = 0;
@@ -370,6 +370,9 @@ static void stage_packed(struct driver *d, uint16_t head)
 	if (length > d->room)
 		return;
 	d->room -= length;
+	d->outstanding++;
+	if (head < d->ring.size)
+		d->length[head] = (uint16_t)length;
 	for (; length; length--) {
 		struct vring_packed_desc *at = &d->packed[d->put.at];
 		uint16_t flags = d->desc[i].flags & (uint16_t) ~(PLACE_AVAIL | PLACE_USED);
@@ -387,6 +390,25 @@ static void stage_packed(struct driver *d, uint16_t head)
 		place_advance(&d->put, d->ring.size, 1);
 		i = d->desc[i].next % d->ring.size;
 	}
+}
+
+bool driver_take(struct driver *d)
+{
+	const struct vring_packed_desc *e = &d->packed[d->take.at];
+	uint16_t both = PLACE_AVAIL | PLACE_USED, id;
+
+	if ((LOAD_ACQUIRE(e->flags) & both) != (d->take.wrap ? both : 0) || !d->outstanding)
+		return false;
+	id = READ_ONCE(e->id);
+	if (id >= d->ring.size || !d->length[id]) {
+		fuzz_must(d->wild);
+		return false;
+	}
+	place_advance(&d->take, d->ring.size, d->length[id]);
+	d->room += d->length[id];
+	d->length[id] = 0;
+	d->outstanding--;
+	return true;
 }
 
 void driver_stage(struct driver *d, uint16_t head)

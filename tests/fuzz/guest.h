@@ -96,10 +96,12 @@ struct driver {
 	/* Packed: `desc` is the driver's own table, and driver_stage copies a chain into the ring. */
 	struct vring_packed_desc *packed;
 	uint32_t *driver_event, *device_event; /* off_wrap; flags in the upper half */
-	struct place put;
+	struct place put, take;
+	unsigned int outstanding;	 /* chains staged and not taken */
 	unsigned int room;		 /* descriptors that are the driver's; the caller sets it */
 	struct vring_packed_desc *first; /* staged and not shown; its flags are not there yet */
 	uint16_t first_flags;
+	uint16_t length[GUEST_RING_MAX]; /* of the chain staged with that id; 0: none */
 	struct vring_desc table[GUEST_RING_MAX];
 };
 
@@ -114,5 +116,9 @@ uint16_t driver_request(struct driver *d, struct input *in);
  * see it after driver_show. */
 void driver_stage(struct driver *d, uint16_t head);
 void driver_show(struct driver *d);
+
+/* Take the next used element of a packed ring, if there is one. It is one of the driver's, unless the
+ * ring itself was written to (`wild`). */
+bool driver_take(struct driver *d);
 
 #endif

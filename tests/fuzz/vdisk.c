@@ -56,7 +56,9 @@ static void create_one(struct vdisk *d, unsigned int number)
 									  : BLK_ENGINE_URING,
 				     .blk_size = kinds[n].blk_size,
 				     .queue_size = VDISK_QUEUE_MAX,
-				     .queues = 1 };
+				     .queues = 1,
+				     .packed = true,
+				     .in_order = true };
 	const char *why;
 
 	d->fd = make_image(kinds[n].in_file);
@@ -118,7 +120,9 @@ void vdisk_bring_up(const struct vring_config *ring)
 	vdisk_set(VIRTIO_MMIO_STATUS, 1);
 	vdisk_set(VIRTIO_MMIO_STATUS, 3);
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES,
+		  1u | (uint32_t)ring->packed << (VIRTIO_F_RING_PACKED - 32) |
+			  (uint32_t)ring->in_order << (VIRTIO_F_IN_ORDER - 32));
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES,
 		  1u << VIRTIO_BLK_F_FLUSH |
