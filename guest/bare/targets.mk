@@ -13,7 +13,7 @@ BARE_CFLAGS := -I. -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-
 BARE_LDFLAGS := -static -nostdlib -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096 \
 		-Wl,--build-id=none,--no-warn-rwx-segments -T $(BARE_ARCH)/bare.ld
 BARE_RUNTIME := $(patsubst %,$(BARE_OBJ)/%.o,$(wildcard $(BARE_ARCH)/*.S $(BARE_ARCH)/*.c) \
-		$(addprefix guest/bare/,text.c run.c virtio.c))
+		$(addprefix guest/bare/,text.c run.c virtio.c packed.c))
 
 .PHONY: bare
 bare: $(foreach guest,$(BARE_GUESTS),$(BARE_OBJ)/$(guest).bz $(BARE_OBJ)/$(guest).elf)

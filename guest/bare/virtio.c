@@ -97,16 +97,23 @@ void device_start(struct device *d, uint16_t size, uint64_t features)
 	struct ring *ring = &d->ring;
 
 	device_negotiate(d, features);
-	*ring = (struct ring){ .size = size };
+	memset(ring, 0, sizeof(*ring));
+	ring->size = size;
 	ring->desc = page_alloc(size * sizeof(struct vring_desc));
-	ring->avail = page_alloc(6 + 2u * size);
-	ring->used = page_alloc(6 + 8u * size);
-	check(device_set_queue(d, size, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
-			       (uintptr_t)ring->used));
+	if (d->features & PACKED) {
+		packed_init(d, size);
+	} else {
+		ring->avail = page_alloc(6 + 2u * size);
+		ring->used = page_alloc(6 + 8u * size);
+		check(device_set_queue(d, size, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
+				       (uintptr_t)ring->used));
+	}
 	reg_write(d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
 	check(status(d) == STATUS_RUNNING);
 	/* No interrupts for those who do not ask for them. */
-	if (d->features & EVENT_IDX)
+	if (ring->packed)
+		ring->driver_event->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	else if (d->features & EVENT_IDX)
 		ring_set_used_event(d, 0x8000);
 	else
 		ring->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
@@ -174,6 +181,9 @@ uint16_t chain_indirect(struct device *d, void *table, const struct piece *piece
 	if (!table)
 		table = page_alloc(bytes);
 	fill_chain(table, 0, piece, count);
+	/* There, the flags are where a split ring's table has the next index. */
+	for (unsigned int i = 0; d->ring.packed && i < count; i++)
+		((struct vring_packed_desc *)table)[i].flags = piece[i].write ? WRITE : 0;
 	desc_set(&d->ring.desc[head], (uintptr_t)table, bytes, INDIRECT, 0);
 	return head;
 }
@@ -182,11 +192,19 @@ uint16_t chain_indirect(struct device *d, void *table, const struct piece *piece
 
 void ring_stage(struct device *d, uint16_t head)
 {
+	if (d->ring.packed) {
+		packed_stage(d, head);
+		return;
+	}
 	d->ring.avail->ring[d->ring.avail_idx++ % d->ring.size] = head;
 }
 
 void ring_show(struct device *d)
 {
+	if (d->ring.packed) {
+		packed_show(d);
+		return;
+	}
 	/* Partner: the device's acquire of avail.idx. */
 	__atomic_store_n(&d->ring.avail->idx, d->ring.avail_idx, __ATOMIC_RELEASE);
 }
@@ -211,6 +229,8 @@ uint16_t ring_used_index(const struct device *d)
 
 bool ring_used(struct device *d, struct vring_used_elem *elem)
 {
+	if (d->ring.packed)
+		return packed_used(d, elem);
 	if (ring_used_index(d) == d->ring.used_idx)
 		return false;
 	*elem = d->ring.used->ring[d->ring.used_idx++ % d->ring.size];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A virtio-blk driver to test with: virtio-mmio registers (virtio 1.2, 4.2.2), the driver's side of
- * a split ring (2.7), block requests (5.2.6). It does what it is told, wrong things included.
+ * a split ring (2.7) or, with RING_PACKED, a packed one (2.8), block requests (5.2.6). It does what it
+ * is told, wrong things included.
  */
 #ifndef BARE_VIRTIO_H
 #define BARE_VIRTIO_H
@@ -18,6 +19,8 @@
 #define FEATURE(b)  (1ull << (b))
 #define EVENT_IDX   FEATURE(VIRTIO_RING_F_EVENT_IDX)
 #define INDIRECTION FEATURE(VIRTIO_RING_F_INDIRECT_DESC)
+#define PACKED	    FEATURE(VIRTIO_F_RING_PACKED)
+#define IN_ORDER    FEATURE(VIRTIO_F_IN_ORDER)
 
 /* Descriptor flags, short. */
 #define NEXT	 VRING_DESC_F_NEXT
@@ -30,14 +33,27 @@
 #define STATUS_RUNNING	   (STATUS_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
 #define STATUS_BROKEN	   (STATUS_RUNNING | VIRTIO_CONFIG_S_NEEDS_RESET)
 
+/* A position in a packed ring, and the wrap counter there. */
+struct place {
+	uint16_t at;
+	bool wrap;
+};
+
 struct ring {
 	uint16_t size;
-	struct vring_desc *desc;
+	struct vring_desc *desc; /* packed: the driver's own; ring_stage copies chains from it */
 	struct vring_avail *avail;
 	struct vring_used *used;
 	uint16_t avail_idx; /* the next entry to fill */
 	uint16_t used_idx;  /* the next element to take */
 	uint16_t next_desc; /* the next free descriptor; all are freed at once */
+
+	struct vring_packed_desc *packed; /* NULL: a split ring */
+	struct vring_packed_desc_event *driver_event, *device_event;
+	struct place put, take;
+	struct vring_packed_desc *first; /* staged and not shown; its flags are not there yet */
+	uint16_t first_flags;
+	uint16_t length[QUEUE_MAX]; /* of the chain with that id */
 };
 
 struct device {
@@ -100,6 +116,19 @@ uint16_t ring_used_index(const struct device *d);
 /* With EVENT_IDX: the used index that calls for an interrupt; the avail index that wants a kick. */
 void ring_set_used_event(struct device *d, uint16_t index);
 uint16_t ring_avail_event(const struct device *d);
+
+/* ---- what of this is another thing in a packed ring (packed.c) ---- */
+
+#define PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define PACKED_USED  (1u << VRING_PACKED_DESC_F_USED)
+
+/* Fresh memory for it, and no interrupts. */
+void packed_init(struct device *d, uint16_t size);
+/* Fill the next descriptor of the ring, as an available one; the first is not before ring_show. */
+void packed_put(struct device *d, const struct vring_desc *desc, uint16_t id, uint16_t flags);
+void packed_stage(struct device *d, uint16_t head);
+void packed_show(struct device *d);
+bool packed_used(struct device *d, struct vring_used_elem *elem);
 
 /* ---- requests: a header, data and a status byte, in memory of their own ---- */
 

@@ -109,9 +109,9 @@ crash() {
     [ $failed != "$before" ] || echo "$1" >>out/passed
 }
 
-polite bzImage polite.bz ''
+polite bzImage polite.bz ,packed=on,in-order=on
 polite PVH-sync polite.elf ,engine=sync
-hostile bzImage hostile.bz ''
+hostile bzImage hostile.bz ,packed=on
 hostile PVH-sync hostile.elf ,engine=sync
 if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then
     hostile bzImage-cached-5G hostile.bz ,direct=off --memory 5G

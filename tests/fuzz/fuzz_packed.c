@@ -233,7 +233,7 @@ static void misuse(struct driver *d, struct input *in)
 		at->flags ^= in_u8(in) & 1 ? PLACE_AVAIL | PLACE_USED : VRING_DESC_F_NEXT;
 		break;
 	case 2:
-		at->id = in_u16(in);
+		at->id = (uint16_t)(in_u8(in) & 1 ? in_u16(in) : size);
 		break;
 	case 3: /* the whole ring from where the device is, whether it has it or not */
 		for (struct place p = ring.avail; size;
@@ -284,7 +284,7 @@ static void one_ring(struct input *in)
 						: (uint32_t)(in_u8(in) % 3) << 16 |
 							  in_below(in, config.size) |
 							  (uint32_t)(in_u8(in) & 1) << 15;
-		if (in_rarely(in))
+		if (in_u8(in) >= 0xc0)
 			misuse(&d, in);
 		shadow_take(&r.shadow, &r.guest);
 		shadow_allow_used(&r.shadow, &config);
