@@ -18,6 +18,8 @@
 #define CQ_ENTRIES 1024
 /* A thread serves fewer disks' queues. */
 #define FILES 64
+/* 1 TiB of memory, in several regions. */
+#define PIECES (1024 + HOSTMEM_MAX_REGIONS)
 
 /* user_data is the address of an ev_request, or of an ev_watch with this bit, or 0. */
 #define TAG_WATCH 1u
@@ -59,8 +61,9 @@ static int ring_init(struct evloop *loop)
 void evloop_restrict(struct evloop *loop)
 {
 	static const uint8_t requests[] = {
-		IORING_OP_READ,	 IORING_OP_WRITE,    IORING_OP_READV,	     IORING_OP_WRITEV,
-		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+		IORING_OP_READ,		IORING_OP_WRITE,      IORING_OP_READV,
+		IORING_OP_WRITEV,	IORING_OP_FSYNC,      IORING_OP_POLL_ADD,
+		IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
 	};
 	static const uint8_t calls[] = {
 		IORING_REGISTER_ENABLE_RINGS,
@@ -82,6 +85,31 @@ void evloop_restrict(struct evloop *loop)
 	list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
 						   .sqe_flags = IOSQE_FIXED_FILE };
 	io_uring_register_restrictions(&loop->ring, list, n);
+}
+
+int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
+{
+	struct iovec piece[PIECES];
+	unsigned int n = 0;
+	int err;
+
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct hostmem_region *r = &mem->region[i];
+
+		loop->fixed[i] = (struct ev_fixed){ (uintptr_t)r->hva, r->size, n };
+		for (uint64_t at = 0; at < r->size; at += EVLOOP_PIECE) {
+			uint64_t left = r->size - at;
+
+			if (n == PIECES)
+				return -E2BIG;
+			piece[n].iov_base = (char *)r->hva + at;
+			piece[n++].iov_len = left < EVLOOP_PIECE ? left : EVLOOP_PIECE;
+		}
+	}
+	err = io_uring_register_buffers(&loop->ring, piece, n);
+	if (!err)
+		loop->fixed_count = mem->count;
+	return err;
 }
 
 int evloop_register_file(struct evloop *loop, int fd)

@@ -16,6 +16,9 @@
 
 #include <liburing.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/hostmem.h"
 
 enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING };
 
@@ -30,12 +33,23 @@ struct ev_request {
 	void (*done)(struct ev_request *request, int res);
 };
 
+/* Guest RAM that the ring holds, in pieces of EVLOOP_PIECE bytes, numbered from `first` on. */
+#define EVLOOP_PIECE (1ull << 30)
+
+struct ev_fixed {
+	uintptr_t base;
+	uint64_t size;
+	unsigned int first;
+};
+
 struct evloop {
 	enum evloop_kind kind;
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
 	unsigned int files; /* registered with the ring */
+	unsigned int fixed_count;
+	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
 };
 
@@ -47,6 +61,26 @@ void evloop_destroy(struct evloop *loop);
 /* Before evloop_begin: from then on the ring takes only what the engines need, also from whoever has
  * got hold of it. Does nothing where the kernel cannot. */
 void evloop_restrict(struct evloop *loop);
+
+/*
+ * Before evloop_begin: memory that the ring holds spares the kernel to look its pages up for each
+ * request. All of it is locked, and so becomes resident, until the ring is gone. 0 or -errno
+ * (-ENOMEM: more than RLIMIT_MEMLOCK; -E2BIG: more than 1 TiB). io_uring only.
+ */
+int evloop_register_memory(struct evloop *loop, const struct hostmem *mem);
+
+/* Its number (buf_index), if all of *iov is in one piece of what the ring holds; else -1. */
+static inline int evloop_fixed(const struct evloop *loop, const struct iovec *iov)
+{
+	for (unsigned int i = 0; i < loop->fixed_count; i++) {
+		const struct ev_fixed *f = &loop->fixed[i];
+		uint64_t at = (uintptr_t)iov->iov_base - f->base;
+
+		if (at < f->size && at % EVLOOP_PIECE + iov->iov_len <= EVLOOP_PIECE)
+			return (int)(f->first + at / EVLOOP_PIECE);
+	}
+	return -1;
+}
 
 /* The caller is the owner from now on. 0 or -errno. */
 int evloop_begin(struct evloop *loop);

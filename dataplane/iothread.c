@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/base.h"
 
@@ -190,6 +191,19 @@ static int start_thread(struct iothread *t)
 	return err ? -err : birth.err;
 }
 
+/* It is worth having, not needing. */
+static void hold_memory(struct iothread *t)
+{
+	int err = 0;
+
+	if (t->config.fixed && t->config.loop == EVLOOP_URING)
+		err = evloop_register_memory(&t->loop, t->config.fixed);
+	if (err)
+		log_line("guest RAM cannot be locked for io_uring (%s): going on without fixed "
+			 "buffers",
+			 strerror(-err));
+}
+
 int iothread_create(struct iothread **thread, const struct iothread_config *config)
 {
 	struct iothread *t = lines_alloc(sizeof(*t));
@@ -207,6 +221,7 @@ int iothread_create(struct iothread **thread, const struct iothread_config *conf
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
+	hold_memory(t);
 	evloop_restrict(&t->loop);
 	err = start_thread(t);
 	if (err)

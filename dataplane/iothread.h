@@ -35,6 +35,7 @@ struct iothread_call {
 struct iothread_config {
 	enum evloop_kind loop;
 	uint64_t poll_ns; /* how long to look on before sleeping, at most; 0: not at all */
+	const struct hostmem *fixed; /* memory for the ring to hold; NULL: none. For io_uring */
 	bool pinned;
 	unsigned int cpu; /* the processor it stays on, if pinned */
 };

@@ -96,6 +96,11 @@ static bool set_engine(struct blk_config *disk, const char *value)
 	return true;
 }
 
+static bool set_fixed_buffers(struct blk_config *disk, const char *value)
+{
+	return text_switch(value, &disk->fixed_buffers);
+}
+
 static bool set_poll_us(struct blk_config *disk, const char *value)
 {
 	uint64_t us;
@@ -119,6 +124,7 @@ static const struct disk_key disk_keys[] = {
 	{ "iothreads", false, options_set_iothreads,
 	  "must be a number from 1 to 16, or a thread for each queue (0:1:...)" },
 	{ "cpus", false, options_set_cpus, "must be processors, one for each iothread (2:3:...)" },
+	{ "fixed-buffers", true, set_fixed_buffers, "must be on or off" },
 	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
 };
 

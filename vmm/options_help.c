@@ -39,6 +39,7 @@ const char options_help[] =
 	"                           half of the host's processors)\n"
 	"  cpus=C:C:...             the host's processor for each of these threads\n"
 	"                           (default: any)\n"
+	"  fixed-buffers[=on|off]   lock all of guest RAM for io_uring (default: off)\n"
 	"  poll-us=N                microseconds to look on before sleeping, at most;\n"
 	"                           0 to 1000 (default: 100)\n"
 	"\n"

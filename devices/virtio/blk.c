@@ -167,7 +167,7 @@ static int create_doorbells(struct blk *b)
 
 static int settle_queues(struct blk *b, const char **why)
 {
-	int err = blk_queues_init(&b->queues, &b->config, &b->image);
+	int err = blk_queues_init(&b->queues, &b->config, &b->image, b->virtio.mem);
 
 	if (err == -EINVAL)
 		*why = "cpus has a processor that this process may not use";

@@ -41,8 +41,9 @@ struct blk_config {
 	uint8_t thread_of[VIRTIO_MAX_QUEUES];
 	unsigned int cpu_count; /* 0, or `iothreads`: thread n stays on processor cpu[n] */
 	uint16_t cpu[VIRTIO_MAX_QUEUES];
-	bool packed;   /* offer RING_PACKED */
-	bool in_order; /* offer IN_ORDER: who accepts it gets some completions later */
+	bool fixed_buffers; /* io_uring holds all of guest RAM, locked */
+	bool packed;	    /* offer RING_PACKED */
+	bool in_order;	    /* offer IN_ORDER: who accepts it gets some completions later */
 };
 
 struct blk;

@@ -21,12 +21,13 @@ static unsigned int threads_worth_it(const cpu_set_t *host, unsigned int queues)
 }
 
 int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
-		    const struct image *image)
+		    const struct image *image, const struct hostmem *mem)
 {
 	cpu_set_t host;
 
 	qs->config = config;
 	qs->image = image;
+	qs->mem = mem;
 	CPU_ZERO(&host);
 	if (sched_getaffinity(0, sizeof(host), &host))
 		return -errno;
@@ -61,6 +62,7 @@ static int create_threads(struct blk_queues *qs, enum blk_engine which)
 		struct iothread_config config = {
 			.loop = engines[which]->loop,
 			.poll_ns = qs->config->poll_us * 1000ull,
+			.fixed = qs->config->fixed_buffers ? qs->mem : NULL,
 			.pinned = qs->config->cpu_count,
 			.cpu = qs->config->cpu[i],
 		};

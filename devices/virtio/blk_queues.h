@@ -23,14 +23,15 @@ struct blk_queue {
 struct blk_queues {
 	const struct blk_config *config;
 	const struct image *image;
+	const struct hostmem *mem;
 	unsigned int thread_count;
 	struct iothread *thread[VIRTIO_MAX_QUEUES]; /* all NULL before the first start */
 	struct blk_queue queue[VIRTIO_MAX_QUEUES];
 };
 
-/* config and image are lent until destroy. -EINVAL: config->cpu has one that may not be used. */
+/* All are lent until destroy. -EINVAL: config->cpu has one that may not be used. */
 int blk_queues_init(struct blk_queues *queues, const struct blk_config *config,
-		    const struct image *image);
+		    const struct image *image, const struct hostmem *mem);
 void blk_queues_destroy(struct blk_queues *queues);
 
 /* Start queue n, which is stopped. Thread, engine and statistics in *plane are filled in here.

@@ -41,8 +41,9 @@ static struct {
 	bool packed;
 	bool pin;
 	bool share;
+	bool fixed;
 	bool stages;
-} opt = { "null", NULL, 32, 1, 0, 1000, 0, 1, false, false, false, false, false };
+} opt = { "null", NULL, 32, 1, 0, 1000, 0, 1, false, false, false, false, false, false };
 
 struct queue {
 	_Alignas(128) struct driver driver;
@@ -146,7 +147,9 @@ static void set_up(const struct ioengine_ops *ops)
 {
 	char *ram = mmap(NULL, DRIVER_BYTES * opt.queues, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	struct iothread_config thread = { .loop = ops->loop, .poll_ns = opt.poll_us * 1000ull };
+	struct iothread_config thread = { .loop = ops->loop,
+					  .poll_ns = opt.poll_us * 1000ull,
+					  .fixed = opt.fixed ? &mem : NULL };
 	int fd = opt.file ? open(opt.file, O_RDONLY | O_DIRECT) : -1;
 	struct stat st;
 
@@ -246,7 +249,7 @@ static const struct option long_options[] = {
 	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
 	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
 	{ "share", 0, NULL, 'H' },   { "cpu", 1, NULL, 'c' },	   { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },  { NULL, 0, NULL, 0 },
+	{ "packed", 0, NULL, 'k' },  { "fixed", 0, NULL, 'F' },	   { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -287,6 +290,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'H':
 			opt.share = true;
+			break;
+		case 'F':
+			opt.fixed = true;
 			break;
 		case 'k':
 			opt.packed = true;

@@ -11,14 +11,15 @@ $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
 	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
-	eventfd epoll_create1)
+	io_uring_register_buffers 	eventfd epoll_create1)
 $(OBJ)/tests/unit/test_blkplane_poll: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
 $(OBJ)/tests/unit/test_iothread: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
-	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait)
+	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait \
+	io_uring_register_buffers)
 $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap eventfd io_setup io_submit preadv)
 $(OBJ)/tests/unit/test_ioengine_uring: ALL_LDFLAGS += $(call wrap,evloop_request)
 $(OBJ)/tests/unit/test_race_stop: ALL_LDFLAGS += $(call wrap,evloop_wake vring_pop vring_push)

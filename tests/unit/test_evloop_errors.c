@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -30,6 +31,10 @@ int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
 int __real_io_uring_register_files_sparse(struct io_uring *ring, unsigned int n);
 int __wrap_io_uring_register_files_sparse(struct io_uring *ring, unsigned int n);
+int __real_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
+				     unsigned int n);
+int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
+				     unsigned int n);
 int __real_eventfd(unsigned int count, int flags);
 int __wrap_eventfd(unsigned int count, int flags);
 int __real_epoll_create1(int flags);
@@ -66,6 +71,19 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 int __wrap_io_uring_register_files_sparse(struct io_uring *ring, unsigned int n)
 {
 	return no_sparse ? -EINVAL : __real_io_uring_register_files_sparse(ring, n);
+}
+
+/* The memory is not there: the kernel is not asked. */
+static int register_error;
+static unsigned int piece_count;
+static struct iovec pieces[8];
+
+int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov, unsigned int n)
+{
+	(void)ring;
+	piece_count = n;
+	memcpy(pieces, iov, (n < 8 ? n : 8) * sizeof(*iov));
+	return register_error;
 }
 
 int __wrap_eventfd(unsigned int count, int flags)
@@ -266,6 +284,58 @@ START_TEST(files_the_ring_has_no_place_for)
 }
 END_TEST
 
+#define GIB (1ull << 30)
+
+static int fixed(uintptr_t at, size_t len)
+{
+	const struct iovec iov = { (void *)at, len };
+
+	return evloop_fixed(&loop, &iov);
+}
+
+/* In pieces of 1 GiB, region by region; what is not in one piece is in none. */
+START_TEST(memory_the_ring_holds)
+{
+	const uintptr_t low = 0x100000000000, high = 0x200000000000;
+	struct hostmem mem = { 0 };
+
+	ck_assert_int_eq(hostmem_add(&mem, 0, GIB + 8192, (void *)low, false), 0);
+	ck_assert_int_eq(hostmem_add(&mem, 4 * GIB, 2 * GIB, (void *)high, false), 0);
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	register_error = -ENOMEM;
+	ck_assert_int_eq(evloop_register_memory(&loop, &mem), -ENOMEM);
+	ck_assert_int_eq(fixed(low, 1), -1);
+	register_error = 0;
+	ck_assert_int_eq(evloop_register_memory(&loop, &mem), 0);
+	ck_assert_uint_eq(piece_count, 4);
+	for (unsigned int i = 0; i < 4; i++) {
+		static const size_t len[] = { GIB, 8192, GIB, GIB };
+
+		ck_assert_uint_eq((uintptr_t)pieces[i].iov_base,
+				  i < 2 ? low + i * GIB : high + (i - 2) * GIB);
+		ck_assert_uint_eq(pieces[i].iov_len, len[i]);
+	}
+	ck_assert_int_eq(fixed(low, 4096), 0);
+	ck_assert_int_eq(fixed(low + GIB - 4096, 4096), 0);
+	ck_assert_int_eq(fixed(low + GIB - 4096, 4097), -1);
+	ck_assert_int_eq(fixed(low + GIB, 8192), 1);
+	ck_assert_int_eq(fixed(low + GIB + 8192, 1), -1);
+	ck_assert_int_eq(fixed(low - 1, 1), -1);
+	ck_assert_int_eq(fixed(high, GIB), 2);
+	ck_assert_int_eq(fixed(high + 2 * GIB - 512, 512), 3);
+	ck_assert_int_eq(fixed(high + 2 * GIB, 512), -1);
+	evloop_destroy(&loop);
+
+	/* More than there are numbers for. */
+	mem = (struct hostmem){ 0 };
+	ck_assert_int_eq(hostmem_add(&mem, 0, 1033 * GIB, (void *)low, false), 0);
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_register_memory(&loop, &mem), -E2BIG);
+	ck_assert_int_eq(fixed(low, 1), -1);
+	evloop_destroy(&loop);
+}
+END_TEST
+
 static int refused;
 
 static void note(struct ev_request *r, int res)
@@ -315,6 +385,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, submission_is_refused_while_there_is_no_place);
 	tcase_add_test(t, a_turn_within_a_turn);
 	tcase_add_test(t, files_the_ring_has_no_place_for);
+	tcase_add_test(t, memory_the_ring_holds);
 	tcase_add_test(t, a_restricted_ring_takes_only_what_engines_need);
 	tcase_add_test(t, a_poll_that_the_kernel_ended_is_made_again);
 	suite_add_tcase(s, t);

@@ -140,6 +140,60 @@ START_TEST(requests_name_the_file_the_ring_holds)
 }
 END_TEST
 
+/* Only what is one piece in memory that the ring holds; it moves the same bytes. */
+START_TEST(fixed_buffers)
+{
+	static char held[4 * PIECE] __attribute__((aligned(4096))), other[PIECE], second[PIECE];
+	static const struct {
+		char *at;
+		size_t len;
+		unsigned int opcode[2];
+	} cases[] = {
+		{ held, PIECE, { IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED } },
+		{ held + 3 * PIECE, PIECE, { IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED } },
+		{ other, PIECE, { IORING_OP_READ, IORING_OP_WRITE } },
+	};
+	struct ioengine_config config = { .loop = &loop, .depth = DEPTH, .direct_align = 1 };
+	struct hostmem mem = { 0 };
+
+	image_make(&image, IMAGE_LEN, false);
+	config.fd = image.fd;
+	ck_assert_int_eq(hostmem_add(&mem, 4096, sizeof(held), held, false), 0);
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_register_memory(&loop, &mem), 0);
+	evloop_restrict(&loop);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	ck_assert_int_eq(ioengine_create(&e, &ioengine_uring, &config), 0);
+	ioengine_begin(e);
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		struct iovec iov[2] = { { cases[i / 2].at, cases[i / 2].len }, { second, PIECE } };
+		struct io_task task = { .op = i % 2 ? IO_WRITE : IO_READ,
+					.stable = i % 2,
+					.offset = PIECE,
+					.len = PIECE,
+					.iov = iov,
+					.iov_count = 1 };
+
+		ck_assert_int_eq(run(&task), 0);
+		ck_assert_uint_eq(last.opcode, cases[i / 2].opcode[i % 2]);
+		ck_assert_uint_eq(last.rw_flags, i % 2 ? RWF_DSYNC : 0);
+		/* What was read was written again. */
+		ck_assert(image_is_fresh(cases[i / 2].at, PIECE, PIECE));
+		if (i % 2)
+			continue;
+		iov[0] = (struct iovec){ cases[i / 2].at, cases[i / 2].len };
+		task = (struct io_task){
+			.op = IO_READ, .len = 2 * PIECE, .iov = iov, .iov_count = 2
+		};
+		task.offset = PIECE;
+		ck_assert_int_eq(run(&task), 0);
+		ck_assert_uint_eq(last.opcode, IORING_OP_READV);
+	}
+	ck_assert(image_is_untouched(&image));
+	end();
+}
+END_TEST
+
 START_TEST(stable_writes_and_flushes)
 {
 	static char buffer[PIECE];
@@ -258,6 +312,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, one_piece_needs_no_vector);
 	tcase_add_test(t, requests_name_the_file_the_ring_holds);
+	tcase_add_test(t, fixed_buffers);
 	tcase_add_test(t, stable_writes_and_flushes);
 	tcase_add_test(t, errors_are_the_requests);
 	tcase_add_test(t, a_signal_failed_the_request);

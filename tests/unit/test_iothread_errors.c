@@ -39,6 +39,20 @@ int __wrap_sem_wait(sem_t *sem)
 	return -1;
 }
 
+int __real_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
+				     unsigned int n);
+int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
+				     unsigned int n);
+
+static int lock_error;
+static unsigned int locks;
+
+int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov, unsigned int n)
+{
+	locks++;
+	return lock_error ? lock_error : __real_io_uring_register_buffers(ring, iov, n);
+}
+
 static int take(int *error)
 {
 	int err = *error;
@@ -123,6 +137,27 @@ START_TEST(host_interrupts_the_waits)
 }
 END_TEST
 
+/* Memory that cannot be locked is not held: the thread is there all the same. */
+START_TEST(host_that_locks_no_memory)
+{
+	static uint8_t page[4096] __attribute__((aligned(4096)));
+	struct hostmem mem = { 0 };
+	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL, .fixed = &mem };
+
+	ck_assert_int_eq(hostmem_add(&mem, 4096, sizeof(page), page, false), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct iovec iov = { page, sizeof(page) };
+
+		lock_error = i ? 0 : -ENOMEM;
+		ck_assert_int_eq(iothread_create(&made, &config), 0);
+		ck_assert_uint_eq(locks, _i ? i + 1 : 0);
+		if (_i)
+			ck_assert_int_eq(evloop_fixed(&made->loop, &iov), i ? 0 : -1);
+		iothread_destroy(made);
+	}
+}
+END_TEST
+
 /* Whichever of its two descriptors is the one too many. */
 START_TEST(host_out_of_descriptors)
 {
@@ -152,6 +187,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("iothread_errors");
 
 	tcase_add_loop_test(t, host_out_of_memory_or_threads, 0, 2);
+	tcase_add_loop_test(t, host_that_locks_no_memory, 0, 2);
 	tcase_add_loop_test(t, host_interrupts_the_waits, 0, 2);
 	tcase_add_loop_test(t, host_out_of_descriptors, 0, 2);
 	suite_add_tcase(s, t);
