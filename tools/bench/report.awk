@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Part of tools/blkbench: tables of medians from lines "run FILE OP DEPTH VARIANT KIND key=value...", and, with
 # json=FILE, the same as JSON. KIND: ours, qemu or fio. Lines "calls FILE OP DEPTH VARIANT N" have system calls of a
-# request. Ratios are to the best median of that kind at the same table.
+# request. Ratios are to the best median of that kind at the same table, those of a variant "...nopoll..." to QEMU's best
+# that is not called "...poll".
 
 function median(where, key,    n, i, j, list, v) {
     n = 0
@@ -59,6 +60,8 @@ END {
             high[i] = highest
             if (iops[i] > best[kind[where]])
                 best[kind[where]] = iops[i]
+            if (kind[where] == "qemu" && name[i] !~ /poll/ && iops[i] > best["nopoll"])
+                best["nopoll"] = iops[i]
         }
         printf "\n%s, %s, depth %d\n", part[1], part[2], part[3]
         printf "  %-26s %9s %6s %7s %7s %8s %8s %8s %8s %8s %7s %7s %5s %4s\n", "", "IOPS", "+-%", "/QEMU", "/fio",
@@ -71,7 +74,7 @@ END {
             p50 = median(where, "p50"); p99 = median(where, "p99"); p999 = median(where, "p999")
             cpu = median(where, "cpu")
             printf "  %-26s %9d %6.1f %7s %7s %8s %8s %8s %8s %8s %7s %7s %5s %4d\n", name[i], iops[i],
-                iops[i] ? (high[i] - low[i]) * 50 / iops[i] : 0, ratio(iops[i], best["qemu"]),
+                iops[i] ? (high[i] - low[i]) * 50 / iops[i] : 0, ratio(iops[i], best[name[i] ~ /nopoll/ ? "nopoll" : "qemu"]),
                 ratio(iops[i], best["fio"]), us(p50), us(p99), us(p999), cpu == "-" ? cpu : sprintf("%.2f", cpu / 1000),
                 nr, kicks == "-" ? kicks : sprintf("%.3f", kicks), irqs == "-" ? irqs : sprintf("%.3f", irqs),
                 median(where, "wait"), runs[where]
