@@ -32,6 +32,7 @@ struct blkplane {
 	struct ev_watch kick;
 	struct ev_watch completion;
 	struct iothread_call *stop; /* to be answered when all is drained */
+	struct cache_call *cache;   /* the same; then the ring is served on */
 
 	unsigned int alone;	 /* requests in a row with no other one beside them */
 	unsigned int alone_wait; /* so many before a plain call is tried */
@@ -45,6 +46,12 @@ struct blkplane {
 	size_t slot_size;
 	unsigned int slots_used;
 	struct slot *free_slot;
+};
+
+struct cache_call {
+	struct iothread_call call;
+	struct blkplane *plane;
+	bool writethrough;
 };
 
 static size_t slots_bytes(const struct blkplane *p)
@@ -232,6 +239,20 @@ static void leave(struct blkplane *p)
 	iothread_answer(p->stop);
 }
 
+static bool takes(const struct blkplane *p)
+{
+	return !p->stop && !p->cache && !p->broken;
+}
+
+static void switch_cache(struct blkplane *p)
+{
+	struct cache_call *cache = p->cache;
+
+	p->config.disk.writethrough = cache->writethrough;
+	p->cache = NULL;
+	iothread_answer(&cache->call);
+}
+
 static bool serve(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
@@ -240,11 +261,16 @@ static bool serve(struct iothread_client *client)
 		ioengine_reap(p->config.engine);
 		complete(p);
 	}
-	if (!p->stop && !p->broken)
+	if (takes(p))
 		return take_batch(p);
 	/* What is left of the host's work. */
 	ioengine_submit(p->config.engine);
 	complete(p);
+	if (p->cache && drained(p)) {
+		/* What came in meanwhile rang in vain. */
+		switch_cache(p);
+		return true;
+	}
 	if (p->stop && drained(p))
 		leave(p);
 	return false;
@@ -256,14 +282,14 @@ static bool peek(struct iothread_client *client)
 
 	if (ioengine_ready(p->config.engine))
 		return true;
-	return !p->stop && !p->broken && !p->starved && vring_more(&p->ring);
+	return takes(p) && !p->starved && vring_more(&p->ring);
 }
 
 static bool arm(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
-	if (p->stop || p->broken || p->starved)
+	if (!takes(p) || p->starved)
 		return false;
 	count(&p->config.stats->sleeps, 1);
 	return vring_arm(&p->ring);
@@ -299,6 +325,13 @@ static void run_stop(struct iothread_call *call)
 	struct plane_call *stop = container_of(call, struct plane_call, call);
 
 	stop->plane->stop = call;
+}
+
+static void run_cache(struct iothread_call *call)
+{
+	struct cache_call *cache = container_of(call, struct cache_call, call);
+
+	cache->plane->cache = cache;
 }
 
 static void release(struct blkplane *p)
@@ -340,6 +373,17 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 free_plane:
 	lines_free(p);
 	return err;
+}
+
+void blkplane_set_writethrough(struct blkplane *p, bool writethrough)
+{
+	struct cache_call cache = {
+		.call.run = run_cache,
+		.plane = p,
+		.writethrough = writethrough,
+	};
+
+	iothread_call(p->config.thread, &cache.call);
 }
 
 void blkplane_stop(struct blkplane *p)

@@ -47,6 +47,12 @@ static bool set_direct(struct blk_config *disk, const char *value)
 	return true;
 }
 
+static bool set_cache(struct blk_config *disk, const char *value)
+{
+	disk->writethrough = !strcmp(value, "writethrough");
+	return disk->writethrough || !strcmp(value, "writeback");
+}
+
 static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)
 {
 	return text_number(value, number) && is_power_of_2(*number) && *number >= min &&
@@ -115,6 +121,7 @@ static const struct disk_key disk_keys[] = {
 	{ "readonly", true, set_readonly, "must be on or off" },
 	{ "serial", false, set_serial, "must be 1 to 20 printable ASCII characters" },
 	{ "direct", false, set_direct, "must be on, off or auto" },
+	{ "cache", false, set_cache, "must be writeback or writethrough" },
 	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
 	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
 	{ "packed", false, set_packed, "must be on or off" },

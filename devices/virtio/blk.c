@@ -33,7 +33,8 @@ static uint64_t offered_features(const struct blk *b)
 	return FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) |
 	       FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_BLK_F_SEG_MAX) |
 	       FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
-	       FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_F_RING_RESET) |
+	       FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_CONFIG_WCE) |
+	       FEATURE(VIRTIO_F_RING_RESET) |
 	       (b->config.queues > 1 ? FEATURE(VIRTIO_BLK_F_MQ) : 0) |
 	       (b->config.readonly ? FEATURE(VIRTIO_BLK_F_RO) : 0) |
 	       (b->config.packed ? FEATURE(VIRTIO_F_RING_PACKED) : 0) |
@@ -52,6 +53,7 @@ static void fill_config_space(struct blk *b)
 		.blk_size = b->config.blk_size,
 		.physical_block_exp = physical > 1 ? (uint8_t)__builtin_ctz(physical) : 0,
 		.min_io_size = (uint16_t)(physical > 1 ? physical : 1),
+		.wce = !b->config.writethrough,
 		.num_queues = b->config.queues,
 	};
 }
@@ -72,6 +74,78 @@ static void fill_disk(struct blk *b, unsigned int index)
 	memcpy(b->disk.id, id, strlen(id));
 }
 
+/* Is each write stable when it is completed (5.2.6.2)? A driver that cannot flush gets it so. */
+static bool writethrough(const struct blk *b)
+{
+	if (virtio_has(&b->virtio, VIRTIO_BLK_F_CONFIG_WCE))
+		return !b->space.wce;
+	return b->config.writethrough || !virtio_has(&b->virtio, VIRTIO_BLK_F_FLUSH);
+}
+
+static void set_wce(struct blk *b, uint8_t wce)
+{
+	/* Pairs with reads of the configuration space, which take no lock. */
+	WRITE_ONCE(b->space.wce, wce);
+}
+
+/* 5.2.5.2: with nothing to flush by, it begins as writethrough. */
+static void blk_negotiated(struct virtio_device *dev)
+{
+	struct blk *b = container_of(dev, struct blk, virtio);
+
+	if (virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE) && !virtio_has(dev, VIRTIO_BLK_F_FLUSH))
+		set_wce(b, 0);
+}
+
+static void set_planes_cache(struct blk *b, bool through)
+{
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_set_writethrough(&b->queues, i, through);
+}
+
+/*
+ * What was completed before is made stable here, on the vCPU's thread; what is taken from now on is
+ * so by itself. Where the host fails in it, the driver must not go on believing in what it wrote,
+ * and NEEDS_RESET says so (2.1.2): a later flush need not fail again, since the kernel tells of a
+ * lost write once.
+ */
+static void to_writethrough(struct blk *b)
+{
+	int err;
+
+	set_planes_cache(b, true);
+	err = image_flush(&b->image);
+	if (!err)
+		return;
+	log_limited("--disk %s: flushing at the guest's change to writethrough: %s", b->config.path,
+		    strerror(-err));
+	virtio_needs_reset(&b->virtio);
+}
+
+static void blk_write_config(struct virtio_device *dev, uint64_t offset, const uint8_t *data,
+			     unsigned int len)
+{
+	const uint64_t at = offsetof(struct virtio_blk_config, wce);
+	struct blk *b = container_of(dev, struct blk, virtio);
+	bool wce;
+
+	/* The one field that can be written. */
+	if (!virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE) || offset > at || at - offset >= len)
+		return;
+	wce = data[at - offset] & 1;
+	if (wce == b->space.wce)
+		return;
+	/* A driver that reads 0 on another vCPU may count on what it says: not before it is true,
+	 * and not when it is so no longer. */
+	if (wce) {
+		set_wce(b, 1);
+		set_planes_cache(b, false);
+	} else {
+		to_writethrough(b);
+		set_wce(b, 0);
+	}
+}
+
 static int start_queue(struct blk *b, unsigned int n)
 {
 	struct virtio_device *dev = &b->virtio;
@@ -85,8 +159,7 @@ static int start_queue(struct blk *b, unsigned int n)
 	};
 	int err;
 
-	/* 5.2.6.2: a driver that cannot flush gets writes that are stable. */
-	plane.disk.writethrough = !virtio_has(dev, VIRTIO_BLK_F_FLUSH);
+	plane.disk.writethrough = writethrough(b);
 	virtio_queue_config(dev, n, &plane.ring);
 	err = blk_queues_start(&b->queues, n, &plane);
 	if (err)
@@ -95,12 +168,18 @@ static int start_queue(struct blk *b, unsigned int n)
 	return err;
 }
 
+static void stop_queues(struct blk *b)
+{
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_stop(&b->queues, i);
+}
+
 static void blk_reset(struct virtio_device *dev)
 {
 	struct blk *b = container_of(dev, struct blk, virtio);
 
-	for (unsigned int i = 0; i < dev->queue_count; i++)
-		blk_queues_stop(&b->queues, i);
+	stop_queues(b);
+	set_wce(b, !b->config.writethrough);
 }
 
 static int blk_activate(struct virtio_device *dev)
@@ -113,7 +192,7 @@ static int blk_activate(struct virtio_device *dev)
 		if (dev->queue[i].ready)
 			err = start_queue(b, i);
 	if (err)
-		blk_reset(dev);
+		stop_queues(b);
 	return err;
 }
 
@@ -132,6 +211,8 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
+	.negotiated = blk_negotiated,
+	.write_config = blk_write_config,
 };
 
 struct virtio_device *blk_virtio(struct blk *b)

@@ -130,6 +130,12 @@ int blk_queues_start(struct blk_queues *qs, unsigned int n, struct blkplane_conf
 	return blkplane_start(&qs->queue[n].plane, plane);
 }
 
+void blk_queues_set_writethrough(struct blk_queues *qs, unsigned int n, bool writethrough)
+{
+	if (qs->queue[n].plane)
+		blkplane_set_writethrough(qs->queue[n].plane, writethrough);
+}
+
 void blk_queues_stop(struct blk_queues *qs, unsigned int n)
 {
 	blkplane_stop(qs->queue[n].plane);

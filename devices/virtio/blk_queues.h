@@ -38,6 +38,9 @@ void blk_queues_destroy(struct blk_queues *queues);
  * 0 or -errno, also of blkplane_start. */
 int blk_queues_start(struct blk_queues *queues, unsigned int n, struct blkplane_config *plane);
 
+/* See blkplane_set_writethrough; it may be stopped. */
+void blk_queues_set_writethrough(struct blk_queues *queues, unsigned int n, bool writethrough);
+
 /* Returns when queue n is quiet, see blkplane_stop; it may be stopped already. */
 void blk_queues_stop(struct blk_queues *queues, unsigned int n);
 

@@ -50,6 +50,8 @@ static void status_step(struct virtio_mmio *m, uint32_t to, enum status_action a
 
 	if (action == CHECK_FEATURES && (m->accepted_beyond || !virtio_features_ok(dev)))
 		return;
+	if (action == CHECK_FEATURES && dev->ops->negotiated)
+		dev->ops->negotiated(dev);
 	__atomic_fetch_or(&dev->status, to, __ATOMIC_SEQ_CST);
 	if (action == ACTIVATE)
 		virtio_activate(dev);
@@ -206,7 +208,7 @@ static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
 		return NO_REGION;
 	default:
-		/* Among them ConfigGeneration: the configuration never changes. And QueueReset: a
+		/* Among them ConfigGeneration: only the driver changes its configuration. And QueueReset: a
 		 * write to it returns when the queue is quiet. */
 		return 0;
 	}
@@ -273,8 +275,22 @@ static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 static void read_config(const struct virtio_device *dev, uint64_t offset, uint8_t *data,
 			unsigned int len)
 {
+	/* No field that can change has more than a byte. */
 	for (unsigned int i = 0; i < len && offset + i < dev->config_len; i++)
-		data[i] = ((const uint8_t *)dev->config)[offset + i];
+		data[i] = READ_ONCE(((const uint8_t *)dev->config)[offset + i]);
+}
+
+static void write_config(struct virtio_mmio *m, uint64_t offset, const uint8_t *data,
+			 unsigned int len)
+{
+	struct virtio_device *dev = m->dev;
+
+	if (!dev->ops->write_config)
+		return;
+	pthread_mutex_lock(&m->lock);
+	if (driver_status(dev) & VIRTIO_CONFIG_S_FEATURES_OK)
+		dev->ops->write_config(dev, offset, data, len);
+	pthread_mutex_unlock(&m->lock);
 }
 
 void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *dev)
@@ -314,8 +330,12 @@ void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigne
 	struct virtio_mmio *m = mmio;
 	uint32_t value;
 
-	/* No register in the configuration space can be written. */
-	if (offset >= VIRTIO_MMIO_CONFIG || len != sizeof(value) || offset % sizeof(value))
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		if (range_inside(offset, len, CONFIG_END))
+			write_config(m, offset - VIRTIO_MMIO_CONFIG, data, len);
+		return;
+	}
+	if (len != sizeof(value) || offset % sizeof(value))
 		return;
 	memcpy(&value, data, sizeof(value));
 	if (write_unlocked(m, offset, value))

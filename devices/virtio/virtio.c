@@ -60,10 +60,14 @@ void virtio_reset(struct virtio_device *dev)
 	STORE_RELEASE(dev->status, 0);
 }
 
-static void needs_reset(struct virtio_device *dev)
+void virtio_needs_reset(struct virtio_device *dev)
 {
-	__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
-	irqline_raise(&dev->irq, IRQLINE_CONFIG);
+	uint32_t before =
+		__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
+
+	/* A driver that is still setting up is not notified (3.1.1). */
+	if (before & VIRTIO_CONFIG_S_DRIVER_OK)
+		irqline_raise(&dev->irq, IRQLINE_CONFIG);
 }
 
 void virtio_queue_reset(struct virtio_device *dev, unsigned int queue)
@@ -78,11 +82,11 @@ void virtio_queue_restart(struct virtio_device *dev, unsigned int queue)
 	dev->queue[queue].ready = true;
 	dev->queue[queue].was_reset = false;
 	if (dev->ops->queue_start(dev, queue))
-		needs_reset(dev);
+		virtio_needs_reset(dev);
 }
 
 void virtio_activate(struct virtio_device *dev)
 {
 	if (dev->ops->activate(dev))
-		needs_reset(dev);
+		virtio_needs_reset(dev);
 }

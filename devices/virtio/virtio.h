@@ -35,6 +35,12 @@ struct virtio_ops {
 	 * activate; it is quiet, as after reset. */
 	int (*queue_start)(struct virtio_device *dev, unsigned int queue);
 	void (*queue_stop)(struct virtio_device *dev, unsigned int queue);
+	/* FEATURES_OK: what the driver accepted is final. NULL: of no interest. */
+	void (*negotiated)(struct virtio_device *dev);
+	/* The driver, past FEATURES_OK, writes `len` bytes (1 to 8) at `offset` of the configuration
+	 * space, any bytes of which may lie beyond config_len. NULL: all of it is read-only. */
+	void (*write_config)(struct virtio_device *dev, uint64_t offset, const uint8_t *data,
+			     unsigned int len);
 };
 
 struct virtio_queue {
@@ -50,10 +56,11 @@ struct virtio_queue {
 };
 
 struct virtio_device {
-	uint32_t id;	     /* section 5 */
-	uint64_t offered;    /* feature bits */
-	uint64_t accepted;   /* by the driver */
-	const void *config;  /* device configuration space; read-only for the driver */
+	uint32_t id;	   /* section 5 */
+	uint64_t offered;  /* feature bits */
+	uint64_t accepted; /* by the driver */
+	const void
+		*config; /* device configuration space; any vCPU reads it, byte by byte, unlocked */
 	uint32_t config_len; /* bytes */
 	uint32_t status;     /* atomic: the dataplane sets DEVICE_NEEDS_RESET */
 	struct irqline irq;
@@ -90,5 +97,8 @@ void virtio_queue_restart(struct virtio_device *dev, unsigned int queue);
 
 /* DRIVER_OK. When it fails the device needs a reset and says so (2.1.2). */
 void virtio_activate(struct virtio_device *dev);
+
+/* The device cannot go on as the driver believes it does: tell the driver (2.1.2). */
+void virtio_needs_reset(struct virtio_device *dev);
 
 #endif

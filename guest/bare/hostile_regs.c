@@ -269,18 +269,49 @@ TEST(row28_interrupt_bits_never_set)
 	device_check_alive(&d);
 }
 
-/* Until the write cache can be switched (VIRTIO_BLK_F_CONFIG_WCE), it is no field. */
+static volatile uint8_t *wce_field(void)
+{
+	return (volatile uint8_t *)(d.base + VIRTIO_MMIO_CONFIG +
+				    offsetof(struct virtio_blk_config, wce));
+}
+
 TEST(row29_write_cache_bit_without_the_feature)
 {
 	volatile uint8_t *wce;
+	uint8_t before;
 
 	before_queue();
-	check(!(d.offered & FEATURE(VIRTIO_BLK_F_CONFIG_WCE)));
-	wce = (volatile uint8_t *)(d.base + VIRTIO_MMIO_CONFIG +
-				   offsetof(struct virtio_blk_config, wce));
+	check(d.offered & FEATURE(VIRTIO_BLK_F_CONFIG_WCE));
+	wce = wce_field();
+	before = *wce;
 	for (unsigned int i = 0; i < 256; i++) {
 		*wce = (uint8_t)i;
-		check(*wce == 0);
+		check(*wce == before);
 	}
+	device_check_alive(&d);
+}
+
+/* With writes in flight at each change; their end is waited for. */
+TEST(row29_write_cache_toggled_around_writes)
+{
+	struct request r;
+	struct vring_used_elem elem;
+
+	begin(16, FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_CONFIG_WCE));
+	check(*wce_field() == 1);
+	request_init(&r, VIRTIO_BLK_T_OUT, 64, PAGE);
+	for (unsigned int i = 0; i < 64; i++) {
+		d.ring.next_desc = 0;
+		request_chain(&d, &r);
+		offer(&d, r.head);
+		*wce_field() = (uint8_t)(i * 7);
+		check(*wce_field() == (i & 1));
+		ring_wait_used(&d, &elem);
+		check(*r.status == VIRTIO_BLK_S_OK);
+	}
+	*(volatile uint64_t *)(d.base + VIRTIO_MMIO_CONFIG) = UINT64_MAX;
+	*wce_field() = 0;
+	device_reset(&d);
+	check(*wce_field() == 1);
 	device_check_alive(&d);
 }

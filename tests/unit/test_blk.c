@@ -32,7 +32,8 @@ START_TEST(features_and_configuration_space)
 	const uint64_t always = BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) |
 				BIT64(VIRTIO_RING_F_EVENT_IDX) | BIT64(VIRTIO_BLK_F_SEG_MAX) |
 				BIT64(VIRTIO_BLK_F_BLK_SIZE) | BIT64(VIRTIO_BLK_F_TOPOLOGY) |
-				BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_F_RING_RESET);
+				BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_BLK_F_CONFIG_WCE) |
+				BIT64(VIRTIO_F_RING_RESET);
 	struct virtio_blk_config space = { 0 };
 
 	for (unsigned int ro = 0; ro < 2; ro++) {
@@ -66,20 +67,6 @@ START_TEST(configuration_space_with_4096_byte_blocks)
 	ck_assert_uint_eq(space.capacity, DISK_BYTES / 512);
 	ck_assert_uint_eq(space.blk_size, 4096);
 	ck_assert_uint_eq(space.physical_block_exp, 0);
-	disk_fini(&d);
-}
-END_TEST
-
-/* Row 29 for a device that does not offer CONFIG_WCE: the field is not there. */
-START_TEST(row29_no_wce_to_toggle)
-{
-	uint8_t byte = 1;
-
-	begin(BLK_ENGINE_SYNC, DISK_FEATURES);
-	virtio_mmio_write(&d.mmio, VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, wce),
-			  &byte, 1);
-	config_read(&byte, offsetof(struct virtio_blk_config, wce), 1);
-	ck_assert_uint_eq(byte, 0);
 	disk_fini(&d);
 }
 END_TEST
@@ -299,7 +286,6 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, features_and_configuration_space);
 	tcase_add_test(t, configuration_space_with_4096_byte_blocks);
-	tcase_add_test(t, row29_no_wce_to_toggle);
 	tcase_add_loop_test(t, requests_end_to_end, 0, engine_ways() / 2);
 	tcase_add_test(t, row35_serial_numbers);
 	tcase_add_test(t, row33_read_only_disk_with_and_without_the_feature);

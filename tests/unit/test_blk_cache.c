@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The write cache as a driver sees and changes it (5.2.5, 5.2.6.2). Linked with --wrap: each write
+ * and each flush comes by here on its way to the host, whichever engine sends it.
+ */
+#include <errno.h>
+#include <libaio.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "tests/lib/rows.h"
+#include "tests/lib/suite.h"
+
+int __real_io_submit(io_context_t ctx, long nr, struct iocb *cbs[]);
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb *cbs[]);
+ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+void __real_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+#define WCE  (VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, wce))
+#define BOTH (DISK_FEATURES | BIT64(VIRTIO_BLK_F_CONFIG_WCE))
+
+static struct disk d;
+static struct mockdrv *const m = &d.m;
+static unsigned int stable, others; /* writes; atomic, as what follows */
+static unsigned int flushes;
+static int flush_error;
+
+static void count_write(int flags)
+{
+	__atomic_fetch_add(flags & RWF_DSYNC ? &stable : &others, 1, __ATOMIC_SEQ_CST);
+}
+
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
+{
+	for (long i = 0; i < nr; i++)
+		if (cbs[i]->aio_lio_opcode == IO_CMD_PWRITEV)
+			count_write(cbs[i]->aio_rw_flags);
+	return __real_io_submit(ctx, nr, cbs);
+}
+
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	count_write(flags);
+	return __real_pwritev2(fd, iov, count, offset, flags);
+}
+
+void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
+{
+	if (sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITEV)
+		count_write((int)sqe->rw_flags);
+	__real_evloop_request(sqe, request);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	__atomic_fetch_add(&flushes, 1, __ATOMIC_SEQ_CST);
+	if (READ_ONCE(flush_error)) {
+		errno = flush_error;
+		return -1;
+	}
+	return __real_fdatasync(fd);
+}
+
+static void begin(int way, bool writethrough, uint64_t features)
+{
+	rows_init(&d, way);
+	d.config.writethrough = writethrough;
+	disk_open(&d);
+	reg_bring_up(&d.mmio, m, ROWS_RING, features);
+}
+
+static uint8_t wce(void)
+{
+	uint8_t byte = 0x5a;
+
+	virtio_mmio_read(&d.mmio, WCE, &byte, 1);
+	return byte;
+}
+
+static void set_wce(uint8_t byte)
+{
+	virtio_mmio_write(&d.mmio, WCE, &byte, 1);
+}
+
+/* How many flushes has the driver's write of that byte led to? */
+static unsigned int flushes_of(uint8_t byte)
+{
+	unsigned int before = READ_ONCE(flushes);
+
+	set_wce(byte);
+	return READ_ONCE(flushes) - before;
+}
+
+static bool write_is_stable(void)
+{
+	struct mock_blk req;
+
+	WRITE_ONCE(stable, 0);
+	WRITE_ONCE(others, 0);
+	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_OUT, 16, 4096, &req, NULL), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(READ_ONCE(stable) + READ_ONCE(others), 1);
+	return READ_ONCE(stable);
+}
+
+START_TEST(row29_toggled_around_writes_and_reset_on_every_engine)
+{
+	/* Bit 0 alone counts. */
+	static const struct {
+		uint8_t value;
+		unsigned int flushes;
+		uint8_t is;
+	} steps[] = { { 1, 0, 1 },    { 0, 1, 0 },    { 0, 0, 0 }, { 0xfe, 0, 0 }, { 0xff, 0, 1 },
+		      { 0x81, 0, 1 }, { 0x80, 1, 0 }, { 2, 0, 0 }, { 3, 0, 1 },	   { 0, 1, 0 } };
+
+	begin(_i, false, BOTH);
+	ck_assert_uint_eq(wce(), 1);
+	ck_assert(!write_is_stable());
+	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+		ck_assert_uint_eq(flushes_of(steps[i].value), steps[i].flushes);
+		ck_assert_uint_eq(wce(), steps[i].is);
+		ck_assert_int_eq(write_is_stable(), !steps[i].is);
+	}
+	reg_set_status(&d.mmio, 0);
+	ck_assert_uint_eq(wce(), 1);
+	reg_bring_up(&d.mmio, m, ROWS_RING, BOTH);
+	ck_assert_uint_eq(wce(), 1);
+	ck_assert(!write_is_stable());
+	rows_end(&d, true);
+}
+END_TEST
+
+START_TEST(row29_disk_that_begins_as_writethrough_on_every_engine)
+{
+	begin(_i, true, BOTH);
+	ck_assert_uint_eq(wce(), 0);
+	ck_assert(write_is_stable());
+	ck_assert_uint_eq(flushes_of(1), 0);
+	ck_assert(!write_is_stable());
+	reg_bring_up(&d.mmio, m, ROWS_RING, BOTH);
+	ck_assert_uint_eq(wce(), 0);
+	ck_assert(write_is_stable());
+	/* A driver that knows nothing of it gets what the user asked for, flushing or not. */
+	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES);
+	ck_assert(write_is_stable());
+	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_PLAIN);
+	ck_assert(write_is_stable());
+	rows_end(&d, true);
+}
+END_TEST
+
+/* 5.2.5.2: what cannot be flushed is stable, until the driver says that it does not mind. */
+START_TEST(cache_of_a_driver_without_flush)
+{
+	begin(_i, false, DISK_PLAIN | BIT64(VIRTIO_BLK_F_CONFIG_WCE));
+	ck_assert_uint_eq(wce(), 0);
+	ck_assert(write_is_stable());
+	set_wce(1);
+	ck_assert_uint_eq(wce(), 1);
+	ck_assert(!write_is_stable());
+	rows_end(&d, true);
+}
+END_TEST
+
+/* Not its to write before FEATURES_OK, nor without the feature. */
+START_TEST(row29_written_by_a_driver_that_may_not)
+{
+	begin(BLK_ENGINE_SYNC, false, DISK_FEATURES);
+	ck_assert_uint_eq(flushes_of(0), 0);
+	ck_assert_uint_eq(wce(), 1);
+	ck_assert(!write_is_stable());
+
+	reg_set_status(&d.mmio, 0);
+	reg_accept(&d.mmio, BOTH);
+	ck_assert_uint_eq(flushes_of(0), 0);
+	reg_set_status(&d.mmio, ST_ACK);
+	reg_set_status(&d.mmio, ST_DRIVER);
+	reg_accept(&d.mmio, BOTH);
+	ck_assert_uint_eq(flushes_of(0), 0);
+	ck_assert_uint_eq(wce(), 1);
+	/* From here on it may, and the ring begins as it said. */
+	reg_set_status(&d.mmio, ST_FEATURES_OK);
+	ck_assert_uint_eq(flushes_of(0), 1);
+	ck_assert_uint_eq(wce(), 0);
+	mock_ring(m, ROWS_RING, false, false);
+	ck_assert(reg_queue(&d.mmio, &m->ring));
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	ck_assert(write_is_stable());
+	rows_end(&d, true);
+}
+END_TEST
+
+/* Wherever an access begins, and however long it is: that byte changes, and no other. */
+START_TEST(row23_row29_config_written_by_any_piece)
+{
+	struct virtio_blk_config before, now;
+	uint8_t data[8];
+
+	begin(BLK_ENGINE_SYNC, false, BOTH);
+	memcpy(&before, d.dev->config, d.dev->config_len);
+	for (unsigned int len = 1; len <= 8; len++) {
+		for (uint64_t at = VIRTIO_MMIO_CONFIG; at < 0x210; at++) {
+			bool covers = at <= WCE && WCE < at + len;
+
+			set_wce(1);
+			memset(data, 0xa5, sizeof(data));
+			if (covers)
+				data[WCE - at] = 0;
+			virtio_mmio_write(&d.mmio, at, data, len);
+			ck_assert_uint_eq(wce(), !covers);
+			set_wce(1);
+			memcpy(&now, d.dev->config, d.dev->config_len);
+			ck_assert_mem_eq(&now, &before, d.dev->config_len);
+		}
+	}
+	virtio_mmio_write(&d.mmio, ~0ull - 3, data, 8);
+	ck_assert_uint_eq(wce(), 1);
+	rows_end(&d, false);
+}
+END_TEST
+
+/* The host fails in what the driver is about to rely on: told by NEEDS_RESET, as 2.1.2 has it. */
+START_TEST(host_flush_fails_at_the_change_to_writethrough)
+{
+	begin(BLK_ENGINE_SYNC, false, BOTH);
+	ck_assert(!write_is_stable());
+	mock_irqs(m);
+	WRITE_ONCE(flush_error, EIO);
+	set_wce(0);
+	WRITE_ONCE(flush_error, 0);
+	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK | ST_NEEDS_RESET);
+	ck_assert_uint_ge(mock_irqs(m), 1);
+	ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS) & IRQLINE_CONFIG,
+			  IRQLINE_CONFIG);
+	/* From there on each write speaks for itself. */
+	ck_assert(write_is_stable());
+
+	/* A driver that is still setting up finds it in the status; no interrupt yet. */
+	reg_set_status(&d.mmio, 0);
+	mock_irqs(m);
+	ck_assert(reg_negotiate(&d.mmio, BOTH));
+	WRITE_ONCE(flush_error, EIO);
+	set_wce(0);
+	WRITE_ONCE(flush_error, 0);
+	ck_assert_uint_eq(reg_status(&d.mmio), ST_FEATURES_OK | ST_NEEDS_RESET);
+	ck_assert_uint_eq(mock_irqs(m), 0);
+	rows_end(&d, true);
+}
+END_TEST
+
+/* ---- from several vCPUs at once ---- */
+
+#define TOGGLES 200
+
+static bool over; /* atomic */
+
+static void *toggle(void *arg)
+{
+	for (unsigned int i = 0; i < TOGGLES; i++) {
+		set_wce((uint8_t)i);
+		if (wce() > 1)
+			return arg; /* told by the missing NULL */
+	}
+	return NULL;
+}
+
+static void *reset_now_and_then(void *arg)
+{
+	struct vring_config ring = m->ring;
+
+	while (!READ_ONCE(over)) {
+		reg_set_status(&d.mmio, 0);
+		reg_negotiate(&d.mmio, BOTH | DISK_RING);
+		reg_queue(&d.mmio, &ring);
+		reg_set_status(&d.mmio, ST_DRIVER_OK);
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	}
+	return arg;
+}
+
+START_TEST(row29_flood_of_toggles_beside_writes_on_every_engine)
+{
+	pthread_t vcpu[2];
+	struct mock_blk req;
+	void *bad;
+
+	begin(_i, false, BOTH | DISK_RING);
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&vcpu[i], NULL, toggle, &over), 0);
+	for (unsigned int i = 0; i < TOGGLES; i++)
+		must(disk_do(&d, VIRTIO_BLK_T_OUT, 64 + i, 512, &req, NULL) == VIRTIO_BLK_S_OK);
+	for (unsigned int i = 0; i < 2; i++) {
+		pthread_join(vcpu[i], &bad);
+		ck_assert_ptr_null(bad);
+	}
+	set_wce(0);
+	ck_assert(write_is_stable());
+	rows_end(&d, true);
+}
+END_TEST
+
+START_TEST(row27_row29_toggles_beside_resets_on_every_engine)
+{
+	pthread_t vcpu[2], resetter;
+	struct mock_blk req;
+
+	begin(_i, false, BOTH);
+	for (unsigned int i = 0; i < 16; i++) {
+		mock_blk(m, &req, i % 2 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_FLUSH, 64 + i,
+			 i % 2 * 512);
+		mock_stage(m, req.head);
+	}
+	mock_show(m);
+	ck_assert_int_eq(pthread_create(&resetter, NULL, reset_now_and_then, NULL), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&vcpu[i], NULL, toggle, &over), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		void *bad;
+
+		pthread_join(vcpu[i], &bad);
+		ck_assert_ptr_null(bad);
+	}
+	WRITE_ONCE(over, true);
+	pthread_join(resetter, NULL);
+	rows_end(&d, true);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blk_cache");
+	TCase *t = tcase_create("blk_cache");
+	const int n = engine_ways();
+
+	tcase_add_loop_test(t, row29_toggled_around_writes_and_reset_on_every_engine, 0, n);
+	tcase_add_loop_test(t, row29_disk_that_begins_as_writethrough_on_every_engine, 0, n);
+	tcase_add_loop_test(t, cache_of_a_driver_without_flush, 0, n);
+	tcase_add_test(t, row29_written_by_a_driver_that_may_not);
+	tcase_add_test(t, row23_row29_config_written_by_any_piece);
+	tcase_add_test(t, host_flush_fails_at_the_change_to_writethrough);
+	tcase_add_loop_test(t, row29_flood_of_toggles_beside_writes_on_every_engine, 0, n);
+	tcase_add_loop_test(t, row27_row29_toggles_beside_resets_on_every_engine, 0, n);
+	suite_add_tcase(s, t);
+	return s;
+}
