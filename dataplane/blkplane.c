@@ -20,8 +20,8 @@
 /* A request from pop to push. */
 struct slot {
 	struct blkreq req;
-	struct io_task task;
 	struct slot *next_free;
+	struct io_task task;
 	struct iovec iov[];
 };
 
@@ -249,6 +249,7 @@ static void switch_cache(struct blkplane *p)
 	struct cache_call *cache = p->cache;
 
 	p->config.disk.writethrough = cache->writethrough;
+	ioengine_set_stable(p->config.engine, cache->writethrough);
 	p->cache = NULL;
 	iothread_answer(&cache->call);
 }
@@ -266,7 +267,8 @@ static bool serve(struct iothread_client *client)
 	/* What is left of the host's work. */
 	ioengine_submit(p->config.engine);
 	complete(p);
-	if (p->cache && drained(p)) {
+	/* A discard or zeroes may take long, and can still become stable. */
+	if (p->cache && ioengine_transfers_done(p->config.engine)) {
 		/* What came in meanwhile rang in vain. */
 		switch_cache(p);
 		return true;
@@ -325,6 +327,7 @@ static void run_stop(struct iothread_call *call)
 	struct plane_call *stop = container_of(call, struct plane_call, call);
 
 	stop->plane->stop = call;
+	ioengine_hurry(stop->plane->config.engine);
 }
 
 static void run_cache(struct iothread_call *call)
@@ -362,6 +365,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 		err = -ENOMEM;
 		goto free_plane;
 	}
+	ioengine_set_stable(config->engine, config->disk.writethrough);
 	iothread_call(config->thread, &start.call);
 	if (start.err) {
 		release(p);

@@ -56,13 +56,13 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 /*
  * From now on each write is stable when it is completed (writethrough), or not before a flush.
  * Returns when none is in flight any more that began under the old rule; until then no more
- * requests are taken. Waits for the host's I/O, never for the guest. Any other thread, one at a
+ * requests are taken. A discard or zeroes in flight need not end for that: they get the new rule. Waits for the host's I/O, never for the guest. Any other thread, one at a
  * time; a stop may come meanwhile.
  */
 void blkplane_set_writethrough(struct blkplane *plane, bool writethrough);
 
 /*
- * No more requests are taken, and those in flight are finished. Nothing is read from or written to
+ * No more requests are taken, and those in flight are finished; long discards and zeroes as failed. Nothing is read from or written to
  * guest memory afterwards, and no interrupt raised. Waits for the host's I/O, never for the guest.
  * Frees the plane; NULL is allowed. Any other thread.
  */

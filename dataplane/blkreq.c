@@ -13,8 +13,10 @@ struct pieces {
 	uint32_t len;
 };
 
-/* Copy the first `len` bytes to dst and cut them off. There are that many. */
-static void take_front(struct pieces *p, void *dst, uint32_t len)
+/* Copy the first `len` bytes to dst and cut them off. There are that many. Inline: each request's
+ * header comes by here, with a length that is known. */
+static inline __attribute__((always_inline)) void take_front(struct pieces *p, void *dst,
+							     uint32_t len)
 {
 	p->len -= len;
 	while (len) {
@@ -88,6 +90,81 @@ static enum blkreq_verdict parse_transfer(struct blkreq *req, const struct blkre
 	return BLKREQ_SUBMIT;
 }
 
+/* 5.2.6.2. False: a bad one; *status says how bad. */
+static bool judge_segment(const struct virtio_blk_discard_write_zeroes *seg, enum io_op op,
+			  const struct blkreq_disk *disk, uint8_t *status)
+{
+	uint32_t flags = op == IO_DISCARD ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	uint32_t max = op == IO_DISCARD ? disk->discard_max : disk->zeroes_max;
+	uint32_t per_block = disk->blk_size / BLKREQ_SECTOR;
+
+	*status = VIRTIO_BLK_S_UNSUPP;
+	if (seg->flags & ~flags)
+		return false;
+	*status = VIRTIO_BLK_S_IOERR;
+	return seg->num_sectors <= max && seg->num_sectors % per_block == 0 &&
+	       seg->sector % per_block == 0 &&
+	       range_inside(seg->sector, seg->num_sectors, disk->capacity / BLKREQ_SECTOR);
+}
+
+/* All segments are judged before anything is done. */
+static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_disk *disk,
+					struct io_task *task, enum io_op op,
+					struct pieces *segments)
+{
+	struct virtio_blk_discard_write_zeroes seg;
+	uint8_t status;
+
+	if (disk->readonly)
+		return done(req, VIRTIO_BLK_S_IOERR);
+	if (!(op == IO_DISCARD ? disk->discard_max : disk->zeroes_max))
+		return done(req, VIRTIO_BLK_S_UNSUPP);
+	if (!segments->len || segments->len % sizeof(seg) ||
+	    segments->len / sizeof(seg) > IORANGES_MAX)
+		return done(req, VIRTIO_BLK_S_IOERR);
+
+	task->op = op;
+	task->range_count = 0;
+	while (segments->len) {
+		take_front(segments, &seg, sizeof(seg));
+		/* As the header: from here on there is only the copy. */
+		__asm__ volatile("" : : : "memory");
+		if (!judge_segment(&seg, op, disk, &status))
+			return done(req, status);
+		if (seg.num_sectors)
+			task->range[task->range_count++] = (struct io_range){
+				.offset = seg.sector * BLKREQ_SECTOR,
+				.len = seg.num_sectors * BLKREQ_SECTOR,
+				.unmap = disk->unmap && seg.flags,
+			};
+	}
+	return task->range_count ? BLKREQ_SUBMIT : done(req, VIRTIO_BLK_S_OK);
+}
+
+/* Apart from the others, which are faster without it. */
+static __attribute__((noinline)) enum blkreq_verdict parse_rare(struct blkreq *req,
+								const struct blkreq_disk *disk,
+								struct io_task *task, uint32_t type,
+								struct pieces *out,
+								const struct pieces *in)
+{
+	switch (type) {
+	case VIRTIO_BLK_T_FLUSH:
+		task->op = IO_FLUSH;
+		task->stable = false;
+		return BLKREQ_SUBMIT;
+	case VIRTIO_BLK_T_DISCARD:
+		return parse_ranges(req, disk, task, IO_DISCARD, out);
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return parse_ranges(req, disk, task, IO_WRITE_ZEROES, out);
+	case VIRTIO_BLK_T_GET_ID:
+		req->written = fill(in, disk->id, BLKREQ_ID_BYTES);
+		return done(req, VIRTIO_BLK_S_OK);
+	default:
+		return done(req, VIRTIO_BLK_S_UNSUPP);
+	}
+}
+
 enum blkreq_verdict blkreq_parse(struct blkreq *req, const struct blkreq_disk *disk,
 				 struct io_task *task)
 {
@@ -112,15 +189,8 @@ enum blkreq_verdict blkreq_parse(struct blkreq *req, const struct blkreq_disk *d
 		return parse_transfer(req, disk, task, IO_READ, header.sector, &in);
 	case VIRTIO_BLK_T_OUT:
 		return parse_transfer(req, disk, task, IO_WRITE, header.sector, &out);
-	case VIRTIO_BLK_T_FLUSH:
-		task->op = IO_FLUSH;
-		task->stable = false;
-		return BLKREQ_SUBMIT;
-	case VIRTIO_BLK_T_GET_ID:
-		req->written = fill(&in, disk->id, BLKREQ_ID_BYTES);
-		return done(req, VIRTIO_BLK_S_OK);
 	default:
-		return done(req, VIRTIO_BLK_S_UNSUPP);
+		return parse_rare(req, disk, task, header.type, &out, &in);
 	}
 }
 

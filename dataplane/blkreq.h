@@ -21,7 +21,10 @@ struct blkreq_disk {
 	uint64_t capacity; /* bytes, a multiple of BLKREQ_SECTOR */
 	uint32_t blk_size; /* bytes, a power of two >= BLKREQ_SECTOR */
 	bool readonly;
-	bool writethrough;	  /* the driver does not flush: each write must be stable */
+	uint32_t discard_max; /* sectors per segment; 0: the driver did not accept DISCARD */
+	uint32_t zeroes_max;  /* the same of WRITE_ZEROES */
+	bool unmap;	      /* zeroes may give blocks back to the host, if the driver says so */
+	bool writethrough;    /* the driver does not flush: each write must be stable */
 	char id[BLKREQ_ID_BYTES]; /* GET_ID's answer; unused bytes are 0 */
 };
 

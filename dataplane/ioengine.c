@@ -48,6 +48,12 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 	e->finished.tail = &e->finished.head;
 	e->starved.tail = &e->starved.head;
 	e->queued.tail = &e->queued.head;
+	e->ranged.tail = &e->ranged.head;
+	e->ranges = (struct ioranges){
+		.fd = config->fd,
+		.device_block = config->device_block,
+		.direct_align = config->direct_align,
+	};
 
 	e->bounce_pool = mmap(NULL, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -72,6 +78,7 @@ void ioengine_destroy(struct ioengine *e)
 {
 	if (!e)
 		return;
+	ioworker_destroy(e->worker);
 	e->ops->close(e);
 	munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 	lines_free(e);
@@ -180,20 +187,31 @@ static void take_over(struct ioengine *e, struct io_task *task)
 	e->in_flight++;
 	task->done = 0;
 	task->bounce = NULL;
-	task->needs_bounce = task->op != IO_FLUSH && needs_bounce(e, task);
+	task->needs_bounce = task->op < IO_FLUSH && needs_bounce(e, task);
+}
+
+static void start_task(struct ioengine *e, struct io_task *task)
+{
+	if (task->op <= IO_FLUSH) {
+		start_segment(e, task);
+		return;
+	}
+	e->with_ranges++;
+	e->stirred = true;
+	io_queue_put(&e->ranged, task);
 }
 
 void ioengine_prep(struct ioengine *e, struct io_task *task)
 {
 	take_over(e, task);
-	start_segment(e, task);
+	start_task(e, task);
 }
 
 void ioengine_run(struct ioengine *e, struct io_task *task)
 {
 	take_over(e, task);
-	if (task->needs_bounce || task->op == IO_FLUSH)
-		start_segment(e, task);
+	if (task->needs_bounce || task->op >= IO_FLUSH)
+		start_task(e, task);
 	else
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
@@ -254,6 +272,57 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 		start_segment(e, task);
 }
 
+static void finish_ranges(struct ioengine *e, struct io_task *task, int result)
+{
+	/* What is wanted of the next ones is said anew. */
+	if (!--e->with_ranges)
+		WRITE_ONCE(e->ranges.hurry, false);
+	finish(e, task, result);
+}
+
+/* Where the host has no thread to give, late is better than never: done here and now. */
+static void submit_ranges(struct ioengine *e)
+{
+	struct io_task *task;
+
+	if (!e->worker)
+		ioworker_create(&e->worker, &e->ranges, e->config.loop);
+	while ((task = io_queue_take(&e->ranged))) {
+		if (e->worker)
+			ioworker_give(e->worker, task);
+		else
+			finish_ranges(e, task, ioranges_run(&e->ranges, task));
+	}
+}
+
+static void collect_ranges(struct ioengine *e)
+{
+	struct io_task *task, *next;
+
+	for (task = ioworker_collect(e->worker); task; task = next) {
+		next = task->next;
+		finish_ranges(e, task, task->result);
+	}
+}
+
+void ioengine_set_stable(struct ioengine *e, bool stable)
+{
+	WRITE_ONCE(e->ranges.stable, stable);
+	/* Pairs with ioranges_run's. */
+	full_barrier();
+}
+
+bool ioengine_transfers_done(const struct ioengine *e)
+{
+	return e->in_flight == e->with_ranges;
+}
+
+void ioengine_hurry(struct ioengine *e)
+{
+	if (e->with_ranges)
+		WRITE_ONCE(e->ranges.hurry, true);
+}
+
 void ioengine_submit(struct ioengine *e)
 {
 	if (!e->stirred)
@@ -265,15 +334,21 @@ void ioengine_submit(struct ioengine *e)
 			start_segment(e, io_queue_take(&e->starved));
 		e->ops->submit(e);
 	}
+	if (e->ranged.head)
+		submit_ranges(e);
 }
 
 void ioengine_reap(struct ioengine *e)
 {
 	e->ops->reap(e);
+	if (e->worker)
+		collect_ranges(e);
 }
 
 bool ioengine_ready(const struct ioengine *e)
 {
+	if (e->worker && ioworker_ready(e->worker))
+		return true;
 	return e->finished.head || (e->in_flight && e->ops->ready && e->ops->ready(e));
 }
 

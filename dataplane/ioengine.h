@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ioengine: asynchronous reads, writes and flushes of one image.
+ * ioengine: asynchronous reads, writes, flushes, discards and zeroes of one image.
  *
  * prep never makes a system call; submit hands everything prepared to the host kernel at once;
  * reap gives back what is finished. Between prep and reap the task, its iovec and the memory behind
@@ -9,6 +9,7 @@
  * What every backend would have to do is done once, in ioengine.c: counting what is in flight,
  * reading on after a short transfer, zeros behind the end of a truncated image, and bounce buffers
  * for memory that O_DIRECT refuses. A backend (struct ioengine_ops) moves single segments.
+ * Discards and zeroes pass it by: a helper thread does them (ioworker.h).
  */
 #ifndef DATAPLANE_IOENGINE_H
 #define DATAPLANE_IOENGINE_H
@@ -19,14 +20,17 @@
 #include <sys/uio.h>
 
 #include "dataplane/evloop.h"
+#include "dataplane/ioranges.h"
+#include "dataplane/ioworker.h"
 
-enum io_op { IO_READ, IO_WRITE, IO_FLUSH };
+/* First those that move data; those behind IO_FLUSH are for the helper thread. */
+enum io_op { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD, IO_WRITE_ZEROES };
 
 struct io_task {
 	/* Set by the caller before prep. */
 	enum io_op op;
 	bool stable;	   /* a write that is on stable storage when it completes (writethrough) */
-	uint64_t offset;   /* in the image, bytes; read and write only, as all below */
+	uint64_t offset;   /* in the image, bytes; read and write only, as the next three */
 	uint32_t len;	   /* bytes, > 0 */
 	struct iovec *iov; /* covers len bytes exactly; the engine changes it */
 	unsigned int iov_count;
@@ -44,6 +48,10 @@ struct io_task {
 	struct iocb iocb; /* libaio */
 	struct ev_request uring;
 	struct ioengine *engine; /* io_uring */
+
+	/* Discard and write zeroes, in place of offset, len and iov; the caller's. */
+	unsigned int range_count;
+	struct io_range range[IORANGES_MAX];
 };
 
 struct io_queue {
@@ -54,10 +62,11 @@ struct io_queue {
 struct ioengine;
 
 struct ioengine_config {
-	struct evloop *loop;   /* of the thread that uses the engine; for io_uring */
+	struct evloop *loop;   /* of the thread that uses the engine */
 	int fd;		       /* the image; the caller keeps it open longer than the engine */
 	unsigned int depth;    /* tasks in flight, at most */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
+	uint32_t device_block; /* a block device's logical block in bytes; 0: a file */
 };
 
 /* One way of moving data. Called by ioengine.c only. */
@@ -88,7 +97,11 @@ struct ioengine {
 	bool stirred;		/* since the last submit something was prepared or finished */
 	struct io_queue queued; /* for backends: prepared, not yet given to the kernel */
 	struct io_queue finished;
-	struct io_queue starved; /* waiting for a bounce buffer */
+	struct io_queue starved;  /* waiting for a bounce buffer */
+	struct io_queue ranged;	  /* prepared, for the worker */
+	struct ioworker *worker;  /* NULL until it is needed */
+	unsigned int with_ranges; /* those in flight that discard or write zeroes */
+	struct ioranges ranges;
 	char *bounce_pool;
 	unsigned int bounce_free;
 	void *bounce_stack[16];
@@ -119,7 +132,7 @@ unsigned int ioengine_room(const struct ioengine *engine);
 void ioengine_prep(struct ioengine *engine, struct io_task *task);
 
 /* The same, but wait for the host here and now: no engine is quicker when the host need not wait.
- * What is awkward (a flush, a bounce buffer, the rest of a short transfer) is prepared. */
+ * What is awkward (a flush, ranges, a bounce buffer, the rest of a short transfer) is prepared. */
 void ioengine_run(struct ioengine *engine, struct io_task *task);
 
 void ioengine_submit(struct ioengine *engine);
@@ -129,6 +142,17 @@ void ioengine_reap(struct ioengine *engine);
 
 /* Would reap find something? Only a hint, and cheap. */
 bool ioengine_ready(const struct ioengine *engine);
+
+/* Discards and zeroes that end from now on are, or are not, stable when they are finished. Also
+ * while they are in flight. */
+void ioengine_set_stable(struct ioengine *engine, bool stable);
+
+/* Is nothing in flight, or nothing but discards and zeroes? */
+bool ioengine_transfers_done(const struct ioengine *engine);
+
+/* Nobody wants the discards and zeroes in flight any more: those not yet begun fail with -ECANCELED,
+ * and the others at their next step. */
+void ioengine_hurry(struct ioengine *engine);
 
 /* The next finished task, or NULL. Those that failed at once are here right after submit. */
 struct io_task *ioengine_finished(struct ioengine *engine);

@@ -72,19 +72,15 @@ static void aio_prep(struct ioengine *e, struct io_task *task)
 	struct iovec *iov;
 	unsigned int count;
 
-	switch (task->op) {
-	case IO_READ:
+	if (task->op == IO_FLUSH) {
+		io_prep_fdsync(cb, e->config.fd);
+	} else if (task->op == IO_READ) {
 		count = ioengine_segment(task, &iov);
 		io_prep_preadv(cb, e->config.fd, iov, (int)count, offset);
-		break;
-	case IO_WRITE:
+	} else {
 		count = ioengine_segment(task, &iov);
 		io_prep_pwritev(cb, e->config.fd, iov, (int)count, offset);
 		cb->aio_rw_flags = task->stable ? RWF_DSYNC : 0;
-		break;
-	case IO_FLUSH:
-		io_prep_fdsync(cb, e->config.fd);
-		break;
 	}
 	io_set_eventfd(cb, e->event_fd);
 	b->batch[b->batched++] = cb;

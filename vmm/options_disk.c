@@ -53,6 +53,11 @@ static bool set_cache(struct blk_config *disk, const char *value)
 	return disk->writethrough || !strcmp(value, "writeback");
 }
 
+static bool set_discard(struct blk_config *disk, const char *value)
+{
+	return text_switch(value, &disk->discard);
+}
+
 static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)
 {
 	return text_number(value, number) && is_power_of_2(*number) && *number >= min &&
@@ -122,6 +127,7 @@ static const struct disk_key disk_keys[] = {
 	{ "serial", false, set_serial, "must be 1 to 20 printable ASCII characters" },
 	{ "direct", false, set_direct, "must be on, off or auto" },
 	{ "cache", false, set_cache, "must be writeback or writethrough" },
+	{ "discard", false, set_discard, "must be on or off" },
 	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
 	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
 	{ "packed", false, set_packed, "must be on or off" },
@@ -186,6 +192,7 @@ const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_M
 	*disk = (struct blk_config){
 		.direct = BLK_DIRECT_AUTO,
 		.engine = BLK_ENGINE_URING,
+		.discard = true,
 		.poll_us = BLK_POLL_US_DEFAULT,
 		.blk_size = BLK_SIZE_MIN,
 		.queue_size = BLK_QUEUE_DEFAULT,

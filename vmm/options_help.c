@@ -29,6 +29,7 @@ const char options_help[] =
 	"  cache=writeback|writethrough\n"
 	"                           whether writes wait for a flush, until the guest\n"
 	"                           says so itself (default: writeback)\n"
+	"  discard=on|off           the guest may make holes in the image (default: on)\n"
 	"  blk-size=512|1024|2048|4096\n"
 	"                           logical block size in bytes (default: 512)\n"
 	"  queue-size=N             a power of two from 4 to 1024 (default: 256)\n"

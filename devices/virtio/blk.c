@@ -15,6 +15,7 @@
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
 #include "devices/virtio/blk_queues.h"
+#include "devices/virtio/blk_space.h"
 #include "devices/virtio/image.h"
 
 struct blk {
@@ -25,38 +26,6 @@ struct blk {
 	struct blkreq_disk disk;
 	struct blk_queues queues;
 };
-
-#define FEATURE(bit) (1ull << (bit))
-
-static uint64_t offered_features(const struct blk *b)
-{
-	return FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) |
-	       FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_BLK_F_SEG_MAX) |
-	       FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
-	       FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_CONFIG_WCE) |
-	       FEATURE(VIRTIO_F_RING_RESET) |
-	       (b->config.queues > 1 ? FEATURE(VIRTIO_BLK_F_MQ) : 0) |
-	       (b->config.readonly ? FEATURE(VIRTIO_BLK_F_RO) : 0) |
-	       (b->config.packed ? FEATURE(VIRTIO_F_RING_PACKED) : 0) |
-	       (b->config.in_order ? FEATURE(VIRTIO_F_IN_ORDER) : 0);
-}
-
-/* 5.2.4 */
-static void fill_config_space(struct blk *b)
-{
-	uint32_t physical = b->image.physical_block / b->config.blk_size;
-
-	b->space = (struct virtio_blk_config){
-		.capacity = b->image.size / BLKREQ_SECTOR,
-		/* A chain holds header and status, too. */
-		.seg_max = b->config.queue_size - 2u,
-		.blk_size = b->config.blk_size,
-		.physical_block_exp = physical > 1 ? (uint8_t)__builtin_ctz(physical) : 0,
-		.min_io_size = (uint16_t)(physical > 1 ? physical : 1),
-		.wce = !b->config.writethrough,
-		.num_queues = b->config.queues,
-	};
-}
 
 static void fill_disk(struct blk *b, unsigned int index)
 {
@@ -70,6 +39,7 @@ static void fill_disk(struct blk *b, unsigned int index)
 		.capacity = b->image.size,
 		.blk_size = b->config.blk_size,
 		.readonly = b->config.readonly,
+		.unmap = b->space.write_zeroes_may_unmap,
 	};
 	memcpy(b->disk.id, id, strlen(id));
 }
@@ -160,6 +130,10 @@ static int start_queue(struct blk *b, unsigned int n)
 	int err;
 
 	plane.disk.writethrough = writethrough(b);
+	if (virtio_has(dev, VIRTIO_BLK_F_DISCARD))
+		plane.disk.discard_max = b->space.max_discard_sectors;
+	if (virtio_has(dev, VIRTIO_BLK_F_WRITE_ZEROES))
+		plane.disk.zeroes_max = b->space.max_write_zeroes_sectors;
 	virtio_queue_config(dev, n, &plane.ring);
 	err = blk_queues_start(&b->queues, n, &plane);
 	if (err)
@@ -267,9 +241,8 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	b->config = *config;
 	b->virtio = (struct virtio_device){
 		.id = VIRTIO_ID_BLOCK,
-		.offered = offered_features(b),
 		.config = &b->space,
-		.config_len = offsetof(struct virtio_blk_config, max_discard_sectors),
+		.config_len = BLK_SPACE_LEN,
 		.irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.mem = mem,
 		.ops = &blk_ops,
@@ -287,7 +260,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		release(b);
 		return err;
 	}
-	fill_config_space(b);
+	b->virtio.offered = blk_space_fill(&b->space, config, &b->image);
 	fill_disk(b, index);
 	*blk = b;
 	return 0;

@@ -33,6 +33,7 @@ struct blk_config {
 	enum blk_direct direct;
 	enum blk_engine engine;
 	bool writethrough;	/* until the driver says otherwise, each write is stable at once */
+	bool discard;		/* the image may get holes */
 	uint32_t blk_size;	/* logical block size: 512, 1024, 2048 or 4096 bytes */
 	uint32_t poll_us;	/* how long the dataplane looks on before it sleeps, at most */
 	uint16_t queue_size;	/* the largest ring offered; a power of two */

@@ -82,6 +82,7 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 			.fd = qs->image->fd,
 			.depth = qs->config->queue_size,
 			.direct_align = qs->image->direct_align,
+			.device_block = qs->image->device_block,
 		};
 		int err = ioengine_create(&qs->queue[i].engine, engines[which], &config);
 

@@ -101,17 +101,6 @@ static int measure(struct image *image, const struct blk_config *config, const c
 	return 0;
 }
 
-static void find_physical_block(struct image *image, const struct stat *st)
-{
-	unsigned int size = (unsigned int)st->st_blksize;
-
-	if (S_ISBLK(st->st_mode) && ioctl(image->fd, BLKPBSZGET, &size))
-		size = 0;
-	if (!is_power_of_2(size) || size < SECTOR)
-		size = SECTOR;
-	image->physical_block = size < ALIGN_MAX ? size : ALIGN_MAX;
-}
-
 /* What the file system says (Linux 6.1 and later): costs no I/O. 0: it does not say. */
 static uint32_t ask_direct(int fd)
 {
@@ -219,7 +208,7 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 		image_close(image);
 		return err;
 	}
-	find_physical_block(image, &st);
+	image_ask_limits(image, &st);
 	return 0;
 }
 

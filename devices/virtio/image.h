@@ -17,14 +17,25 @@ struct image {
 	int fd;
 	int lock_fd; /* holds the lock; -1: fd does */
 	bool readonly;
-	uint64_t size;		 /* bytes, a multiple of the disk's logical block size */
-	uint32_t direct_align;	 /* O_DIRECT's alignment in bytes; 1: through the page cache */
-	uint32_t physical_block; /* what the host writes in one piece: bytes, a power of two */
+	uint64_t size;	       /* bytes, a multiple of the disk's logical block size */
+	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: through the page cache */
+
+	/* Of the host; bytes; 0: it does not say. */
+	uint32_t physical_block; /* what it writes in one piece: a power of two, 512 to 4096 */
+	uint32_t device_block;	 /* a block device's logical block: the same; 0: a file */
+	uint32_t io_min, io_opt; /* sizes that suit it */
+	uint32_t align_offset;	 /* from the beginning to the first whole physical block */
+	uint32_t discard_align;	 /* what can be discarded begins and ends at multiples of it */
+	uint64_t discard_max;	 /* in one piece; 0: it cannot discard */
 };
 
 /* 0 or -errno, and then *why says in words what is wrong with config->path (a static string, or
  * strerror's). Nothing is created or changed. */
 int image_open(struct image *image, const struct blk_config *config, const char **why);
+
+struct stat;
+/* For image.c: fill in what the host says. */
+void image_ask_limits(struct image *image, const struct stat *st);
 
 /* Make everything written stable. 0 or -errno. */
 int image_flush(const struct image *image);

@@ -15,6 +15,7 @@
 #include "tests/fuzz/vdisk.h"
 
 #define STEPS	    64
+#define WCE	    (VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, wce))
 #define NEEDS_RESET VDISK_NEEDS_RESET
 #define FAILED	    VIRTIO_CONFIG_S_FAILED
 #define DRIVER_OK   VIRTIO_CONFIG_S_DRIVER_OK
@@ -220,7 +221,8 @@ static void bring_up(struct input *in)
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES,
 		  (ring.indirect ? 1u << VIRTIO_RING_F_INDIRECT_DESC : 0) |
 			  (ring.event_idx ? 1u << VIRTIO_RING_F_EVENT_IDX : 0) |
-			  (bits & 4 ? 0 : 1u << 9) | (in_rarely(in) ? in_u32(in) : 0));
+			  (bits & 4 ? 0 : VDISK_FEATURES(vdisk->dev)) |
+			  (in_rarely(in) ? in_u32(in) : 0));
 	set_status(11);
 	vdisk_set(VIRTIO_MMIO_QUEUE_SEL, in_rarely(in) ? in_u32(in) : 0);
 	vdisk_set(VIRTIO_MMIO_QUEUE_NUM, in_rarely(in) ? in_u32(in) : ring.size);
@@ -260,11 +262,23 @@ static void bring_up(struct input *in)
 	running = ready && vdisk_get(VIRTIO_MMIO_STATUS) == 15;
 }
 
+/* The write cache, changed while requests are in flight. */
+static void change_cache(struct input *in)
+{
+	const uint64_t accepted = vdisk->dev->accepted;
+	bool may = vdisk_get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_FEATURES_OK &&
+		   accepted >> VIRTIO_BLK_F_CONFIG_WCE & 1;
+	uint8_t value = in_u8(in), before;
+
+	virtio_mmio_read(&vdisk->mmio, WCE, &before, 1);
+	fuzz_must(vdisk_toggle_cache(value) == (may ? value & 1 : before));
+}
+
 /* One access as no driver makes it. */
 static void stray_access(struct input *in)
 {
-	static const uint16_t near[] = { 0,    0x10, 0x14, 0x20, 0x24, 0x30, 0x38, 0x44, 0x50,
-					 0x60, 0x64, 0x70, 0x80, 0x90, 0xa0, 0xfc, 0x100 };
+	static const uint16_t near[] = { 0,    0x10, 0x14, 0x20, 0x24, 0x30, 0x38, 0x44,  0x50,
+					 0x60, 0x64, 0x70, 0x80, 0x90, 0xa0, 0xfc, 0x100, WCE };
 	uint8_t how = in_u8(in), data[8];
 	unsigned int len = how & 7 && how & 0x80 ? 1 + (how & 7) : 4;
 	uint64_t offset = in_below(in, 2) ? in_u16(in) : near[in_below(in, ARRAY_SIZE(near))];
@@ -298,7 +312,7 @@ static void stray_access(struct input *in)
 
 static void step(struct input *in)
 {
-	switch (in_below(in, 10)) {
+	switch (in_below(in, 11)) {
 	case 0:
 	case 1:
 	case 2:
@@ -323,6 +337,9 @@ static void step(struct input *in)
 		break;
 	case 9:
 		reset();
+		break;
+	case 10:
+		change_cache(in);
 		break;
 	}
 }

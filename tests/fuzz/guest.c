@@ -198,8 +198,12 @@ static void plan_request(struct driver *d, struct plan *p, struct input *in)
 	bool reads;
 
 	header.sector = in_u8(in) % d->capacity & ~7ull;
+	bool ranges =
+		header.type == VIRTIO_BLK_T_DISCARD || header.type == VIRTIO_BLK_T_WRITE_ZEROES;
 	if (header.type == VIRTIO_BLK_T_GET_ID)
 		len = how / 16u * 4;
+	if (ranges)
+		len = 16 * (how / 16u + 1u);
 	if (in_rarely(in)) /* any sector: near the end, or wrapping when multiplied */
 		header.sector = in_rarely(in) ? in_u64(in) : d->capacity - in_below(in, 9);
 	if (in_rarely(in)) /* any length and type */
@@ -216,6 +220,8 @@ static void plan_request(struct driver *d, struct plan *p, struct input *in)
 	d->header[d->headers++ % ARRAY_SIZE(d->header)] = gpa;
 	plan_add(p, in, gpa, in_rarely(in) ? in_below(in, 17) : sizeof(header), 0, shape & 3);
 	gpa = in_rarely(in) ? GUEST_FAR : heap_alloc(d, len + 1);
+	if (ranges && len <= 512)
+		driver_segments(d, in, gpa, len);
 	if (reads && shape & 0x80) /* the status byte glued to the data */
 		len++;
 	plan_add(p, in, gpa, len, reads ? WRITE : 0, shape >> 2 & 7);

@@ -109,6 +109,9 @@ struct driver {
 void driver_init(struct driver *d, struct guest *g, const struct vring_config *ring,
 		 uint64_t capacity);
 
+/* Inside of the next: segments to discard or zero, mostly whole blocks within the disk. */
+void driver_segments(const struct driver *d, struct input *in, uint64_t gpa, uint32_t len);
+
 /* Lay out a request, mostly a good one; returns its head, mostly a good one. */
 uint16_t driver_request(struct driver *d, struct input *in);
 

@@ -8,6 +8,7 @@
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
 #include "dataplane/evloop.h"
+#include "tests/fuzz/host_ranges.h"
 #include "tests/fuzz/poison.h"
 
 __typeof__(blkplane_start) __real_blkplane_start, __wrap_blkplane_start;
@@ -24,11 +25,10 @@ __typeof__(ioengine_run) __real_ioengine_run, __wrap_ioengine_run;
 __typeof__(ioengine_segment_done) __real_ioengine_segment_done, __wrap_ioengine_segment_done;
 __typeof__(preadv) __real_preadv, __wrap_preadv;
 __typeof__(pwritev2) __real_pwritev2, __wrap_pwritev2;
-__typeof__(fdatasync) __real_fdatasync, __wrap_fdatasync;
 __typeof__(io_submit) __real_io_submit, __wrap_io_submit;
 __typeof__(io_getevents) __real_io_getevents, __wrap_io_getevents;
 
-/* Changed by the dataplane thread while one runs, else by the fuzzer's; but for stop_called. */
+/* Changed by the dataplane thread while one runs, else by the fuzzer's; but for the atomic ones. */
 static struct {
 	struct host_case c;
 	uint32_t dice;
@@ -44,10 +44,12 @@ static struct {
 	uint32_t in_len[VRING_MAX_SIZE];
 	bool popped[VRING_MAX_SIZE];
 	unsigned int flying, pops, idle_turns; /* pops since the last turn; turns in a row */
-	bool running, broken, stopping;
+	bool running, broken;
+	bool woken; /* atomic: a call, or the helper: a turn for nothing is all right */
 	/* Numbers: the thread may note a stop when the next start has come. */
 	unsigned int life, stop_called, has_to_stop;
 } host;
+static __thread bool stopping; /* this thread stops a plane */
 
 /* ---- poison ---- */
 
@@ -94,6 +96,7 @@ void host_begin(const struct host_case *c)
 	host.c = *c;
 	host.dice = c->faults;
 	host.wrote = false;
+	ranges_begin(c);
 }
 
 bool host_wrote(void)
@@ -125,7 +128,7 @@ int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config 
 	host.ring_size = config->ring.size;
 	memset(host.popped, 0, sizeof(host.popped));
 	host.flying = host.pops = host.idle_turns = 0;
-	host.broken = host.stopping = false;
+	host.broken = false;
 	host.life++;
 	err = __real_blkplane_start(plane, config);
 	host.running = !err;
@@ -134,8 +137,9 @@ int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config 
 
 void __wrap_blkplane_stop(struct blkplane *plane)
 {
-	host.stopping = plane;
+	stopping = plane;
 	__real_blkplane_stop(plane);
+	stopping = false;
 	if (!plane)
 		return;
 	host.running = false;
@@ -148,8 +152,9 @@ void __wrap_blkplane_stop(struct blkplane *plane)
 /* By the thread that calls the dataplane's: by now the call is there. */
 void __wrap_evloop_wake(struct evloop *loop)
 {
-	if (host.stopping)
+	if (stopping)
 		STORE_RELEASE(host.stop_called, host.life);
+	STORE_RELEASE(host.woken, true);
 	__real_evloop_wake(loop);
 }
 
@@ -157,6 +162,8 @@ void __wrap_evloop_turn(struct evloop *loop, bool wait)
 {
 	/* Calls are looked at right after this turn. */
 	host.has_to_stop = LOAD_ACQUIRE(host.stop_called);
+	if (__atomic_exchange_n(&host.woken, false, __ATOMIC_ACQ_REL))
+		host.idle_turns = 0;
 	/* A look at an empty ring and another one, because the guest was told to ring late. */
 	host.idle_turns = !wait && !host.pops ? host.idle_turns + 1 : 0;
 	fuzz_must(host.c.racing || host.idle_turns < 4);
@@ -209,7 +216,11 @@ static void check_task(const struct ioengine *e, const struct io_task *task)
 	uint64_t sum = 0;
 
 	fuzz_must(e->in_flight < e->config.depth);
-	if (task->op == IO_FLUSH)
+	if (task->op > IO_FLUSH) {
+		ranges_check(task);
+		host.wrote = true;
+	}
+	if (task->op >= IO_FLUSH)
 		return;
 	fuzz_must(task->len && range_inside(task->offset, task->len, host.c.capacity));
 	for (unsigned int i = 0; i < task->iov_count; i++) {
@@ -292,12 +303,6 @@ static void uncut(const struct cut *cut, unsigned int *count)
 		cut->last->iov_len = cut->len;
 }
 
-static int refuse(int err)
-{
-	errno = err;
-	return -1;
-}
-
 static ssize_t transfer(int fd, const struct iovec *iov, int iov_count, off_t offset, bool write,
 			int flags)
 {
@@ -326,13 +331,6 @@ ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset)
 ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
 	return transfer(fd, iov, count, offset, true, flags);
-}
-
-/* Not the real one: there is no power to fail, and file systems take their time. */
-int __wrap_fdatasync(int fd)
-{
-	fuzz_must(fd == host.engine->config.fd);
-	return refuses(8) ? refuse(EIO) : 0;
 }
 
 static bool is_transfer(const struct iocb *cb)

@@ -139,6 +139,53 @@ static void judge_transfer(struct model_answer *a, const struct blkreq_disk *dis
 	a->len = len;
 }
 
+static struct virtio_blk_discard_write_zeroes read_segment(const struct guest *g,
+							   const struct model *m, uint64_t at)
+{
+	struct virtio_blk_discard_write_zeroes seg;
+	uint64_t left;
+
+	for (unsigned int i = 0; i < sizeof(seg); i++)
+		((uint8_t *)&seg)[i] =
+			*(const uint8_t *)guest_ptr(g, model_byte(m, false, at + i, &left));
+	return seg;
+}
+
+/* The first segment that will not do decides what is said. */
+static void judge_ranges(struct model_answer *a, const struct guest *g, const struct model *m,
+			 const struct blkreq_disk *disk, uint32_t max)
+{
+	uint64_t len = m->out_len - sizeof(struct virtio_blk_outhdr);
+
+	a->verdict = BLKREQ_DONE;
+	a->status = VIRTIO_BLK_S_IOERR;
+	if (disk->readonly)
+		return;
+	a->status = max ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_UNSUPP;
+	if (!max || !len || len % 16 || len > 16 * IORANGES_MAX)
+		return;
+	for (uint64_t at = 0; at < len; at += 16) {
+		struct virtio_blk_discard_write_zeroes seg = read_segment(g, m, 16 + at);
+		unsigned __int128 from = (unsigned __int128)seg.sector * 512;
+		uint64_t bytes = seg.num_sectors * 512ull;
+
+		a->status = VIRTIO_BLK_S_UNSUPP;
+		if (seg.flags > 1 || (seg.flags && a->op == IO_DISCARD))
+			return;
+		a->status = VIRTIO_BLK_S_IOERR;
+		if (seg.num_sectors > max || from % disk->blk_size || bytes % disk->blk_size ||
+		    from + bytes > disk->capacity)
+			return;
+		if (!bytes)
+			continue;
+		a->range[a->range_count].offset = (uint64_t)from;
+		a->range[a->range_count].len = (uint32_t)bytes;
+		a->range[a->range_count++].unmap = seg.flags && disk->unmap;
+	}
+	a->status = VIRTIO_BLK_S_OK;
+	a->verdict = a->range_count ? BLKREQ_SUBMIT : BLKREQ_DONE;
+}
+
 void model_judge(const struct guest *g, const struct model *m, const struct blkreq_disk *disk,
 		 struct model_answer *a)
 {
@@ -168,6 +215,14 @@ void model_judge(const struct guest *g, const struct model *m, const struct blkr
 		a->verdict = BLKREQ_DONE;
 		written = a->own =
 			data < VIRTIO_BLK_ID_BYTES ? (uint32_t)data : VIRTIO_BLK_ID_BYTES;
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		a->op = IO_DISCARD;
+		judge_ranges(a, g, m, disk, disk->discard_max);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		a->op = IO_WRITE_ZEROES;
+		judge_ranges(a, g, m, disk, disk->zeroes_max);
 		break;
 	default:
 		a->verdict = BLKREQ_DONE;

@@ -43,6 +43,8 @@ struct model_answer {
 	enum io_op op; /* BLKREQ_SUBMIT */
 	uint64_t offset;
 	uint64_t len;
+	unsigned int range_count;
+	struct io_range range[IORANGES_MAX];
 	uint8_t status;
 	uint32_t own;	   /* writable bytes that the device fills itself, from the first on */
 	uint32_t used_len; /* with that status */

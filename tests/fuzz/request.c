@@ -38,6 +38,14 @@ static void compare_task(const struct requests *r, const struct io_task *t, cons
 	fuzz_must(t->op == a->op);
 	if (t->op == IO_FLUSH)
 		return;
+	if (t->op > IO_FLUSH) {
+		fuzz_must(t->range_count == a->range_count);
+		for (unsigned int i = 0; i < a->range_count; i++)
+			fuzz_must(t->range[i].offset == a->range[i].offset &&
+				  t->range[i].len == a->range[i].len &&
+				  t->range[i].unmap == a->range[i].unmap);
+		return;
+	}
 	fuzz_must(t->offset == a->offset && t->len == a->len);
 	fuzz_must(read || t->stable == r->disk.writethrough);
 	for (unsigned int i = 0; i < t->iov_count; i++) {
@@ -104,5 +112,8 @@ void requests_begin(struct requests *r, uint8_t bits)
 					.blk_size = 512u << (bits & 3),
 					.readonly = bits & 4,
 					.writethrough = bits & 8,
+					.discard_max = bits & 16 ? 0 : 64,
+					.zeroes_max = bits & 32 ? 0 : 48,
+					.unmap = !(bits & 64),
 					.id = "fuzz" };
 }

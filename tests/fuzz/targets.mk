@@ -13,13 +13,13 @@ FUZZ_CC      := clang
 FUZZ_MODE    := $(ASAN) -fsanitize=fuzzer-no-link
 FUZZ_CFLAGS   = $(CODE) $(WARN) -fPIE $(FUZZ_MODE) $(CFLAGS)
 # What the targets share.
-FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/model.o tests/fuzz/request.o
+FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/guest_segments.o tests/fuzz/model.o tests/fuzz/request.o
 # And with a whole device in them: host.c stands between it and these.
 FUZZ_DEVICES := device race
-FUZZ_HOST    := tests/fuzz/host.o tests/fuzz/poison.o tests/fuzz/vdisk.o
+FUZZ_HOST    := tests/fuzz/host.o tests/fuzz/host_ranges.o tests/fuzz/poison.o tests/fuzz/vdisk.o
 FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request \
 		vring_pop vring_push vring_fail hostmem_map ioengine_prep ioengine_run ioengine_segment_done preadv \
-		pwritev2 fdatasync io_submit io_getevents)
+		pwritev2 fdatasync fallocate pwrite io_submit io_getevents)
 FUZZ_LIB     := $(LIB_SRC:%.c=$(FUZZ_OBJ)/%.o) $(FUZZ_SHARED:%=$(FUZZ_OBJ)/%)
 FUZZ_BIN     := $(FUZZ_NAMES:%=$(FUZZ_OBJ)/fuzz_%)
 # Replays share the objects of the unit tests; without a sanitizer they would see little.

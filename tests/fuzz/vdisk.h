@@ -44,10 +44,18 @@ void vdisk_choose(unsigned int n, uint32_t faults, void (*between)(void));
 
 uint32_t vdisk_get(uint64_t offset);
 void vdisk_set(uint64_t offset, uint32_t value);
+/* Writes the write cache's field; what it reads then. */
+uint8_t vdisk_toggle_cache(uint8_t value);
 void vdisk_set_address(uint64_t reg, uint64_t gpa);
 
+/* What can be asked of it, as far as it is offered. */
+#define VDISK_FEATURES(dev)                                                                       \
+	((uint32_t)(dev)->offered &                                                               \
+	 (1u << VIRTIO_BLK_F_FLUSH | 1u << VIRTIO_BLK_F_CONFIG_WCE | 1u << VIRTIO_BLK_F_DISCARD | \
+	  1u << VIRTIO_BLK_F_WRITE_ZEROES))
+
 /* The registers, up to DRIVER_OK, as a driver without faults writes them. Only version 1, the ring
- * features of *ring, and FLUSH are accepted. */
+ * features of *ring, and VDISK_FEATURES are accepted. */
 void vdisk_bring_up(const struct vring_config *ring);
 
 /* Interrupts since the last call. */

@@ -15,6 +15,7 @@ void disk_init(struct disk *d, enum blk_engine engine)
 	d->config = (struct blk_config){
 		.path = d->image.path,
 		.engine = engine,
+		.discard = true,
 		.blk_size = 512,
 		.queue_size = 64,
 		.queues = 1,

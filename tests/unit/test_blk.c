@@ -34,6 +34,7 @@ START_TEST(features_and_configuration_space)
 				BIT64(VIRTIO_BLK_F_BLK_SIZE) | BIT64(VIRTIO_BLK_F_TOPOLOGY) |
 				BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_BLK_F_CONFIG_WCE) |
 				BIT64(VIRTIO_F_RING_RESET);
+	const uint64_t changes = BIT64(VIRTIO_BLK_F_DISCARD) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES);
 	struct virtio_blk_config space = { 0 };
 
 	for (unsigned int ro = 0; ro < 2; ro++) {
@@ -43,13 +44,21 @@ START_TEST(features_and_configuration_space)
 		disk_open(&d);
 		ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_DEVICE_ID), 2);
 		ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_QUEUE_NUM_MAX), 128);
-		ck_assert_uint_eq(reg_offered(&d.mmio), always | (ro ? BIT64(VIRTIO_BLK_F_RO) : 0));
-		config_read(&space, 0, offsetof(struct virtio_blk_config, wce));
+		ck_assert_uint_eq(reg_offered(&d.mmio),
+				  always | (ro ? BIT64(VIRTIO_BLK_F_RO) : changes));
+		config_read(&space, 0, sizeof(space));
 		ck_assert_uint_eq(space.capacity, DISK_BYTES / 512);
 		ck_assert_uint_eq(space.seg_max, 126);
 		ck_assert_uint_eq(space.blk_size, 512);
 		ck_assert_uint_ge(space.min_io_size, 1);
 		ck_assert_uint_eq(1u << space.physical_block_exp, space.min_io_size);
+		ck_assert_uint_eq(space.wce, 1);
+		ck_assert_uint_eq(space.max_discard_sectors, ro ? 0 : 1u << 22);
+		ck_assert_uint_eq(space.max_discard_seg, ro ? 0 : 16);
+		ck_assert_uint_eq(space.discard_sector_alignment, ro ? 0 : space.min_io_size);
+		ck_assert_uint_eq(space.max_write_zeroes_sectors, ro ? 0 : 1u << 22);
+		ck_assert_uint_eq(space.max_write_zeroes_seg, ro ? 0 : 16);
+		ck_assert_uint_eq(space.write_zeroes_may_unmap, !ro);
 		disk_fini(&d);
 	}
 }

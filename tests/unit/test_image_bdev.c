@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "devices/virtio/image.h"
@@ -31,16 +33,22 @@ static const char *why;
 
 static bool is_device = true;
 static int open_error;
-static int open_flags;		 /* of the last call for the file */
-static int physical_block = 512; /* negative: what BLKPBSZGET fails with */
-static int read_only;		 /* negative: what BLKROGET fails with */
-static unsigned int ioctls;
+static int open_flags; /* of the last call for the file */
+/* What the device answers; negative: what the call fails with. */
+static int physical_block = 512, logical_block = 512;
+static int io_min = 512, io_opt, align_offset;
+static int read_only;
+static unsigned int ioctls; /* BLKPBSZGET */
+static bool is_partition;
+/* What is in its queue directory; NULL: no such file. */
+static const char *discard_max, *discard_granularity;
 
 static void make_device(struct stat *st)
 {
 	if (is_device && S_ISREG(st->st_mode)) {
 		st->st_mode = S_IFBLK | (st->st_mode & ~(mode_t)S_IFMT);
 		st->st_size = 0;
+		st->st_rdev = makedev(259, 7);
 		/* The page cache's unit. It says nothing about the device. */
 		st->st_blksize = 4096;
 	}
@@ -77,21 +85,61 @@ int __wrap___open_2(const char *path, int flags)
 	return __real_open(path, flags & ~O_EXCL);
 }
 
+#define SYSFS "/sys/dev/block/259:7/"
+
+static int open_sysfs(const char *name)
+{
+	const char *text = NULL;
+	int fd;
+
+	if (is_partition && strncmp(name, "../", 3)) {
+		errno = ENOENT;
+		return -1;
+	}
+	name += is_partition ? 3 : 0;
+	if (!strcmp(name, "queue/discard_max_bytes"))
+		text = discard_max;
+	else if (!strcmp(name, "queue/discard_granularity"))
+		text = discard_granularity;
+	if (!text) {
+		errno = ENOENT;
+		return -1;
+	}
+	fd = memfd_create("sysfs", MFD_CLOEXEC);
+	must(pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text));
+	return fd;
+}
+
 /* Nobody here creates a file. */
 int __wrap_open(const char *path, int flags, ...)
 {
+	if (!strncmp(path, SYSFS, strlen(SYSFS)))
+		return open_sysfs(path + strlen(SYSFS));
 	return __wrap___open_2(path, flags);
 }
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
-	int answer = request == BLKROGET ? read_only : physical_block;
+	const struct {
+		unsigned long request;
+		int answer;
+	} table[] = {
+		{ BLKROGET, read_only }, { BLKPBSZGET, physical_block },
+		{ BLKIOMIN, io_min },	 { BLKSSZGET, logical_block },
+		{ BLKIOOPT, io_opt },	 { BLKALIGNOFF, align_offset },
+	};
+	unsigned int i = 0;
 	va_list ap;
+	int answer;
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert(request == BLKPBSZGET || request == BLKROGET);
+	while (i < ARRAY_SIZE(table) && table[i].request != request)
+		i++;
+	ck_assert_uint_lt(i, ARRAY_SIZE(table));
+	answer = table[i].answer;
 	ioctls += request == BLKPBSZGET;
-	if (answer < 0) {
+	/* A misaligned device answers -1. */
+	if (answer < -1) {
 		errno = -answer;
 		return -1;
 	}
@@ -240,8 +288,95 @@ START_TEST(physical_block_is_told_to_the_driver)
 	space = *(const struct virtio_blk_config *)d.dev->config;
 	ck_assert_uint_eq(space.blk_size, 512);
 	ck_assert_uint_eq(space.physical_block_exp, 3);
-	ck_assert_uint_eq(space.min_io_size, 8);
+	ck_assert_uint_eq(space.min_io_size, 1);
 	disk_fini(&d);
+}
+END_TEST
+
+/* What the driver is told of a device, in its own blocks (5.2.4). */
+START_TEST(topology_of_a_block_device)
+{
+	static const struct {
+		uint32_t blk_size;
+		int physical, min, opt, offset;
+		unsigned int exp, says_min, says_opt, says_offset;
+	} table[] = {
+		{ 512, 512, 512, 0, 0, 0, 1, 0, 0 },
+		{ 512, 4096, 4096, 0, 3584, 3, 8, 0, 7 },
+		{ 512, 4096, 65536, 1 << 20, 0, 3, 128, 2048, 0 },
+		{ 4096, 4096, 65536, 1 << 20, 0, 0, 16, 256, 0 },
+		/* No whole number of blocks, or more than there is room for. */
+		{ 4096, 512, 512, 6144, 3584, 0, 1, 0, 0 },
+		{ 512, 4096, 1 << 25, 0, 131072, 3, 8, 0, 0 },
+		/* Misaligned, or it does not say. */
+		{ 512, 4096, 0, 0, -1, 3, 8, 0, 0 },
+		{ 512, 4096, -EIO, -EIO, -EIO, 3, 8, 0, 0 },
+	};
+	struct virtio_blk_config space;
+	struct disk d;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
+		physical_block = table[i].physical;
+		io_min = table[i].min;
+		io_opt = table[i].opt;
+		align_offset = table[i].offset;
+		disk_init(&d, BLK_ENGINE_SYNC);
+		file = d.image;
+		d.config.direct = BLK_DIRECT_OFF;
+		d.config.blk_size = table[i].blk_size;
+		disk_open(&d);
+		memcpy(&space, d.dev->config, sizeof(space));
+		ck_assert_uint_eq(space.physical_block_exp, table[i].exp);
+		ck_assert_uint_eq(space.min_io_size, table[i].says_min);
+		ck_assert_uint_eq(space.opt_io_size, table[i].says_opt);
+		ck_assert_uint_eq(space.alignment_offset, table[i].says_offset);
+		disk_fini(&d);
+	}
+}
+END_TEST
+
+#define SECTORS_MAX (1u << 22)
+
+START_TEST(what_a_block_device_can_discard)
+{
+	static const struct {
+		const char *max, *granularity;
+		uint32_t blk_size;
+		uint32_t says_max, says_align;
+	} table[] = {
+		{ "2147450880\n", "512\n", 512, 4194240, 1 },
+		{ "4294966784\n", "4096\n", 512, SECTORS_MAX, 8 },
+		{ "1048576\n", "65536\n", 4096, 2048, 128 },
+		{ "10000\n", "512\n", 4096, 16, 8 },
+		{ "18446744073709551615\n", "0\n", 4096, SECTORS_MAX, 8 },
+		{ "1048576\n", "8589934592\n", 512, 2048, 1 },
+		{ NULL, NULL, 512, SECTORS_MAX, 1 },
+		{ "", "", 512, SECTORS_MAX, 1 },
+		/* It cannot. */
+		{ "0\n", "0\n", 512, 0, 0 },
+		{ "512\n", "512\n", 4096, 0, 0 },
+	};
+	const uint64_t discard = BIT64(VIRTIO_BLK_F_DISCARD);
+	struct virtio_blk_config space;
+	struct disk d;
+
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(table); i++) {
+		is_partition = i % 2;
+		discard_max = table[i / 2].max;
+		discard_granularity = table[i / 2].granularity;
+		disk_init(&d, BLK_ENGINE_SYNC);
+		file = d.image;
+		d.config.direct = BLK_DIRECT_OFF;
+		d.config.blk_size = table[i / 2].blk_size;
+		disk_open(&d);
+		memcpy(&space, d.dev->config, sizeof(space));
+		ck_assert_uint_eq(space.max_discard_sectors, table[i / 2].says_max);
+		ck_assert_uint_eq(space.max_discard_seg, table[i / 2].says_max ? 16 : 0);
+		ck_assert_uint_eq(space.discard_sector_alignment, table[i / 2].says_align);
+		ck_assert_uint_eq(d.dev->offered & discard, table[i / 2].says_max ? discard : 0);
+		ck_assert_uint_eq(space.max_write_zeroes_sectors, SECTORS_MAX);
+		disk_fini(&d);
+	}
 }
 END_TEST
 
@@ -257,6 +392,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, read_only_device_was_given_to_the_guest_as_writable);
 	tcase_add_test(t, physical_block_of_a_block_device);
 	tcase_add_test(t, physical_block_is_told_to_the_driver);
+	tcase_add_test(t, topology_of_a_block_device);
+	tcase_add_test(t, what_a_block_device_can_discard);
 	suite_add_tcase(s, t);
 	return s;
 }

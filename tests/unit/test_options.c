@@ -63,6 +63,7 @@ START_TEST(disk_defaults)
 	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_URING);
 	ck_assert_uint_eq(config.disk[0].poll_us, BLK_POLL_US_DEFAULT);
 	ck_assert(!config.disk[0].writethrough);
+	ck_assert(config.disk[0].discard);
 	ck_assert_uint_eq(config.disk[0].blk_size, 512);
 	ck_assert_uint_eq(config.disk[0].queue_size, 256);
 	ck_assert(!config.disk[0].packed);
@@ -120,20 +121,23 @@ END_TEST
 
 START_TEST(disk_keys_each)
 {
-	ck_assert_int_eq(PARSE("--kernel", "k", "--disk",
-			       "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
-			       "blk-size=4096,queue-size=4,engine=sync,packed=on,in-order=off,"
-			       "cache=writethrough",
-			       "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024,"
-			       "poll-us=1000,in-order=on,packed=off",
-			       "--disk", "d,readonly=on,direct=auto,blk-size=1024,cache=writeback"),
-			 OPTIONS_RUN);
+	ck_assert_int_eq(
+		PARSE("--kernel", "k", "--disk",
+		      "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
+		      "blk-size=4096,queue-size=4,engine=sync,packed=on,in-order=off,"
+		      "cache=writethrough,discard=off",
+		      "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024,"
+		      "poll-us=1000,in-order=on,packed=off",
+		      "--disk",
+		      "d,readonly=on,direct=auto,blk-size=1024,cache=writeback,discard=on"),
+		OPTIONS_RUN);
 	ck_assert_uint_eq(config.disk_count, 3);
 	ck_assert_str_eq(config.disk[0].path, "a/b.img");
 	ck_assert(config.disk[0].readonly);
 	ck_assert_str_eq(config.disk[0].serial, "01234567 9abc=efghi");
 	ck_assert_int_eq(config.disk[0].direct, BLK_DIRECT_ON);
 	ck_assert(config.disk[0].writethrough);
+	ck_assert(!config.disk[0].discard);
 	ck_assert_uint_eq(config.disk[0].blk_size, 4096);
 	ck_assert_uint_eq(config.disk[0].queue_size, 4);
 	ck_assert_int_eq(config.disk[0].engine, BLK_ENGINE_SYNC);
@@ -148,6 +152,7 @@ START_TEST(disk_keys_each)
 	ck_assert(config.disk[2].readonly);
 	ck_assert_int_eq(config.disk[2].direct, BLK_DIRECT_AUTO);
 	ck_assert(!config.disk[2].writethrough);
+	ck_assert(config.disk[2].discard);
 	ck_assert_uint_eq(config.disk[2].blk_size, 1024);
 }
 END_TEST
@@ -275,6 +280,7 @@ static const struct {
 	{ { "--disk", "d,packed=auto" }, "--disk d,packed=auto: must be on or off" },
 	{ { "--disk", "d,in-order=1" }, "--disk d,in-order=1: must be on or off" },
 	{ { "--disk", "d,cache=none" }, "--disk d,cache=none: must be writeback or writethrough" },
+	{ { "--disk", "d,discard=unmap" }, "--disk d,discard=unmap: must be on or off" },
 	{ { "--disk", "d,engine=uring" },
 	  "--disk d,engine=uring: must be io_uring, libaio or sync" },
 	{ { "--disk", "d,engine=aio", "--disk=e" },
@@ -349,8 +355,8 @@ START_TEST(help_names_everything_in_80_columns)
 		"--memory SIZE", "--cpus N",	  "--console",	   "--disk FILE",
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
-		"cache=",	 "poll-us=",	  "Ctrl-A x",	   "  0  ",
-		"  7  ",
+		"cache=",	 "discard=",	  "poll-us=",	   "Ctrl-A x",
+		"  0  ",	 "  7  ",
 	};
 	const char *line = options_help;
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/ioranges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <linux/fs.h>
+
+#include "dataplane/base.h"
+#include "dataplane/ioengine.h"
+
+#define STEP (128u << 20)
+
+/* Never written to: its pages are all the kernel's one page of zeros. Aligned for any O_DIRECT. */
+static char zeros[1 << 20] __attribute__((aligned(4096)));
+
+static bool is_cancelled(const struct ioranges *r)
+{
+	return READ_ONCE(r->hurry);
+}
+
+static bool lacks(int err)
+{
+	return err == EOPNOTSUPP || err == ENOTTY;
+}
+
+/* 0, -EOPNOTSUPP when the host has no such thing, or -errno. */
+static int allocate(const struct ioranges *r, int mode, uint64_t offset, uint64_t len,
+		    bool *missing)
+{
+	int res;
+
+	if (*missing)
+		return -EOPNOTSUPP;
+	do {
+		res = fallocate(r->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
+	} while (res && errno == EINTR);
+	if (!res)
+		return 0;
+	*missing = lacks(errno);
+	return *missing ? -EOPNOTSUPP : -errno;
+}
+
+static int discard_device(struct ioranges *r, uint64_t offset, uint64_t len)
+{
+	uint64_t range[2] = { offset, len };
+	int res;
+
+	if (r->no_discard)
+		return -EOPNOTSUPP;
+	do {
+		res = ioctl(r->fd, BLKDISCARD, range);
+	} while (res && errno == EINTR);
+	if (!res)
+		return 0;
+	r->no_discard = lacks(errno);
+	return r->no_discard ? -EOPNOTSUPP : -errno;
+}
+
+static int discard(struct ioranges *r, uint64_t offset, uint64_t len)
+{
+	int err = r->device_block ? discard_device(r, offset, len)
+				  : allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
+
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+static int write_zeros(struct ioranges *r, uint64_t offset, uint64_t len)
+{
+	while (len) {
+		off_t end = lseek(r->fd, 0, SEEK_END);
+		size_t count = len < sizeof(zeros) ? len : sizeof(zeros);
+		ssize_t n;
+
+		if (end < 0)
+			return -errno;
+		if (offset >= (uint64_t)end)
+			return 0;
+		if (count > (uint64_t)end - offset)
+			count = (uint64_t)end - offset;
+		if (is_cancelled(r))
+			return -ECANCELED;
+		n = pwrite(r->fd, zeros, count, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		/* O_DIRECT goes on at an aligned place only. */
+		if ((size_t)n < count)
+			n -= n % (ssize_t)r->direct_align;
+		if (n == 0)
+			return -EIO;
+		offset += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
+{
+	int err = -EOPNOTSUPP;
+
+	/* fallocate knows no part of a device's block. */
+	if (r->device_block && (offset | len) & (r->device_block - 1))
+		return write_zeros(r, offset, len);
+	if (unmap)
+		err = allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
+	if (err == -EOPNOTSUPP)
+		err = allocate(r, FALLOC_FL_ZERO_RANGE, offset, len, &r->no_zero_range);
+	if (err == -EOPNOTSUPP)
+		err = write_zeros(r, offset, len);
+	return err;
+}
+
+static int run_range(struct ioranges *r, bool discards, const struct io_range *range)
+{
+	uint64_t at = range->offset, end = range->offset + range->len;
+
+	if (discards && r->device_block) {
+		/* Whole blocks only; what is left over keeps its data, as it may. */
+		at = (at + r->device_block - 1) & ~(uint64_t)(r->device_block - 1);
+		end &= ~(uint64_t)(r->device_block - 1);
+	}
+	while (at < end) {
+		uint64_t len = end - at < STEP ? end - at : STEP;
+		int err;
+
+		if (is_cancelled(r))
+			return -ECANCELED;
+		err = discards ? discard(r, at, len) : zero(r, at, len, range->unmap);
+		if (err)
+			return err;
+		at += len;
+	}
+	return 0;
+}
+
+int ioranges_run(struct ioranges *r, const struct io_task *task)
+{
+	for (unsigned int i = 0; i < task->range_count; i++) {
+		int err = run_range(r, task->op == IO_DISCARD, &task->range[i]);
+
+		if (err)
+			return err;
+	}
+	/* Pairs with ioengine_set_stable's: either its caller's flush finds done what was done here,
+	 * or this finds that it has to flush itself. */
+	full_barrier();
+	return READ_ONCE(r->stable) && fdatasync(r->fd) ? -errno : 0;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/ioworker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/base.h"
+#include "dataplane/ioengine.h"
+
+#define THREAD_STACK (128u << 10)
+
+/* Release: pairs with the acquire in take_all. */
+static void put(struct io_task **list, struct io_task *task)
+{
+	task->next = NULL;
+	/* Others may be there already. */
+	while (!__atomic_compare_exchange_n(list, &task->next, task, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+}
+
+/* Acquire: what was done to the tasks before they were put there is seen. First come first. */
+static struct io_task *take_all(struct io_task **list)
+{
+	struct io_task *last_first = __atomic_exchange_n(list, NULL, __ATOMIC_ACQUIRE);
+	struct io_task *first = NULL;
+
+	while (last_first) {
+		struct io_task *task = last_first;
+
+		last_first = task->next;
+		task->next = first;
+		first = task;
+	}
+	return first;
+}
+
+static void *work(void *arg)
+{
+	struct ioworker *w = arg;
+	struct io_task *task, *next;
+
+	for (;;) {
+		while (sem_wait(&w->wanted))
+			; /* a signal */
+		if (READ_ONCE(w->quit))
+			return NULL;
+		for (task = take_all(&w->given); task; task = next) {
+			/* Once it is done it is the engine's. */
+			next = task->next;
+			task->result = ioranges_run(w->ranges, task);
+			put(&w->done, task);
+			evloop_wake(w->loop);
+		}
+	}
+}
+
+static int start_thread(struct ioworker *w)
+{
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	err = pthread_create(&w->thread, &attr, work, w);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop)
+{
+	struct ioworker *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	w->ranges = ranges;
+	w->loop = loop;
+	sem_init(&w->wanted, 0, 0);
+	err = start_thread(w);
+	if (err) {
+		sem_destroy(&w->wanted);
+		free(w);
+		return err;
+	}
+	*worker = w;
+	return 0;
+}
+
+void ioworker_destroy(struct ioworker *w)
+{
+	if (!w)
+		return;
+	WRITE_ONCE(w->quit, true);
+	sem_post(&w->wanted);
+	pthread_join(w->thread, NULL);
+	sem_destroy(&w->wanted);
+	free(w);
+}
+
+void ioworker_give(struct ioworker *w, struct io_task *task)
+{
+	put(&w->given, task);
+	sem_post(&w->wanted);
+}
+
+struct io_task *ioworker_collect(struct ioworker *w)
+{
+	return take_all(&w->done);
+}
+
+bool ioworker_ready(const struct ioworker *w)
+{
+	return READ_ONCE(w->done);
+}
