@@ -197,8 +197,8 @@ TEST(row36_flush_with_data_and_sector)
 	check(blk_do(&d, VIRTIO_BLK_T_FLUSH, 0, NULL, 0) != VIRTIO_BLK_S_IOERR);
 }
 
-/* Not offered yet: every shape of them is an unknown request. */
-TEST(row37_discard_and_write_zeroes_of_every_shape)
+/* Not negotiated: every shape of them is an unknown request. */
+TEST(row37_discard_and_write_zeroes_not_negotiated)
 {
 	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
 	static const uint32_t lengths[] = { 0, 15, 16, 17, 32, PAGE };
