@@ -258,6 +258,61 @@ guest_device() {
     verify device /dev/vda --rw=randrw --bsrange=512-64k --iodepth=32 --offset=2M --size=2M
 }
 
+# zeros DISK OFFSET LEN
+zeros() {
+    dd if="$1" bs=64k iflag=direct skip=$(($2 / 65536)) count=$(($3 / 65536)) 2>/dev/null | tr -d '\0' | grep -q . &&
+        wrong "$1: other data than zeros at $2"
+}
+
+# DISK...: 4 MiB are written, of which the second one is discarded, the third one zeroed with its blocks kept, and the
+# fourth one without. The last disk keeps all of its blocks.
+guest_ranges() {
+    for disk in "$@"; do
+        put "$disk" 3 0 $((4 * first)) || wrong "dd: $(cat /tmp/dd.log)"
+    done
+    host written
+    for disk in "$@"; do
+        # Reads go on meanwhile.
+        dd if="$disk" of=/dev/null bs=64k iflag=direct count=16 2>/dev/null &
+        reader=$!
+        if [ "$(cat "/sys/block/${disk#/dev/}/queue/discard_max_bytes")" = 0 ]; then
+            blkdiscard -o $first -l $first "$disk" 2>/dev/null && wrong "$disk: was discarded"
+        else
+            blkdiscard -o $first -l $first "$disk" || wrong "$disk: blkdiscard"
+        fi
+        ranges zero "$disk" $((2 * first)) $first || wrong "$disk: zeroing"
+        ranges punch "$disk" $((3 * first)) $first || wrong "$disk: zeroing with unmap"
+        wait $reader || wrong "$disk: dd"
+        has "$disk" 3 0 $first
+        zeros "$disk" $((2 * first)) $((2 * first))
+    done
+    sync
+    host changed
+    for disk in "$@"; do
+        type=/sys/block/${disk#/dev/}/cache_type
+        [ "$(cat "$type")" = 'write back' ] || wrong "$type: $(cat "$type")"
+        for cache in 'write through' 'write back' 'write through'; do
+            echo "$cache" >"$type"
+            [ "$(cat "$type")" = "$cache" ] || wrong "$type: $(cat "$type") after $cache"
+            put "$disk" 4 $((3 * first)) 65536 || wrong "dd: $(cat /tmp/dd.log)"
+        done
+        has "$disk" 4 $((3 * first)) 65536
+    done
+}
+
+# A file system on /dev/vda with a file that has been deleted.
+guest_fstrim() {
+    mount -t ext4 /dev/vda /mnt || wrong mount
+    head -c $((16 * first)) /dev/urandom >/mnt/file
+    sync
+    host written
+    rm /mnt/file
+    sync
+    fstrim -v /mnt || wrong fstrim
+    umount /mnt || wrong umount
+    host trimmed
+}
+
 guest_device_readonly() {
     has /dev/vda 5 0 $first
     [ "$(blockdev --getro /dev/vda)" = 1 ] || wrong 'can be written'

@@ -337,6 +337,44 @@ test_no_space_on_ext4() {
     rm -f small.img
 }
 
+# held FILE: how many KiB of it the host holds.
+held() {
+    sync
+    echo $(($(stat -c '%b * %B' "$1") / 1024))
+}
+
+test_discard_and_zeroes() {
+    image a.img 4
+    image b.img 4
+    image c.img 4
+    begin 'ranges /dev/vda /dev/vdb /dev/vdc' --disk a.img --disk b.img,engine=libaio --disk c.img,discard=off
+    await 'ready written' && before=$(held a.img) && send
+    await 'ready changed' && a=$(held a.img) b=$(held b.img) c=$(held c.img) && send
+    end
+    want_good
+    [ "$a" -le $((before - 2048)) ] || fail "a.img: $before KiB, and with 2 MiB given back $a"
+    [ "$b" -le $((before - 2048)) ] || fail "b.img: $before KiB, and with 2 MiB given back $b"
+    [ "$c" -ge "$before" ] || fail "c.img: $before KiB, and with discard=off $c"
+    for image in a b c; do
+        [ "$(size_of $image.img)" = $((4 * mib)) ] || fail "$image.img has $(size_of $image.img) bytes"
+        same $image.img 3 0 $mib
+        same $image.img 4 $((3 * mib)) 65536
+        dd if=$image.img bs=65536 skip=32 count=16 2>/dev/null | tr -d '\0' | grep -q . && fail "$image.img: no zeros"
+        rm -f $image.img
+    done
+}
+
+test_fstrim() {
+    file_system disk.img 48
+    begin fstrim --disk disk.img
+    await 'ready written' && before=$(held disk.img) && send
+    await 'ready trimmed' && after=$(held disk.img) && send
+    end
+    want_good
+    [ "$after" -le $((before - 15 * 1024)) ] || fail "$before KiB, and with a file of 16 MiB deleted and trimmed $after"
+    want_clean disk.img
+}
+
 test_block_device() {
     image disk.img 4
     ./fsload fill 5 0 $mib | dd of=disk.img conv=notrunc 2>/dev/null

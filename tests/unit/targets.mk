@@ -18,7 +18,7 @@ $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
 $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
-	$(call wrap,fallocate calloc pthread_attr_init pthread_create fdatasync)
+	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
 $(OBJ)/tests/unit/test_ioranges: ALL_LDFLAGS += $(call wrap,fallocate ioctl pwrite lseek fdatasync)
 $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate ioengine_hurry)
 $(OBJ)/tests/unit/test_iothread: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)

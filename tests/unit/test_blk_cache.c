@@ -253,6 +253,40 @@ START_TEST(host_flush_fails_at_the_change_to_writethrough)
 }
 END_TEST
 
+static unsigned int heard_lines(int fd)
+{
+	static char text[65536];
+	unsigned int lines = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			lines += text[i] == '\n';
+	return lines;
+}
+
+START_TEST(guest_floods_the_log_with_changes_that_fail)
+{
+	int ends[2], saved = dup(STDERR_FILENO);
+
+	begin(BLK_ENGINE_SYNC, false, BOTH);
+	ck_assert_int_eq(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	WRITE_ONCE(flush_error, EIO);
+	for (unsigned int i = 0; i < 200; i++)
+		set_wce((uint8_t)i);
+	WRITE_ONCE(flush_error, 0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	unsigned int lines = heard_lines(ends[0]);
+	ck_assert_uint_ge(lines, LOG_BURST);
+	/* A period may have ended meanwhile, and on a slow host several. */
+	ck_assert_uint_le(lines, 50);
+	rows_end(&d, false);
+}
+END_TEST
+
 /* ---- from several vCPUs at once ---- */
 
 #define TOGGLES 200
@@ -343,6 +377,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, row29_written_by_a_driver_that_may_not);
 	tcase_add_test(t, row23_row29_config_written_by_any_piece);
 	tcase_add_test(t, host_flush_fails_at_the_change_to_writethrough);
+	tcase_add_test(t, guest_floods_the_log_with_changes_that_fail);
 	tcase_add_loop_test(t, row29_flood_of_toggles_beside_writes_on_every_engine, 0, n);
 	tcase_add_loop_test(t, row27_row29_toggles_beside_resets_on_every_engine, 0, n);
 	suite_add_tcase(s, t);

@@ -43,8 +43,12 @@ static bool is_partition;
 /* What is in its queue directory; NULL: no such file. */
 static const char *discard_max, *discard_granularity;
 
+static blksize_t file_block; /* of a file that is no device, where it is not 0 */
+
 static void make_device(struct stat *st)
 {
+	if (!is_device && file_block)
+		st->st_blksize = file_block;
 	if (is_device && S_ISREG(st->st_mode)) {
 		st->st_mode = S_IFBLK | (st->st_mode & ~(mode_t)S_IFMT);
 		st->st_size = 0;
@@ -335,6 +339,37 @@ START_TEST(topology_of_a_block_device)
 }
 END_TEST
 
+/* A network file system, say, that likes large pieces. */
+START_TEST(topology_of_a_file)
+{
+	static const struct {
+		blksize_t says;
+		unsigned int exp, min, opt;
+	} table[] = { { 512, 0, 1, 0 },
+		      { 4096, 3, 8, 0 },
+		      { 1 << 20, 3, 8, 2048 },
+		      { 65536, 3, 8, 128 },
+		      { 256, 0, 1, 0 } };
+	struct virtio_blk_config space;
+	struct disk d;
+
+	is_device = false;
+	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
+		file_block = table[i].says;
+		disk_init(&d, BLK_ENGINE_SYNC);
+		file = d.image;
+		d.config.direct = BLK_DIRECT_OFF;
+		disk_open(&d);
+		memcpy(&space, d.dev->config, sizeof(space));
+		ck_assert_uint_eq(space.physical_block_exp, table[i].exp);
+		ck_assert_uint_eq(space.min_io_size, table[i].min);
+		ck_assert_uint_eq(space.opt_io_size, table[i].opt);
+		ck_assert_uint_eq(space.discard_sector_alignment, table[i].min);
+		disk_fini(&d);
+	}
+}
+END_TEST
+
 #define SECTORS_MAX (1u << 22)
 
 START_TEST(what_a_block_device_can_discard)
@@ -393,6 +428,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, physical_block_of_a_block_device);
 	tcase_add_test(t, physical_block_is_told_to_the_driver);
 	tcase_add_test(t, topology_of_a_block_device);
+	tcase_add_test(t, topology_of_a_file);
 	tcase_add_test(t, what_a_block_device_can_discard);
 	suite_add_tcase(s, t);
 	return s;

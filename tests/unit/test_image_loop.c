@@ -165,6 +165,42 @@ START_TEST(loop_device_serves_requests)
 }
 END_TEST
 
+/* A loop device discards by making holes in its file. */
+START_TEST(loop_device_discards_and_zeroes)
+{
+	const struct virtio_blk_discard_write_zeroes seg[] = {
+		{ .sector = 64, .num_sectors = 64 }, { .sector = 512, .num_sectors = 8 }
+	};
+	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
+	const uint64_t ranges = BIT64(VIRTIO_BLK_F_DISCARD) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES);
+	static uint8_t bytes[64 * 512];
+	struct mock_blk req;
+	struct disk d;
+
+	if (!begin(512))
+		return;
+	disk_init(&d, _i ? BLK_ENGINE_SYNC : BLK_ENGINE_URING);
+	d.config.path = path;
+	disk_open(&d);
+	reg_bring_up(&d.mmio, &d.m, 64, DISK_FEATURES | ranges);
+	for (unsigned int t = 0; t < 2; t++) {
+		mock_blk(&d.m, &req, types[t], 0, sizeof(seg));
+		memcpy(mock_ptr(&d.m, req.data), seg, sizeof(seg));
+		ck_assert_uint_eq(mock_do(&d.m, &req, NULL), VIRTIO_BLK_S_OK);
+	}
+	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 64, sizeof(bytes), &req, NULL),
+			  VIRTIO_BLK_S_OK);
+	ck_assert(all_bytes(mock_ptr(&d.m, req.data), 0, sizeof(bytes)));
+	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_FLUSH, 0, 0, &req, NULL), VIRTIO_BLK_S_OK);
+	image_peek(&file, bytes, 64 * 512, sizeof(bytes));
+	ck_assert(all_bytes(bytes, 0, sizeof(bytes)));
+	image_peek(&file, bytes, 128 * 512, sizeof(bytes));
+	ck_assert(image_is_fresh(bytes, 128 * 512, sizeof(bytes)));
+	disk_fini(&d);
+	end();
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("image_loop");
@@ -174,6 +210,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, loop_device_with_larger_blocks_than_the_guests);
 	tcase_add_test(t, host_loop_device_that_is_mounted);
 	tcase_add_loop_test(t, loop_device_serves_requests, 0, 2);
+	tcase_add_loop_test(t, loop_device_discards_and_zeroes, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
