@@ -30,6 +30,7 @@ static struct mockdrv *const m = &d.m;
 static unsigned int stable, others; /* writes; atomic, as what follows */
 static unsigned int flushes;
 static int flush_error;
+static int wce_while_flushing = -1; /* what another vCPU would read meanwhile */
 
 static void count_write(int flags)
 {
@@ -59,7 +60,10 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 
 int __wrap_fdatasync(int fd)
 {
+	const struct virtio_blk_config *space = d.dev->config;
+
 	__atomic_fetch_add(&flushes, 1, __ATOMIC_SEQ_CST);
+	WRITE_ONCE(wce_while_flushing, READ_ONCE(space->wce));
 	if (READ_ONCE(flush_error)) {
 		errno = flush_error;
 		return -1;
@@ -124,6 +128,8 @@ START_TEST(row29_toggled_around_writes_and_reset_on_every_engine)
 	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
 		ck_assert_uint_eq(flushes_of(steps[i].value), steps[i].flushes);
 		ck_assert_uint_eq(wce(), steps[i].is);
+		/* 0 is not said before it is true. */
+		ck_assert_int_eq(READ_ONCE(wce_while_flushing), steps[i].flushes || i ? 1 : -1);
 		ck_assert_int_eq(write_is_stable(), !steps[i].is);
 	}
 	reg_set_status(&d.mmio, 0);

@@ -15,6 +15,8 @@
 
 int __real_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
 void __real_ioengine_hurry(struct ioengine *engine);
 void __wrap_ioengine_hurry(struct ioengine *engine);
 
@@ -34,6 +36,7 @@ static struct mockdrv *const m = &d.m;
 static bool held; /* who calls fallocate waits for `go` */
 static sem_t arrived, go;
 static unsigned int punched, zeroed; /* atomic, as what follows */
+static unsigned int flushes;
 static bool hurried;
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
@@ -45,6 +48,12 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 			;
 	}
 	return __real_fallocate(fd, mode, offset, len);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	__atomic_fetch_add(&flushes, 1, __ATOMIC_SEQ_CST);
+	return __real_fdatasync(fd);
 }
 
 void __wrap_ioengine_hurry(struct ioengine *engine)
@@ -328,14 +337,33 @@ START_TEST(row29_cache_changed_beside_zeroes_that_take_long_on_every_engine)
 	mock_offer(m, slow.head);
 	while (sem_wait(&arrived))
 		;
-	for (unsigned int i = 0; i < 20; i++) {
+	for (unsigned int i = 0; i < 21; i++) {
 		byte = i & 1;
 		virtio_mmio_write(&d.mmio, WCE, &byte, 1);
 	}
+	ck_assert_uint_eq(READ_ONCE(flushes), 11);
 	ck_assert_uint_eq(mock_status(m, &slow), 0xff);
 	let_go();
 	mock_wait_used(m, &elem);
 	ck_assert_uint_eq(mock_status(m, &slow), OK);
+	ck_assert_uint_eq(READ_ONCE(flushes), 12);
+	rows_end(&d, true);
+}
+END_TEST
+
+/* 5.2.6.2, as for a write. */
+START_TEST(zeroes_and_discards_are_stable_without_a_flush_on_every_engine)
+{
+	const segment seg = { 64, 64, 0 };
+
+	begin(_i, RANGES & ~BIT64(VIRTIO_BLK_F_FLUSH));
+	ck_assert_uint_eq(change(ZEROES, &seg, 1), OK);
+	ck_assert_uint_eq(change(DISCARD, &seg, 1), OK);
+	ck_assert_uint_eq(READ_ONCE(flushes), 2);
+	/* The next driver flushes itself. */
+	rows_recover(&d, ROWS_RING, RANGES);
+	ck_assert_uint_eq(change(ZEROES, &seg, 1), OK);
+	ck_assert_uint_eq(READ_ONCE(flushes), 2);
 	rows_end(&d, true);
 }
 END_TEST
@@ -404,6 +432,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, row38_zeroes_that_take_long_on_every_engine, 0, n);
 	tcase_add_loop_test(t, row26_reset_with_many_zeroes_in_flight_on_every_engine, 0, n);
 	tcase_add_loop_test(t, row29_cache_changed_beside_zeroes_that_take_long_on_every_engine, 0,
+			    n);
+	tcase_add_loop_test(t, zeroes_and_discards_are_stable_without_a_flush_on_every_engine, 0,
 			    n);
 	tcase_add_loop_test(t, row27_ranges_toggles_resets_and_kicks_on_every_engine, 0, n);
 	suite_add_tcase(s, t);
