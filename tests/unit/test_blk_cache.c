@@ -22,8 +22,9 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 
-#define WCE  (VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, wce))
-#define BOTH (DISK_FEATURES | BIT64(VIRTIO_BLK_F_CONFIG_WCE))
+#define QUEUE_RESET 0x0c0
+#define WCE	    (VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, wce))
+#define BOTH	    (DISK_FEATURES | BIT64(VIRTIO_BLK_F_CONFIG_WCE))
 
 static struct disk d;
 static struct mockdrv *const m = &d.m;
@@ -170,6 +171,59 @@ START_TEST(cache_of_a_driver_without_flush)
 	ck_assert_uint_eq(wce(), 1);
 	ck_assert(!write_is_stable());
 	rows_end(&d, true);
+}
+END_TEST
+
+/* A queue of its own driver, on which a write is done. */
+static bool is_stable_on(struct mockdrv *q, unsigned int n)
+{
+	struct mock_blk req;
+	struct vring_used_elem elem;
+
+	WRITE_ONCE(stable, 0);
+	WRITE_ONCE(others, 0);
+	mock_forget(q);
+	mock_blk(q, &req, VIRTIO_BLK_T_OUT, 64, 512);
+	mock_stage(q, req.head);
+	mock_show(q);
+	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, n);
+	mock_wait_used(q, &elem);
+	ck_assert_uint_eq(mock_status(q, &req), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(READ_ONCE(stable) + READ_ONCE(others), 1);
+	return READ_ONCE(stable);
+}
+
+/* Each ring changes, also one that is started afterwards; one that was never set up is no matter. */
+START_TEST(row29_all_queues_on_every_engine)
+{
+	const uint64_t features = BOTH | BIT64(VIRTIO_BLK_F_MQ) | BIT64(VIRTIO_F_RING_RESET);
+	struct mockdrv second;
+
+	rows_init(&d, _i);
+	d.config.queues = 3;
+	disk_open(&d);
+	reg_set_status(&d.mmio, 0);
+	ck_assert(reg_negotiate(&d.mmio, features));
+	mock_ring(m, ROWS_RING, false, false);
+	second = *m;
+	mock_beside(&second, m, 1, ROWS_RING, false, false);
+	second.kick_fd = d.dev->queue[1].kick_fd;
+	ck_assert(reg_queue_n(&d.mmio, 0, &m->ring));
+	ck_assert(reg_queue_n(&d.mmio, 1, &second.ring));
+	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	for (unsigned int i = 1; i <= 4; i++) {
+		set_wce(i & 1);
+		ck_assert_int_eq(is_stable_on(m, 0), !(i & 1));
+		ck_assert_int_eq(is_stable_on(&second, 1), !(i & 1));
+	}
+	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, 1);
+	reg_set(&d.mmio, QUEUE_RESET, 1);
+	mock_beside(&second, m, 1, ROWS_RING, false, false);
+	second.kick_fd = d.dev->queue[1].kick_fd;
+	ck_assert(reg_queue_n(&d.mmio, 1, &second.ring));
+	ck_assert(is_stable_on(&second, 1));
+	ck_assert_int_eq(disk_close(&d), 0);
+	disk_fini(&d);
 }
 END_TEST
 
@@ -380,6 +434,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, row29_toggled_around_writes_and_reset_on_every_engine, 0, n);
 	tcase_add_loop_test(t, row29_disk_that_begins_as_writethrough_on_every_engine, 0, n);
 	tcase_add_loop_test(t, cache_of_a_driver_without_flush, 0, n);
+	tcase_add_loop_test(t, row29_all_queues_on_every_engine, 0, n);
 	tcase_add_test(t, row29_written_by_a_driver_that_may_not);
 	tcase_add_test(t, row23_row29_config_written_by_any_piece);
 	tcase_add_test(t, host_flush_fails_at_the_change_to_writethrough);
