@@ -281,6 +281,26 @@ START_TEST(host_out_of_aio_for_one_of_the_queues)
 }
 END_TEST
 
+/* Each thread's ring holds the guest's memory, where there is a ring. */
+START_TEST(queues_with_fixed_buffers)
+{
+	for (int way = 0; way < engine_ways(); way += 2) {
+		init(engine_way(way).engine);
+		d.config.iothreads = 2;
+		d.config.fixed_buffers = true;
+		disk_open(&d);
+		bring_up(ALL);
+		for (unsigned int i = 0; i < QUEUES; i++)
+			ck_assert_uint_eq(thread_of[i]->loop.fixed_count,
+					  engine_way(way).ops == &ioengine_uring ? d.m.hostmem.count
+										 : 0);
+		for (unsigned int i = 0; i < 10; i++)
+			read_on(ALL);
+		disk_fini(&d);
+	}
+}
+END_TEST
+
 /* ---- queues that are there, that are not, and that are broken ---- */
 
 START_TEST(only_some_queues_are_ready)
@@ -373,6 +393,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, threads_stay_on_their_processors);
 	tcase_add_test(t, processor_that_may_not_be_used);
 	tcase_add_test(t, host_out_of_aio_for_one_of_the_queues);
+	tcase_add_test(t, queues_with_fixed_buffers);
 	tcase_add_test(t, only_some_queues_are_ready);
 	tcase_add_test(t, row19_kick_of_queues_that_do_not_exist_beside_several);
 	tcase_add_loop_test(t, row02_a_broken_queue_leaves_the_others_alone, 0, engine_ways() / 2);

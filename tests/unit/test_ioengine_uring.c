@@ -194,6 +194,24 @@ START_TEST(fixed_buffers)
 }
 END_TEST
 
+/* No request of the kernel's reaches over two pieces of what it holds. */
+START_TEST(buffer_over_two_fixed_pieces)
+{
+	static char buffer[PIECE];
+	struct iovec iov = { buffer, PIECE };
+	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+
+	begin();
+	loop.fixed_count = 1;
+	loop.fixed[0].base = (uintptr_t)buffer + PIECE / 2 - EVLOOP_PIECE;
+	loop.fixed[0].size = 2 * EVLOOP_PIECE;
+	ck_assert_int_eq(run(&task), 0);
+	ck_assert_uint_eq(last.opcode, IORING_OP_READ);
+	ck_assert(image_is_fresh(buffer, 0, PIECE));
+	end();
+}
+END_TEST
+
 START_TEST(stable_writes_and_flushes)
 {
 	static char buffer[PIECE];
@@ -313,6 +331,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, one_piece_needs_no_vector);
 	tcase_add_test(t, requests_name_the_file_the_ring_holds);
 	tcase_add_test(t, fixed_buffers);
+	tcase_add_test(t, buffer_over_two_fixed_pieces);
 	tcase_add_test(t, stable_writes_and_flushes);
 	tcase_add_test(t, errors_are_the_requests);
 	tcase_add_test(t, a_signal_failed_the_request);
