@@ -118,7 +118,9 @@ static void start(struct blkplane *p, struct io_task *task)
 {
 	struct ioengine *engine = p->config.engine;
 
-	if (engine->in_flight || vring_more(&p->ring) || !iothread_serves_one(p->config.thread))
+	/* Rings that share the thread are company, too, unless they have long been silent. */
+	if (!iothread_busy_again(p->config.thread, &p->client) || engine->in_flight ||
+	    vring_more(&p->ring))
 		p->alone = 0;
 	else
 		p->alone++;

@@ -272,9 +272,12 @@ void iothread_add(struct iothread *t, struct iothread_client *client)
 	t->clients = client;
 }
 
-bool iothread_serves_one(const struct iothread *t)
+bool iothread_busy_again(struct iothread *t, const struct iothread_client *client)
 {
-	return !t->clients->next;
+	bool again = t->busy == client;
+
+	t->busy = client;
+	return again;
 }
 
 void iothread_remove(struct iothread *t, struct iothread_client *client)
@@ -284,4 +287,5 @@ void iothread_remove(struct iothread *t, struct iothread_client *client)
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
+	t->busy = NULL;
 }

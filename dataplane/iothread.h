@@ -44,8 +44,9 @@ struct iothread {
 	struct evloop loop; /* the thread's alone */
 	struct iothread_config config;
 	struct iothread_client *clients;
-	struct iothread_call *calls; /* atomic; last come first */
-	uint64_t window_ns;	     /* how long looking on pays just now */
+	const struct iothread_client *busy; /* the one that had something to do last */
+	struct iothread_call *calls;	    /* atomic; last come first */
+	uint64_t window_ns;		    /* how long looking on pays just now */
 	bool quit;
 	pthread_t thread;
 };
@@ -61,8 +62,8 @@ void iothread_call(struct iothread *thread, struct iothread_call *call);
 /* The rest is for the thread itself. */
 void iothread_answer(struct iothread_call *call);
 void iothread_add(struct iothread *thread, struct iothread_client *client);
-/* For a client: is it the only one? */
-bool iothread_serves_one(const struct iothread *thread);
+/* For a client that has something to do: was it so the last time, or another one? */
+bool iothread_busy_again(struct iothread *thread, const struct iothread_client *client);
 /* Also while it is being served. */
 void iothread_remove(struct iothread *thread, struct iothread_client *client);
 

@@ -13,7 +13,7 @@ $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap e
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
 	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
 	io_uring_register_buffers 	eventfd epoll_create1)
-$(OBJ)/tests/unit/test_blkplane_poll: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
+$(OBJ)/tests/unit/test_blkplane_alone: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
