@@ -76,6 +76,17 @@ guest_fio_disks() {
     wait $jobs
 }
 
+# As many random reads by fio as the host asks for: "DEPTH NUMBER", again and again. For tools/fio-ratio.
+guest_rates() {
+    echo 'rates: ready'
+    while read -r depth number; do
+        fio --thread --name=rates --filename=/dev/vda --rw=randread --bs=4k --direct=1 --ioengine=libaio \
+            --iodepth="$depth" --number_ios="$number" --norandommap --randrepeat=0 --minimal --output=/tmp/rates >/dev/null
+        # Of what was read: KiB are fio's sixth field, its error the fifth.
+        echo "rates: $(cut -d ';' -f 5,6 /tmp/rates)"
+    done
+}
+
 same_fio='--rw=randwrite --bsrange=512-64k --iodepth=16 --size=2M'
 
 guest_fio_write() {

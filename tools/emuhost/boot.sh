@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The emulated host seen from outside: builds its initramfs and its disk, boots it, brings back the exit status.
-# Sourced by tools/kvmhost, whose variables it uses: work, place, memory, cpus, timeout, tty, out, child.
+# Sourced by tools/kvmhost, whose variables it uses: work, place, memory, cpus, pid_file, timeout, tty, out, child.
 # shellcheck shell=sh disable=SC2154
 
 # In the order they need each other.
@@ -147,6 +147,7 @@ boot_host() {
     # instruction cannot be torn. It costs nothing that could be measured.
     taskset -c "$(one_cpu)" qemu-system-x86_64 "$@" <&3 >&7 4>&- 5>&- 6>&- 2>"$work/qemu.log" &
     child=$!
+    echo "$child" >"$pid_file"
     watch_host "$child" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- &
     wait "$child" && ended=0 || ended=$?
     child=
