@@ -208,6 +208,7 @@ static bool take_batch(struct blkplane *p)
 	if (taken) {
 		count(&p->config.stats->requests, taken);
 		count(&p->config.stats->batches, 1);
+		iothread_took(p->config.thread, taken);
 	}
 	ioengine_submit(p->config.engine);
 	/* What the host could do at once is done. */

@@ -87,10 +87,24 @@ static bool arm(struct iothread *t)
 	return more || calls_waiting(t);
 }
 
+/* A thread of the batch class takes the processor from nobody when it is woken. */
+static void choose_patience(struct iothread *t)
+{
+	struct sched_param none = { 0 };
+	bool before = t->patience.patient;
+	bool patient = patience_judge(&t->patience, t->taken, monotonic_ns());
+
+	t->taken = 0;
+	if (patient != before)
+		sched_setscheduler(0, patient ? SCHED_BATCH : SCHED_OTHER, &none);
+}
+
 static void sleep_until_woken(struct iothread *t)
 {
 	uint64_t begin = t->config.poll_ns ? monotonic_ns() : 0;
 
+	if (t->only_cpu)
+		choose_patience(t);
 	evloop_turn(&t->loop, true);
 	if (t->config.poll_ns)
 		judge_sleep(t, monotonic_ns() - begin);
@@ -216,8 +230,11 @@ int iothread_create(struct iothread **thread, const struct iothread_config *conf
 	/* On an only processor, looking on keeps what is looked for from happening. */
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	if (CPU_COUNT(&cpus) == 1)
+	if (CPU_COUNT(&cpus) == 1) {
 		t->config.poll_ns = 0;
+		/* What the user chose for the whole process is left alone. */
+		t->only_cpu = sched_getscheduler(0) == SCHED_OTHER;
+	}
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
@@ -270,6 +287,11 @@ void iothread_add(struct iothread *t, struct iothread_client *client)
 {
 	client->next = t->clients;
 	t->clients = client;
+}
+
+void iothread_took(struct iothread *t, unsigned int requests)
+{
+	t->taken += requests;
 }
 
 bool iothread_busy_again(struct iothread *t, const struct iothread_client *client)

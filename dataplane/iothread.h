@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "dataplane/evloop.h"
+#include "dataplane/patience.h"
 
 struct iothread_client {
 	/* Do what can be done now, up to a bound. True: there may be more. */
@@ -47,6 +48,9 @@ struct iothread {
 	const struct iothread_client *busy; /* the one that had something to do last */
 	struct iothread_call *calls;	    /* atomic; last come first */
 	uint64_t window_ns;		    /* how long looking on pays just now */
+	bool only_cpu;		  /* shared with the vCPUs, and how is the thread's choice */
+	struct patience patience; /* where only_cpu */
+	unsigned int taken;	  /* requests, since the last sleep */
 	bool quit;
 	pthread_t thread;
 };
@@ -62,6 +66,8 @@ void iothread_call(struct iothread *thread, struct iothread_call *call);
 /* The rest is for the thread itself. */
 void iothread_answer(struct iothread_call *call);
 void iothread_add(struct iothread *thread, struct iothread_client *client);
+/* For a client: so many requests were taken. */
+void iothread_took(struct iothread *thread, unsigned int requests);
 /* For a client that has something to do: was it so the last time, or another one? */
 bool iothread_busy_again(struct iothread *thread, const struct iothread_client *client);
 /* Also while it is being served. */

@@ -25,6 +25,8 @@ $(OBJ)/tests/unit/test_iothread: ALL_LDFLAGS += $(call wrap,sched_getaffinity cl
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
 	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait \
 	io_uring_register_buffers)
+$(OBJ)/tests/unit/test_iothread_patience: ALL_LDFLAGS += \
+	$(call wrap,sched_getaffinity sched_getscheduler sched_setscheduler clock_gettime)
 $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap eventfd io_setup io_submit preadv)
 $(OBJ)/tests/unit/test_ioengine_uring: ALL_LDFLAGS += $(call wrap,evloop_request)
 $(OBJ)/tests/unit/test_race_stop: ALL_LDFLAGS += $(call wrap,evloop_wake vring_pop vring_push)

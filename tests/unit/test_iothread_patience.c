@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A dataplane thread on a host's only processor: when it asks to be woken patiently. */
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include "tests/lib/rig.h"
+#include "tests/lib/suite.h"
+
+#define RING	    64
+#define EAGER_WAKES (PATIENCE_EAGER_SPANS * PATIENCE_SPAN)
+
+static struct rig r;
+static struct mockdrv *const m = &r.m;
+
+/* ---- the host ---- */
+
+static bool one_cpu;
+static int process_policy;
+static int policy;	  /* atomic: the thread's */
+static unsigned int asks; /* atomic: how often it asked for another */
+
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getscheduler(pid_t pid);
+int __wrap_sched_setscheduler(pid_t pid, int to, const struct sched_param *param);
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	int err = __real_sched_getaffinity(pid, size, set);
+
+	CPU_ZERO_S(size, set);
+	CPU_SET_S(0, size, set);
+	if (!one_cpu)
+		CPU_SET_S(1, size, set);
+	return err;
+}
+
+int __wrap_sched_getscheduler(pid_t pid)
+{
+	must(pid == 0);
+	return process_policy;
+}
+
+int __wrap_sched_setscheduler(pid_t pid, int to, const struct sched_param *param)
+{
+	must(pid == 0 && param->sched_priority == 0);
+	__atomic_store_n(&policy, to, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&asks, 1, __ATOMIC_ACQ_REL);
+	return 0;
+}
+
+/* The dataplane's clock stands still between two offers. */
+static pthread_t tester;
+static uint64_t clock_ns; /* atomic */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	uint64_t t;
+
+	if (pthread_equal(pthread_self(), tester))
+		return __real_clock_gettime(id, ts);
+	t = __atomic_load_n(&clock_ns, __ATOMIC_ACQUIRE);
+	*ts = (struct timespec){ .tv_sec = (time_t)(t / 1000000000u),
+				 .tv_nsec = (long)(t % 1000000000u) };
+	return 0;
+}
+
+static void setup(void)
+{
+	tester = pthread_self();
+	one_cpu = true;
+	process_policy = SCHED_OTHER;
+	policy = SCHED_OTHER;
+	asks = 0;
+}
+
+/* ---- the driver ---- */
+
+static uint16_t used;
+
+/* So many requests at one doorbell, each of which took so long. */
+static void offer(unsigned int count, uint64_t each_ns)
+{
+	struct vring_used_elem elem;
+	struct mock_blk req;
+
+	mock_forget(m);
+	for (unsigned int i = 0; i < count; i++) {
+		mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, BLKREQ_ID_BYTES);
+		mock_stage(m, req.head);
+	}
+	mock_show(m);
+	__atomic_add_fetch(&clock_ns, count * each_ns, __ATOMIC_ACQ_REL);
+	mock_kick(m);
+	used = (uint16_t)(used + count);
+	mock_wait_index(m, used);
+	/* It has judged, and sleeps. */
+	wait_idle_thread();
+	while (mock_used(m, &elem))
+		;
+}
+
+static void offer_alone(unsigned int count)
+{
+	while (count--)
+		offer(1, 1000);
+}
+
+static void begin(void)
+{
+	used = 0;
+	rig_init(&r, RING, false, false, RING);
+	rig_start(&r);
+	wait_idle_thread();
+	/* From this one on it knows the time. */
+	offer_alone(1);
+}
+
+static unsigned int get_asks(void)
+{
+	return __atomic_load_n(&asks, __ATOMIC_ACQUIRE);
+}
+
+START_TEST(patient_as_long_as_requests_gather)
+{
+	begin();
+	offer_alone(EAGER_WAKES - 1);
+	ck_assert_uint_eq(get_asks(), 0);
+	offer_alone(1);
+	ck_assert_uint_eq(get_asks(), 1);
+	ck_assert_int_eq(policy, SCHED_BATCH);
+
+	/* Its trial, and a span after it. Two each time are just enough. */
+	for (unsigned int i = 0; i < 2 * PATIENCE_SPAN; i++)
+		offer(2, 200);
+	ck_assert_uint_eq(get_asks(), 1);
+
+	/* No time is lost with waiting for a driver that has one only. */
+	offer_alone(PATIENCE_SPAN - 1);
+	ck_assert_uint_eq(get_asks(), 1);
+	offer_alone(1);
+	ck_assert_uint_eq(get_asks(), 2);
+	ck_assert_int_eq(policy, SCHED_OTHER);
+	rig_fini(&r);
+}
+END_TEST
+
+/* With more processors, or when the user has chosen a class for the process. */
+START_TEST(nothing_is_asked_for_where_it_is_not_its_to_choose)
+{
+	one_cpu = _i != 0;
+	process_policy = _i == 1 ? SCHED_BATCH : SCHED_OTHER;
+	begin();
+	offer_alone(EAGER_WAKES);
+	ck_assert_uint_eq(get_asks(), 0);
+	rig_fini(&r);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("iothread_patience");
+	TCase *t = tcase_create("patience");
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, patient_as_long_as_requests_gather);
+	tcase_add_loop_test(t, nothing_is_asked_for_where_it_is_not_its_to_choose, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}
