@@ -99,9 +99,12 @@ may_mount() {
 lend() {
     # The module is for that host's kernel only.
     [ "${KVMHOST:-}" != emulated ] || [ -e /dev/loop-control ] || insmod ./loop.ko
-    loop=$(losetup -f 2>/dev/null)
-    # shellcheck disable=SC2086 # an option or nothing
-    [ -n "$loop" ] && losetup ${2:-} "$loop" "$1" 2>/dev/null && return 0
+    # Some other process may be as quick to take the free one.
+    for _ in 1 2 3 4 5; do
+        loop=$(losetup -f 2>/dev/null)
+        # shellcheck disable=SC2086 # an option or nothing
+        [ -n "$loop" ] && losetup ${2:-} "$loop" "$1" 2>/dev/null && return 0
+    done
     loop=''
     skip='this host lends no loop devices'
     return 1
