@@ -38,6 +38,12 @@ busy() {
     done
 }
 
+# writes DISK: how many it has completed.
+writes() {
+    read -r _ _ _ _ count _ <"/sys/block/${1#/dev/}/stat"
+    echo "$count"
+}
+
 # ---- fio ----
 
 # verify NAME DISK OPTION...: one fio in which every block is checked.
@@ -338,9 +344,12 @@ guest_end() {
         put /dev/vd$disk 1 0 $((2 * first)) || wrong "dd: $(cat /tmp/dd.log)"
         put /dev/vd$disk 3 0 65536 || wrong "dd: $(cat /tmp/dd.log)"
     done
+    before=$(writes /dev/vda) before_b=$(writes /dev/vdb)
     taskset 1 fsload flood /dev/vda 2 $first $first 8 &
     taskset 2 fsload flood /dev/vdb 2 $first $first 8 &
     dd if=/dev/vda of=/dev/null bs=64k iflag=direct &
+    # What is in flight may be the read alone.
+    until [ "$(writes /dev/vda)" -gt "$before" ] && [ "$(writes /dev/vdb)" -gt "$before_b" ]; do :; done
     busy /dev/vda
     busy /dev/vdb
     [ $bad = 0 ] || return
