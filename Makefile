@@ -148,6 +148,7 @@ help:
 	@echo 'make blkbench   a disk as a guest sees it, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
+	@echo 'JOBS=N          processors for make check (all); 1: its steps in turn'
 	@echo 'DEPS=no         install nothing     V=1  show commands'
 
 FORCE:
