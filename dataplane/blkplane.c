@@ -31,13 +31,15 @@ struct blkplane {
 	struct iothread_client client;
 	struct ev_watch kick;
 	struct ev_watch completion;
-	struct iothread_call *stop; /* to be answered when all is drained */
-	struct cache_call *cache;   /* the same; then the ring is served on */
+	struct iothread_call *stop;  /* to be answered when all is drained */
+	struct plane_call *cache;    /* the same; then the ring is served on */
+	struct iothread_call *pause; /* the same; then the ring is left alone */
 
 	unsigned int alone;	 /* requests in a row with no other one beside them */
 	unsigned int alone_wait; /* so many before a plain call is tried */
 	bool starved;		 /* stopped popping for want of a free place in the engine */
 	bool broken;		 /* the driver has been told that the ring is broken */
+	bool paused;		 /* nothing is taken until it is resumed */
 
 	/* One slot per ring entry, and one to look for the next request with. The one freed last is
 	 * used first, and never-used ones last, so only as many are ever touched as requests were
@@ -48,10 +50,13 @@ struct blkplane {
 	struct slot *free_slot;
 };
 
-struct cache_call {
+/* What another thread has to say to a plane. */
+struct plane_call {
 	struct iothread_call call;
 	struct blkplane *plane;
 	bool writethrough;
+	uint64_t capacity;
+	int err;
 };
 
 static size_t slots_bytes(const struct blkplane *p)
@@ -244,12 +249,12 @@ static void leave(struct blkplane *p)
 
 static bool takes(const struct blkplane *p)
 {
-	return !p->stop && !p->cache && !p->broken;
+	return !p->stop && !p->cache && !p->broken && !p->paused;
 }
 
 static void switch_cache(struct blkplane *p)
 {
-	struct cache_call *cache = p->cache;
+	struct plane_call *cache = p->cache;
 
 	p->config.disk.writethrough = cache->writethrough;
 	ioengine_set_stable(p->config.engine, cache->writethrough);
@@ -276,6 +281,10 @@ static bool serve(struct iothread_client *client)
 		switch_cache(p);
 		return true;
 	}
+	if (p->pause && drained(p)) {
+		iothread_answer(p->pause);
+		p->pause = NULL;
+	}
 	if (p->stop && drained(p))
 		leave(p);
 	return false;
@@ -299,12 +308,6 @@ static bool arm(struct iothread_client *client)
 	count(&p->config.stats->sleeps, 1);
 	return vring_arm(&p->ring);
 }
-
-struct plane_call {
-	struct iothread_call call;
-	struct blkplane *plane;
-	int err;
-};
 
 static void run_start(struct iothread_call *call)
 {
@@ -335,9 +338,32 @@ static void run_stop(struct iothread_call *call)
 
 static void run_cache(struct iothread_call *call)
 {
-	struct cache_call *cache = container_of(call, struct cache_call, call);
+	struct plane_call *cache = container_of(call, struct plane_call, call);
 
 	cache->plane->cache = cache;
+}
+
+static void run_pause(struct iothread_call *call)
+{
+	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
+
+	p->paused = true;
+	p->pause = call;
+}
+
+/* A call is followed by a turn: the ring is looked at. */
+static void run_resume(struct iothread_call *call)
+{
+	container_of(call, struct plane_call, call)->plane->paused = false;
+	iothread_answer(call);
+}
+
+static void run_capacity(struct iothread_call *call)
+{
+	struct plane_call *set = container_of(call, struct plane_call, call);
+
+	set->plane->config.disk.capacity = set->capacity;
+	iothread_answer(call);
 }
 
 static void release(struct blkplane *p)
@@ -382,15 +408,30 @@ free_plane:
 	return err;
 }
 
+static void call_plane(struct blkplane *p, struct plane_call *call)
+{
+	call->plane = p;
+	iothread_call(p->config.thread, &call->call);
+}
+
 void blkplane_set_writethrough(struct blkplane *p, bool writethrough)
 {
-	struct cache_call cache = {
-		.call.run = run_cache,
-		.plane = p,
-		.writethrough = writethrough,
-	};
+	call_plane(p, &(struct plane_call){ .call.run = run_cache, .writethrough = writethrough });
+}
 
-	iothread_call(p->config.thread, &cache.call);
+void blkplane_set_capacity(struct blkplane *p, uint64_t capacity)
+{
+	call_plane(p, &(struct plane_call){ .call.run = run_capacity, .capacity = capacity });
+}
+
+void blkplane_pause(struct blkplane *p)
+{
+	call_plane(p, &(struct plane_call){ .call.run = run_pause });
+}
+
+void blkplane_resume(struct blkplane *p)
+{
+	call_plane(p, &(struct plane_call){ .call.run = run_resume });
 }
 
 void blkplane_stop(struct blkplane *p)

@@ -62,6 +62,22 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 void blkplane_set_writethrough(struct blkplane *plane, bool writethrough);
 
 /*
+ * No more requests are taken; returns when none is in flight any more, and what is done has been
+ * published. Waits for the host's I/O (also for long discards and zeroes), never for the guest. Until it is
+ * resumed nothing is read from or written to guest memory, and no interrupt raised. Any other
+ * thread, one at a time; a stop may come at any time.
+ */
+void blkplane_pause(struct blkplane *plane);
+
+/* The ring is looked at once unasked: doorbells from meanwhile are not lost. As pause; it need not
+ * be paused. */
+void blkplane_resume(struct blkplane *plane);
+
+/* Requests are judged by that capacity (struct blkreq_disk) from the return on; those already taken
+ * were judged by the old one. Any other thread, one at a time; also while paused. */
+void blkplane_set_capacity(struct blkplane *plane, uint64_t capacity);
+
+/*
  * No more requests are taken, and those in flight are finished; long discards and zeroes as failed. Nothing is read from or written to
  * guest memory afterwards, and no interrupt raised. Waits for the host's I/O, never for the guest.
  * Frees the plane; NULL is allowed. Any other thread.

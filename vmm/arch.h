@@ -84,4 +84,8 @@ int arch_vcpu_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cp
  */
 bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio);
 
+/* vCPU thread: it has not run for a while that its guest is not to blame for (on x86: kvm-clock says
+ * so, and no watchdog of the guest's barks). */
+void arch_vcpu_resumed(int vcpu_fd);
+
 #endif

@@ -46,6 +46,7 @@ struct console {
 	bool out_own;	  /* ours to close, and non-blocking */
 	bool out_socket;  /* non-blocking by a flag of each send */
 	bool out_file;	  /* a regular file: never keeps one waiting for a reader */
+	bool held;	  /* the guest gets no input */
 	bool blocked;	  /* waiting for the reader */
 	bool gathering;	  /* output waits until flush_at */
 	int64_t flush_at; /* ns, CLOCK_MONOTONIC */
@@ -253,7 +254,7 @@ static void deliver(struct console *c)
 {
 	size_t taken;
 
-	if (!c->in_len)
+	if (!c->in_len || c->held)
 		return;
 	taken = serial_receive(c->serial, c->in + c->in_start, c->in_len);
 	c->in_start += taken;
@@ -333,7 +334,12 @@ static bool on_input(struct console *c)
 
 static bool wants_input(struct console *c)
 {
-	return c->in_tty || (!c->in_len && serial_rx_room(c->serial));
+	return c->in_tty || (!c->held && !c->in_len && serial_rx_room(c->serial));
+}
+
+void console_hold(struct console *console, bool hold)
+{
+	console->held = hold;
 }
 
 int console_prepare(struct console *console, struct pollfd fds[CONSOLE_POLLFDS])

@@ -35,6 +35,9 @@ int console_open(struct console **console, struct serial *serial, int wake_fd, i
  * terminal and frees. */
 void console_close(struct console *console, int drain_ms);
 
+/* While held, the guest gets no input: keys wait (and are heard, as ever), and other input is not read. */
+void console_hold(struct console *console, bool hold);
+
 /*
  * One round of the main loop: console_prepare fills the entries the console wants polled
  * (fd -1 where there is nothing to wait for) and returns the longest time-out in ms (-1: none);

@@ -52,6 +52,7 @@ struct machine {
 	int serial_wake_fd;
 	struct serial *serial;
 	struct console *console;
+	struct gate gate;
 	unsigned int vcpu_count;
 	struct vcpu *vcpu;
 };
@@ -231,9 +232,12 @@ static int create_vcpus(struct machine *m)
 		struct vcpu *vcpu = &m->vcpu[i];
 		int err;
 
-		*vcpu = (struct vcpu){
-			.index = i, .fd = -1, .pio = &m->pio, .mmio = &m->mmio, .ender = &m->ender
-		};
+		*vcpu = (struct vcpu){ .index = i,
+				       .fd = -1,
+				       .pio = &m->pio,
+				       .mmio = &m->mmio,
+				       .ender = &m->ender,
+				       .gate = &m->gate };
 		m->vcpu_count++;
 		err = vcpu_create(vcpu, &m->vm);
 		if (!err)
@@ -264,6 +268,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		return report_host(-ENOMEM, "machine");
 	m->config = config;
 	m->ender.end = machine_end;
+	gate_init(&m->gate);
 	m->end_fd = m->signal_fd = -1;
 	m->serial_irq_fd = m->serial_wake_fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
@@ -347,9 +352,11 @@ static void destroy_vcpus(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_stop(&m->vcpu[i]);
+	gate_open(&m->gate);
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_destroy(&m->vcpu[i]);
 	free(m->vcpu);
+	gate_destroy(&m->gate);
 }
 
 static void print_stats(const struct blk_config *config, struct blk *blk)

@@ -86,19 +86,32 @@ static void handle_exit(struct vcpu *vcpu)
 	crashed(vcpu);
 }
 
+static void wait_at_gate(struct vcpu *vcpu)
+{
+	gate_wait(vcpu->gate);
+	arch_vcpu_resumed(vcpu->fd);
+	WRITE_ONCE(vcpu->run->immediate_exit, 0);
+	/* Pairs with vcpu_kick's: who has a reason to kick from now on is heard in KVM_RUN, and the
+	 * reasons of those before are seen. */
+	full_barrier();
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 
 	/* Pairs with vcpu_stop's release. */
 	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		if (gate_closed(vcpu->gate)) {
+			wait_at_gate(vcpu);
+		} else if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			handle_exit(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {
 			log_line("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
 			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
 		}
 	}
+	gate_leave(vcpu->gate);
 	return NULL;
 }
 
@@ -110,20 +123,30 @@ int vcpu_start(struct vcpu *vcpu)
 	if (err)
 		return -err;
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	gate_expect(vcpu->gate);
 	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
 	pthread_attr_destroy(&attr);
 	vcpu->started = !err;
+	if (err)
+		gate_leave(vcpu->gate);
 	return -err;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	if (!vcpu->started)
+		return;
+	/* What it is kicked for can be seen. */
+	full_barrier();
+	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
+	WRITE_ONCE(vcpu->run->immediate_exit, 1);
+	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
 void vcpu_stop(struct vcpu *vcpu)
 {
-	if (!vcpu->started)
-		return;
 	STORE_RELEASE(vcpu->stop, 1);
-	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
-	WRITE_ONCE(vcpu->run->immediate_exit, 1);
-	pthread_kill(vcpu->thread, KICK_SIGNAL);
+	vcpu_kick(vcpu);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

@@ -12,6 +12,7 @@
 #include "vmm/arch.h"
 #include "vmm/bus.h"
 #include "vmm/devlist.h"
+#include "vmm/gate.h"
 #include "vmm/vm.h"
 
 struct vcpu {
@@ -22,16 +23,22 @@ struct vcpu {
 	const struct bus *pio;
 	const struct bus *mmio;
 	struct vm_ender *ender;
+	struct gate *gate;
 	pthread_t thread;
 	bool started;
 	uint32_t stop; /* atomic */
 };
 
-/* Set before vcpu_create, by the machine: index, pio, mmio, ender. Main thread. 0 or -errno. */
+/* Set before vcpu_create, by the machine: index, pio, mmio, ender,
+ * gate. Main thread. 0 or -errno. */
 int vcpu_create(struct vcpu *vcpu, const struct vm *vm);
 
 /* Start running the guest. The thread inherits the caller's signal mask. */
 int vcpu_start(struct vcpu *vcpu);
+
+/* Make the thread leave the guest, and come by the gate before it enters again; does not wait. A
+ * resumed guest's clock knows that it stood still (arch_vcpu_resumed). Any thread. */
+void vcpu_kick(struct vcpu *vcpu);
 
 /* Make the thread leave the guest and end; does not wait. Any thread. */
 void vcpu_stop(struct vcpu *vcpu);

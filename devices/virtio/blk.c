@@ -278,6 +278,18 @@ void blk_stats(const struct blk *b, unsigned int queue, struct blkplane_stats *s
 	};
 }
 
+void blk_pause(struct blk *b)
+{
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_pause(&b->queues, i);
+}
+
+void blk_resume(struct blk *b)
+{
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_resume(&b->queues, i);
+}
+
 int blk_destroy(struct blk *b)
 {
 	int err;

@@ -64,6 +64,16 @@ struct virtio_device *blk_virtio(struct blk *blk);
 /* What that queue has seen so far. Any thread. */
 void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);
 
+/*
+ * While no vCPU runs: no more requests are taken, and those in flight are finished. Waits for the
+ * host's I/O. Until it is resumed nothing touches guest memory or raises interrupts, and the
+ * transport must not be used, but for blk_destroy. Any thread, one at a time.
+ */
+void blk_pause(struct blk *blk);
+
+/* Go on; what the driver has offered is looked at. */
+void blk_resume(struct blk *blk);
+
 /* Stop, drain, flush and close. No vCPU may run. Returns the flush's result: 0 or -errno. NULL is
  * allowed. */
 int blk_destroy(struct blk *blk);

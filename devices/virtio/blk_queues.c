@@ -137,6 +137,18 @@ void blk_queues_set_writethrough(struct blk_queues *qs, unsigned int n, bool wri
 		blkplane_set_writethrough(qs->queue[n].plane, writethrough);
 }
 
+void blk_queues_pause(struct blk_queues *qs, unsigned int n)
+{
+	if (qs->queue[n].plane)
+		blkplane_pause(qs->queue[n].plane);
+}
+
+void blk_queues_resume(struct blk_queues *qs, unsigned int n)
+{
+	if (qs->queue[n].plane)
+		blkplane_resume(qs->queue[n].plane);
+}
+
 void blk_queues_stop(struct blk_queues *qs, unsigned int n)
 {
 	blkplane_stop(qs->queue[n].plane);

@@ -41,6 +41,10 @@ int blk_queues_start(struct blk_queues *queues, unsigned int n, struct blkplane_
 /* See blkplane_set_writethrough; it may be stopped. */
 void blk_queues_set_writethrough(struct blk_queues *queues, unsigned int n, bool writethrough);
 
+/* See blkplane_pause and blkplane_resume; it may be stopped. */
+void blk_queues_pause(struct blk_queues *queues, unsigned int n);
+void blk_queues_resume(struct blk_queues *queues, unsigned int n);
+
 /* Returns when queue n is quiet, see blkplane_stop; it may be stopped already. */
 void blk_queues_stop(struct blk_queues *queues, unsigned int n);
 

@@ -297,3 +297,9 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio)
 	}
 	return true;
 }
+
+void arch_vcpu_resumed(int vcpu_fd)
+{
+	/* Refused where the guest has no kvm-clock, or KVM not this: then there is nobody to tell. */
+	ioctl(vcpu_fd, KVM_KVMCLOCK_CTRL, 0);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The gate of the vCPUs: threads that come by it over and over, and one that opens and closes it. */
+#include <pthread.h>
+#include <sched.h>
+
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/sanitizer.h"
+#include "tests/lib/suite.h"
+#include "vmm/gate.h"
+
+#define THREADS 4u
+
+static struct gate gate;
+static pthread_t thread[THREADS];
+static uint64_t rounds[THREADS]; /* atomic */
+static unsigned int over;	 /* atomic; bit n: thread n is to end */
+
+static void *come_by(void *arg)
+{
+	uint64_t *mine = arg;
+	unsigned int bit = 1u << (mine - rounds);
+
+	while (!(__atomic_load_n(&over, __ATOMIC_ACQUIRE) & bit)) {
+		if (gate_closed(&gate))
+			gate_wait(&gate);
+		WRITE_ONCE(*mine, *mine + 1);
+	}
+	gate_leave(&gate);
+	return arg;
+}
+
+static void begin(void)
+{
+	gate_init(&gate);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		gate_expect(&gate);
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, come_by, &rounds[i]), 0);
+	}
+}
+
+static uint64_t sum(void)
+{
+	uint64_t all = 0;
+
+	for (unsigned int i = 0; i < THREADS; i++)
+		all += READ_ONCE(rounds[i]);
+	return all;
+}
+
+static void end(void)
+{
+	__atomic_store_n(&over, ~0u, __ATOMIC_RELEASE);
+	gate_open(&gate);
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	gate_await(&gate);
+	gate_destroy(&gate);
+}
+
+START_TEST(closed_gate_holds_all_and_an_open_one_none)
+{
+	begin();
+	for (unsigned int i = 0; i < ROUNDS(2000, 300, 300); i++) {
+		uint64_t before;
+
+		gate_close(&gate);
+		gate_await(&gate);
+		before = sum();
+		if (i % 16 == 0)
+			sched_yield();
+		must(sum() == before);
+		gate_open(&gate);
+		/* Often closed again before all have noticed. */
+		if (i % 3 == 0)
+			mock_wait_until(sum() > before);
+	}
+	end();
+}
+END_TEST
+
+/* Who ends meanwhile is not waited for. */
+START_TEST(thread_that_ends_instead_of_waiting)
+{
+	begin();
+	mock_wait_until(READ_ONCE(rounds[0]) > 0);
+	__atomic_store_n(&over, 1u, __ATOMIC_RELEASE);
+	pthread_join(thread[0], NULL);
+	gate_close(&gate);
+	gate_await(&gate);
+	gate_open(&gate);
+	gate_expect(&gate);
+	ck_assert_int_eq(pthread_create(&thread[0], NULL, come_by, &rounds[0]), 0);
+	end();
+}
+END_TEST
+
+START_TEST(nobody_is_expected)
+{
+	gate_init(&gate);
+	gate_await(&gate);
+	gate_close(&gate);
+	gate_await(&gate);
+	gate_expect(&gate);
+	gate_leave(&gate);
+	gate_await(&gate);
+	gate_destroy(&gate);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("gate");
+	TCase *t = tcase_create("gate");
+
+	tcase_add_test(t, closed_gate_holds_all_and_an_open_one_none);
+	tcase_add_test(t, thread_that_ends_instead_of_waiting);
+	tcase_add_test(t, nobody_is_expected);
+	suite_add_tcase(s, t);
+	return s;
+}
