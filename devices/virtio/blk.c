@@ -290,6 +290,40 @@ void blk_resume(struct blk *b)
 		blk_queues_resume(&b->queues, i);
 }
 
+int blk_flush(struct blk *b)
+{
+	return image_flush_beside(&b->image);
+}
+
+/* Pairs with reads of the configuration space, which take no lock. */
+static void set_capacity(struct blk *b, uint64_t sectors)
+{
+	uint8_t *to = (uint8_t *)&b->space + offsetof(struct virtio_blk_config, capacity);
+
+	for (unsigned int i = 0; i < sizeof(sectors); i++)
+		WRITE_ONCE(to[i], (uint8_t)(sectors >> 8 * i));
+}
+
+int blk_resize(struct blk *b, uint64_t bytes, const char **why)
+{
+	int err = image_resize(&b->image, b->config.blk_size, bytes, why);
+
+	if (err || b->image.size == b->disk.capacity)
+		return err;
+	/* Blocks of the larger size are there before the driver hears of them. */
+	WRITE_ONCE(b->disk.capacity, b->image.size);
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_set_capacity(&b->queues, i, b->image.size);
+	set_capacity(b, b->image.size / BLKREQ_SECTOR);
+	virtio_config_changed(&b->virtio);
+	return 0;
+}
+
+uint64_t blk_capacity(const struct blk *b)
+{
+	return READ_ONCE(b->disk.capacity);
+}
+
 int blk_destroy(struct blk *b)
 {
 	int err;

@@ -74,6 +74,20 @@ void blk_pause(struct blk *blk);
 /* Go on; what the driver has offered is looked at. */
 void blk_resume(struct blk *blk);
 
+/* Make what the guest was told is written stable. 0 or -errno: a failure is still told to the guest
+ * at its own next flush. Any thread, while it runs. */
+int blk_flush(struct blk *blk);
+
+/*
+ * Give it the size of `bytes`, or of its image (0). A file is grown to it; it is never cut. Requests
+ * that are in flight are finished; later ones behind the end fail. The driver is told. While the
+ * transport is held. -errno, and *why in words, as in image_open.
+ */
+int blk_resize(struct blk *blk, uint64_t bytes, const char **why);
+
+/* Its size in bytes. Any thread. */
+uint64_t blk_capacity(const struct blk *blk);
+
 /* Stop, drain, flush and close. No vCPU may run. Returns the flush's result: 0 or -errno. NULL is
  * allowed. */
 int blk_destroy(struct blk *blk);

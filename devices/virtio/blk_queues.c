@@ -137,6 +137,12 @@ void blk_queues_set_writethrough(struct blk_queues *qs, unsigned int n, bool wri
 		blkplane_set_writethrough(qs->queue[n].plane, writethrough);
 }
 
+void blk_queues_set_capacity(struct blk_queues *qs, unsigned int n, uint64_t capacity)
+{
+	if (qs->queue[n].plane)
+		blkplane_set_capacity(qs->queue[n].plane, capacity);
+}
+
 void blk_queues_pause(struct blk_queues *qs, unsigned int n)
 {
 	if (qs->queue[n].plane)

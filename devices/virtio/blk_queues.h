@@ -41,6 +41,9 @@ int blk_queues_start(struct blk_queues *queues, unsigned int n, struct blkplane_
 /* See blkplane_set_writethrough; it may be stopped. */
 void blk_queues_set_writethrough(struct blk_queues *queues, unsigned int n, bool writethrough);
 
+/* See blkplane_set_capacity; it may be stopped. */
+void blk_queues_set_capacity(struct blk_queues *queues, unsigned int n, uint64_t capacity);
+
 /* See blkplane_pause and blkplane_resume; it may be stopped. */
 void blk_queues_pause(struct blk_queues *queues, unsigned int n);
 void blk_queues_resume(struct blk_queues *queues, unsigned int n);

@@ -212,11 +212,49 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	return 0;
 }
 
+static int grow(struct image *image, uint64_t bytes, const char **why)
+{
+	struct stat st;
+
+	if (fstat(image->fd, &st))
+		return refuse(errno, NULL, why);
+	if (image->readonly || !S_ISREG(st.st_mode))
+		return refuse(EINVAL, "only a file that can be written grows", why);
+	return ftruncate(image->fd, (off_t)bytes) ? refuse(errno, NULL, why) : 0;
+}
+
+int image_resize(struct image *image, uint32_t blk_size, uint64_t bytes, const char **why)
+{
+	off_t end = lseek(image->fd, 0, SEEK_END);
+	int err = 0;
+
+	if (end < 0)
+		return refuse(errno, NULL, why);
+	if (!bytes)
+		bytes = (uint64_t)end - (uint64_t)end % blk_size;
+	if (!bytes)
+		return refuse(EINVAL, "the image is empty", why);
+	if (bytes % blk_size)
+		return refuse(EINVAL, "not a multiple of the disk's blk-size", why);
+	if (bytes > (uint64_t)end)
+		err = grow(image, bytes, why);
+	if (!err)
+		image->size = bytes;
+	return err;
+}
+
 int image_flush(const struct image *image)
 {
 	if (image->readonly)
 		return 0;
 	return fdatasync(image->fd) ? -errno : 0;
+}
+
+int image_flush_beside(const struct image *image)
+{
+	if (image->readonly)
+		return 0;
+	return fdatasync(image->lock_fd) ? -errno : 0;
 }
 
 void image_close(struct image *image)

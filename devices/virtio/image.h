@@ -15,7 +15,7 @@
 
 struct image {
 	int fd;
-	int lock_fd; /* holds the lock; -1: fd does */
+	int lock_fd; /* another open file of it, holds the lock; -1: fd does */
 	bool readonly;
 	uint64_t size;	       /* bytes, a multiple of the disk's logical block size */
 	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: through the page cache */
@@ -37,8 +37,22 @@ struct stat;
 /* For image.c: fill in what the host says. */
 void image_ask_limits(struct image *image, const struct stat *st);
 
+/*
+ * Its size is `bytes` from now on, or what the host says it is (0), in whole logical blocks. A file that is
+ * shorter is grown; one that is longer is left as it is. -errno with *why, as above; then nothing has
+ * changed. While the device runs, one at a time.
+ */
+int image_resize(struct image *image, uint32_t blk_size, uint64_t bytes, const char **why);
+
 /* Make everything written stable. 0 or -errno. */
 int image_flush(const struct image *image);
+
+/*
+ * The same for somebody else than the guest, who must not be told of a lost write in its place: the
+ * host tells each open file of it once, and this uses one of its own. -EBADF: there is none (no
+ * /proc). Any thread.
+ */
+int image_flush_beside(const struct image *image);
 
 void image_close(struct image *image);
 

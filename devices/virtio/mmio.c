@@ -207,9 +207,10 @@ static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
 	case VIRTIO_MMIO_SHM_BASE_LOW:
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
 		return NO_REGION;
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return m->dev->generation;
 	default:
-		/* Among them ConfigGeneration: only the driver changes its configuration. And QueueReset: a
-		 * write to it returns when the queue is quiet. */
+		/* Among them QueueReset: a write to it returns when the queue is quiet. */
 		return 0;
 	}
 }
@@ -275,7 +276,8 @@ static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 static void read_config(const struct virtio_device *dev, uint64_t offset, uint8_t *data,
 			unsigned int len)
 {
-	/* No field that can change has more than a byte. */
+	/* A field of several bytes that changes meanwhile: the driver finds another generation
+	 * behind it, which is read under the lock that the change is made under (2.5.1). */
 	for (unsigned int i = 0; i < len && offset + i < dev->config_len; i++)
 		data[i] = READ_ONCE(((const uint8_t *)dev->config)[offset + i]);
 }
@@ -302,6 +304,16 @@ void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *dev)
 void virtio_mmio_destroy(struct virtio_mmio *m)
 {
 	pthread_mutex_destroy(&m->lock);
+}
+
+void virtio_mmio_hold(struct virtio_mmio *m)
+{
+	pthread_mutex_lock(&m->lock);
+}
+
+void virtio_mmio_release(struct virtio_mmio *m)
+{
+	pthread_mutex_unlock(&m->lock);
 }
 
 void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int len)

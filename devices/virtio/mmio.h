@@ -3,7 +3,7 @@
  * mmio: the virtio-mmio register file, version 2 (virtio 1.2, 4.2.2), and the driver's steps
  * through the device status (3.1.1).
  *
- * Called from any vCPU thread. Status and interrupt registers are read and acknowledged without a
+ * Called from any vCPU thread, and where it says so from others. Status and interrupt registers are read and acknowledged without a
  * lock; the rest takes the transport's own lock, which no dataplane thread ever takes. A write of 0
  * to Status returns when the device is quiet.
  */
@@ -30,6 +30,10 @@ struct virtio_mmio {
 
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *dev);
 void virtio_mmio_destroy(struct virtio_mmio *mmio);
+
+/* Any thread: no register is written meanwhile, and no op of the device called. */
+void virtio_mmio_hold(struct virtio_mmio *mmio);
+void virtio_mmio_release(struct virtio_mmio *mmio);
 
 /*
  * One access of len bytes (1 to 8) at `offset` into the device's range; data is little-endian.

@@ -70,6 +70,13 @@ void virtio_needs_reset(struct virtio_device *dev)
 		irqline_raise(&dev->irq, IRQLINE_CONFIG);
 }
 
+void virtio_config_changed(struct virtio_device *dev)
+{
+	dev->generation++;
+	if (LOAD_ACQUIRE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)
+		irqline_raise(&dev->irq, IRQLINE_CONFIG);
+}
+
 void virtio_queue_reset(struct virtio_device *dev, unsigned int queue)
 {
 	dev->ops->queue_stop(dev, queue);

@@ -62,6 +62,7 @@ struct virtio_device {
 	const void
 		*config; /* device configuration space; any vCPU reads it, byte by byte, unlocked */
 	uint32_t config_len; /* bytes */
+	uint32_t generation; /* of the configuration space; changes with it */
 	uint32_t status;     /* atomic: the dataplane sets DEVICE_NEEDS_RESET */
 	struct irqline irq;
 	const struct hostmem *mem;
@@ -97,6 +98,10 @@ void virtio_queue_restart(struct virtio_device *dev, unsigned int queue);
 
 /* DRIVER_OK. When it fails the device needs a reset and says so (2.1.2). */
 void virtio_activate(struct virtio_device *dev);
+
+/* The device has changed its configuration space by itself (2.5, 4.2.2.1): under the transport's lock,
+ * in which drivers read the generation. Tells a driver that is up. */
+void virtio_config_changed(struct virtio_device *dev);
 
 /* The device cannot go on as the driver believes it does: tell the driver (2.1.2). */
 void virtio_needs_reset(struct virtio_device *dev);
