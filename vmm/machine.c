@@ -13,49 +13,16 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
-#include "devices/virtio/blk.h"
-#include "devices/virtio/mmio.h"
 #include "vmm/arch.h"
 #include "vmm/loader.h"
-#include "vmm/bus.h"
 #include "vmm/console.h"
-#include "vmm/memory.h"
+#include "vmm/machine_parts.h"
 #include "vmm/report.h"
 #include "vmm/serial.h"
-#include "vmm/vcpu.h"
-#include "vmm/vm.h"
 
 /* How long the end of the VM waits for a reader of the console. */
 #define CONSOLE_DRAIN_MS 1000
 #define CMDLINE_MAX	 65536
-
-struct disk {
-	struct blk *blk;
-	struct virtio_mmio mmio;
-};
-
-/* In the order in which it is built. */
-struct machine {
-	const struct machine_config *config;
-	struct vm_ender ender;
-	int end_fd;
-	int signal_fd;
-	struct devlist devices;
-	struct memory memory;
-	struct bus pio;
-	struct bus mmio;
-	unsigned int disk_count;
-	struct disk disk[DEVLIST_MAX_DISKS];
-	struct arch_boot *boot;
-	struct vm vm;
-	int serial_irq_fd;
-	int serial_wake_fd;
-	struct serial *serial;
-	struct console *console;
-	struct gate gate;
-	unsigned int vcpu_count;
-	struct vcpu *vcpu;
-};
 
 static const struct bus_ops virtio_bus_ops = {
 	.read = virtio_mmio_read,
@@ -283,6 +250,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		err = create_disks(m);
 	if (!err)
 		err = loader_load(config, &m->devices, &m->memory.map, &m->boot);
+	if (!err && config->control)
+		err = machine_control_open(m);
 	if (!err)
 		err = create_vm(m);
 	if (!err)
@@ -319,30 +288,52 @@ static void take_signals(struct machine *m)
 		machine_end(&m->ender, VM_END_QUIT);
 }
 
+/* Where each one's entries are. */
+enum {
+	POLL_END,
+	POLL_SIGNAL,
+	POLL_CONSOLE,
+	POLL_CONTROL = POLL_CONSOLE + CONSOLE_POLLFDS,
+	POLL_COUNT = POLL_CONTROL + MACHINE_CONTROL_POLLFDS,
+};
+
+/* Returns the time-out. */
+static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
+{
+	int timeout = -1, other = -1;
+
+	for (unsigned int i = 0; i < POLL_COUNT; i++)
+		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	fds[POLL_END].fd = m->end_fd;
+	fds[POLL_SIGNAL].fd = m->signal_fd;
+	if (m->console)
+		timeout = console_prepare(m->console, fds + POLL_CONSOLE);
+	if (m->control)
+		other = machine_control_prepare(m, fds + POLL_CONTROL);
+	return other >= 0 && (timeout < 0 || other < timeout) ? other : timeout;
+}
+
 enum vm_end machine_run(struct machine *m)
 {
-	struct pollfd fds[2 + CONSOLE_POLLFDS];
+	struct pollfd fds[POLL_COUNT];
 
-	fds[0] = (struct pollfd){ .fd = m->end_fd, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
 	if (start_vcpus(m))
 		machine_end(&m->ender, VM_END_ERROR);
 
 	while (!LOAD_ACQUIRE(m->ender.why)) {
-		int timeout = -1;
-		nfds_t count = 2;
+		int timeout = prepare(m, fds);
 
-		if (m->console) {
-			timeout = console_prepare(m->console, fds + 2);
-			count += CONSOLE_POLLFDS;
-		}
-		if (poll(fds, count, timeout) < 0)
+		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0)
 			continue; /* a signal: look at everything again */
-		if (fds[1].revents)
+		if (fds[POLL_SIGNAL].revents)
 			take_signals(m);
-		if (m->console && console_handle(m->console, fds + 2))
+		/* First: it may hold the console's input, or let it go. */
+		if (m->control)
+			machine_control_handle(m, fds + POLL_CONTROL);
+		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
 			machine_end(&m->ender, VM_END_QUIT);
 	}
+	machine_control_end(m);
 	return (enum vm_end)m->ender.why;
 }
 
@@ -413,6 +404,7 @@ int machine_destroy(struct machine *m)
 	free(m->boot);
 	result = destroy_disks(m);
 	memory_destroy(&m->memory);
+	machine_control_close(m);
 	close_fd(m->signal_fd);
 	close_fd(m->end_fd);
 	free(m);

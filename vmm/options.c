@@ -95,6 +95,11 @@ static const char *set_stats(struct parse *p, char *value)
 	return text_switch(value, &p->config->stats) ? NULL : "must be on or off";
 }
 
+static const char *set_control(struct parse *p, char *value)
+{
+	return set_file(&p->config->control, value);
+}
+
 static const char *set_disk(struct parse *p, char *value)
 {
 	struct machine_config *config = p->config;
@@ -110,7 +115,7 @@ static const struct option options[] = {
 	{ "--append", false, set_append },   { "--cmdline", false, set_cmdline },
 	{ "--memory", false, set_memory },   { "--cpus", false, set_cpus },
 	{ "--console", false, set_console }, { "--stats", false, set_stats },
-	{ "--disk", true, set_disk },
+	{ "--control", false, set_control }, { "--disk", true, set_disk },
 };
 
 static const struct option *find_option(const char *name, size_t len)

@@ -23,7 +23,8 @@ struct machine_config {
 	uint64_t memory;     /* bytes, a multiple of 4096 */
 	unsigned int cpus;
 	bool console;
-	bool stats; /* print what each queue has seen when the VM ends */
+	const char *control; /* --control, the path of its socket; NULL: none */
+	bool stats;	     /* print what each queue has seen when the VM ends */
 	unsigned int disk_count;
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };

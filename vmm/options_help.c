@@ -16,6 +16,7 @@ const char options_help[] =
 	"  --console on|off connect the serial port to stdin and stdout (default: on)\n"
 	"  --stats on|off   print what each queue of a disk has seen at the end\n"
 	"                   (default: off)\n"
+	"  --control PATH   a socket to watch and steer the VM by: microvm-ctl(1)\n"
 	"  --disk FILE[,KEY=VALUE]...\n"
 	"                   a disk: raw image or block device; up to 16 times;\n"
 	"                   \",,\" in a name or value stands for one comma\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * options_parts: what options.c is put together from; for the files options*.c only.
+ * options_parts: what options.c is put together from; for the files options*.c, and for whoever else shows
+ * or reads what a user typed.
  */
 #ifndef VMM_OPTIONS_PARTS_H
 #define VMM_OPTIONS_PARTS_H

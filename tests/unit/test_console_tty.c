@@ -110,6 +110,42 @@ START_TEST(ctrl_a_x_quits_whatever_the_guest_does)
 }
 END_TEST
 
+/* While the VM is paused: keys wait, but for ours; what is piped in is not even read. */
+START_TEST(input_is_held_while_the_guest_stands_still)
+{
+	int ends[2];
+
+	rig_open(tty, tty);
+	guest_listens();
+	console_hold(console, true);
+	type("abc");
+	for (int waiting = 1; waiting; turn(0))
+		ck_assert_int_eq(ioctl(tty, FIONREAD, &waiting), 0);
+	guest_hears();
+	ck_assert_uint_eq(heard_len, 0);
+	console_hold(console, false);
+	expect_heard("abc");
+	console_hold(console, true);
+	type(CTRL_A "x");
+	UNTIL(quit);
+	rig_close(0);
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	rig_open(ends[0], tty);
+	console_hold(console, true);
+	ck_assert_int_eq(write(ends[1], "de", 2), 2);
+	turn(0);
+	ck_assert_int_eq(fds[IN].fd, -1);
+	console_hold(console, false);
+	heard_len = 0;
+	UNTIL((guest_hears(), heard_len == 2));
+	ck_assert_mem_eq(heard, "de", 2);
+	rig_close(0);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
 START_TEST(typed_ahead_keys_wait_for_the_guest)
 {
 	static char keys[3001];
@@ -316,6 +352,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, terminal_is_raw_while_open);
 	tcase_add_test(tc, keys_reach_the_guest_unchanged);
 	tcase_add_test(tc, ctrl_a_x_quits);
+	tcase_add_test(tc, input_is_held_while_the_guest_stands_still);
 	tcase_add_test(tc, ctrl_a_x_quits_whatever_the_guest_does);
 	tcase_add_test(tc, typed_ahead_keys_wait_for_the_guest);
 	tcase_add_loop_test(tc, ctrl_a_is_for_us, 0, ARRAY_SIZE(escapes));

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The control socket and its clients, good and bad; the machine is the test. */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "tests/lib/suite.h"
+#include "vmm/control.h"
+
+#define STATUS "{\"cmd\":\"status\"}\n"
+
+static char dir[64];
+static char path[96];
+static struct control *ctl;
+static unsigned int runs;
+static bool later;	    /* requests are to be answered later */
+static unsigned int asked;  /* by which client */
+static unsigned int filler; /* bytes in a result */
+
+static bool run(struct control_handler *handler, unsigned int n,
+		const struct control_request *request, struct control_answer *answer)
+{
+	static char text[8192];
+
+	(void)handler;
+	(void)request;
+	runs++;
+	asked = n;
+	memset(text, 'x', filler);
+	text[filler] = '\0';
+	answer->result = json_object_new_object();
+	control_put(answer->result, "filler", json_object_new_string(text));
+	if (later) {
+		json_object_put(answer->result);
+		answer->result = NULL;
+	}
+	return !later;
+}
+
+static struct control_handler handler = { .run = run };
+
+/* Rounds of the main loop, until there is nothing to do. */
+static void turn(void)
+{
+	struct pollfd fds[CONTROL_POLLFDS];
+
+	for (unsigned int i = 0; i < 10000; i++) {
+		control_prepare(ctl, fds);
+		if (poll(fds, CONTROL_POLLFDS, 0) <= 0)
+			return;
+		control_handle(ctl, fds);
+	}
+	ck_abort_msg("it never comes to rest");
+}
+
+static int open_at(const char *at, const char **why)
+{
+	return control_open(&ctl, at, &handler, why);
+}
+
+static void setup(void)
+{
+	const char *why;
+
+	snprintf(dir, sizeof(dir), "/tmp/control-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+	ck_assert_int_eq(open_at(path, &why), 0);
+}
+
+static void teardown(void)
+{
+	control_close(ctl);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	rmdir(dir);
+}
+
+static int client(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	turn();
+	return fd;
+}
+
+/* All that has been said to it. */
+static const char *heard(int fd)
+{
+	static char text[1 << 20];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	if (n == 0)
+		return "end";
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static int greeted_client(void)
+{
+	int fd = client();
+
+	ck_assert_str_eq(heard(fd), "{\"microvm\":\"" MICROVM_VERSION "\",\"protocol\":1}\n");
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (int)strlen(text));
+	turn();
+}
+
+static bool begins(const char *text, const char *with)
+{
+	return !strncmp(text, with, strlen(with));
+}
+
+START_TEST(socket_is_its_owners_alone)
+{
+	mode_t before = umask(0);
+	const char *why;
+	struct stat st;
+
+	control_close(ctl);
+	ck_assert_int_eq(open_at(path, &why), 0);
+	umask(before);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert(S_ISSOCK(st.st_mode));
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+}
+END_TEST
+
+START_TEST(place_that_will_not_do)
+{
+	struct control *first = ctl;
+	char other[256];
+	const char *why;
+	int fd;
+
+	ck_assert_int_eq(open_at(path, &why), -EADDRINUSE);
+	ck_assert_str_eq(why, "in use by another process");
+	memset(other, 'x', 108);
+	other[108] = '\0';
+	ck_assert_int_eq(open_at(other, &why), -ENAMETOOLONG);
+	ck_assert_ptr_nonnull(strstr(why, "107"));
+	snprintf(other, sizeof(other), "%s/nothere/s", dir);
+	ck_assert_int_eq(open_at(other, &why), -ENOENT);
+	snprintf(other, sizeof(other), "%s/file", dir);
+	fd = open(other, O_CREAT | O_RDWR, 0600);
+	ck_assert_int_eq(open_at(other, &why), -EEXIST);
+	ck_assert_int_eq(access(other, F_OK), 0);
+	close(fd);
+	unlink(other);
+	ck_assert_int_eq(open_at(dir, &why), -EEXIST);
+	ctl = first;
+}
+END_TEST
+
+START_TEST(stale_socket_is_replaced_and_a_new_one_left_alone)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const char *why;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct stat st;
+
+	control_close(ctl);
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	ck_assert_int_eq(open_at(path, &why), 0);
+	close(greeted_client());
+	/* Somebody else's is there by now. */
+	unlink(path);
+	fd = open(path, O_CREAT | O_RDWR, 0600);
+	control_close(ctl);
+	ck_assert_int_eq(stat(path, &st), 0);
+	close(fd);
+	unlink(path);
+	ck_assert_int_eq(open_at(path, &why), 0);
+}
+END_TEST
+
+START_TEST(lines_in_pieces_and_many_at_once)
+{
+	int fd = greeted_client();
+
+	for (const char *c = STATUS; *c; c++) {
+		char one[2] = { *c, '\0' };
+
+		ck_assert_str_eq(heard(fd), "");
+		say(fd, one);
+	}
+	ck_assert_str_eq(heard(fd), "{\"ok\":true,\"result\":{\"filler\":\"\"}}\n");
+	say(fd, "\n\n" STATUS "garbage\n" STATUS "{\"cm");
+	ck_assert_uint_eq(runs, 3);
+	ck_assert_ptr_nonnull(strstr(heard(fd), "}}\n{\"ok\":false"));
+	say(fd, "d\":\"status\"}\n");
+	ck_assert_uint_eq(runs, 4);
+	/* What is said last is heard, also by one who says that it is the last. */
+	heard(fd);
+	ck_assert_int_eq(send(fd, STATUS, strlen(STATUS), 0), (int)strlen(STATUS));
+	shutdown(fd, SHUT_WR);
+	turn();
+	ck_assert(begins(heard(fd), "{\"ok\":true"));
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+}
+END_TEST
+
+START_TEST(line_without_end)
+{
+	static char noise[1 << 20];
+	int fd = greeted_client();
+
+	memset(noise, 'x', sizeof(noise));
+	for (size_t sent = 0; sent < sizeof(noise);) {
+		ssize_t n = send(fd, noise + sent, sizeof(noise) - sent, MSG_NOSIGNAL);
+
+		if (n < 0)
+			break;
+		sent += (size_t)n;
+		turn();
+	}
+	ck_assert_ptr_nonnull(strstr(heard(fd), "\"too-long\""));
+	ck_assert_int_le(recv(fd, noise, 1, MSG_DONTWAIT), 0);
+	ck_assert_uint_eq(runs, 0);
+	close(fd);
+	turn();
+	close(greeted_client());
+}
+END_TEST
+
+/* While one is being carried out, the next is not looked at; and who goes keeps its place so long. */
+START_TEST(answers_that_come_later)
+{
+	struct control_answer answer = { .result = NULL };
+	int fd = greeted_client(), other[CONTROL_CLIENTS];
+	unsigned int first;
+
+	later = true;
+	say(fd, "{\"id\":1,\"cmd\":\"flush\"}\n{\"id\":2,\"cmd\":\"flush\"}\n");
+	ck_assert_uint_eq(runs, 1);
+	control_refuse(&answer, "failed", "disk %d", 3);
+	control_answer(ctl, asked, &answer);
+	ck_assert_uint_eq(runs, 2);
+	ck_assert_str_eq(heard(fd),
+			 "{\"id\":1,\"ok\":false,\"error\":{\"code\":\"failed\",\"text\":"
+			 "\"disk 3\"}}\n");
+	first = asked;
+	close(fd);
+	turn();
+	later = false;
+	for (unsigned int i = 0; i < CONTROL_CLIENTS - 1; i++) {
+		other[i] = greeted_client();
+		say(other[i], STATUS);
+		ck_assert_uint_ne(asked, first);
+	}
+	fd = client();
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+	answer = (struct control_answer){ .result = NULL };
+	control_answer(ctl, first, &answer);
+	close(greeted_client());
+	for (unsigned int i = 0; i < CONTROL_CLIENTS - 1; i++)
+		close(other[i]);
+	turn();
+	close(greeted_client());
+}
+END_TEST
+
+/* Said everything, and half closed, before its answer is there. */
+START_TEST(client_that_is_done_talking_waits_for_its_answer)
+{
+	struct control_answer answer = { .result = NULL };
+	int fd = greeted_client();
+
+	later = true;
+	say(fd, STATUS);
+	shutdown(fd, SHUT_WR);
+	turn();
+	control_answer(ctl, asked, &answer);
+	turn();
+	ck_assert_str_eq(heard(fd), "{\"ok\":true,\"result\":{}}\n");
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+}
+END_TEST
+
+/* Requests without end, and nobody reads: they are not looked at any more, until somebody does. */
+START_TEST(client_that_does_not_read)
+{
+	int fd = greeted_client();
+	unsigned int sent = 0, before, whole = 0;
+
+	filler = 4000;
+	while (send(fd, STATUS, strlen(STATUS), MSG_NOSIGNAL) == (ssize_t)strlen(STATUS)) {
+		sent++;
+		turn();
+		ck_assert_uint_lt(sent, 1000000);
+	}
+	before = runs;
+	turn();
+	ck_assert_uint_eq(runs, before);
+	ck_assert_uint_lt(runs, sent);
+	/* Others are served. */
+	close(greeted_client());
+	for (const char *text; *(text = heard(fd));) {
+		ck_assert_str_ne(text, "end");
+		for (; *text; text++)
+			whole += *text == '\n';
+		turn();
+	}
+	ck_assert_uint_eq(whole, runs);
+	/* The last one may have been sent in part. */
+	ck_assert(runs == sent || runs == sent + 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(events_go_to_those_who_ask)
+{
+	int fd = greeted_client(), deaf = greeted_client(), silent = greeted_client();
+	unsigned int n;
+
+	say(fd, "{\"cmd\":\"events\"}\n");
+	say(deaf, "{\"cmd\":\"events\"}\n");
+	ck_assert(begins(heard(fd), "{\"ok\":true"));
+	for (n = 0; n < 100000; n++) {
+		struct json_object *event = control_event_object("something");
+
+		control_put_number(event, "n", n);
+		control_event(ctl, event);
+		ck_assert(begins(heard(fd), "{\"event\":\"something\",\"n\":"));
+	}
+	ck_assert_str_eq(heard(silent), "");
+	/* Some, and then the end; it was dropped, and asking again does. */
+	ck_assert(begins(heard(deaf), "{\"ok\":true"));
+	while (!begins(heard(deaf), "end"))
+		;
+	close(deaf);
+	deaf = greeted_client();
+	say(deaf, STATUS);
+	ck_assert(begins(heard(deaf), "{\"ok\":true"));
+	control_close(ctl);
+	ck_assert_str_eq(heard(fd), "end");
+	const char *why;
+	ck_assert_int_eq(open_at(path, &why), 0);
+	close(fd);
+	close(deaf);
+	close(silent);
+}
+END_TEST
+
+/* The host has no descriptor for a connection: no spinning, and it goes on afterwards. */
+START_TEST(host_without_descriptors)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct pollfd fds[CONTROL_POLLFDS];
+	struct rlimit limit, none;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(control_prepare(ctl, fds), -1);
+	setrlimit(RLIMIT_NOFILE, &none);
+	fds[0].revents = POLLIN;
+	control_handle(ctl, fds);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	ck_assert_int_eq(fds[0].revents, POLLIN);
+	int wait = control_prepare(ctl, fds);
+	ck_assert_int_gt(wait, 0);
+	ck_assert_int_eq(fds[0].fd, -1);
+	poll(NULL, 0, wait);
+	turn();
+	ck_assert(begins(heard(fd), "{\"microvm\""));
+	close(fd);
+}
+END_TEST
+
+START_TEST(garbage_of_every_kind)
+{
+	char bytes[512];
+
+	srand(1);
+	for (unsigned int round = 0; round < 300; round++) {
+		int fd = greeted_client();
+
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] =
+				(char)(rand() % 8 ? "{}[]\":,\n\\u0e-1tcmd"[rand() % 18] : rand());
+		ck_assert_int_gt(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL), 0);
+		if (round % 3)
+			turn();
+		close(fd);
+		turn();
+	}
+	ck_assert_uint_eq(runs, 0);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("control");
+	TCase *t = tcase_create("control");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, socket_is_its_owners_alone);
+	tcase_add_test(t, place_that_will_not_do);
+	tcase_add_test(t, stale_socket_is_replaced_and_a_new_one_left_alone);
+	tcase_add_test(t, lines_in_pieces_and_many_at_once);
+	tcase_add_test(t, line_without_end);
+	tcase_add_test(t, answers_that_come_later);
+	tcase_add_test(t, client_that_is_done_talking_waits_for_its_answer);
+	tcase_add_test(t, client_that_does_not_read);
+	tcase_add_test(t, events_go_to_those_who_ask);
+	tcase_add_test(t, host_without_descriptors);
+	tcase_add_test(t, garbage_of_every_kind);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Lines of the control protocol: what is taken, what is refused and how, and what is said. */
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "tests/lib/suite.h"
+#include "vmm/control_line.h"
+
+static struct control_request request;
+static struct control_answer answer;
+
+/* In memory of its exact size, so that a sanitizer sees where it ends. */
+static bool parse(const char *line, size_t len)
+{
+	char *copy = malloc(len ? len : 1);
+	bool good;
+
+	memcpy(copy, line, len);
+	good = control_parse(&request, copy, len, &answer);
+	free(copy);
+	return good;
+}
+
+/* Refused, and what is then said is one line that begins so. */
+static void refused(const char *line, size_t len, const char *begins)
+{
+	struct json_object *object;
+	const char *text;
+	size_t n;
+
+	ck_assert_msg(!parse(line, len), "taken: %.80s", line);
+	object = control_answer_object(&request, &answer);
+	text = control_text(object, &n);
+	ck_assert_msg(!strncmp(text, begins, strlen(begins)), "%.80s: %s", line, text);
+	ck_assert_uint_eq(n, strlen(text));
+	ck_assert_uint_lt(n, 512);
+	for (size_t i = 0; i < n; i++)
+		ck_assert(text[i] >= ' ' && text[i] <= '~');
+	json_object_put(object);
+	control_request_done(&request);
+}
+
+static void is_refused(const char *line, const char *begins)
+{
+	refused(line, strlen(line), begins);
+}
+
+#define BAD_JSON    "{\"ok\":false,\"error\":{\"code\":\"bad-json\""
+#define BAD_REQUEST "{\"ok\":false,\"error\":{\"code\":\"bad-request\""
+#define UNKNOWN	    "{\"ok\":false,\"error\":{\"code\":\"unknown-command\""
+
+START_TEST(each_command_is_taken)
+{
+	static const struct {
+		const char *line;
+		enum control_command command;
+	} good[] = {
+		{ "{\"cmd\":\"status\"}", CONTROL_STATUS },
+		{ " { \"cmd\" : \"stats\" } \t\r", CONTROL_STATS },
+		{ "{\"id\":1,\"cmd\":\"pause\"}", CONTROL_PAUSE },
+		{ "{\"cmd\":\"resume\",\"id\":\"x\"}", CONTROL_RESUME },
+		{ "{\"cmd\":\"quit\"}", CONTROL_QUIT },
+		{ "{\"cmd\":\"flush\"}", CONTROL_FLUSH },
+		{ "{\"cmd\":\"\\u0065vents\"}", CONTROL_EVENTS },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		ck_assert_msg(parse(good[i].line, strlen(good[i].line)), "%s", good[i].line);
+		ck_assert_int_eq(request.command, good[i].command);
+		control_request_done(&request);
+	}
+}
+END_TEST
+
+START_TEST(bad_json_is_refused)
+{
+	static const char *const bad[] = {
+		"",
+		" ",
+		"x",
+		"{",
+		"}",
+		"[",
+		"{\"cmd\":\"status\"",
+		"{\"cmd\":\"status\"}}",
+		"{\"cmd\":\"status\"} {}",
+		"{\"cmd\":\"status\"}x",
+		"{'cmd':'status'}",
+		"{cmd:\"status\"}",
+		"{\"cmd\":\"status\",}",
+		"{\"cmd\":status}",
+		"{\"cmd\":\"\xff\"}",
+		"{\"cmd\":\"\\ud800\"}x",
+		"{\"cmd\":\"status\"}/**/",
+		"nul",
+		"\"",
+		"{\"a\":[[[[[[[[1]]]]]]]]}",
+	};
+	static char line[CONTROL_LINE_MAX + 2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		is_refused(bad[i], BAD_JSON);
+	refused("{\"cmd\":\"status\"}\0", 17, BAD_JSON);
+	refused("\0", 1, BAD_JSON);
+	refused("{\"cmd\"\0:\"status\"}", 17, BAD_JSON);
+	memset(line, '[', CONTROL_LINE_MAX + 1);
+	refused(line, CONTROL_LINE_MAX, BAD_JSON);
+	memset(line, ' ', CONTROL_LINE_MAX + 1);
+	memcpy(line, "{\"cmd\":\"status\"}", 16);
+	line[CONTROL_LINE_MAX] = '{';
+	refused(line, CONTROL_LINE_MAX + 1, BAD_JSON);
+	ck_assert(parse(line, CONTROL_LINE_MAX));
+	control_request_done(&request);
+}
+END_TEST
+
+START_TEST(wrong_types_and_fields_are_refused)
+{
+	static const char *const no_object[] = { "1",	  "null", "true", "[]", "\"status\"",
+						 "-1e99", "1.5",  "[{}]", "[1]" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(no_object); i++)
+		/* A number that could go on is no whole value to the parser. */
+		ck_assert(!parse(no_object[i], strlen(no_object[i])));
+	is_refused("[]", BAD_REQUEST);
+	is_refused("null ", BAD_JSON);
+	is_refused("{}", UNKNOWN);
+	is_refused("{\"cmd\":1}", UNKNOWN);
+	is_refused("{\"cmd\":null}", UNKNOWN);
+	is_refused("{\"cmd\":[\"status\"]}", UNKNOWN);
+	is_refused("{\"cmd\":\"\"}", UNKNOWN);
+	is_refused("{\"cmd\":\"Status\"}", UNKNOWN);
+	is_refused("{\"cmd\":\"status\\u0000\"}", UNKNOWN);
+	is_refused("{\"cmd\":\"status\",\"size\\u00e9\":1}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"status\",\"\":1}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"status\",\"id\":{}}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"status\",\"id\":1.5}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"status\",\"id\":null}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"status\",\"id\":\"12345678901234567890123456789012345678901234567890"
+		   "123456789012345\"}",
+		   BAD_REQUEST);
+	is_refused("{\"cmd\":\"status\",\"a long name of a field that there is not, and will not "
+		   "be\":1}",
+		   BAD_REQUEST);
+	/* The id of a bad request comes back. */
+	is_refused("{\"cmd\":\"status\",\"x\":1,\"id\":\"y\"}", "{\"id\":\"y\",\"ok\":false,");
+	is_refused("{\"id\":18446744073709551615,\"cmd\":\"no\"}",
+		   "{\"id\":18446744073709551615,\"ok\":false,");
+}
+END_TEST
+
+START_TEST(answers_and_events_are_lines)
+{
+	struct json_object *object;
+	size_t len;
+
+	object = control_hello();
+	ck_assert_str_eq(control_text(object, &len),
+			 "{\"microvm\":\"" MICROVM_VERSION "\",\"protocol\":1}");
+	json_object_put(object);
+
+	ck_assert(parse("{\"id\":\"a\\nb\",\"cmd\":\"status\"}", 28));
+	answer.result = json_object_new_object();
+	control_put_number(answer.result, "n", UINT64_MAX);
+	control_put_text(answer.result, "t", "a\n\"\x80/");
+	control_put(NULL, "x", json_object_new_object());
+	object = control_answer_object(&request, &answer);
+	ck_assert_str_eq(control_text(object, &len),
+			 "{\"id\":\"a\\nb\",\"ok\":true,\"result\":{\"n\":18446744073709551615,"
+			 "\"t\":\"a?\\\"?/\"}}");
+	json_object_put(object);
+	control_request_done(&request);
+	ck_assert_ptr_null(control_text(NULL, &len));
+
+	object = control_event_object("paused");
+	ck_assert_str_eq(control_text(object, &len), "{\"event\":\"paused\"}");
+	json_object_put(object);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("control_line");
+	TCase *t = tcase_create("control_line");
+
+	tcase_add_test(t, each_command_is_taken);
+	tcase_add_test(t, bad_json_is_refused);
+	tcase_add_test(t, wrong_types_and_fields_are_refused);
+	tcase_add_test(t, answers_and_events_are_lines);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Errands: run in their order on another thread, and done on the one that gave them. */
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "dataplane/base.h"
+#include "tests/lib/files.h"
+#include "tests/lib/suite.h"
+#include "vmm/errands.h"
+
+#define COUNT 100u
+
+struct numbered {
+	struct errand errand;
+	unsigned int number;
+	pthread_t ran_on;
+};
+
+static struct numbered some[COUNT];
+static unsigned int ran, done;
+static sem_t let_go;
+
+static void run(struct errand *errand)
+{
+	struct numbered *n = container_of(errand, struct numbered, errand);
+
+	if (n->number == 0)
+		sem_wait(&let_go);
+	n->ran_on = pthread_self();
+	ck_assert_uint_eq(n->number, ran++);
+}
+
+static void is_done(struct errand *errand)
+{
+	struct numbered *n = container_of(errand, struct numbered, errand);
+
+	ck_assert_uint_eq(n->number, done++);
+	ck_assert(!pthread_equal(n->ran_on, pthread_self()));
+}
+
+static void give(struct errands *e, unsigned int i)
+{
+	some[i] = (struct numbered){ .errand = { run, is_done, NULL }, .number = i };
+	errands_give(e, &some[i].errand);
+}
+
+START_TEST(errands_are_run_and_done_in_order)
+{
+	struct errands *e;
+
+	sem_init(&let_go, 0, 0);
+	ck_assert_int_eq(errands_create(&e), 0);
+	for (unsigned int i = 0; i < COUNT; i++)
+		give(e, i);
+	errands_collect(e);
+	ck_assert_uint_eq(done, 0);
+	sem_post(&let_go);
+	while (done < COUNT) {
+		struct pollfd fd = { .fd = errands_fd(e), .events = POLLIN };
+
+		ck_assert_int_eq(poll(&fd, 1, 60000), 1);
+		errands_collect(e);
+	}
+	errands_destroy(e);
+}
+END_TEST
+
+/* The one being run is waited for; of the others nobody hears. */
+START_TEST(end_with_errands_left)
+{
+	unsigned int fds = count_fds();
+	struct errands *e;
+
+	sem_init(&let_go, 0, 0);
+	ck_assert_int_eq(errands_create(&e), 0);
+	give(e, 0);
+	give(e, 1);
+	sem_post(&let_go);
+	errands_destroy(e);
+	ck_assert_uint_eq(done, 0);
+	errands_destroy(NULL);
+	ck_assert_uint_eq(count_fds(), fds);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("errands");
+	TCase *t = tcase_create("errands");
+
+	tcase_add_test(t, errands_are_run_and_done_in_order);
+	tcase_add_test(t, end_with_errands_left);
+	suite_add_tcase(s, t);
+	return s;
+}

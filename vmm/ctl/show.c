@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/ctl/show.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct json_object *member(struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(object, key, &value);
+	return value;
+}
+
+static uint64_t number(struct json_object *object, const char *key)
+{
+	return json_object_get_uint64(member(object, key));
+}
+
+static const char *text(struct json_object *object, const char *key)
+{
+	struct json_object *value = member(object, key);
+
+	return value ? json_object_get_string(value) : "?";
+}
+
+/* All of an array; of anything else, nothing. */
+static size_t length(struct json_object *array)
+{
+	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+void show_status(struct json_object *result)
+{
+	struct json_object *disks = member(result, "disks");
+
+	printf("%s, %" PRIu64 " CPUs, %" PRIu64 " MiB\n", text(result, "state"),
+	       number(result, "cpus"), number(result, "memory") >> 20);
+	for (size_t i = 0; i < length(disks); i++) {
+		struct json_object *disk = json_object_array_get_idx(disks, i);
+
+		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s, %" PRIu64 " queues\n",
+		       number(disk, "disk"), text(disk, "file"), number(disk, "size"),
+		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "",
+		       number(disk, "queues"));
+	}
+}
+
+void show_stats(struct json_object *result)
+{
+	struct json_object *queues = member(result, "queues");
+
+	for (size_t i = 0; i < length(queues); i++) {
+		struct json_object *q = json_object_array_get_idx(queues, i);
+
+		printf("disk %" PRIu64 ", queue %" PRIu64 ": %" PRIu64 " requests in %" PRIu64
+		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps\n",
+		       number(q, "disk"), number(q, "queue"), number(q, "requests"),
+		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"));
+	}
+}
+
+/* Its name, then what else it says. */
+void show_event(struct json_object *event)
+{
+	printf("%s", text(event, "event"));
+	json_object_object_foreach(event, key, value)
+	{
+		if (strcmp(key, "event"))
+			printf(" %s=%s", key, json_object_get_string(value));
+	}
+	putchar('\n');
+}

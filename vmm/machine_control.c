@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What can be asked of a machine while it runs. What may have to wait, for vCPUs or for the host's
+ * I/O, is an order: the errands' thread carries out one after the other.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "dataplane/blkplane.h"
+#include "vmm/console.h"
+#include "vmm/machine_parts.h"
+#include "vmm/report.h"
+
+/* ---- on the errands' thread ---- */
+
+/* vCPUs first: then nobody sets up a queue or resets a disk any more. */
+static void halt(struct machine *m)
+{
+	gate_close(&m->gate);
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_kick(&m->vcpu[i]);
+	gate_await(&m->gate);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_pause(m->disk[i].blk);
+}
+
+static void go_on(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_resume(m->disk[i].blk);
+	gate_open(&m->gate);
+}
+
+static void run_halt(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+	bool wanted = order->request.command == CONTROL_PAUSE;
+
+	order->changed = m->halted != wanted;
+	if (!order->changed)
+		return;
+	if (wanted)
+		halt(m);
+	else
+		go_on(m);
+	m->halted = wanted;
+}
+
+static void run_flush(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+
+	/* All of them, whatever the others say; the first failure is told. */
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		int err = blk_flush(m->disk[i].blk);
+
+		if (err && !order->answer.error)
+			control_refuse(&order->answer, "failed", "disk %u: %s", i, strerror(-err));
+	}
+}
+
+/* ---- on the main thread ---- */
+
+static void tell_state(struct machine *m)
+{
+	m->paused = !m->paused;
+	if (m->console)
+		console_hold(m->console, m->paused);
+	control_event(m->control, control_event_object(m->paused ? "paused" : "resumed"));
+}
+
+static void order_done(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+
+	if (order->changed)
+		tell_state(m);
+	control_answer(m->control, order->client, &order->answer);
+}
+
+static void give_order(struct machine *m, unsigned int client,
+		       const struct control_request *request, void (*run)(struct errand *))
+{
+	struct order *order = &m->order[client];
+
+	*order = (struct order){
+		.errand = { .run = run, .done = order_done },
+		.machine = m,
+		.client = client,
+		.request = *request,
+	};
+	order->request.id = NULL;
+	errands_give(m->errands, &order->errand);
+}
+
+static struct json_object *disk_status(const struct machine *m, unsigned int i)
+{
+	const struct blk_config *config = &m->config->disk[i];
+	struct json_object *disk = json_object_new_object();
+
+	control_put_number(disk, "disk", i);
+	control_put_text(disk, "file", config->path);
+	control_put_number(disk, "size", blk_capacity(m->disk[i].blk));
+	control_put_bool(disk, "readonly", config->readonly);
+	control_put_number(disk, "queues", blk_virtio(m->disk[i].blk)->queue_count);
+	return disk;
+}
+
+static struct json_object *status(const struct machine *m)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *disks = json_object_new_array();
+
+	control_put_text(object, "state", m->paused ? "paused" : "running");
+	control_put_number(object, "cpus", m->config->cpus);
+	control_put_number(object, "memory", m->config->memory);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		control_put(disks, NULL, disk_status(m, i));
+	control_put(object, "disks", disks);
+	return object;
+}
+
+static struct json_object *queue_stats(const struct machine *m, unsigned int disk,
+				       unsigned int queue)
+{
+	struct json_object *object = json_object_new_object();
+	struct blkplane_stats s;
+
+	blk_stats(m->disk[disk].blk, queue, &s);
+	control_put_number(object, "disk", disk);
+	control_put_number(object, "queue", queue);
+	control_put_number(object, "requests", s.requests);
+	control_put_number(object, "batches", s.batches);
+	control_put_number(object, "interrupts", s.interrupts);
+	control_put_number(object, "sleeps", s.sleeps);
+	return object;
+}
+
+static struct json_object *stats(const struct machine *m)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *queues = json_object_new_array();
+
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		for (unsigned int q = 0; q < blk_virtio(m->disk[i].blk)->queue_count; q++)
+			control_put(queues, NULL, queue_stats(m, i, q));
+	control_put(object, "queues", queues);
+	return object;
+}
+
+static bool run_request(struct control_handler *handler, unsigned int client,
+			const struct control_request *request, struct control_answer *answer)
+{
+	struct machine *m = container_of(handler, struct machine, handler);
+
+	switch (request->command) {
+	case CONTROL_STATUS:
+		answer->result = status(m);
+		return true;
+	case CONTROL_STATS:
+		answer->result = stats(m);
+		return true;
+	case CONTROL_PAUSE:
+	case CONTROL_RESUME:
+		give_order(m, client, request, run_halt);
+		return false;
+	case CONTROL_FLUSH:
+		give_order(m, client, request, run_flush);
+		return false;
+	case CONTROL_QUIT:
+		m->ender.end(&m->ender, VM_END_QUIT);
+		return true;
+	case CONTROL_EVENTS:
+		break;
+	}
+	return true;
+}
+
+int machine_control_open(struct machine *m)
+{
+	const char *why;
+	int err;
+
+	m->handler.run = run_request;
+	err = control_open(&m->control, m->config->control, &m->handler, &why);
+	if (err)
+		return report_option(err, "--control", m->config->control, why);
+	err = errands_create(&m->errands);
+	return err ? report_host(err, "starting a thread") : 0;
+}
+
+int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS])
+{
+	fds[0].fd = errands_fd(m->errands);
+	return control_prepare(m->control, fds + 1);
+}
+
+void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS])
+{
+	if (fds[0].revents)
+		errands_collect(m->errands);
+	control_handle(m->control, fds + 1);
+}
+
+static const char *end_reason(enum vm_end why)
+{
+	switch (why) {
+	case VM_END_POWEROFF:
+		return "guest-poweroff";
+	case VM_END_REBOOT:
+		return "guest-reboot";
+	case VM_END_PANIC:
+		return "guest-panic";
+	case VM_END_CRASH:
+		return "guest-crash";
+	case VM_END_QUIT:
+		return "quit";
+	case VM_RUNNING:
+	case VM_END_ERROR:
+		break;
+	}
+	return "error";
+}
+
+void machine_control_end(struct machine *m)
+{
+	struct json_object *event;
+
+	if (!m->control)
+		return;
+	event = control_event_object("shutdown");
+	control_put_text(event, "reason", end_reason((enum vm_end)m->ender.why));
+	control_event(m->control, event);
+	errands_destroy(m->errands);
+	m->errands = NULL;
+}
+
+void machine_control_close(struct machine *m)
+{
+	errands_destroy(m->errands);
+	control_close(m->control);
+}

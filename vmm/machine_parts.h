@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * machine_parts: what machine.c and machine_control.c share; for these files only.
+ */
+#ifndef VMM_MACHINE_PARTS_H
+#define VMM_MACHINE_PARTS_H
+
+#include <stdbool.h>
+
+#include "devices/virtio/blk.h"
+#include "devices/virtio/mmio.h"
+#include "vmm/bus.h"
+#include "vmm/control.h"
+#include "vmm/errands.h"
+#include "vmm/gate.h"
+#include "vmm/machine.h"
+#include "vmm/memory.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/* A client's request that takes its time. */
+struct order {
+	struct errand errand;
+	struct machine *machine;
+	unsigned int client;
+	struct control_request request; /* a copy, without the id */
+	struct control_answer answer;
+	bool changed; /* whether the guest stands still */
+};
+
+struct disk {
+	struct blk *blk;
+	struct virtio_mmio mmio;
+};
+
+/* In the order in which it is built. */
+struct machine {
+	const struct machine_config *config;
+	struct vm_ender ender;
+	int end_fd;
+	int signal_fd;
+	struct devlist devices;
+	struct memory memory;
+	struct bus pio;
+	struct bus mmio;
+	unsigned int disk_count;
+	struct disk disk[DEVLIST_MAX_DISKS];
+	struct arch_boot *boot;
+	struct vm vm;
+	int serial_irq_fd;
+	int serial_wake_fd;
+	struct serial *serial;
+	struct console *console;
+	struct gate gate;
+	unsigned int vcpu_count;
+	struct vcpu *vcpu;
+
+	/* What the control socket needs; NULL and unused without it. */
+	struct control_handler handler;
+	struct control *control;
+	struct errands *errands;
+	struct order order[CONTROL_CLIENTS]; /* of each client */
+	bool halted;			     /* the errands' thread's: the guest stands still */
+	bool paused;			     /* the main thread's: it is known to */
+};
+
+/* With --control: the socket, and the thread for what takes long. 0 or -errno, and that is
+ * reported. */
+int machine_control_open(struct machine *m);
+
+/* The VM is about to end, as m->ender says: nothing is begun any more. */
+void machine_control_end(struct machine *m);
+
+/* Last of all: clients that see the end of their connection can rely on it. */
+void machine_control_close(struct machine *m);
+
+/* One round of the main loop, as in console.h. */
+#define MACHINE_CONTROL_POLLFDS (1 + CONTROL_POLLFDS)
+int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
+void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
+
+#endif
