@@ -131,12 +131,45 @@ static const char *take_command(struct control_request *request, struct json_obj
 	return json_object_is_type(value, json_type_string) ? NULL : "must be a text";
 }
 
+/* A number from `least` to `most`. */
+static bool take_number(struct json_object *value, int64_t least, int64_t most, int64_t *number)
+{
+	/* What 64 bits cannot hold is at their limit by now. */
+	*number = json_object_get_int64(value);
+	return json_object_is_type(value, json_type_int) && *number >= least && *number <= most &&
+	       json_object_get_uint64(value) == (uint64_t)*number;
+}
+
+static const char *take_disk(struct control_request *request, struct json_object *value)
+{
+	int64_t number;
+
+	if (!take_number(value, 0, INT32_MAX, &number))
+		return "must be a disk's number";
+	request->disk = (unsigned int)number;
+	return NULL;
+}
+
+static const char *take_size(struct control_request *request, struct json_object *value)
+{
+	int64_t number;
+
+	if (!take_number(value, 1, INT64_MAX, &number))
+		return "must be a number of bytes";
+	request->size = (uint64_t)number;
+	return NULL;
+}
+
 #define FIELD_ID      1u
 #define FIELD_COMMAND 2u
+#define FIELD_DISK    4u
+#define FIELD_SIZE    8u
 
 static const struct field fields[] = {
 	{ "id", take_id },
 	{ "cmd", take_command },
+	{ "disk", take_disk },
+	{ "size", take_size },
 };
 
 static const struct command {
@@ -148,7 +181,7 @@ static const struct command {
 	{ "status", CONTROL_STATUS, 0, 0 }, { "stats", CONTROL_STATS, 0, 0 },
 	{ "pause", CONTROL_PAUSE, 0, 0 },   { "resume", CONTROL_RESUME, 0, 0 },
 	{ "quit", CONTROL_QUIT, 0, 0 },	    { "flush", CONTROL_FLUSH, 0, 0 },
-	{ "events", CONTROL_EVENTS, 0, 0 },
+	{ "events", CONTROL_EVENTS, 0, 0 }, { "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
 };
 
 /* All of the line as one JSON value. NULL: it is none. */

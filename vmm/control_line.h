@@ -28,11 +28,14 @@ enum control_command {
 	CONTROL_RESUME,
 	CONTROL_QUIT,
 	CONTROL_FLUSH,
+	CONTROL_RESIZE,
 	CONTROL_EVENTS,
 };
 
 struct control_request {
 	enum control_command command;
+	unsigned int disk;	/* resize: its number, not judged */
+	uint64_t size;		/* the same: bytes, up to INT64_MAX; 0: that of the image */
 	struct json_object *id; /* the client's, for the answer; NULL: none. Freed by _done */
 };
 

@@ -63,6 +63,20 @@ static void run_flush(struct errand *errand)
 	}
 }
 
+static void run_resize(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct disk *disk = &order->machine->disk[order->request.disk];
+	const char *why;
+	int err;
+
+	virtio_mmio_hold(&disk->mmio);
+	err = blk_resize(disk->blk, order->request.size, &why);
+	virtio_mmio_release(&disk->mmio);
+	if (err)
+		control_refuse(&order->answer, "failed", "disk %u: %s", order->request.disk, why);
+}
+
 /* ---- on the main thread ---- */
 
 static void tell_state(struct machine *m)
@@ -73,6 +87,19 @@ static void tell_state(struct machine *m)
 	control_event(m->control, control_event_object(m->paused ? "paused" : "resumed"));
 }
 
+/* In the answer, and to all. */
+static void tell_size(struct order *order)
+{
+	uint64_t size = blk_capacity(order->machine->disk[order->request.disk].blk);
+	struct json_object *event = control_event_object("resized");
+
+	control_put_number(event, "disk", order->request.disk);
+	control_put_number(event, "size", size);
+	control_event(order->machine->control, event);
+	order->answer.result = json_object_new_object();
+	control_put_number(order->answer.result, "size", size);
+}
+
 static void order_done(struct errand *errand)
 {
 	struct order *order = container_of(errand, struct order, errand);
@@ -80,6 +107,8 @@ static void order_done(struct errand *errand)
 
 	if (order->changed)
 		tell_state(m);
+	if (order->request.command == CONTROL_RESIZE && !order->answer.error)
+		tell_size(order);
 	control_answer(m->control, order->client, &order->answer);
 }
 
@@ -172,6 +201,13 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 	case CONTROL_FLUSH:
 		give_order(m, client, request, run_flush);
 		return false;
+	case CONTROL_RESIZE:
+		if (request->disk < m->disk_count) {
+			give_order(m, client, request, run_resize);
+			return false;
+		}
+		control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
+		return true;
 	case CONTROL_QUIT:
 		m->ender.end(&m->ender, VM_END_QUIT);
 		return true;

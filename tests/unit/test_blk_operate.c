@@ -38,8 +38,8 @@ static int refuse(int err)
 
 int __wrap_fdatasync(int fd)
 {
-	flushed_fd = fd;
-	return flush_error ? refuse(flush_error) : __real_fdatasync(fd);
+	WRITE_ONCE(flushed_fd, fd);
+	return READ_ONCE(flush_error) ? refuse(EIO) : __real_fdatasync(fd);
 }
 
 int __wrap_ftruncate(int fd, off_t size)
@@ -230,22 +230,22 @@ START_TEST(flush_for_the_operator)
 	disk_bring_up(&d, 16, DISK_FEATURES);
 	ck_assert_uint_eq(write_at(0, 512), VIRTIO_BLK_S_OK);
 	ck_assert_int_eq(blk_flush(d.blk), 0);
-	int operators = flushed_fd;
+	int operators = READ_ONCE(flushed_fd);
 	struct mock_blk req;
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_FLUSH, 0, 0, &req, NULL), VIRTIO_BLK_S_OK);
-	ck_assert_int_ne(flushed_fd, operators);
-	flush_error = EIO;
+	ck_assert_int_ne(READ_ONCE(flushed_fd), operators);
+	WRITE_ONCE(flush_error, EIO);
 	ck_assert_int_eq(blk_flush(d.blk), -EIO);
-	flush_error = 0;
+	WRITE_ONCE(flush_error, 0);
 	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
 	disk_fini(&d);
 
 	disk_init(&d, BLK_ENGINE_SYNC);
 	d.config.readonly = true;
 	disk_open(&d);
-	flushed_fd = -1;
+	WRITE_ONCE(flushed_fd, -1);
 	ck_assert_int_eq(blk_flush(d.blk), 0);
-	ck_assert_int_eq(flushed_fd, -1);
+	ck_assert_int_eq(READ_ONCE(flushed_fd), -1);
 	disk_fini(&d);
 }
 END_TEST

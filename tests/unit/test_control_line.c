@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Lines of the control protocol: what is taken, what is refused and how, and what is said. */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,51 @@ START_TEST(each_command_is_taken)
 		ck_assert_int_eq(request.command, good[i].command);
 		control_request_done(&request);
 	}
+}
+END_TEST
+
+START_TEST(resize_names_a_disk_and_a_size)
+{
+	static const struct {
+		const char *fields;
+		unsigned int disk;
+		uint64_t size;
+	} good[] = {
+		{ "\"disk\":0,\"size\":1", 0, 1 },
+		{ "\"size\":9223372036854775807,\"disk\":2147483647", INT32_MAX, INT64_MAX },
+		{ "\"disk\":3", 3, 0 },
+	};
+	static const char *const bad[] = {
+		"\"size\":1",
+		"\"disk\":-1,\"size\":1",
+		"\"disk\":2147483648,\"size\":1",
+		"\"disk\":\"0\",\"size\":1",
+		"\"disk\":0.0,\"size\":1",
+		"\"disk\":0,\"size\":0",
+		"\"disk\":0,\"size\":-1",
+		"\"disk\":0,\"size\":1e9",
+		"\"disk\":0,\"size\":9223372036854775808",
+		"\"disk\":0,\"size\":99999999999999999999999999",
+		"\"disk\":0,\"size\":null",
+		"\"disk\":0,\"size\":[1]",
+		"\"disk\":true",
+	};
+	char line[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"resize\",%s}", good[i].fields);
+		ck_assert_msg(parse(line, strlen(line)), "%s", line);
+		ck_assert_uint_eq(request.disk, good[i].disk);
+		ck_assert_uint_eq(request.size, good[i].size);
+		control_request_done(&request);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"resize\",%s}", bad[i]);
+		ck_assert_msg(!parse(line, strlen(line)), "%s", line);
+		control_request_done(&request);
+	}
+	is_refused("{\"cmd\":\"status\",\"disk\":0}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"flush\",\"size\":1}", BAD_REQUEST);
 }
 END_TEST
 
@@ -186,6 +232,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("control_line");
 
 	tcase_add_test(t, each_command_is_taken);
+	tcase_add_test(t, resize_names_a_disk_and_a_size);
 	tcase_add_test(t, bad_json_is_refused);
 	tcase_add_test(t, wrong_types_and_fields_are_refused);
 	tcase_add_test(t, answers_and_events_are_lines);

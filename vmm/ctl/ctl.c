@@ -16,37 +16,44 @@
 
 #include "vmm/control_line.h"
 #include "vmm/ctl/show.h"
+#include "vmm/options_parts.h"
 
 /* Documented in --help and the man page. */
 enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
 
-static const char help[] = "Usage: microvm-ctl PATH COMMAND [--json]\n"
-			   "Ask the microvm whose control socket is at PATH.\n"
-			   "\n"
-			   "  status        what it is and does\n"
-			   "  stats         what each queue of its disks has seen\n"
-			   "  pause         have the guest stand still\n"
-			   "  resume        have it go on\n"
-			   "  flush         make what the guest has written stable\n"
-			   "  quit          end the VM at once; the guest is not asked\n"
-			   "  events        show what happens, until the VM ends\n"
-			   "\n"
-			   "  --json        show the answer, or each event, as one line of JSON\n"
-			   "  --help, -h    show this text\n"
-			   "  --version     show the version\n"
-			   "\n"
-			   "Exit codes:\n"
-			   "  0  done\n"
-			   "  1  the VM refused, or failed\n"
-			   "  2  usage error\n"
-			   "  3  there is no VM, or the connection ended too early\n";
+static const char help[] =
+	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json]\n"
+	"Ask the microvm whose control socket is at PATH.\n"
+	"\n"
+	"  status        what it is and does\n"
+	"  stats         what each queue of its disks has seen\n"
+	"  pause         have the guest stand still\n"
+	"  resume        have it go on\n"
+	"  flush         make what the guest has written stable\n"
+	"  resize DISK SIZE\n"
+	"                give the disk with that number another size: a number with K,\n"
+	"                M or G, without one in MiB; or image: what the image has now\n"
+	"  quit          end the VM at once; the guest is not asked\n"
+	"  events        show what happens, until the VM ends\n"
+	"\n"
+	"  --json        show the answer, or each event, as one line of JSON\n"
+	"  --help, -h    show this text\n"
+	"  --version     show the version\n"
+	"\n"
+	"Exit codes:\n"
+	"  0  done\n"
+	"  1  the VM refused, or failed\n"
+	"  2  usage error\n"
+	"  3  there is no VM, or the connection ended too early\n";
 
 static const struct command {
 	const char *name;
+	int words;				  /* behind it */
 	void (*show)(struct json_object *result); /* NULL: nothing to show */
 } commands[] = {
-	{ "status", show_status }, { "stats", show_stats }, { "pause", NULL },	{ "resume", NULL },
-	{ "flush", NULL },	   { "quit", NULL },	    { "events", NULL },
+	{ "status", 0, show_status }, { "stats", 0, show_stats }, { "pause", 0, NULL },
+	{ "resume", 0, NULL },	      { "flush", 0, NULL },	  { "resize", 2, show_size },
+	{ "quit", 0, NULL },	      { "events", 0, NULL },
 };
 
 struct call {
@@ -182,6 +189,22 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* What resize needs. False: that is it not. */
+static bool add_size(struct json_object *request, const char *disk, const char *size)
+{
+	uint64_t number, bytes;
+
+	if (!text_number(disk, &number) || number > INT32_MAX)
+		return false;
+	json_object_object_add(request, "disk", json_object_new_uint64(number));
+	if (!strcmp(size, "image"))
+		return true;
+	if (!text_size(size, &bytes) || !bytes || bytes > INT64_MAX)
+		return false;
+	json_object_object_add(request, "size", json_object_new_uint64(bytes));
+	return true;
+}
+
 static int usage(const char *what, const char *why)
 {
 	return fail(CTL_USAGE, what, why);
@@ -212,10 +235,16 @@ int main(int argc, char **argv)
 	call.command = find_command(argv[1]);
 	if (!call.command)
 		return usage(argv[1], "no such command (see --help)");
-	if (words > 2)
-		return usage(argv[2], "unexpected argument (see --help)");
+	if (words < 2 + call.command->words)
+		return usage(argv[1], "needs more arguments (see --help)");
+	if (words > 2 + call.command->words)
+		return usage(argv[2 + call.command->words], "unexpected argument (see --help)");
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
+	if (call.command->words && !add_size(request, argv[2], argv[3])) {
+		json_object_put(request);
+		return usage("resize DISK SIZE", "not a disk's number and a size (see --help)");
+	}
 	code = run(&call, request);
 	json_object_put(request);
 	return code;

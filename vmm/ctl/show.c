@@ -62,6 +62,11 @@ void show_stats(struct json_object *result)
 	}
 }
 
+void show_size(struct json_object *result)
+{
+	printf("%" PRIu64 " bytes\n", number(result, "size"));
+}
+
 /* Its name, then what else it says. */
 void show_event(struct json_object *event)
 {
