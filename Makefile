@@ -118,7 +118,7 @@ run: deps-run microvm guest
 check: deps-check
 	$(Q)tests/check
 
-boot: microvm guest
+boot: microvm microvm-ctl guest
 	$(Q)tests/boot/run ./microvm $(BUILD)/guest
 
 budget: microvm bench-programs guest

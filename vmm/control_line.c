@@ -178,10 +178,15 @@ static const struct command {
 	unsigned int may;  /* bit n: may have fields[n] */
 	unsigned int must; /* bit n: has to have it */
 } commands[] = {
-	{ "status", CONTROL_STATUS, 0, 0 }, { "stats", CONTROL_STATS, 0, 0 },
-	{ "pause", CONTROL_PAUSE, 0, 0 },   { "resume", CONTROL_RESUME, 0, 0 },
-	{ "quit", CONTROL_QUIT, 0, 0 },	    { "flush", CONTROL_FLUSH, 0, 0 },
-	{ "events", CONTROL_EVENTS, 0, 0 }, { "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
+	{ "status", CONTROL_STATUS, 0, 0 },
+	{ "stats", CONTROL_STATS, 0, 0 },
+	{ "pause", CONTROL_PAUSE, 0, 0 },
+	{ "resume", CONTROL_RESUME, 0, 0 },
+	{ "power-button", CONTROL_POWER_BUTTON, 0, 0 },
+	{ "quit", CONTROL_QUIT, 0, 0 },
+	{ "flush", CONTROL_FLUSH, 0, 0 },
+	{ "events", CONTROL_EVENTS, 0, 0 },
+	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
 };
 
 /* All of the line as one JSON value. NULL: it is none. */

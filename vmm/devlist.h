@@ -13,11 +13,12 @@
 #include <stdint.h>
 
 enum dev_kind {
-	DEV_SERIAL,	 /* 8250 */
-	DEV_VIRTIO_BLK,	 /* virtio-mmio, version 2; entry n of this kind is disk n */
-	DEV_ACPI_PM,	 /* ACPI sleep control, sleep status and reset registers */
-	DEV_PVPANIC,	 /* the guest says that it panicked */
-	DEV_I8042_RESET, /* the keyboard controller, for its reset line only */
+	DEV_SERIAL,	  /* 8250 */
+	DEV_VIRTIO_BLK,	  /* virtio-mmio, version 2; entry n of this kind is disk n */
+	DEV_ACPI_PM,	  /* ACPI sleep control, sleep status and reset registers */
+	DEV_PVPANIC,	  /* the guest says that it panicked */
+	DEV_POWER_BUTTON, /* no registers: an interrupt when it is pressed */
+	DEV_I8042_RESET,  /* the keyboard controller, for its reset line only */
 };
 
 #define DEV_NO_GSI UINT32_MAX
@@ -31,7 +32,7 @@ struct dev_desc {
 };
 
 #define DEVLIST_MAX_DISKS 16
-#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 4)
+#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 5)
 
 struct devlist {
 	unsigned int count;

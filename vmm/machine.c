@@ -164,6 +164,12 @@ static int attach_disk(struct machine *m, const struct dev_desc *desc, struct di
 	return err;
 }
 
+static int attach_button(struct machine *m, const struct dev_desc *desc)
+{
+	m->button_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return m->button_fd < 0 ? -errno : vm_interrupt(&m->vm, desc->gsi, m->button_fd);
+}
+
 static int attach_devices(struct machine *m)
 {
 	unsigned int disks = 0;
@@ -175,6 +181,9 @@ static int attach_devices(struct machine *m)
 		switch (desc->kind) {
 		case DEV_SERIAL:
 			err = attach_serial(m, desc);
+			break;
+		case DEV_POWER_BUTTON:
+			err = attach_button(m, desc);
 			break;
 		case DEV_VIRTIO_BLK:
 			err = attach_disk(m, desc, &m->disk[disks++]);
@@ -237,7 +246,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->ender.end = machine_end;
 	gate_init(&m->gate);
 	m->end_fd = m->signal_fd = -1;
-	m->serial_irq_fd = m->serial_wake_fd = -1;
+	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	/* What the user named comes first: a mistake there is reported on any host. */
@@ -400,6 +409,7 @@ int machine_destroy(struct machine *m)
 	serial_destroy(m->serial);
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);
+	close_fd(m->button_fd);
 	vm_destroy(&m->vm);
 	free(m->boot);
 	result = destroy_disks(m);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
@@ -182,6 +183,15 @@ static struct json_object *stats(const struct machine *m)
 	return object;
 }
 
+/* A guest that stands still finds it pressed. */
+static void press_button(const struct machine *m)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(m->button_fd, &one, sizeof(one));
+
+	(void)ignored;
+}
+
 static bool run_request(struct control_handler *handler, unsigned int client,
 			const struct control_request *request, struct control_answer *answer)
 {
@@ -207,6 +217,9 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 			return false;
 		}
 		control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
+		return true;
+	case CONTROL_POWER_BUTTON:
+		press_button(m);
 		return true;
 	case CONTROL_QUIT:
 		m->ender.end(&m->ender, VM_END_QUIT);

@@ -49,6 +49,7 @@ struct machine {
 	struct vm vm;
 	int serial_irq_fd;
 	int serial_wake_fd;
+	int button_fd; /* an eventfd: press it by a write */
 	struct serial *serial;
 	struct console *console;
 	struct gate gate;

@@ -63,6 +63,7 @@ START_TEST(each_command_is_taken)
 		{ "{\"id\":1,\"cmd\":\"pause\"}", CONTROL_PAUSE },
 		{ "{\"cmd\":\"resume\",\"id\":\"x\"}", CONTROL_RESUME },
 		{ "{\"cmd\":\"quit\"}", CONTROL_QUIT },
+		{ "{\"cmd\":\"power-button\"}", CONTROL_POWER_BUTTON },
 		{ "{\"cmd\":\"flush\"}", CONTROL_FLUSH },
 		{ "{\"cmd\":\"\\u0065vents\"}", CONTROL_EVENTS },
 	};

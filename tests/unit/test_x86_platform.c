@@ -31,8 +31,9 @@ static void setup(void)
 	recorder = (struct recorder){ .ender.end = record };
 	ck_assert_int_eq(arch_devices(&list, 2), 0);
 	for (unsigned int i = 0; i < list.count; i++) {
-		bool elsewhere =
-			list.dev[i].kind == DEV_SERIAL || list.dev[i].kind == DEV_VIRTIO_BLK;
+		bool elsewhere = list.dev[i].kind == DEV_SERIAL ||
+				 list.dev[i].kind == DEV_VIRTIO_BLK ||
+				 list.dev[i].kind == DEV_POWER_BUTTON;
 
 		ck_assert_int_eq(arch_device_create(&list.dev[i], &pio, &mmio, &recorder.ender),
 				 elsewhere ? -ENODEV : 0);

@@ -33,6 +33,7 @@ static const char help[] =
 	"  resize DISK SIZE\n"
 	"                give the disk with that number another size: a number with K,\n"
 	"                M or G, without one in MiB; or image: what the image has now\n"
+	"  power-button  press it: the guest is asked to power off\n"
 	"  quit          end the VM at once; the guest is not asked\n"
 	"  events        show what happens, until the VM ends\n"
 	"\n"
@@ -53,7 +54,7 @@ static const struct command {
 } commands[] = {
 	{ "status", 0, show_status }, { "stats", 0, show_stats }, { "pause", 0, NULL },
 	{ "resume", 0, NULL },	      { "flush", 0, NULL },	  { "resize", 2, show_size },
-	{ "quit", 0, NULL },	      { "events", 0, NULL },
+	{ "power-button", 0, NULL },  { "quit", 0, NULL },	  { "events", 0, NULL },
 };
 
 struct call {

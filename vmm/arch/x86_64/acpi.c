@@ -97,6 +97,7 @@ _Static_assert(offsetof(struct fadt, sleep_control) == 244, "ACPI 6.4, table 5.9
 #define DSDT_REVISION	   2 /* integers have 64 bits */
 #define XSDT_REVISION	   1
 #define RSDP_REVISION	   2
+#define BUTTON_PRESSED	   0x80 /* a notification, 5.6.6 */
 
 /* One after the other into the area; `out` also carries the tables that are no AML. */
 struct writer {
@@ -163,6 +164,32 @@ static void dsdt_device(struct aml *aml, const struct dev_desc *desc, const char
 	aml_end(aml, device);
 }
 
+/*
+ * Without fixed hardware, a button is a device that is notified (4.8.2.2.1.2), by a Generic Event
+ * Device (5.6.9) when its interrupt comes.
+ */
+static void dsdt_button(struct aml *aml, const struct dev_desc *desc)
+{
+	size_t device = aml_begin_device(aml, "PWRB");
+	struct aml_crs crs;
+	size_t method;
+
+	aml_name_string(aml, "_HID", "PNP0C0C");
+	aml_name_integer(aml, "_UID", 0);
+	aml_end(aml, device);
+
+	device = aml_begin_device(aml, "GED_");
+	aml_name_string(aml, "_HID", "ACPI0013");
+	aml_name_integer(aml, "_UID", 0);
+	crs = aml_begin_crs(aml);
+	aml_crs_interrupt(aml, desc->gsi);
+	aml_end_crs(aml, crs);
+	method = aml_begin_method(aml, "_EVT", 1);
+	aml_notify(aml, "PWRB", BUTTON_PRESSED);
+	aml_end(aml, method);
+	aml_end(aml, device);
+}
+
 static void dsdt_devices(struct aml *aml, const struct devlist *devices)
 {
 	unsigned int serials = 0, disks = 0;
@@ -182,6 +209,9 @@ static void dsdt_devices(struct aml *aml, const struct devlist *devices)
 			break;
 		case DEV_PVPANIC:
 			dsdt_device(aml, desc, "PEVT", "QEMU0001", 0);
+			break;
+		case DEV_POWER_BUTTON:
+			dsdt_button(aml, desc);
 			break;
 		case DEV_ACPI_PM: /* in the FADT */
 		case DEV_I8042_RESET:

@@ -12,21 +12,25 @@
 #define OP_SCOPE      0x10
 #define OP_BUFFER     0x11
 #define OP_PACKAGE    0x12
+#define OP_METHOD     0x14
+#define OP_NOTIFY     0x86
 #define OP_EXT_PREFIX 0x5b
 #define OP_EXT_DEVICE 0x82
 
 /* Resource descriptors (ACPI 6.4, 6.4.2 and 6.4.3) */
-#define RES_IO	     0x47
-#define RES_END	     0x79
-#define RES_MEMORY32 0x86
-#define RES_EXT_IRQ  0x89
-#define IO_DECODE_16 0x01
-#define MEMORY_RW    0x01
-#define IRQ_CONSUMER 0x01
-#define IRQ_EDGE     0x02
+#define RES_IO		  0x47
+#define RES_END		  0x79
+#define RES_MEMORY32	  0x86
+#define RES_EXT_IRQ	  0x89
+#define IO_DECODE_16	  0x01
+#define MEMORY_RW	  0x01
+#define IRQ_CONSUMER	  0x01
+#define IRQ_EDGE	  0x02
 
-#define NAME_LEN     4
-#define LENGTH_LEN   3 /* a PkgLength of always this many bytes: 20 bits */
+#define METHOD_SERIALIZED 0x08
+
+#define NAME_LEN	  4
+#define LENGTH_LEN	  3 /* a PkgLength of always this many bytes: 20 bits */
 
 void aml_bytes(struct aml *aml, const void *bytes, size_t len)
 {
@@ -119,6 +123,24 @@ size_t aml_begin_name_package(struct aml *aml, const char *name, uint8_t element
 	at = begin(aml);
 	aml_byte(aml, elements);
 	return at;
+}
+
+size_t aml_begin_method(struct aml *aml, const char *name, uint8_t arguments)
+{
+	size_t at;
+
+	aml_byte(aml, OP_METHOD);
+	at = begin(aml);
+	aml_bytes(aml, name, NAME_LEN);
+	aml_byte(aml, arguments | METHOD_SERIALIZED);
+	return at;
+}
+
+void aml_notify(struct aml *aml, const char *name, uint32_t value)
+{
+	aml_byte(aml, OP_NOTIFY);
+	aml_bytes(aml, name, NAME_LEN);
+	aml_integer(aml, value);
 }
 
 /* The length counts itself. Lead byte: how many bytes follow, and the lowest four bits. */

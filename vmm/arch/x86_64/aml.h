@@ -33,7 +33,11 @@ void aml_name_string(struct aml *aml, const char *name, const char *value);
 size_t aml_begin_scope_sb(struct aml *aml); /* \_SB */
 size_t aml_begin_device(struct aml *aml, const char *name);
 size_t aml_begin_name_package(struct aml *aml, const char *name, uint8_t elements);
+size_t aml_begin_method(struct aml *aml, const char *name, uint8_t arguments); /* serialized */
 void aml_end(struct aml *aml, size_t begin);
+
+/* In a method: Notify (name, value). */
+void aml_notify(struct aml *aml, const char *name, uint32_t value);
 
 /* The value of an element of a package. */
 void aml_integer(struct aml *aml, uint32_t value);

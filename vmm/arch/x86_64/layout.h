@@ -45,6 +45,7 @@
 #define LAYOUT_SERIAL	    0x3f8u
 #define LAYOUT_SERIAL_SIZE  8u
 #define LAYOUT_SERIAL_GSI   4u
+#define LAYOUT_BUTTON_GSI   23u /* the last pin of the I/O APIC; disks have those up to 22 */
 #define LAYOUT_PVPANIC	    0x505u
 #define LAYOUT_PVPANIC_SIZE 1u
 #define LAYOUT_ACPI_PM	    0x600u

@@ -35,6 +35,7 @@ int arch_devices(struct devlist *list, unsigned int disks)
 		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
 		{ DEV_PVPANIC, true, LAYOUT_PVPANIC, LAYOUT_PVPANIC_SIZE, DEV_NO_GSI },
 		{ DEV_I8042_RESET, true, LAYOUT_I8042, LAYOUT_I8042_SIZE, DEV_NO_GSI },
+		{ DEV_POWER_BUTTON, true, 0, 0, LAYOUT_BUTTON_GSI },
 	};
 
 	_Static_assert(ARRAY_SIZE(fixed) + DEVLIST_MAX_DISKS <= DEVLIST_MAX, "list too short");
