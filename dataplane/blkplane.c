@@ -194,6 +194,8 @@ static void tell_broken(struct blkplane *p)
 	/* Pairs with the vCPU's acquire load of the status register. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
+	if (p->config.watch)
+		p->config.watch->broken(p->config.watch, p->config.queue, p->ring.broken);
 }
 
 /* One batch: at most one ring full. True: there may be more. */

@@ -30,6 +30,12 @@ struct blkplane_stats {
 	uint64_t sleeps;     /* times the thread asked for a doorbell */
 };
 
+/* Who is to hear of what a driver does wrong. Called on the dataplane thread: it must not wait. */
+struct blkplane_watch {
+	/* The ring has been broken, and is not served again; `why` is static. */
+	void (*broken)(struct blkplane_watch *watch, unsigned int queue, const char *why);
+};
+
 /* Pointers and file descriptors are lent from start to the end of stop. */
 struct blkplane_config {
 	const char *name; /* for the log */
@@ -41,6 +47,8 @@ struct blkplane_config {
 	int kick_fd;		 /* the doorbell's eventfd */
 	struct irqline *irq;
 	struct blkplane_stats *stats;
+	struct blkplane_watch *watch; /* NULL: nobody */
+	unsigned int queue;	      /* its number, for the watch */
 	uint32_t *device_status; /* atomic; gets DEVICE_NEEDS_RESET when the ring breaks (2.1.2) */
 };
 

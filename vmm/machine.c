@@ -246,7 +246,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->ender.end = machine_end;
 	gate_init(&m->gate);
 	m->end_fd = m->signal_fd = -1;
-	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = -1;
+	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	/* What the user named comes first: a mistake there is reported on any host. */
@@ -415,6 +415,7 @@ int machine_destroy(struct machine *m)
 	result = destroy_disks(m);
 	memory_destroy(&m->memory);
 	machine_control_close(m);
+	close_fd(m->alert_fd);
 	close_fd(m->signal_fd);
 	close_fd(m->end_fd);
 	free(m);

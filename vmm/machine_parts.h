@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "dataplane/blkplane.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/bus.h"
@@ -31,6 +32,9 @@ struct order {
 struct disk {
 	struct blk *blk;
 	struct virtio_mmio mmio;
+	struct blkplane_watch watch;
+	const char *broken[VIRTIO_MAX_QUEUES]; /* atomic; why, until an event has told it */
+	struct machine *machine;
 };
 
 /* In the order in which it is built. */
@@ -60,6 +64,7 @@ struct machine {
 	struct control_handler handler;
 	struct control *control;
 	struct errands *errands;
+	int alert_fd;			     /* an eventfd: a disk has something to tell */
 	struct order order[CONTROL_CLIENTS]; /* of each client */
 	bool halted;			     /* the errands' thread's: the guest stands still */
 	bool paused;			     /* the main thread's: it is known to */
@@ -76,7 +81,7 @@ void machine_control_end(struct machine *m);
 void machine_control_close(struct machine *m);
 
 /* One round of the main loop, as in console.h. */
-#define MACHINE_CONTROL_POLLFDS (1 + CONTROL_POLLFDS)
+#define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 

@@ -25,6 +25,7 @@ struct blk {
 	struct image image;
 	struct blkreq_disk disk;
 	struct blk_queues queues;
+	struct blkplane_watch *watch;
 };
 
 static void fill_disk(struct blk *b, unsigned int index)
@@ -125,6 +126,8 @@ static int start_queue(struct blk *b, unsigned int n)
 		.disk = b->disk,
 		.kick_fd = dev->queue[n].kick_fd,
 		.irq = &dev->irq,
+		.watch = b->watch,
+		.queue = n,
 		.device_status = &dev->status,
 	};
 	int err;
@@ -264,6 +267,11 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	fill_disk(b, index);
 	*blk = b;
 	return 0;
+}
+
+void blk_watch(struct blk *b, struct blkplane_watch *watch)
+{
+	b->watch = watch;
 }
 
 void blk_stats(const struct blk *b, unsigned int queue, struct blkplane_stats *stats)

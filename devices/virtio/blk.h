@@ -50,6 +50,7 @@ struct blk_config {
 
 struct blk;
 struct blkplane_stats;
+struct blkplane_watch;
 
 /*
  * Open the image of disk number `index` and make the device. -errno with *why (see image_open) when
@@ -60,6 +61,10 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 
 /* For the transport. Its doorbells are queue[].kick_fd, its interrupt irq.fd. */
 struct virtio_device *blk_virtio(struct blk *blk);
+
+/* Who hears of what its driver does wrong, in the queues that are started from now on; lent until
+ * destroy. */
+void blk_watch(struct blk *blk, struct blkplane_watch *watch);
 
 /* What that queue has seen so far. Any thread. */
 void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);

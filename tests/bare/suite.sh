@@ -124,10 +124,12 @@ crash row41_internal_error_with_writes_in_flight internal-error 'internal error\
 requests=4000
 [ "${KVMHOST:-}" != emulated ] || requests=200
 
-# measure NAME REQUESTS APPEND
+# measure NAME REQUESTS APPEND OPTION...
 measure() {
-    boot "blkbench-$1" 0 blkbench.bz "tsc_khz=1000000 requests=$2 $3" --disk disk.img
-    grep -Eq "^result iops=[0-9]+ requests=$2 .* errors=0$" "out/blkbench-$1.log" || fail "blkbench-$1" 'no such result'
+    run=blkbench-$1 count=$2 how=$3
+    shift 3
+    boot "$run" 0 blkbench.bz "tsc_khz=1000000 requests=$count $how" --disk disk.img "$@"
+    grep -Eq "^result iops=[0-9]+ requests=$count .* errors=0$" "out/$run.log" || fail "$run" 'no such result'
 }
 
 filled disk.img
@@ -144,6 +146,32 @@ input=
 measure verified-write 256 'depth=16 op=write seq=1 span=1048576 verify=1'
 measure verified-poll $requests 'depth=16 span=1048576 verify=1'
 measure verified-irq $requests 'depth=16 span=1048576 verify=1 mode=irq indirect=1 op=randrw'
+# By the control socket, as long as there is `keep`: paused and resumed all the time, and what is told of it heard.
+paused() {
+    while [ -e keep ]; do
+        ./microvm-ctl socket pause 2>/dev/null || continue
+        ./microvm-ctl socket resume 2>/dev/null || continue
+        echo once
+    done >pauses
+}
+heard() {
+    while [ -e keep ] && ! ./microvm-ctl socket events >>told 2>/dev/null; do sleep 0.01; done
+}
+for mode in poll irq; do
+    : >keep
+    paused &
+    measure "paused-$mode" $((requests * 4)) "depth=16 span=1048576 verify=1 mode=$mode op=randrw" --control socket
+    rm keep
+    wait
+    [ -s pauses ] || fail "paused-$mode" 'it was never paused'
+done
+filled disk.img
+: >keep
+heard &
+boot hostile-heard 0 hostile.bz tests=row1 --disk disk.img --control socket
+rm keep
+wait
+grep -q '^queue-broken disk=0 queue=0 why=' told || fail hostile-heard 'no event of a broken queue'
 
 # What was skipped in one boot and ran in another was not skipped.
 sort -u out/passed -o out/passed

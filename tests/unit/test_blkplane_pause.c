@@ -160,6 +160,32 @@ START_TEST(pause_of_a_broken_ring)
 }
 END_TEST
 
+static unsigned int told; /* atomic */
+
+static void tell(struct blkplane_watch *watch, unsigned int queue, const char *why)
+{
+	must(watch == r.config.watch && queue == 3 && *why);
+	__atomic_fetch_add(&told, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Once, however much is offered afterwards. */
+START_TEST(watch_hears_of_a_broken_ring)
+{
+	struct blkplane_watch watch = { .broken = tell };
+
+	rig_init(&r, 16, false, false, 16);
+	r.config.watch = &watch;
+	r.config.queue = 3;
+	rig_start(&r);
+	mock_offer(m, 16);
+	rig_wait_broken(&r);
+	mock_offer(m, 16);
+	rig_stop(&r);
+	ck_assert_uint_eq(__atomic_load_n(&told, __ATOMIC_SEQ_CST), 1);
+	rig_fini(&r);
+}
+END_TEST
+
 /* The engine was full when the pause came: what waits in the ring is served after it. */
 START_TEST(pause_of_a_ring_that_waits_for_the_engine)
 {
@@ -315,6 +341,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, stop_while_a_pause_is_pending, 0, 2);
 	tcase_add_test(t, stop_of_a_paused_ring);
 	tcase_add_test(t, pause_of_a_broken_ring);
+	tcase_add_test(t, watch_hears_of_a_broken_ring);
 	tcase_add_test(t, pause_of_a_ring_that_waits_for_the_engine);
 	tcase_add_loop_test(t, capacity_shrinks_below_what_is_in_flight, 0, 2);
 	tcase_add_loop_test(t, nothing_is_lost_or_done_twice_under_load_on_every_engine, 0,
