@@ -28,6 +28,7 @@ int __wrap_fstat(int fd, struct stat *st);
 static struct disk d;
 static struct mockdrv *const m = &d.m;
 static int flush_error, truncate_error, lseek_error, fstat_error;
+static bool is_device; /* so says fstat */
 static int flushed_fd; /* the last one */
 
 static int refuse(int err)
@@ -54,7 +55,11 @@ off_t __wrap_lseek(int fd, off_t offset, int whence)
 
 int __wrap_fstat(int fd, struct stat *st)
 {
-	return fstat_error ? refuse(fstat_error) : __real_fstat(fd, st);
+	int err = fstat_error ? refuse(fstat_error) : __real_fstat(fd, st);
+
+	if (!err && is_device)
+		st->st_mode = S_IFBLK | 0600;
+	return err;
 }
 
 static int resize(uint64_t bytes, const char **why)
@@ -207,6 +212,10 @@ START_TEST(size_that_will_not_do)
 	ck_assert_int_eq(resize(DISK_BYTES * 2, &why), -ENOSPC);
 	truncate_error = 0;
 	ck_assert_str_eq(why, strerror(ENOSPC));
+	truncate_error = 0;
+	is_device = true;
+	ck_assert_int_eq(resize(DISK_BYTES * 2, &why), -EINVAL);
+	is_device = false;
 	ck_assert_uint_eq(capacity(), SECTORS);
 	ck_assert(!config_interrupt());
 	disk_fini(&d);
