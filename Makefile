@@ -61,7 +61,7 @@ BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all run check unit boot budget bench-programs guest deps-run deps-check format clean help FORCE
+.PHONY: all run check unit boot budget bench-programs guest fio-image deps-run deps-check format clean help FORCE
 .SECONDARY:
 all: microvm
 
@@ -119,9 +119,17 @@ budget: microvm bench-programs guest
 
 guest: $(BUILD)/guest/done
 
-$(BUILD)/guest/done: $(shell find guest -type f) tools/fetch-kernel
+GUEST_FILES := guest/lib.sh $(shell find guest/rootfs -type f)
+
+$(BUILD)/guest/done: guest/build guest/init $(GUEST_FILES) tools/fetch-kernel
 	$(Q)guest/build $(BUILD)/guest
 	$(Q)touch $@
+
+# The root disk of guests that measure their disks.
+fio-image: $(BUILD)/guest/fio.img
+
+$(BUILD)/guest/fio.img: guest/fio-image guest/fio-tree $(GUEST_FILES) tools/fetch-fio
+	$(Q)guest/fio-image $(BUILD)/guest
 
 deps-run:
 	$(Q)tools/deps build guest
@@ -140,6 +148,7 @@ help:
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make boot       boot tests alone'
 	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf'
+	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'
 	@echo 'make linux      what Linux guests do to their disks; RUNS="NAME..." for some tests only'
 	@echo 'make soak       the same for longer'
 	@echo 'make coverage   which lines and branches of dataplane/ and devices/ the tests reach'
