@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make            build ./microvm
-# make run        install what is missing, build, boot a busybox guest from a root disk
+# make run        install what is missing, build, boot a busybox guest from a root disk; KERNEL=FILE: another kernel
 # make check      install what is missing, run every test
 # make budget     print and check the size and start-up budgets
 # make help       all targets and variables
@@ -148,6 +148,8 @@ help:
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make boot       boot tests alone'
 	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf'
+	@echo 'make guest-kernel  a minimal guest kernel from source: build/guest-kernel/bzImage and vmlinux'
+	@echo 'make guest-kernel-check  boots it; guest-kernel-repro: builds it again for the same bytes'
 	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'
 	@echo 'make linux      what Linux guests do to their disks; RUNS="NAME..." for some tests only'
 	@echo 'make soak       the same for longer'
