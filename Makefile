@@ -75,6 +75,17 @@ $(OBJ)/%.o: %.c $(OBJ)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The system calls of each kind of thread, as BPF. Whatever the variant, this is run here.
+$(BUILD)/seccomp/compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
+
+$(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
+	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
+
+$(OBJ)/vmm/sandbox_seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
+$(OBJ)/vmm/sandbox_seccomp.o: $(BUILD)/seccomp/seccomp.h
+
 # Everything is compiled again when the flags change.
 $(OBJ)/flags: FORCE
 	$(Q)mkdir -p $(@D)
