@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make            build ./microvm and ./microvm-ctl
-# make run        install what is missing, build, boot a busybox guest from a root disk
+# make run        install what is missing, build, boot a busybox guest from a root disk; KERNEL=FILE: another kernel
 # make check      install what is missing, run every test
 # make budget     print and check the size and start-up budgets
 # make help       all targets and variables
@@ -62,7 +62,7 @@ BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all run check unit boot budget bench-programs guest deps-run deps-check format clean help FORCE
+.PHONY: all run check unit boot budget bench-programs guest fio-image deps-run deps-check format clean help FORCE
 .SECONDARY:
 all: microvm microvm-ctl
 
@@ -81,6 +81,17 @@ $(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/option
 $(OBJ)/%.o: %.c $(OBJ)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The system calls of each kind of thread, as BPF. Whatever the variant, this is run here.
+$(BUILD)/seccomp/compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
+
+$(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
+	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
+
+$(OBJ)/vmm/sandbox_seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
+$(OBJ)/vmm/sandbox_seccomp.o: $(BUILD)/seccomp/seccomp.h
 
 # Everything is compiled again when the flags change.
 $(OBJ)/flags: FORCE
@@ -126,9 +137,17 @@ budget: microvm bench-programs guest
 
 guest: $(BUILD)/guest/done
 
-$(BUILD)/guest/done: $(shell find guest -type f) tools/fetch-kernel
+GUEST_FILES := guest/lib.sh $(shell find guest/rootfs -type f)
+
+$(BUILD)/guest/done: guest/build guest/init $(GUEST_FILES) tools/fetch-kernel
 	$(Q)guest/build $(BUILD)/guest
 	$(Q)touch $@
+
+# The root disk of guests that measure their disks.
+fio-image: $(BUILD)/guest/fio.img
+
+$(BUILD)/guest/fio.img: guest/fio-image guest/fio-tree $(GUEST_FILES) tools/fetch-fio
+	$(Q)guest/fio-image $(BUILD)/guest
 
 deps-run:
 	$(Q)tools/deps build guest
@@ -147,6 +166,9 @@ help:
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make boot       boot tests alone'
 	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf'
+	@echo 'make guest-kernel  a minimal guest kernel from source: build/guest-kernel/bzImage and vmlinux'
+	@echo 'make guest-kernel-check  boots it; guest-kernel-repro: builds it again for the same bytes'
+	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'
 	@echo 'make linux      what Linux guests do to their disks; RUNS="NAME..." for some tests only'
 	@echo 'make soak       the same for longer'
 	@echo 'make coverage   which lines and branches of dataplane/ and devices/ the tests reach'

@@ -99,4 +99,17 @@ bool log_allowed(struct log_limit *limit);
 			log_line(__VA_ARGS__);  \
 	} while (0)
 
+/*
+ * What a new thread does before anything else, for those who start it and need not know what: 0, or
+ * -errno. NULL: nothing.
+ */
+struct thread_begin {
+	int (*run)(const struct thread_begin *begin);
+};
+
+static inline int thread_begin(const struct thread_begin *begin)
+{
+	return begin ? begin->run(begin) : 0;
+}
+
 #endif

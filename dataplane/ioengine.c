@@ -286,7 +286,7 @@ static void submit_ranges(struct ioengine *e)
 	struct io_task *task;
 
 	if (!e->worker)
-		ioworker_create(&e->worker, &e->ranges, e->config.loop);
+		ioworker_create(&e->worker, &e->ranges, e->config.loop, e->config.worker_begin);
 	while ((task = io_queue_take(&e->ranged))) {
 		if (e->worker)
 			ioworker_give(e->worker, task);

@@ -67,6 +67,7 @@ struct ioengine_config {
 	unsigned int depth;    /* tasks in flight, at most */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
 	uint32_t device_block; /* a block device's logical block in bytes; 0: a file */
+	const struct thread_begin *worker_begin; /* see ioworker_create */
 };
 
 /* One way of moving data. Called by ioengine.c only. */

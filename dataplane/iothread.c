@@ -154,8 +154,10 @@ static void *iothread_main(void *arg)
 {
 	struct birth *birth = arg;
 	struct iothread *t = birth->thread;
-	int err = evloop_begin(&t->loop);
+	int err = thread_begin(t->config.begin);
 
+	if (!err)
+		err = evloop_begin(&t->loop);
 	birth->err = err;
 	sem_post(&birth->done);
 	if (!err)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base.h"
 #include "dataplane/evloop.h"
 #include "dataplane/patience.h"
 
@@ -38,7 +39,8 @@ struct iothread_config {
 	uint64_t poll_ns; /* how long to look on before sleeping, at most; 0: not at all */
 	const struct hostmem *fixed; /* memory for the ring to hold; NULL: none. For io_uring */
 	bool pinned;
-	unsigned int cpu; /* the processor it stays on, if pinned */
+	unsigned int cpu;		  /* the processor it stays on, if pinned */
+	const struct thread_begin *begin; /* when it fails, there is no thread */
 };
 
 struct iothread {

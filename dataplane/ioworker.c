@@ -40,6 +40,7 @@ static void *work(void *arg)
 	struct ioworker *w = arg;
 	struct io_task *task, *next;
 
+	thread_begin(w->begin);
 	for (;;) {
 		while (sem_wait(&w->wanted))
 			; /* a signal */
@@ -68,7 +69,8 @@ static int start_thread(struct ioworker *w)
 	return -err;
 }
 
-int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop)
+int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop,
+		    const struct thread_begin *begin)
 {
 	struct ioworker *w = calloc(1, sizeof(*w));
 	int err;
@@ -77,6 +79,7 @@ int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct ev
 		return -ENOMEM;
 	w->ranges = ranges;
 	w->loop = loop;
+	w->begin = begin;
 	sem_init(&w->wanted, 0, 0);
 	err = start_thread(w);
 	if (err) {

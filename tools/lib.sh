@@ -66,3 +66,25 @@ with_lists() {
     echo "${0##*/}: getting package lists"
     apt_get -o Dir::State::Lists="$apt_dir/lists" update && "$@" -o Dir::State::Lists="$apt_dir/lists"
 }
+
+# unpack_package NAME: downloads Debian's package of that name and unpacks it into $work/x, without installing it. Its
+# version is left in $work/version. Downloads nothing that depends on it.
+unpack_package() {
+    apt_dir=$work/apt
+    echo "${0##*/}: downloading $1"
+    if ! with_lists download_package "$1"; then
+        tail -n 5 "$apt_dir/log" >&2
+        die "$1" 'cannot be downloaded'
+    fi
+    dpkg-deb -f "$work"/deb/*.deb Version >"$work/version" && dpkg -x "$work"/deb/*.deb "$work/x" ||
+        die "$1" 'the package cannot be unpacked'
+    rm -rf "$work/deb"
+}
+
+# download_package NAME [OPTION...]: into $work/deb; OPTION goes to apt.
+download_package() {
+    package=$1
+    shift
+    mkdir -p "$work/deb"
+    (cd "$work/deb" && apt_get "$@" download "$package")
+}

@@ -15,6 +15,7 @@
 #include "dataplane/blkplane.h"
 #include "vmm/arch.h"
 #include "vmm/loader.h"
+#include "vmm/confine.h"
 #include "vmm/console.h"
 #include "vmm/machine_parts.h"
 #include "vmm/report.h"
@@ -72,6 +73,8 @@ static int create_memory(struct machine *m)
 	char size[32];
 	int err = memory_create(&m->memory, m->config->memory);
 
+	if (!err && m->config->core_dump)
+		memory_dump(&m->memory);
 	if (!err)
 		return 0;
 	snprintf(size, sizeof(size), "%lluM", (unsigned long long)m->config->memory >> 20);
@@ -81,13 +84,13 @@ static int create_memory(struct machine *m)
 static int create_disks(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->config->disk_count; i++) {
-		const struct blk_config *config = &m->config->disk[i];
+		struct blk_config config = confine_disk(&m->confine, i);
 		struct disk *disk = &m->disk[i];
 		const char *why;
-		int err = blk_create(&disk->blk, config, i, &m->memory.map, &why);
+		int err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
 
 		if (err)
-			return report_option(err, "--disk", config->path, why);
+			return report_option(err, "--disk", config.path, why);
 		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
 		m->disk_count++;
 	}
@@ -213,7 +216,8 @@ static int create_vcpus(struct machine *m)
 				       .pio = &m->pio,
 				       .mmio = &m->mmio,
 				       .ender = &m->ender,
-				       .gate = &m->gate };
+				       .gate = &m->gate,
+				       .begin = sandbox_thread(SANDBOX_VCPU) };
 		m->vcpu_count++;
 		err = vcpu_create(vcpu, &m->vm);
 		if (!err)
@@ -224,7 +228,7 @@ static int create_vcpus(struct machine *m)
 	return 0;
 }
 
-/* Last of all: from here on the terminal is raw. */
+/* From here on the terminal is raw. */
 static int open_console(struct machine *m)
 {
 	int err = 0;
@@ -233,6 +237,14 @@ static int open_console(struct machine *m)
 		err = console_open(&m->console, m->serial, m->serial_wake_fd, STDIN_FILENO,
 				   STDOUT_FILENO);
 	return err ? report_host(err, "console") : 0;
+}
+
+/* Last of all. Who makes VMs and vCPUs is not needed any more. */
+static int enter_sandbox(struct machine *m)
+{
+	close(m->vm.kvm_fd);
+	m->vm.kvm_fd = -1;
+	return confine_enter(&m->confine);
 }
 
 int machine_create(struct machine **machine, const struct machine_config *config)
@@ -250,7 +262,9 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	/* What the user named comes first: a mistake there is reported on any host. */
-	err = open_events(m);
+	err = confine_init(&m->confine, config);
+	if (!err)
+		err = open_events(m);
 	if (!err)
 		err = arch_devices(&m->devices, config->disk_count);
 	if (!err)
@@ -269,6 +283,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		err = create_vcpus(m);
 	if (!err)
 		err = open_console(m);
+	if (!err)
+		err = enter_sandbox(m);
 	if (err) {
 		machine_destroy(m);
 		return err;
@@ -281,12 +297,17 @@ int machine_create(struct machine **machine, const struct machine_config *config
 
 static int start_vcpus(struct machine *m)
 {
+	int err = machine_control_start(m);
+
+	if (err)
+		return err;
 	for (unsigned int i = 0; i < m->vcpu_count; i++) {
-		int err = vcpu_start(&m->vcpu[i]);
+		err = vcpu_start(&m->vcpu[i]);
 		if (err)
 			return report_host(err, "starting a vCPU thread");
 	}
-	return 0;
+	err = thread_begin(sandbox_thread(SANDBOX_MAIN));
+	return err ? report_host(err, "sandbox") : 0;
 }
 
 static void take_signals(struct machine *m)
@@ -317,7 +338,7 @@ static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
 	fds[POLL_SIGNAL].fd = m->signal_fd;
 	if (m->console)
 		timeout = console_prepare(m->console, fds + POLL_CONSOLE);
-	if (m->control)
+	if (m->errands)
 		other = machine_control_prepare(m, fds + POLL_CONTROL);
 	return other >= 0 && (timeout < 0 || other < timeout) ? other : timeout;
 }
@@ -337,7 +358,7 @@ enum vm_end machine_run(struct machine *m)
 		if (fds[POLL_SIGNAL].revents)
 			take_signals(m);
 		/* First: it may hold the console's input, or let it go. */
-		if (m->control)
+		if (m->errands)
 			machine_control_handle(m, fds + POLL_CONTROL);
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
 			machine_end(&m->ender, VM_END_QUIT);
@@ -404,6 +425,7 @@ int machine_destroy(struct machine *m)
 	if (!m)
 		return 0;
 	destroy_vcpus(m);
+	confine_end(&m->confine);
 	if (m->console)
 		console_close(m->console, CONSOLE_DRAIN_MS);
 	serial_destroy(m->serial);

@@ -292,7 +292,13 @@ int machine_control_open(struct machine *m)
 	err = control_open(&m->control, m->config->control, &m->handler, &why);
 	if (err)
 		return report_option(err, "--control", m->config->control, why);
-	err = errands_create(&m->errands);
+	return 0;
+}
+
+int machine_control_start(struct machine *m)
+{
+	int err = m->control ? errands_create(&m->errands) : 0;
+
 	return err ? report_host(err, "starting a thread") : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/bus.h"
+#include "vmm/confine.h"
 #include "vmm/control.h"
 #include "vmm/errands.h"
 #include "vmm/gate.h"
@@ -41,6 +42,7 @@ struct disk {
 struct machine {
 	const struct machine_config *config;
 	struct vm_ender ender;
+	struct confine confine;
 	int end_fd;
 	int signal_fd;
 	struct devlist devices;
@@ -70,9 +72,11 @@ struct machine {
 	bool paused;			     /* the main thread's: it is known to */
 };
 
-/* With --control: the socket, and the thread for what takes long. 0 or -errno, and that is
- * reported. */
+/* With --control: the socket. 0 or -errno, and that is reported. */
 int machine_control_open(struct machine *m);
+
+/* And the thread for what takes long: in the sandbox, before vCPUs start. As above. */
+int machine_control_start(struct machine *m);
 
 /* The VM is about to end, as m->ender says: nothing is begun any more. */
 void machine_control_end(struct machine *m);

@@ -56,6 +56,11 @@ int memory_create(struct memory *memory, uint64_t size)
 	return 0;
 }
 
+void memory_dump(const struct memory *memory)
+{
+	madvise(memory->base, memory->size, MADV_DODUMP);
+}
+
 void memory_destroy(struct memory *memory)
 {
 	if (memory->base)

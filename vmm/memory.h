@@ -16,9 +16,12 @@ struct memory {
 };
 
 /* `size` bytes, a multiple of 4096, laid out as the architecture wants them. The pages are the
- * host's to give when they are touched; huge ones where it has them; never in a core dump.
+ * host's to give when they are touched; huge ones where it has them; not in a core dump.
  * -ENOMEM. */
 int memory_create(struct memory *memory, uint64_t size);
+
+/* Have it in core dumps after all. */
+void memory_dump(const struct memory *memory);
 
 void memory_destroy(struct memory *memory);
 

@@ -100,6 +100,28 @@ static const char *set_control(struct parse *p, char *value)
 	return set_file(&p->config->control, value);
 }
 
+static const char *set_sandbox(struct parse *p, char *value)
+{
+	if (!strcmp(value, "log"))
+		p->config->sandbox = SANDBOX_LOG;
+	else if (!strcmp(value, "off"))
+		p->config->sandbox = SANDBOX_OFF;
+	else if (strcmp(value, "on") != 0)
+		return "must be on, log or off";
+	return NULL;
+}
+
+static const char *set_user(struct parse *p, char *value)
+{
+	p->config->user = value;
+	return *value ? NULL : "the name is empty";
+}
+
+static const char *set_core_dump(struct parse *p, char *value)
+{
+	return text_switch(value, &p->config->core_dump) ? NULL : "must be on or off";
+}
+
 static const char *set_disk(struct parse *p, char *value)
 {
 	struct machine_config *config = p->config;
@@ -111,11 +133,19 @@ static const char *set_disk(struct parse *p, char *value)
 }
 
 static const struct option options[] = {
-	{ "--kernel", false, set_kernel },   { "--initrd", false, set_initrd },
-	{ "--append", false, set_append },   { "--cmdline", false, set_cmdline },
-	{ "--memory", false, set_memory },   { "--cpus", false, set_cpus },
-	{ "--console", false, set_console }, { "--stats", false, set_stats },
-	{ "--control", false, set_control }, { "--disk", true, set_disk },
+	{ "--kernel", false, set_kernel },
+	{ "--initrd", false, set_initrd },
+	{ "--append", false, set_append },
+	{ "--cmdline", false, set_cmdline },
+	{ "--memory", false, set_memory },
+	{ "--cpus", false, set_cpus },
+	{ "--console", false, set_console },
+	{ "--stats", false, set_stats },
+	{ "--sandbox", false, set_sandbox },
+	{ "--user", false, set_user },
+	{ "--core-dump", false, set_core_dump },
+	{ "--control", false, set_control },
+	{ "--disk", true, set_disk },
 };
 
 static const struct option *find_option(const char *name, size_t len)

@@ -10,6 +10,7 @@
 
 #include "devices/virtio/blk.h"
 #include "vmm/devlist.h"
+#include "vmm/sandbox.h"
 
 #define MEMORY_MIN     (16ull << 20)
 #define MEMORY_MAX     (1ull << 40)
@@ -25,6 +26,9 @@ struct machine_config {
 	bool console;
 	const char *control; /* --control, the path of its socket; NULL: none */
 	bool stats;	     /* print what each queue has seen when the VM ends */
+	enum sandbox_mode sandbox;
+	const char *user; /* to become, as sandbox_find_user wants it; NULL: none */
+	bool core_dump;	  /* allowed, with guest RAM */
 	unsigned int disk_count;
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };

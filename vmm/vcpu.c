@@ -99,7 +99,12 @@ static void wait_at_gate(struct vcpu *vcpu)
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	int err = thread_begin(vcpu->begin);
 
+	if (err) {
+		log_line("vCPU %u: sandbox: %s", vcpu->index, strerror(-err));
+		vcpu->ender->end(vcpu->ender, VM_END_ERROR);
+	}
 	/* Pairs with vcpu_stop's release. */
 	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {
 		if (gate_closed(vcpu->gate)) {

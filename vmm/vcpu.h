@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/bus.h"
 #include "vmm/devlist.h"
@@ -24,13 +25,13 @@ struct vcpu {
 	const struct bus *mmio;
 	struct vm_ender *ender;
 	struct gate *gate;
+	const struct thread_begin *begin;
 	pthread_t thread;
 	bool started;
 	uint32_t stop; /* atomic */
 };
 
-/* Set before vcpu_create, by the machine: index, pio, mmio, ender,
- * gate. Main thread. 0 or -errno. */
+/* Set before vcpu_create, by the machine: index, pio, mmio, ender, gate, begin. Main thread. 0 or -errno. */
 int vcpu_create(struct vcpu *vcpu, const struct vm *vm);
 
 /* Start running the guest. The thread inherits the caller's signal mask. */

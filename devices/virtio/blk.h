@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base.h"
 #include "dataplane/hostmem.h"
 #include "devices/virtio/virtio.h"
 
@@ -24,6 +25,17 @@
 
 enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
 enum blk_engine { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
+
+/*
+ * How the threads of a disk come into being. What makes them may need more rights than a vCPU has at
+ * which a driver starts the disk: make() has that done where they are, and returns what it returned.
+ */
+struct blk_threads {
+	int (*make)(void *maker, int (*work)(void *arg), void *arg);
+	void *maker;
+	const struct thread_begin *plane[BLK_ENGINE_SYNC + 1]; /* by enum blk_engine */
+	const struct thread_begin *worker;
+};
 
 /* One --disk. Strings are the caller's and outlive the device. */
 struct blk_config {
@@ -43,9 +55,10 @@ struct blk_config {
 	uint8_t thread_of[VIRTIO_MAX_QUEUES];
 	unsigned int cpu_count; /* 0, or `iothreads`: thread n stays on processor cpu[n] */
 	uint16_t cpu[VIRTIO_MAX_QUEUES];
-	bool fixed_buffers; /* io_uring holds all of guest RAM, locked */
-	bool packed;	    /* offer RING_PACKED */
-	bool in_order;	    /* offer IN_ORDER: who accepts it gets some completions later */
+	bool fixed_buffers;		   /* io_uring holds all of guest RAM, locked */
+	bool packed;			   /* offer RING_PACKED */
+	const struct blk_threads *threads; /* NULL: made where the driver starts the disk */
+	bool in_order; /* offer IN_ORDER: who accepts it gets some completions later */
 };
 
 struct blk;

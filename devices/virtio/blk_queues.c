@@ -58,6 +58,8 @@ void blk_queues_destroy(struct blk_queues *qs)
 
 static int create_threads(struct blk_queues *qs, enum blk_engine which)
 {
+	const struct blk_threads *threads = qs->config->threads;
+
 	for (unsigned int i = 0; i < qs->thread_count; i++) {
 		struct iothread_config config = {
 			.loop = engines[which]->loop,
@@ -65,6 +67,7 @@ static int create_threads(struct blk_queues *qs, enum blk_engine which)
 			.fixed = qs->config->fixed_buffers ? qs->mem : NULL,
 			.pinned = qs->config->cpu_count,
 			.cpu = qs->config->cpu[i],
+			.begin = threads ? threads->plane[which] : NULL,
 		};
 		int err = iothread_create(&qs->thread[i], &config);
 
@@ -76,6 +79,8 @@ static int create_threads(struct blk_queues *qs, enum blk_engine which)
 
 static int create_engines(struct blk_queues *qs, enum blk_engine which)
 {
+	const struct blk_threads *threads = qs->config->threads;
+
 	for (unsigned int i = 0; i < qs->config->queues; i++) {
 		struct ioengine_config config = {
 			.loop = &thread_of(qs, i)->loop,
@@ -83,6 +88,7 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 			.depth = qs->config->queue_size,
 			.direct_align = qs->image->direct_align,
 			.device_block = qs->image->device_block,
+			.worker_begin = threads ? threads->worker : NULL,
 		};
 		int err = ioengine_create(&qs->queue[i].engine, engines[which], &config);
 
@@ -93,8 +99,9 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 }
 
 /* All queues have the same kind of engine: the first that the host lends to all. */
-static int create(struct blk_queues *qs)
+static int create_all(void *arg)
 {
+	struct blk_queues *qs = arg;
 	enum blk_engine which = qs->config->engine;
 	int refused = 0, err;
 
@@ -117,6 +124,13 @@ static int create(struct blk_queues *qs)
 			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
 			 engines[which]->name);
 	return 0;
+}
+
+static int create(struct blk_queues *qs)
+{
+	const struct blk_threads *threads = qs->config->threads;
+
+	return threads ? threads->make(threads->maker, create_all, qs) : create_all(qs);
 }
 
 int blk_queues_start(struct blk_queues *qs, unsigned int n, struct blkplane_config *plane)

@@ -13,6 +13,6 @@ soak: microvm linux-guest
 
 linux-guest: $(BUILD)/linux/done
 
-$(BUILD)/linux/done: $(BUILD)/guest/done tools/fetch-fio $(addprefix tests/linux/,build guest.sh fsload.c ranges.c rekexec.c)
+$(BUILD)/linux/done: $(BUILD)/guest/done tools/fetch-fio guest/fio-tree $(addprefix tests/linux/,build guest.sh fsload.c ranges.c rekexec.c)
 	$(Q)tests/linux/build $(BUILD)/guest $(BUILD)/linux
 	$(Q)touch $@

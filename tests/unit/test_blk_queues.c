@@ -282,6 +282,47 @@ START_TEST(host_out_of_aio_for_one_of_the_queues)
 END_TEST
 
 /* Each thread's ring holds the guest's memory, where there is a ring. */
+static unsigned int made, began[2]; /* by the engine asked for, by another one */
+
+static int make(void *maker, int (*work)(void *arg), void *arg)
+{
+	ck_assert_ptr_eq(maker, &d);
+	made++;
+	return work(arg);
+}
+
+static int asked_begins(const struct thread_begin *begin)
+{
+	(void)begin;
+	return __atomic_add_fetch(&began[0], 1, __ATOMIC_SEQ_CST) ? 0 : -EIO;
+}
+
+static int other_begins(const struct thread_begin *begin)
+{
+	(void)begin;
+	return __atomic_add_fetch(&began[1], 1, __ATOMIC_SEQ_CST) ? 0 : -EIO;
+}
+
+START_TEST(threads_are_made_elsewhere_and_begin_as_told)
+{
+	const struct thread_begin asked = { asked_begins }, other = { other_begins };
+	const struct blk_threads threads = {
+		.make = make, .maker = &d, .plane = { &other, &asked, &other }, .worker = &other
+	};
+
+	init(BLK_ENGINE_LIBAIO);
+	d.config.iothreads = 2;
+	d.config.threads = &threads;
+	disk_open(&d);
+	bring_up(ALL);
+	read_on(ALL);
+	ck_assert_uint_eq(made, 1);
+	ck_assert_uint_eq(__atomic_load_n(&began[0], __ATOMIC_SEQ_CST), 2);
+	ck_assert_uint_eq(__atomic_load_n(&began[1], __ATOMIC_SEQ_CST), 0);
+	disk_fini(&d);
+}
+END_TEST
+
 START_TEST(queues_with_fixed_buffers)
 {
 	for (int way = 0; way < engine_ways(); way += 2) {
@@ -393,6 +434,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, threads_stay_on_their_processors);
 	tcase_add_test(t, processor_that_may_not_be_used);
 	tcase_add_test(t, host_out_of_aio_for_one_of_the_queues);
+	tcase_add_test(t, threads_are_made_elsewhere_and_begin_as_told);
 	tcase_add_test(t, queues_with_fixed_buffers);
 	tcase_add_test(t, only_some_queues_are_ready);
 	tcase_add_test(t, row19_kick_of_queues_that_do_not_exist_beside_several);

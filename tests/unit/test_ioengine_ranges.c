@@ -90,6 +90,16 @@ int __wrap_sem_wait(sem_t *sem)
 	return -1;
 }
 
+static pthread_t worker; /* where it began */
+
+static int worker_begins(const struct thread_begin *begin)
+{
+	(void)begin;
+	worker = pthread_self();
+	return -EACCES; /* which changes nothing */
+}
+
+static const struct thread_begin worker_begin = { worker_begins };
 static struct test_image image;
 static struct evloop loop;
 static struct ioengine *e;
@@ -102,9 +112,11 @@ static void begin(int way)
 	struct engine_way w = engine_way(way);
 
 	image_make(&image, SIZE, w.direct);
-	struct ioengine_config config = {
-		.loop = &loop, .fd = image.fd, .depth = DEPTH, .direct_align = image.align
-	};
+	struct ioengine_config config = { .loop = &loop,
+					  .fd = image.fd,
+					  .depth = DEPTH,
+					  .direct_align = image.align,
+					  .worker_begin = &worker_begin };
 	ck_assert_int_eq(evloop_init(&loop, w.ops->loop), 0);
 	ck_assert_int_eq(evloop_begin(&loop), 0);
 	ck_assert_int_eq(ioengine_create(&e, w.ops, &config), 0);
@@ -182,6 +194,7 @@ START_TEST(row38_reads_go_on_beside_ranges_that_take_long_on_every_engine)
 					 4096));
 		ck_assert(ioengine_transfers_done(e));
 	}
+	ck_assert(pthread_equal(worker, e->worker->thread));
 	ck_assert_uint_eq(ioengine_room(e), DEPTH - 2);
 	ck_assert_uint_eq(READ_ONCE(came), 1);
 	ck_assert(!ioengine_ready(e));

@@ -159,6 +159,36 @@ START_TEST(host_that_locks_no_memory)
 END_TEST
 
 /* Whichever of its two descriptors is the one too many. */
+static pthread_t began_on;
+
+static int begin_on(const struct thread_begin *begin)
+{
+	(void)begin;
+	began_on = pthread_self();
+	return 0;
+}
+
+static int begin_not(const struct thread_begin *begin)
+{
+	(void)begin;
+	return -EACCES;
+}
+
+START_TEST(thread_that_may_not_begin_is_none)
+{
+	const struct thread_begin good = { begin_on }, bad = { begin_not };
+	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+	struct iothread *t;
+
+	config.begin = &bad;
+	ck_assert_int_eq(iothread_create(&t, &config), -EACCES);
+	config.begin = &good;
+	ck_assert_int_eq(iothread_create(&t, &config), 0);
+	ck_assert(pthread_equal(began_on, t->thread));
+	iothread_destroy(t);
+}
+END_TEST
+
 START_TEST(host_out_of_descriptors)
 {
 	struct rlimit before, few;
@@ -187,6 +217,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("iothread_errors");
 
 	tcase_add_loop_test(t, host_out_of_memory_or_threads, 0, 2);
+	tcase_add_loop_test(t, thread_that_may_not_begin_is_none, 0, 2);
 	tcase_add_loop_test(t, host_that_locks_no_memory, 0, 2);
 	tcase_add_loop_test(t, host_interrupts_the_waits, 0, 2);
 	tcase_add_loop_test(t, host_out_of_descriptors, 0, 2);

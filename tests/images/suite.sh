@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The boot tests of the minimal guest kernel, run by tests/images/kernel on the host with KVM: every function test_NAME is
+# one. Arguments: the names of the tests to run; all, in this order, if there are none.
+#
+# Kernel parameters are quoted for the kernel, and $ in them is for the guest's shell.
+# shellcheck disable=SC2016
+# shellcheck source=tests/boot/lib.sh
+. ./lib.sh
+
+# minimal KERNEL APPEND OPTION...: boots it from a copy of fio.img, without an initramfs.
+minimal() {
+    kernel=$1 append=$(one_line "$2")
+    shift 2
+    cp fio.img disk.img
+    boot --kernel "$kernel" --append "quiet $append" --disk disk.img "$@"
+}
+
+# The engines of a disk's measurements, and the ways in which fio's jobs hold together: processes and threads.
+fio_jobs='for engine in libaio io_uring psync; do for thread in 0 1; do
+    fio --name=job --numjobs=2 --directory=/root --size=256k --bs=4k --rw=randrw --direct=1 --iodepth=8
+        --verify=crc32c --ioengine=$engine --thread=$thread --output=/tmp/fio && echo fio-$engine-$thread-good; done; done;'
+
+# with_acpi KERNEL CPUS: both disks, the clock and the CPUs are found; fio works; the guest powers off.
+with_acpi() {
+    dd if=/dev/zero of=second.img bs=1024 seek=4095 count=1 2>/dev/null
+    minimal "$1" "run=\"$fio_jobs
+        echo cpus-\$(nproc) clock-\$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource);
+        echo blocks-\$(cat /sys/block/vdb/size) modules-\$(ls /proc/modules 2>&1 | grep -c No.such);
+        echo y >/root/written\"" --cpus "$2" --disk second.img
+    rm -f second.img
+    want_code 0
+    want "cpus-$2 clock-kvm-clock"
+    want 'blocks-8192 modules-1'
+    for engine in libaio io_uring psync; do
+        want "fio-$engine-0-good"
+        want "fio-$engine-1-good"
+    done
+    want 'microvm-guest: init reached'
+    want_clean disk.img
+    [ "$(contents disk.img /root/written)" = y ] || fail 'nothing was written'
+}
+
+# without_acpi KERNEL: the disks are those on the command line, there is one CPU, and the keyboard controller ends it.
+without_acpi() {
+    minimal "$1" 'acpi=off reboot=k run="echo acpi-$(ls -d /sys/firmware/acpi 2>/dev/null | wc -l) cpus-$(nproc);
+        ls /sys/bus/platform/drivers/virtio-mmio; echo y >/root/written; sync; mount -o remount,ro /; reboot -f"' --cpus 2
+    want_code 4
+    want 'acpi-0 cpus-1'
+    want 'virtio-mmio.0'
+    want_clean disk.img
+    [ "$(contents disk.img /root/written)" = y ] || fail 'nothing was written'
+}
+
+test_bzimage_one_cpu() {
+    with_acpi bzImage 1
+}
+
+test_bzimage_two_cpus() {
+    with_acpi bzImage 2
+}
+
+test_elf_one_cpu() {
+    with_acpi vmlinux 1
+}
+
+test_elf_two_cpus() {
+    with_acpi vmlinux 2
+}
+
+test_bzimage_without_acpi() {
+    without_acpi bzImage
+}
+
+test_elf_without_acpi() {
+    without_acpi vmlinux
+}
+
+# As `make run KERNEL=...` boots it: the stock kernel's initramfs, whose modules this one has no use for.
+test_initramfs() {
+    cp root.img disk.img
+    boot --kernel bzImage --initrd initramfs.cpio.gz --disk disk.img \
+        --append 'quiet root=/dev/vda rw run="echo release-$(uname -r)-end; echo y >/root/written"'
+    want_code 0
+    want 'release-6.1.'
+    want 'microvm-end'
+    unwanted insmod
+    want_clean disk.img
+    [ "$(contents disk.img /root/written)" = y ] || fail 'nothing was written'
+}
+
+test_panic_is_told() {
+    minimal bzImage 'run="echo c >/proc/sysrq-trigger"'
+    want_code 5
+    want 'Kernel panic'
+}
+
+mkdir -p out
+# shellcheck disable=SC2046 # a list
+[ $# -gt 0 ] || set -- $(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' suite.sh)
+for test in "$@"; do
+    run_test "test_$test"
+done
+rm -f disk.img
+echo "guest-kernel: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

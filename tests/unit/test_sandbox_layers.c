@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What holds below the filters of system calls: each layer alone, in a process of its own. A host that
+ * does not lend one is passed over.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "tests/lib/sanitizer.h"
+#include "tests/lib/suite.h"
+#include "vmm/maker.h"
+#include "vmm/sandbox_parts.h"
+
+/* In the child: exit status 77 passes over, a line number fails. */
+#define SKIP_IF(condition)         \
+	do {                       \
+		if (condition)     \
+			_exit(77); \
+	} while (0)
+#define NEED(condition)                                                                          \
+	do {                                                                                     \
+		if (!(condition)) {                                                              \
+			fprintf(stderr, "%s: %s (%s)\n", __func__, #condition, strerror(errno)); \
+			_exit(1);                                                                \
+		}                                                                                \
+	} while (0)
+
+static void in_child(void (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		run();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) != 77)
+		ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+
+static bool fails(long result, int error)
+{
+	return result < 0 && errno == error;
+}
+
+/* ---- Landlock ---- */
+
+static void landlocked(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+	int before = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	SKIP_IF(abi < 1);
+	NEED(sandbox_landlock() == 0);
+	NEED(fails(open("/etc/passwd", O_RDONLY), EACCES));
+	NEED(fails(open("/", O_RDONLY | O_DIRECTORY), EACCES));
+	NEED(fails(open("/dev/null", O_WRONLY), EACCES));
+	NEED(fails(mkdir("/tmp/new", 0700), EACCES));
+	NEED(write(before, "x", 1) == 1);
+	if (abi >= 4)
+		NEED(fails(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&to,
+				   sizeof(to)),
+			   EACCES));
+	if (abi >= 6)
+		NEED(fails(kill(getppid(), 0), EPERM));
+}
+
+START_TEST(landlock_leaves_no_path_and_no_network)
+{
+	in_child(landlocked);
+}
+END_TEST
+
+/* ---- namespaces and users ---- */
+
+static ino_t space(int self_fd, const char *name)
+{
+	struct stat st;
+
+	NEED(fstatat(self_fd, name, &st, 0) == 0);
+	return st.st_ino;
+}
+
+static void see_no_rights(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct have[2];
+
+	NEED(!syscall(SYS_capget, &header, have));
+	NEED(!have[0].effective && !have[0].permitted && !have[1].effective);
+}
+
+static void isolated(void)
+{
+	static const char *const names[] = { "ns/user", "ns/mnt", "ns/net", "ns/ipc" };
+	int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ino_t before[4];
+	int err;
+
+	for (unsigned int i = 0; i < 4; i++)
+		before[i] = space(self, names[i]);
+	NEED(sandbox_isolate(NULL, &err) == 0);
+	see_no_rights();
+	SKIP_IF(err);
+	for (unsigned int i = 0; i < 4; i++)
+		NEED(space(self, names[i]) != before[i]);
+	NEED(fails(open("/etc/passwd", O_RDONLY), ENOENT));
+	NEED(fails(open("/../etc/passwd", O_RDONLY), ENOENT));
+	NEED(fails(open("/proc/self/status", O_RDONLY), ENOENT));
+	NEED(fails(open("/new", O_WRONLY | O_CREAT, 0600), EROFS));
+	NEED(fails(chroot("/"), EPERM));
+}
+
+START_TEST(namespaces_show_an_empty_root)
+{
+	in_child(isolated);
+}
+END_TEST
+
+static void other_user(void)
+{
+	const struct sandbox_user user = { .uid = 4321, .gid = 8765 };
+	uid_t r, e, s;
+	int err;
+
+	SKIP_IF(geteuid() != 0);
+	NEED(!setgroups(1, &(gid_t){ 12 }));
+	NEED(sandbox_isolate(&user, &err) == 0);
+	NEED(!getresuid(&r, &e, &s) && r == 4321 && e == 4321 && s == 4321);
+	NEED(!getresgid(&r, &e, &s) && r == 8765 && e == 8765 && s == 8765);
+	NEED(getgroups(0, NULL) == 0);
+	NEED(setuid(0) < 0 && setgid(0) < 0);
+	see_no_rights();
+	/* Root needs nobody's leave for these. */
+	NEED(fails(open("/etc/passwd", O_RDONLY), ENOENT));
+}
+
+START_TEST(another_user_for_good)
+{
+	in_child(other_user);
+}
+END_TEST
+
+START_TEST(users_by_name_and_number)
+{
+	struct sandbox_user user;
+	const char *why;
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(sandbox_find_user(&user, "nobody", &why), 0);
+	ck_assert_uint_eq(user.uid, 65534);
+	ck_assert_int_eq(sandbox_find_user(&user, "nobody:12", &why), 0);
+	ck_assert_uint_eq(user.gid, 12);
+	ck_assert_int_eq(sandbox_find_user(&user, "1234567:root", &why), 0);
+	ck_assert_uint_eq(user.uid, 1234567);
+	ck_assert_uint_eq(user.gid, 0);
+
+	static const char *const wrong[] = { "root",	     "0",	"0:5",
+					     "1234567",	     "nobody:", "nobody:no-such",
+					     "no-such",	     ":5",	"4294967295:1",
+					     "1:4294967296", "-1:1" };
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		ck_assert_msg(sandbox_find_user(&user, wrong[i], &why) == -EINVAL, "%s", wrong[i]);
+		ck_assert_ptr_nonnull(why);
+	}
+}
+END_TEST
+
+/* ---- descriptors, limits, core dumps ---- */
+
+static void few_files(void)
+{
+	int own = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int inherited = dup2(own, 50);
+	struct rlimit limit;
+
+	NEED(own > 2 && inherited == 50);
+	NEED(sandbox_limit_fds(7) == 0);
+	NEED(fcntl(own, F_GETFD) >= 0);
+	NEED(fails(fcntl(inherited, F_GETFD), EBADF));
+	NEED(fcntl(2, F_GETFD) >= 0);
+	NEED(!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_max == 128 && limit.rlim_cur == 128);
+}
+
+START_TEST(inherited_files_are_closed)
+{
+	in_child(few_files);
+}
+END_TEST
+
+static void whole(void)
+{
+	const struct sandbox_config config = { .mode = SANDBOX_LOG };
+	struct rlimit limit;
+
+	NEED(sandbox_enter(&config) == 0);
+	NEED(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 || errno == EPERM);
+	NEED(!getrlimit(RLIMIT_CORE, &limit) && limit.rlim_max == 0);
+	NEED(open("/etc/passwd", O_RDONLY) < 0);
+}
+
+START_TEST(no_core_dumps_unless_asked_for)
+{
+	in_child(whole);
+}
+END_TEST
+
+/* ---- the maker of threads ---- */
+
+static pthread_t ran_on;
+
+static int work(void *arg)
+{
+	ran_on = pthread_self();
+	return *(int *)arg;
+}
+
+static void *caller(void *maker)
+{
+	for (int i = 0; i < 100; i++)
+		if (maker_run(maker, work, &i) != i)
+			return maker;
+	return NULL;
+}
+
+START_TEST(maker_works_for_many_in_turn)
+{
+	struct maker *maker;
+	pthread_t thread[4];
+	void *wrong;
+
+	ck_assert_int_eq(maker_start(&maker), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, caller, maker), 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		pthread_join(thread[i], &wrong);
+		ck_assert_ptr_null(wrong);
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		ck_assert(!pthread_equal(ran_on, thread[i]));
+	maker_stop(maker);
+	maker_stop(NULL);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("sandbox_layers");
+	TCase *t = tcase_create("layers");
+
+	tcase_add_test(t, maker_works_for_many_in_turn);
+	tcase_add_test(t, users_by_name_and_number);
+	/* Sanitizers open files of their own, and have threads. */
+	if (!SANITIZED) {
+		tcase_add_test(t, landlock_leaves_no_path_and_no_network);
+		tcase_add_test(t, namespaces_show_an_empty_root);
+		tcase_add_test(t, another_user_for_good);
+		tcase_add_test(t, inherited_files_are_closed);
+		tcase_add_test(t, no_core_dumps_unless_asked_for);
+	}
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/confine.h"
+
+#include "vmm/report.h"
+
+/* What a queue may still open: an eventfd of its engine; and for a thread, of which there are at most
+ * as many, one to be woken by, and what it sleeps in. */
+#define FDS_PER_QUEUE 3
+
+int confine_init(struct confine *c, const struct machine_config *config)
+{
+	const char *why;
+	int err = 0;
+
+	*c = (struct confine){
+		.config = config,
+		.threads = {
+			.make = maker_run,
+			.plane = {
+				[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
+				[BLK_ENGINE_LIBAIO] = sandbox_thread(SANDBOX_LIBAIO),
+				[BLK_ENGINE_SYNC] = sandbox_thread(SANDBOX_SYNC),
+			},
+			.worker = sandbox_thread(SANDBOX_WORKER),
+		},
+	};
+	if (config->user)
+		err = sandbox_find_user(&c->user, config->user, &why);
+	return err ? report_option(err, "--user", config->user, why) : 0;
+}
+
+struct blk_config confine_disk(const struct confine *c, unsigned int i)
+{
+	struct blk_config disk = c->config->disk[i];
+
+	if (c->config->sandbox != SANDBOX_OFF)
+		disk.threads = &c->threads;
+	return disk;
+}
+
+int confine_enter(struct confine *c)
+{
+	const struct machine_config *config = c->config;
+	struct sandbox_config sandbox = {
+		.mode = config->sandbox,
+		.user = config->user ? &c->user : NULL,
+		.core_dump = config->core_dump,
+	};
+	int err;
+
+	for (unsigned int i = 0; i < config->disk_count; i++) {
+		sandbox.more_fds += FDS_PER_QUEUE * config->disk[i].queues;
+		sandbox.lock_memory |= config->disk[i].fixed_buffers;
+	}
+	err = sandbox_enter(&sandbox);
+	if (err || config->sandbox == SANDBOX_OFF)
+		return err;
+	err = maker_start(&c->maker);
+	c->threads.maker = c->maker;
+	return err ? report_host(err, "starting a thread") : 0;
+}
+
+void confine_end(struct confine *c)
+{
+	maker_stop(c->maker);
+	c->maker = NULL;
+}

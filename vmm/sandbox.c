@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/sandbox.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "vmm/report.h"
+#include "vmm/sandbox_parts.h"
+
+/* What this host does not lend, for one line. */
+struct missing {
+	char text[256];
+	size_t len;
+};
+
+static void note(struct missing *missing, const char *what, int err)
+{
+	char *at = missing->text + missing->len;
+	size_t left = sizeof(missing->text) - missing->len;
+	int n;
+
+	if (!err)
+		return;
+	n = snprintf(at, left, "%s%s (%s)", missing->len ? ", " : "", what, strerror(-err));
+	if (n > 0)
+		missing->len += (size_t)n < left ? (size_t)n : left - 1;
+}
+
+/* After a change of users, which allows none and says so on its own. */
+static void settle_core_dumps(bool allowed)
+{
+	const struct rlimit none = { 0, 0 };
+
+	prctl(PR_SET_DUMPABLE, allowed ? 1 : 0);
+	if (!allowed)
+		setrlimit(RLIMIT_CORE, &none);
+}
+
+static int change_user(const struct sandbox_config *config)
+{
+	int err = config->user ? sandbox_become(config->user) : 0;
+
+	settle_core_dumps(config->core_dump);
+	return err ? report_host(err, "--user") : 0;
+}
+
+int sandbox_enter(const struct sandbox_config *config)
+{
+	struct missing missing = { 0 };
+	int err, spaces_err;
+
+	if (config->mode == SANDBOX_OFF)
+		return change_user(config);
+
+	note(&missing, "closing inherited files", sandbox_limit_fds(config->more_fds));
+	if (config->lock_memory)
+		sandbox_limit_memory();
+	err = sandbox_isolate(config->user, &spaces_err);
+	if (err)
+		return report_host(err, "--user");
+	note(&missing, "namespaces", spaces_err);
+	settle_core_dumps(config->core_dump);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	note(&missing, "Landlock", sandbox_landlock());
+	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG));
+	if (missing.len)
+		log_line("sandbox: this host does without: %s; the rest applies", missing.text);
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The parts of the sandbox, in the order in which sandbox.c has them done. Each once per process. */
+#ifndef VMM_SANDBOX_PARTS_H
+#define VMM_SANDBOX_PARTS_H
+
+#include "vmm/sandbox.h"
+
+/* Close the descriptors that came in by exec, but for the standard streams, and let no more than `more`
+ * be added to those that are left. */
+int sandbox_limit_fds(unsigned int more);
+
+/* For as much locked memory as there is. */
+void sandbox_limit_memory(void);
+
+/*
+ * Namespaces, another user, no capabilities. Returns what failed in changing the user; *spaces_err is
+ * what did in making namespaces.
+ */
+int sandbox_isolate(const struct sandbox_user *user, int *spaces_err);
+
+/* No group but the user's, and no way back. */
+int sandbox_become(const struct sandbox_user *user);
+
+/* No file, no TCP, and no signal to other processes: as much as this kernel's Landlock knows. */
+int sandbox_landlock(void);
+
+/* The filter of the process, on all of its threads. `log`: this one and those of threads only log. */
+int sandbox_filter(bool log);
+
+#endif

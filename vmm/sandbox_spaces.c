@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Namespaces. None for process ids: it would need a second process to stand for this one, with
+ * signals, job control, exit status and kill -9 passed on; and there is no call left that takes
+ * another process's id (seccomp/rules.h, Landlock's scope).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/sandbox_parts.h"
+
+#define SPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)
+/* A directory that every host has, to build the new root on. */
+#define PLACE "/proc"
+
+/*
+ * An empty directory that cannot be written to. The old root stays below it: to put it away would
+ * cost a millisecond, and an initial RAM file system cannot be put away. Nobody gets there without
+ * capabilities. What the host unmounts is unmounted here as well.
+ */
+static int empty_root(void)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ||
+	    mount("none", PLACE, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "size=4k,mode=555") ||
+	    chdir(PLACE) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
+		return -errno;
+	return 0;
+}
+
+static int put(int self_fd, const char *file, const char *text)
+{
+	int fd = openat(self_fd, file, O_WRONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* Its own ids keep their meaning; there are no others. */
+static int map_ids(int self_fd, uid_t uid, gid_t gid)
+{
+	char users[32], groups[32];
+	int err;
+
+	snprintf(users, sizeof(users), "%u %u 1", uid, uid);
+	snprintf(groups, sizeof(groups), "%u %u 1", gid, gid);
+	err = put(self_fd, "uid_map", users);
+	if (!err)
+		err = put(self_fd, "setgroups", "deny");
+	return err ? err : put(self_fd, "gid_map", groups);
+}
+
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	syscall(SYS_capset, &header, none);
+}
+
+/* A user namespace, and in it those of `spaces` that are still wanted. */
+static int user_space(int self_fd, int spaces)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int err;
+
+	if (unshare(CLONE_NEWUSER | spaces))
+		return -errno;
+	err = map_ids(self_fd, uid, gid);
+	if (!err && spaces)
+		err = empty_root();
+	return err;
+}
+
+int sandbox_isolate(const struct sandbox_user *user, int *spaces_err)
+{
+	int self_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int spaces = SPACES;
+	int err = 0;
+
+	*spaces_err = 0;
+	/* Root's own right comes first: users are not allowed to on every host. */
+	if (geteuid() == 0 && !unshare(SPACES)) {
+		spaces = 0;
+		*spaces_err = empty_root();
+	}
+	if (user)
+		err = sandbox_become(user);
+	if (!err) {
+		/* Or the maps are root's. */
+		prctl(PR_SET_DUMPABLE, 1);
+		int user_err = self_fd < 0 ? -ENOENT : user_space(self_fd, spaces);
+		*spaces_err = *spaces_err ? *spaces_err : user_err;
+	}
+	drop_capabilities();
+	if (self_fd >= 0)
+		close(self_fd);
+	return err;
+}
