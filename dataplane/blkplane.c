@@ -265,6 +265,8 @@ static bool serve(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	if (p->config.engine->in_flight) {
+		/* What is given back may bring new requests, which are looked for below. */
+		vring_disarm(&p->ring);
 		ioengine_reap(p->config.engine);
 		complete(p);
 	}
