@@ -180,7 +180,10 @@ static void complete(struct blkplane *p)
 
 	while ((task = ioengine_finished(p->config.engine)))
 		finish(p, container_of(task, struct slot, task), task->result);
-	if (vring_publish(&p->ring) && vring_should_notify(&p->ring)) {
+	if (!vring_publish(&p->ring))
+		return;
+	iothread_told(p->config.thread);
+	if (vring_should_notify(&p->ring)) {
 		count(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
 	}
@@ -269,6 +272,8 @@ static bool serve(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	if (p->config.engine->in_flight) {
+		/* What is given back may bring new requests, which are looked for below. */
+		vring_disarm(&p->ring);
 		ioengine_reap(p->config.engine);
 		complete(p);
 	}

@@ -12,8 +12,6 @@
 
 /* Looks between two looks at the clock. */
 #define LOOKS 16
-/* The first window once polling pays; doubled as long as it goes on to. */
-#define WINDOW_FIRST 4000u
 
 static void wait_for(sem_t *sem)
 {
@@ -51,10 +49,9 @@ static bool something(struct iothread *t)
 	return false;
 }
 
-/* Look on for as long as it has been paying. True: there is something to do. */
-static bool look_on(struct iothread *t)
+static bool look_for(struct iothread *t, uint64_t ns)
 {
-	uint64_t end = monotonic_ns() + t->window_ns;
+	uint64_t end = monotonic_ns() + ns;
 
 	do {
 		for (unsigned int i = 0; i < LOOKS; i++)
@@ -64,18 +61,20 @@ static bool look_on(struct iothread *t)
 	return false;
 }
 
-/* The window follows what sleeping cost: a sleep shorter than the longest window allowed would
- * better have been spent looking; a longer one was not worth looking for. */
-static void judge_sleep(struct iothread *t, uint64_t slept)
+/* Look on for as long as it pays. True: there is something to do. */
+static bool look_on(struct iothread *t)
 {
-	if (slept >= t->config.poll_ns)
-		t->window_ns = 0;
-	else if (!t->window_ns)
-		t->window_ns = WINDOW_FIRST;
-	else
-		t->window_ns *= 2;
-	if (t->window_ns > t->config.poll_ns)
-		t->window_ns = t->config.poll_ns;
+	/* On an only processor, looking on keeps what is looked for from happening. */
+	uint64_t window = t->only_cpu ? 0 : lookout_window(&t->lookout, t->expected);
+	bool found;
+
+	if (!window)
+		return false;
+	/* What the host was given it can do meanwhile. */
+	evloop_turn(&t->loop, false);
+	found = look_for(t, window);
+	lookout_looked(&t->lookout, t->expected, found);
+	return found;
 }
 
 static bool arm(struct iothread *t)
@@ -101,13 +100,14 @@ static void choose_patience(struct iothread *t)
 
 static void sleep_until_woken(struct iothread *t)
 {
-	uint64_t begin = t->config.poll_ns ? monotonic_ns() : 0;
+	bool timed = t->lookout.poll_ns;
+	uint64_t begin = timed ? monotonic_ns() : 0;
 
-	if (t->only_cpu)
+	if (t->sched_other)
 		choose_patience(t);
 	evloop_turn(&t->loop, true);
-	if (t->config.poll_ns)
-		judge_sleep(t, monotonic_ns() - begin);
+	if (timed)
+		lookout_slept(&t->lookout, monotonic_ns() - begin);
 }
 
 static bool serve(struct iothread *t)
@@ -130,13 +130,9 @@ static void run(struct iothread *t)
 		run_calls(t);
 		if (t->quit)
 			return;
+		t->expected = LOOKOUT_ANSWERS;
 		more = serve(t);
-		if (!more && t->window_ns) {
-			/* What the host was given it can do meanwhile. */
-			evloop_turn(&t->loop, false);
-			more = look_on(t);
-		}
-		if (more || arm(t))
+		if (more || look_on(t) || arm(t))
 			evloop_turn(&t->loop, false);
 		else
 			sleep_until_woken(t);
@@ -229,14 +225,12 @@ int iothread_create(struct iothread **thread, const struct iothread_config *conf
 	if (!t)
 		return -ENOMEM;
 	t->config = *config;
-	/* On an only processor, looking on keeps what is looked for from happening. */
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	if (CPU_COUNT(&cpus) == 1) {
-		t->config.poll_ns = 0;
-		/* What the user chose for the whole process is left alone. */
-		t->only_cpu = sched_getscheduler(0) == SCHED_OTHER;
-	}
+	t->only_cpu = CPU_COUNT(&cpus) == 1;
+	/* What the user chose for the whole process is left alone. */
+	t->sched_other = t->only_cpu && sched_getscheduler(0) == SCHED_OTHER;
+	t->lookout.poll_ns = t->only_cpu ? 0 : config->poll_ns;
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
@@ -294,6 +288,11 @@ void iothread_add(struct iothread *t, struct iothread_client *client)
 void iothread_took(struct iothread *t, unsigned int requests)
 {
 	t->taken += requests;
+}
+
+void iothread_told(struct iothread *t)
+{
+	t->expected = LOOKOUT_REQUESTS;
 }
 
 bool iothread_busy_again(struct iothread *t, const struct iothread_client *client)

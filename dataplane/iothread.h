@@ -16,6 +16,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
+#include "dataplane/lookout.h"
 #include "dataplane/patience.h"
 
 struct iothread_client {
@@ -36,7 +37,7 @@ struct iothread_call {
 
 struct iothread_config {
 	enum evloop_kind loop;
-	uint64_t poll_ns; /* how long to look on before sleeping, at most; 0: not at all */
+	uint64_t poll_ns;	     /* how long to look on before sleeping, at most (lookout.h) */
 	const struct hostmem *fixed; /* memory for the ring to hold; NULL: none. For io_uring */
 	bool pinned;
 	unsigned int cpu;		  /* the processor it stays on, if pinned */
@@ -49,10 +50,12 @@ struct iothread {
 	struct iothread_client *clients;
 	const struct iothread_client *busy; /* the one that had something to do last */
 	struct iothread_call *calls;	    /* atomic; last come first */
-	uint64_t window_ns;		    /* how long looking on pays just now */
-	bool only_cpu;		  /* shared with the vCPUs, and how is the thread's choice */
-	struct patience patience; /* where only_cpu */
-	unsigned int taken;	  /* requests, since the last sleep */
+	struct lookout lookout;
+	enum lookout_for expected; /* since the last turn began */
+	bool only_cpu;		   /* shared with the vCPUs, */
+	bool sched_other;	   /* and how is the thread's choice: */
+	struct patience patience;
+	unsigned int taken; /* requests, since the last sleep */
 	bool quit;
 	pthread_t thread;
 };
@@ -70,6 +73,8 @@ void iothread_answer(struct iothread_call *call);
 void iothread_add(struct iothread *thread, struct iothread_client *client);
 /* For a client: so many requests were taken. */
 void iothread_took(struct iothread *thread, unsigned int requests);
+/* For a client: the driver was given something back, and may have its next requests ready soon. */
+void iothread_told(struct iothread *thread);
 /* For a client that has something to do: was it so the last time, or another one? */
 bool iothread_busy_again(struct iothread *thread, const struct iothread_client *client);
 /* Also while it is being served. */

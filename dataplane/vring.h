@@ -86,6 +86,7 @@ struct vring_dev {
 	uint16_t used_next;  /* the next used element to fill */
 	uint16_t published;  /* used.idx as the driver sees it */
 	uint16_t signalled;  /* `published` at the last decision to interrupt */
+	bool armed;	     /* a doorbell was asked for, and not yet unasked for */
 
 	uint64_t in_flight[VRING_MAX_SIZE / 64]; /* one bit per head between pop and push */
 	struct vring_packed ring;

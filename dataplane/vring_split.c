@@ -138,22 +138,26 @@ bool vring_split_should_notify(struct vring_dev *vr)
 	return vring_need_event(READ_ONCE(*used_event(vr)), vr->published, old);
 }
 
-void vring_split_disarm(struct vring_dev *vr)
-{
-	/* With EVENT_IDX the event index simply stays where it was: behind the driver. */
-	if (!vr->event_idx)
-		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
-}
-
 bool vring_split_more(const struct vring_dev *vr)
 {
 	return READ_ONCE(vr->avail->idx) != vr->last_avail;
+}
+
+void vring_split_disarm(struct vring_dev *vr)
+{
+	if (!vr->event_idx)
+		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
+	else if (vr->armed && !vring_split_more(vr))
+		/* Behind the driver, where it is anyway once the driver has gone on. */
+		WRITE_ONCE(*avail_event(vr), (uint16_t)(vr->last_avail - 1));
+	vr->armed = false;
 }
 
 bool vring_split_arm(struct vring_dev *vr)
 {
 	/* Our own index, not the driver's: an entry added since the last pop must still ring or be
 	 * found below. */
+	vr->armed = true;
 	if (vr->event_idx)
 		WRITE_ONCE(*avail_event(vr), vr->last_avail);
 	else

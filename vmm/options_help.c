@@ -53,7 +53,7 @@ const char options_help[] =
 	"                           (default: any)\n"
 	"  fixed-buffers[=on|off]   lock all of guest RAM for io_uring (default: off)\n"
 	"  poll-us=N                microseconds to look on before sleeping, at most;\n"
-	"                           0 to 1000 (default: 100)\n"
+	"                           0 to 1000 (default: 100); below 5, briefly\n"
 	"\n"
 	"On a terminal, Ctrl-A x quits, Ctrl-A h tells, Ctrl-A Ctrl-A sends Ctrl-A.\n"
 	"\n"

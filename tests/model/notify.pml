@@ -57,6 +57,25 @@ inline drain_buffer(loc)
 	}
 }
 
+/* The event index is put behind the driver; it is there if the driver has gone past it. */
+inline disarm()
+{
+#ifndef EVENT_IDX
+	STORE(AVAIL_EVENT, 1)
+#else
+	if
+	:: armed ->
+		armed = false;
+		LOAD(avail, AVAIL_IDX);
+		if
+		:: avail == last -> STORE(AVAIL_EVENT, MINUS(last, 1))
+		:: else
+		fi
+	:: else
+	fi
+#endif
+}
+
 /* Some of what is in flight is done: publish it once, decide once. */
 inline turn_over()
 {
@@ -185,7 +204,7 @@ active proctype device()
 	byte published = 0; /* used.idx as last stored */
 	byte signalled = 0; /* published at the last decision to interrupt */
 	byte budget = 0, event = 0;
-	bool dry = false, starved = false;
+	bool dry = false, starved = false, armed = false;
 
 sleep:
 	if
@@ -195,19 +214,20 @@ sleep:
 #endif
 	:: used != last -> /* the engine has finished something */
 		used = NEXT(used);
+		disarm();
 		turn_over();
+#ifdef NO_LOOK_AFTER_DISARM
 		if
 		:: starved -> goto work
 		:: else -> goto sleep
 		fi
+#endif
 	fi;
 
 work:
 	dry = false;
 	starved = false;
-#ifndef EVENT_IDX
-	STORE(AVAIL_EVENT, 1); /* disarm; with EVENT_IDX, avail_event simply stays behind */
-#endif
+	disarm();
 	budget = SIZE;
 	do
 	:: budget && MINUS(last, used) < ROOM ->
@@ -237,6 +257,7 @@ work:
 	fi;
 
 	/* Arm. */
+	armed = true;
 #if defined(ARM_ONE_AHEAD)
 	STORE(AVAIL_EVENT, NEXT(last));
 #elif defined(EVENT_IDX)

@@ -22,7 +22,7 @@ $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
 $(OBJ)/tests/unit/test_ioranges: ALL_LDFLAGS += $(call wrap,fallocate ioctl pwrite lseek fdatasync)
 $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate fdatasync ioengine_hurry)
-$(OBJ)/tests/unit/test_iothread: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)
+$(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
 	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait \
 	io_uring_register_buffers)

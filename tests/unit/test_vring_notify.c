@@ -204,15 +204,47 @@ START_TEST(arm_counts_entries_not_yet_popped)
 }
 END_TEST
 
-/* With EVENT_IDX a disarmed ring does not ring: avail_event stays behind the driver. */
-START_TEST(disarm_with_event_idx_leaves_the_event_behind)
+/* With EVENT_IDX a disarmed ring does not ring: avail_event is behind the driver. */
+static void check_disarm(uint16_t idx)
+{
+	for (uint16_t n = 1; n <= 8; n++) {
+		begin(true, false);
+		go_to(idx);
+		ck_assert(!vring_arm(&vr));
+		vring_disarm(&vr);
+		batch(n);
+		ck_assert(!vring_need_event(mock_avail_event(&m), m.avail_idx, idx));
+		/* And is asked for again. */
+		ck_assert(!vring_arm(&vr));
+		ck_assert_uint_eq(mock_avail_event(&m), m.avail_idx);
+		mock_fini(&m);
+	}
+}
+
+START_TEST(disarm_with_event_idx_puts_the_event_behind)
+{
+	check_disarm(0);
+	check_disarm(5);
+	check_disarm(65530);
+	check_disarm(0x7fff);
+}
+END_TEST
+
+/* It has rung: nothing is written that the driver would have to read again. */
+START_TEST(disarm_after_the_doorbell_leaves_the_event_behind)
 {
 	begin(true, false);
 	ck_assert(!vring_arm(&vr));
+	add(3);
 	vring_disarm(&vr);
-	batch(3);
 	ck_assert_uint_eq(mock_avail_event(&m), 0);
-	ck_assert(!vring_need_event(mock_avail_event(&m), 4, 3));
+	/* Nor where none was asked for. */
+	WRITE_ONCE(*(uint16_t *)&m.used->ring[8], 7);
+	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
+	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
+	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
+	vring_disarm(&vr);
+	ck_assert_uint_eq(mock_avail_event(&m), 7);
 	mock_fini(&m);
 }
 END_TEST
@@ -244,7 +276,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, wart_avail_event_is_set_from_a_re_read_avail_index);
 	tcase_add_test(t, arm_sees_an_entry_added_meanwhile_without_event_idx);
 	tcase_add_test(t, arm_counts_entries_not_yet_popped);
-	tcase_add_test(t, disarm_with_event_idx_leaves_the_event_behind);
+	tcase_add_test(t, disarm_with_event_idx_puts_the_event_behind);
+	tcase_add_test(t, disarm_after_the_doorbell_leaves_the_event_behind);
 	tcase_add_test(t, row19_a_broken_ring_is_not_armed);
 	suite_add_tcase(s, t);
 	return s;

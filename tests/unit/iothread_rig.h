@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A dataplane thread, and clients that do what they are told. Each includer has its own. */
+#ifndef TESTS_UNIT_IOTHREAD_RIG_H
+#define TESTS_UNIT_IOTHREAD_RIG_H
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "dataplane/iothread.h"
+#include "tests/lib/files.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+
+static struct iothread *thread;
+
+struct client {
+	struct iothread_client client;
+	unsigned int work;  /* atomic: what is to be done */
+	unsigned int done;  /* atomic */
+	unsigned int armed; /* atomic: how often the thread was about to sleep */
+	unsigned int peeks; /* atomic */
+	struct ev_watch watch;
+	int fd;
+};
+
+static unsigned int get(const unsigned int *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
+static void add(unsigned int *counter, unsigned int n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_ACQ_REL);
+}
+
+static bool serve(struct iothread_client *client)
+{
+	struct client *c = container_of(client, struct client, client);
+
+	if (get(&c->done) == get(&c->work))
+		return false;
+	add(&c->done, 1);
+	return get(&c->done) != get(&c->work);
+}
+
+static bool peek(struct iothread_client *client)
+{
+	struct client *c = container_of(client, struct client, client);
+
+	add(&c->peeks, 1);
+	return get(&c->done) != get(&c->work);
+}
+
+static bool arm(struct iothread_client *client)
+{
+	struct client *c = container_of(client, struct client, client);
+
+	add(&c->armed, 1);
+	return get(&c->done) != get(&c->work);
+}
+
+struct client_call {
+	struct iothread_call call;
+	struct client *client;
+};
+
+static void run_join(struct iothread_call *call)
+{
+	struct client *c = container_of(call, struct client_call, call)->client;
+
+	evloop_watch(&thread->loop, &c->watch, c->fd);
+	iothread_add(thread, &c->client);
+	iothread_answer(call);
+}
+
+static void run_leave(struct iothread_call *call)
+{
+	struct client *c = container_of(call, struct client_call, call)->client;
+
+	iothread_remove(thread, &c->client);
+	evloop_unwatch(&thread->loop, &c->watch);
+	iothread_answer(call);
+}
+
+static void join(struct client *c)
+{
+	struct client_call call = { .call.run = run_join, .client = c };
+
+	*c = (struct client){ .client = { serve, peek, arm, NULL } };
+	c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	iothread_call(thread, &call.call);
+}
+
+static void leave(struct client *c)
+{
+	struct client_call call = { .call.run = run_leave, .client = c };
+
+	iothread_call(thread, &call.call);
+	close(c->fd);
+}
+
+static void begin(int kind, uint64_t poll_us)
+{
+	struct iothread_config config = { .loop = kind ? EVLOOP_URING : EVLOOP_EPOLL,
+					  .poll_ns = poll_us * 1000 };
+
+	ck_assert_int_eq(iothread_create(&thread, &config), 0);
+}
+
+static void wake(struct client *c)
+{
+	uint64_t one = 1;
+
+	ck_assert_int_eq(write(c->fd, &one, sizeof(one)), sizeof(one));
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How long a dataplane thread looks on before it sleeps. Each test runs on both kinds of loop. */
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include "tests/unit/iothread_rig.h"
+
+/* ---- a host with one processor ---- */
+
+static bool one_cpu;
+
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	int err = __real_sched_getaffinity(pid, size, set);
+
+	if (one_cpu) {
+		CPU_ZERO_S(size, set);
+		CPU_SET_S(0, size, set);
+	}
+	return err;
+}
+
+/* ---- a clock of the test's own, for the dataplane's thread ---- */
+
+#define TICK_NS 100u /* from one look at it to the next */
+
+static pthread_t tester;
+static bool own_clock;
+static uint64_t clock_ns; /* atomic */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	uint64_t t;
+
+	if (!own_clock || pthread_equal(pthread_self(), tester))
+		return __real_clock_gettime(id, ts);
+	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
+	*ts = (struct timespec){ .tv_sec = (time_t)(t / 1000000000u),
+				 .tv_nsec = (long)(t % 1000000000u) };
+	return 0;
+}
+
+START_TEST(polling_begins_when_sleeps_are_short)
+{
+	struct client c;
+
+	begin(_i, 1000 * 1000);
+	join(&c);
+	for (int64_t end = mock_deadline(); !get(&c.peeks);) {
+		wake(&c);
+		mock_yield(end);
+	}
+	/* Nobody rings for it. */
+	add(&c.work, 1);
+	wake(&c); /* in case it sleeps again */
+	mock_wait_until(get(&c.done) == 1);
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
+/* Wake it from a sleep that took so long; how long does it look on then? */
+static uint64_t looks_on_after(struct client *c, uint64_t slept_ns)
+{
+	unsigned int armed, peeks;
+
+	wait_idle_thread();
+	armed = get(&c->armed);
+	peeks = get(&c->peeks);
+	__atomic_add_fetch(&clock_ns, slept_ns - TICK_NS, __ATOMIC_ACQ_REL);
+	wake(c);
+	mock_wait_until(get(&c->armed) > armed);
+	wait_idle_thread();
+	/* Looks between two looks at the clock: 16. */
+	return (uint64_t)(get(&c->peeks) - peeks) / 16 * TICK_NS;
+}
+
+/* A brief look, ever rarer since it is in vain; besides, longer by and by while sleeps are short, never
+ * longer than allowed, and gone after a long one. */
+START_TEST(polling_follows_what_sleeping_cost)
+{
+	struct client c;
+
+	tester = pthread_self();
+	own_clock = true;
+	begin(_i, 10);
+	join(&c);
+	wait_idle_thread();
+	for (unsigned int i = 0; i < 100; i++)
+		looks_on_after(&c, 10000);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(looks_on_after(&c, 10000) % LOOKOUT_BRIEF, 0);
+		ck_assert_uint_ge(looks_on_after(&c, 9900), 4000);
+		ck_assert_uint_eq(looks_on_after(&c, 9900), 8000);
+		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
+		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
+	}
+	ck_assert_uint_eq(looks_on_after(&c, 1000000000) % LOOKOUT_BRIEF, 0);
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
+/* So much was looked in a hundred wake-ups for nothing. */
+static unsigned int looks_in_vain(uint64_t poll_us)
+{
+	unsigned int peeks;
+	struct client c;
+
+	begin(0, poll_us);
+	join(&c);
+	for (unsigned int i = 0; i < 100; i++) {
+		unsigned int armed = get(&c.armed);
+
+		wake(&c);
+		mock_wait_until(get(&c.armed) > armed);
+	}
+	peeks = get(&c.peeks);
+	leave(&c);
+	iothread_destroy(thread);
+	return peeks;
+}
+
+/* With a clock of its own, a brief look is 50 looks at it. */
+START_TEST(without_a_window_it_looks_briefly_and_rarely)
+{
+	unsigned int peeks;
+
+	tester = pthread_self();
+	own_clock = true;
+	peeks = looks_in_vain(0);
+	ck_assert_uint_ge(peeks, LOOKOUT_BRIEF / TICK_NS * 16);
+	ck_assert_uint_le(peeks, 10 * LOOKOUT_BRIEF / TICK_NS * 16);
+}
+END_TEST
+
+START_TEST(polling_never_begins_on_an_only_processor)
+{
+	one_cpu = true;
+	ck_assert_uint_eq(looks_in_vain(_i ? 1000 : 0), 0);
+}
+END_TEST
+
+/* Whether it looks on or sleeps when they come. */
+START_TEST(calls_come_in_while_polling)
+{
+	struct client c, other;
+
+	begin(_i, 1000);
+	join(&c);
+	for (unsigned int i = 0; i < 500; i++) {
+		wake(&c);
+		join(&other);
+		add(&other.work, 1);
+		wake(&other);
+		mock_wait_until(get(&other.done) == 1);
+		leave(&other);
+	}
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("iothread_poll");
+	TCase *t = tcase_create("iothread_poll");
+
+	tcase_add_loop_test(t, polling_begins_when_sleeps_are_short, 0, 2);
+	tcase_add_loop_test(t, polling_follows_what_sleeping_cost, 0, 2);
+	tcase_add_test(t, without_a_window_it_looks_briefly_and_rarely);
+	tcase_add_loop_test(t, polling_never_begins_on_an_only_processor, 0, 2);
+	tcase_add_loop_test(t, calls_come_in_while_polling, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}
