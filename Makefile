@@ -37,11 +37,11 @@ MODE_coverage   := -O1
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts.
-CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing
+CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
 CPPFLAGS += -I. -D_GNU_SOURCE -DMICROVM_VERSION='"$(VERSION)"'
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
-ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(MODE_$(VARIANT)) \
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(MODE_$(VARIANT)) \
 	       $(LDFLAGS)
 # The shared liburing of Debian 12 does not export io_uring_enable_rings; the static one has it.
 # The same for json-c, of which little is used: a library to load would cost a third of a millisecond at each start.

@@ -82,18 +82,12 @@ static int lock_directory(const char *path, const char **why)
 static int make(struct control_socket *s, const struct sockaddr_un *addr, const char **why)
 {
 	int directory = lock_directory(addr->sun_path, why);
-	struct stat st;
 	int err;
 
 	if (directory < 0)
 		return directory;
 	/* The mode of a socket's file is that of the socket, less the umask. */
 	err = fchmod(s->fd, 0600) ? refuse(errno, NULL, why) : bind_to(s, addr, why);
-	if (!err && !lstat(addr->sun_path, &st)) {
-		s->path = addr->sun_path;
-		s->dev = st.st_dev;
-		s->ino = st.st_ino;
-	}
 	if (!err && listen(s->fd, BACKLOG))
 		err = refuse(errno, NULL, why);
 	close(directory);
@@ -114,8 +108,6 @@ int control_socket_open(struct control_socket *s, const char *path, const char *
 	if (s->fd < 0)
 		return refuse(errno, NULL, why);
 	err = make(s, &addr, why);
-	if (s->path)
-		s->path = path;
 	if (err)
 		control_socket_close(s);
 	return err;
@@ -123,10 +115,6 @@ int control_socket_open(struct control_socket *s, const char *path, const char *
 
 void control_socket_close(struct control_socket *s)
 {
-	struct stat st;
-
-	if (s->path && !lstat(s->path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
-		unlink(s->path);
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;

@@ -3,23 +3,18 @@
 #ifndef VMM_CONTROL_SOCKET_H
 #define VMM_CONTROL_SOCKET_H
 
-#include <sys/types.h>
-
 struct control_socket {
 	int fd; /* listening, non-blocking; -1: none */
-	const char *path;
-	dev_t dev; /* what was made there */
-	ino_t ino;
 };
 
 /*
- * Make a socket at `path`, which is lent until close, that only its owner can connect to, from its
+ * Make a socket at `path` that only its owner can connect to, from its
  * first moment on. A socket where nobody listens any more is replaced. -errno, and *why in words (a
  * static string, or strerror's).
  */
 int control_socket_open(struct control_socket *s, const char *path, const char **why);
 
-/* Removes it, if it is still the one that was made. */
+/* The file stays: the sandbox has no path to remove it by, and the next VM replaces it. */
 void control_socket_close(struct control_socket *s);
 
 #endif

@@ -93,11 +93,10 @@ static const struct rule rules[] = {
 	CALL(MAIN, "accept4"),
 	CALL(MAIN, "recvfrom"),
 	CALL(MAIN, "getrandom"), /* json-c's hashes */
-	CALL(MAIN, "unlink"),
-	CALL(MAIN, "newfstatat"),
 
 	/* The errands' thread stays with the process's filter. */
 	CALL(MAKER, "ftruncate"),
+	CALL(MAKER, "newfstatat"),
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 
 	/* Disks. No guest makes a file grow. */
