@@ -2,14 +2,16 @@
 """A guest that is up and does one job of fio after the other, and the host, which does the same."""
 
 import os
+import re
 from contextlib import suppress
 
 from . import fiojson, matrix, monitors
 from .errors import RowFailed
 from .probe import Probe, per_request
 
-# What the guest does: the shell commands that come by its console. Each answers with lines that begin with "mark".
-SHELL = "stty -echo 2>/dev/null; echo mark ready; cat | sh"
+# What the guest does: the shell commands that come by its console, which answer with lines "mark ...". (Not `cat | sh`:
+# busybox's cat has the kernel move the data, which holds the pipe's lock until there is some.)
+SHELL = "stty -echo 2>/dev/null; set -f; echo mark ready; while read -r l; do eval $l; done"
 # Nothing of fio's but its end is told on the console while it counts; its JSON comes later, in lines of bounded length.
 FIO = ("f() { fio \"$@\" --output=/tmp/fio.out </dev/null >/tmp/fio.err 2>&1; s=$?; echo mark fio $s; "
        "[ $s = 0 ] || tail -n 3 /tmp/fio.err; }; "
@@ -18,6 +20,8 @@ FIO = ("f() { fio \"$@\" --output=/tmp/fio.out </dev/null >/tmp/fio.err 2>&1; s=
 
 class Guest:
     """One monitor with its guest, started when it is needed, and again after it failed."""
+
+    counts = 1
 
     def __init__(self, variant, context):
         self.variant, self.context, self.place = variant, context, context.place
@@ -41,16 +45,16 @@ class Guest:
         self.place.say(self.process, FIO)
 
     def await_mark(self, word):
-        """(stamp, rest) of the line "mark WORD rest", and the lines before it."""
+        """(stamp, number, the lines before) of the line "mark WORD [number]"."""
         last, before = "", []
         try:
             while item := self.process.line(self.context.patience):
                 stamp, text = item
                 text = text.strip("\r")
-                # A prompt or a kernel's message may stand before it.
-                _, found, rest = text.partition(f"mark {word}")
+                # A kernel's message may stand before it on the same line; but it may also tell its command line.
+                found = re.search(rf"mark {word} *(\d*)\s*$", text)
                 if found:
-                    return stamp, rest.strip(), before
+                    return stamp, found[1], before
                 before.append(text)
                 last = text.strip() or last
         except RowFailed as silence:
@@ -97,7 +101,7 @@ class Guest:
     def _counted(self, row):
         """By the emulator's clock: the difference of many requests and few, free of fio's own start and end. The first run
         is to warm up."""
-        few, many = matrix.counts(row, *self.context.options.counts)
+        few, many = (n * self.counts for n in matrix.counts(row, *self.context.options.counts))
         if row not in self.warm:
             self.fio(self.words(row, requests=many))
             self.warm.add(row)
@@ -132,7 +136,9 @@ class Guest:
 
 
 class Host(Guest):
-    """The same fio without a guest: what the host can do."""
+    """The same fio without a guest: what the host can do. It is so much quicker that it has to do more to be timed."""
+
+    counts = 10
 
     def up(self):
         self.process = None

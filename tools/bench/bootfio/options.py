@@ -118,8 +118,8 @@ def parser():
     g.add_argument("--boots", type=number(1, 1000), metavar="N", help="of each monitor (as many as runs)")
     g.add_argument("--seconds", type=number(0.05, 3600, float), metavar="S", help="of one run (1; with --full 3)")
     g.add_argument("--warm-up", type=number(0.05, 600, float), metavar="S", help="before each run (a third of it)")
-    g.add_argument("--counts", type=listed(each=number(1, 10**7)), metavar="FEW,MANY", default=[100, 2400],
-                   help="emulated: requests of 4 KiB in a short and a long run (100,2400)")
+    g.add_argument("--counts", type=listed(each=number(1, 10**7)), metavar="FEW,MANY", default=[100, 800],
+                   help="emulated: requests of 4 KiB in a short and a long run (100,800)")
     g.add_argument("--size", type=size, metavar="SIZE", help="of each monitor's file, all written (256M; emulated 64M)")
     g.add_argument("--engine", choices=["libaio", "io_uring", "psync"], default="libaio", help="fio's own (libaio)")
     g.add_argument("--pin", choices=["auto", "off"], default="auto",

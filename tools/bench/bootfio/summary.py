@@ -123,6 +123,8 @@ def text(result):
     out = []
     emulated = result["place"] == "emulated"
     for row, lines in rows(result):
+        if not any(l["runs"] or l["error"] for l in lines):
+            continue
         out += ["", row_name(row)]
         shown = columns(result, emulated)
         out += grid([""] + [t for t, _ in shown], [[l["name"]] + [f(l) for _, f in shown] for l in lines if l["runs"]])
