@@ -193,7 +193,8 @@ def result(iops, boots=(), kind="ours", runs_of_peer=(500.0,) * 5):
         return [{"iops": v, "bandwidth": v * 4096, "p50_ns": 1e5, "p99_ns": 2e5, "p999_ns": 3e5} for v in values]
     return {"format": 1, "date": "then", "argv": ["boot-and-fio"], "complete": True, "place": "native", "clock": "c",
             "options": {"cpus": 1, "memory": 256 << 20}, "machine": {"cpu": "a <CPU>", "cpus": 2, "kernel": "6.1"},
-            "versions": {"fio": "fio-3"}, "skipped": [{"name": "lkvm", "reason": "no lkvm here"}], "memory": {},
+            "versions": {"fio": "fio-3"}, "skipped": [{"name": "lkvm", "reason": "no lkvm here"}],
+            "memory": {"microvm": {"rss_kib": 1800, "pss_kib": 1500}},
             "variants": [{"name": "microvm", "kind": kind, "detail": "", "command": ["microvm"]},
                          {"name": "host", "kind": "host", "detail": "", "command": ["fio"]}],
             "boots": {"microvm": {"runs": [{"init": b / 2, "gone": b} for b in boots]}} if boots else {},
@@ -282,6 +283,8 @@ class Report(unittest.TestCase):
         self.assertIn("a &lt;b&gt;", page)
         self.assertIn("a &lt;CPU&gt;", page)
         self.assertIn("no lkvm here", page)
+        for text in (page, summary.text(content)):
+            self.assertIn("1800", text)
 
     def test_an_emulated_result_says_so(self):
         content = {**result([1.0]), "place": "emulated"}

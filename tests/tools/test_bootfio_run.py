@@ -89,7 +89,7 @@ class Run(unittest.TestCase):
         self.fake("lkvm", FAILS)
         self.fake("qemu-system-x86_64", HANGS)
         code, out, err = self.finish(self.start(
-            "--runs", "1", "--workloads", "randread", "--depths", "1", "--ours", "microvm:", "--timeout", "3"))
+            "--runs", "1", "--workloads", "randread", "--depths", "1", "--ours", "microvm:", "--timeout", "4"))
         self.assertEqual(code, 0, err)
         result = self.result()
         self.assertTrue(result["complete"])
@@ -98,7 +98,7 @@ class Run(unittest.TestCase):
         for name in ("microvm", "qemu-io_uring", "qemu-threads", "host"):
             self.assertEqual([run["iops"] for run in cells[name]["runs"]], [1000.0], name)
         self.assertIn("no memory for this", cells["lkvm"]["error"])
-        self.assertIn("no word within 3 s", cells["qemu-native"]["error"])
+        self.assertIn("no word within 4 s", cells["qemu-native"]["error"])
         with open(cells["qemu-native"]["log"], encoding="utf-8") as log:
             self.assertEqual(log.read(), "booting\n")
         stages = result["boots"]["microvm"]["runs"][0]

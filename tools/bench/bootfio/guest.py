@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A guest that is up and does one job of fio after the other, and the host, which does the same."""
 
+import math
 import os
 import re
 from contextlib import suppress
@@ -17,19 +18,19 @@ FIO = ("f() { fio \"$@\" --output=/tmp/fio.out </dev/null >/tmp/fio.err 2>&1; s=
        "[ $s = 0 ] || tail -n 3 /tmp/fio.err; }; "
        "j() { tr -d ' \\n' </tmp/fio.out | fold -w 1000; echo; echo mark json; }")
 
+# Counted runs take at least so many seconds, unless that would be more than so many times the requests.
+TIMED, MOST = 0.8, 30
+
 
 class Guest:
     """One monitor with its guest, started when it is needed, and again after it failed."""
-
-    counts = 1
 
     def __init__(self, variant, context):
         self.variant, self.context, self.place = variant, context, context.place
         self.disk = context.disk_of(variant)
         self.process = self.probe = None
         self.argv = []
-        self.warm = set()
-        self.few = {}
+        self.scale = {}
 
     def log_path(self, what):
         return os.path.join(self.context.logs, f"{self.variant.name}-{what}.log")
@@ -99,12 +100,11 @@ class Guest:
         return result
 
     def _counted(self, row):
-        """By the emulator's clock: the difference of many requests and few, free of fio's own start and end. The first run
-        is to warm up."""
-        few, many = (n * self.counts for n in matrix.counts(row, *self.context.options.counts))
-        if row not in self.warm:
-            self.fio(self.words(row, requests=many))
-            self.warm.add(row)
+        """By the emulator's clock: the difference of many requests and few, free of fio's own start and end."""
+        few, many = matrix.counts(row, *self.context.options.counts)
+        if row not in self.scale:
+            self.scale[row] = self._warm_up(row, few, many)
+        many *= self.scale[row]
         short = self.fio(self.words(row, requests=few))
         before = self.look()
         long = self.fio(self.words(row, requests=many))
@@ -117,13 +117,18 @@ class Guest:
         result["bandwidth"] = result["bandwidth"] * result["iops"] / by_fio
         return result, before, after
 
+    def _warm_up(self, row, few, many):
+        """By how much the many have to be more, so that a clock of hundredths can time them."""
+        long = self.fio(self.words(row, requests=many))
+        short = self.fio(self.words(row, requests=few))
+        return min(MOST, max(1, math.ceil(TIMED / max(long - short, 0.01))))
+
     def memory(self):
         return self.probe.memory(self.context.setup.memory_mb) if self.probe else None
 
     def down(self, failed=False):
         """Powers it off; kills it if it failed or does not go."""
         process, self.process, self.probe = self.process, None, None
-        self.warm.clear()
         if not process:
             return
         with suppress(RowFailed):
@@ -136,9 +141,7 @@ class Guest:
 
 
 class Host(Guest):
-    """The same fio without a guest: what the host can do. It is so much quicker that it has to do more to be timed."""
-
-    counts = 10
+    """The same fio without a guest: what the host can do."""
 
     def up(self):
         self.process = None

@@ -22,7 +22,6 @@ QUICK = [
 ]
 EMULATED = [
     (["randread"], ["4k"], [1, 32]),
-    (["randwrite"], ["4k"], [32]),
     (["seqread"], ["64k"], [4]),
 ]
 FULL = [(list(WORKLOADS), list(SIZES), [1, 4, 32, 128])]

@@ -17,7 +17,8 @@ exit status: 0 all is well; 1 a row of microvm's failed, or --compare found a re
 missing, or the disk is full; 130, 143 a signal ended it: what was measured until then is written.
 
 Where the processor offers no virtualization all of it runs in the emulated host (tools/kvmhost) with few requests. There,
-only ratios mean something."""
+only ratios mean something, and those of writes less than those of reads: the clock is the emulator's CPU time, which stands
+still while the host waits for its disk."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,8 +120,8 @@ def parser():
     g.add_argument("--seconds", type=number(0.05, 3600, float), metavar="S", help="of one run (1; with --full 3)")
     g.add_argument("--warm-up", type=number(0.05, 600, float), metavar="S", help="before each run (a third of it)")
     g.add_argument("--counts", type=listed(each=number(1, 10**7)), metavar="FEW,MANY", default=[100, 800],
-                   help="emulated: requests of 4 KiB in a short and a long run (100,800)")
-    g.add_argument("--size", type=size, metavar="SIZE", help="of each monitor's file, all written (256M; emulated 64M)")
+                   help="emulated: requests of 4 KiB in a short and a long run, at least (100,800)")
+    g.add_argument("--size", type=size, metavar="SIZE", help="of each monitor's file (256M, written; emulated 64M, only allocated)")
     g.add_argument("--engine", choices=["libaio", "io_uring", "psync"], default="libaio", help="fio's own (libaio)")
     g.add_argument("--pin", choices=["auto", "off"], default="auto",
                    help="auto: monitors and fio stay on processors of their own where there are enough")

@@ -104,8 +104,8 @@ def boot_columns(result):
               ("exec to init", lambda l: cell(l["to_init"], ".1f", 1000))]
     shown += [("/" + k, lambda l, k=k: cell(l.get("of_" + k), ".2f")) for k in present]
     return shown + [
-        ("RSS beyond RAM, KiB", lambda l: cell(l["rss_kib"], "d")),
-        ("PSS", lambda l: cell(l["pss_kib"], "d")),
+        ("RSS beyond RAM, KiB", lambda l: cell(l["rss_kib"], ".0f")),
+        ("PSS", lambda l: cell(l["pss_kib"], ".0f")),
         ("runs", lambda l: str(l["runs"])),
     ]
 
