@@ -39,26 +39,35 @@ def plots(result):
     rows = [(name, lines) for name, lines in rows if lines]
     emulated = result["place"] == "emulated"
     where = " (emulated host: only ratios mean something)" if emulated else ""
-    # Against the host's own; without it, against the best peer of the first kind there is; else against the best.
-    peer = next((k for k in ("host", "qemu", "lkvm", "firecracker") if any("of_" + k in l for _, ls in rows for l in ls)), None)
+    # Against the host's own; without it, against the best peer of the first kind there is; else against the best. In an
+    # emulated host what it can do itself is so far away that next to it nothing else could be seen.
+    order = ("qemu", "host") if emulated else ("host", "qemu", "lkvm", "firecracker")
+    peer = next((k for k in order if any("of_" + k in l for _, ls in rows for l in ls)), None)
     groups = []
     for name, lines in rows:
         base = [l["iops"] for l in lines if peer is None or l["kind"] == peer]
         if base:
-            groups.append((name, [whiskered(l, max(base)) for l in lines]))
+            shown = [l for l in lines if peer == "host" or l["kind"] != "host"]
+            groups.append((name, [whiskered(l, max(base)) for l in shown]))
     if groups:
-        unit = f"requests per second, as a share of {'the best' if peer is None else 'the host' if peer == 'host' else peer}"
-        found.append(("iops.svg", svg.bars("fio: requests per second" + where, groups, palette, unit)))
+        unit = "requests per second, as a share of " + {None: "the best", "host": "the host's"}.get(peer, f"the best {peer}")
+        found.append(("iops.svg", svg.bars("fio: requests per second" + where, groups, used(palette, groups), unit)))
     tails = [(name, [(l["name"], [l["p50_ns"] / 1e3, l["p99_ns"] / 1e3, l["p999_ns"] / 1e3]) for l in lines if l["p50_ns"]])
              for name, lines in rows]
     tails = [(name, members) for name, members in tails if members]
     if tails:
-        found.append(("latency.svg", svg.percentiles("fio: latency" + where, tails, palette,
-                                                     "microseconds: median, 99 %, 99.9 %")))
+        found.append(("latency.svg", svg.percentiles("fio: latency" + where, tails,
+                                                     used(palette, tails), "microseconds: median, 99 %, 99.9 %")))
     lines = [(l["name"], [(s, v * 1000) for s, v in l["stages"]]) for l in summary.boots(result) if l["stages"]]
     if lines:
         found.append(("boot.svg", svg.stages("boot: where the time goes" + where, lines, boot.STAGE_NAMES, "milliseconds")))
     return found
+
+
+def used(palette, groups):
+    """The colours of those that are there."""
+    names = {member[0] for _, members in groups for member in members}
+    return {name: colour for name, colour in palette.items() if name in names}
 
 
 def whiskered(line, base):
