@@ -75,9 +75,10 @@ def _qemu(variant, setup, disk, run, _place):
               "-global", "virtio-mmio.force-legacy=false", "-kernel", setup.kernel]
     if setup.initrd:
         words += ["-initrd", setup.initrd]
-    # The kernel finds them in the order they are named in.
+    # The kernel finds them in the order they are named in. All of the monitors read the same root disk; QEMU would lock
+    # single bytes of it that others have locked for reading.
     if not setup.initrd:
-        words += ["-drive", f"if=none,id=d0,format=raw,readonly=on,file={comma(setup.rootfs)}",
+        words += ["-drive", f"if=none,id=d0,format=raw,readonly=on,file.locking=off,file={comma(setup.rootfs)}",
                   "-device", "virtio-blk-device,drive=d0"]
     queues = min(setup.cpus, MAX_QUEUES)
     return words + [
