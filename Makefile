@@ -175,6 +175,7 @@ help:
 	@echo 'make fuzz       every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop how long a stop takes while the guest floods'
 	@echo 'make blkbench   a disk as a guest sees it, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
+	@echo 'make boot-and-fio  a Linux guest with fio, beside QEMU and others; BOOT_AND_FIO="--quick ..."'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
 	@echo 'JOBS=N          processors for make check (all); 1: its steps in turn'

@@ -2,8 +2,9 @@
 #
 # make bench-stop     how long a stop takes while the guest floods, on each engine; prints, judges nothing
 # make blkbench       a disk measured by a guest under microvm and QEMU, and by fio on the host. BLKBENCH='options'
+# make boot-and-fio   a Linux guest with fio, under microvm and its peers. BOOT_AND_FIO='--quick ...'
 
-.PHONY: bench-stop blkbench deps-bench
+.PHONY: bench-stop blkbench boot-and-fio deps-bench
 
 bench-stop: $(OBJ)/tests/bench/stop_latency
 	$(Q)$< $(OBJ)/stop_latency.img
@@ -13,3 +14,6 @@ deps-bench:
 
 blkbench: deps-bench microvm bare bench-programs
 	$(Q)tools/blkbench $(BLKBENCH)
+
+boot-and-fio: deps-bench microvm linux-guest bench-programs
+	$(Q)tools/boot-and-fio $(BOOT_AND_FIO)

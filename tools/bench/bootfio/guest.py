@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A guest that is up and does one job of fio after the other, and the host, which does the same."""
+
+import math
+import os
+import re
+from contextlib import suppress
+
+from . import fiojson, matrix, monitors
+from .errors import RowFailed
+from .probe import Probe, per_request
+
+# What the guest does: the shell commands that come by its console, which answer with lines "mark ...". (Not `cat | sh`:
+# busybox's cat has the kernel move the data, which holds the pipe's lock until there is some.)
+SHELL = "stty -echo 2>/dev/null; set -f; echo mark ready; while read -r l; do eval $l; done"
+# Nothing of fio's but its end is told on the console while it counts; its JSON comes later, in lines of bounded length.
+FIO = ("f() { fio \"$@\" --output=/tmp/fio.out </dev/null >/tmp/fio.err 2>&1; s=$?; echo mark fio $s; "
+       "[ $s = 0 ] || tail -n 3 /tmp/fio.err; }; "
+       "j() { tr -d ' \\n' </tmp/fio.out | fold -w 1000; echo; echo mark json; }")
+
+# Counted runs take at least so many seconds, unless that would be more than so many times the requests.
+TIMED, MOST = 0.8, 30
+
+
+class Guest:
+    """One monitor with its guest, started when it is needed, and again after it failed."""
+
+    def __init__(self, variant, context):
+        self.variant, self.context, self.place = variant, context, context.place
+        self.disk = context.disk_of(variant)
+        self.process = self.probe = None
+        self.argv = []
+        self.scale = {}
+
+    def log_path(self, what):
+        return os.path.join(self.context.logs, f"{self.variant.name}-{what}.log")
+
+    def up(self):
+        if self.process:
+            return
+        self.argv = monitors.command(self.variant, self.context.setup, self.disk, SHELL, self.place)
+        log = open(self.log_path("fio"), "a", encoding="utf-8")
+        self.process = self.place.start(self.argv, self.variant.name, log, pinned=True)
+        self.await_mark("ready")
+        self.probe = Probe(self.place, self.process.pid)
+        self.place.say(self.process, FIO)
+
+    def await_mark(self, word):
+        """(stamp, number, the lines before) of the line "mark WORD [number]"."""
+        last, before = "", []
+        try:
+            while item := self.process.line(self.context.patience):
+                stamp, text = item
+                text = text.strip("\r")
+                # A kernel's message may stand before it on the same line; but it may also tell its command line.
+                found = re.search(rf"mark {word} *(\d*)\s*$", text)
+                if found:
+                    return stamp, found[1], before
+                before.append(text)
+                last = text.strip() or last
+        except RowFailed as silence:
+            raise RowFailed(f"{silence} (the console ends: {last[-100:] or 'nothing'})") from None
+        raise RowFailed(f"ended with status {self.process.status}: {last[-100:] or 'without a word'}")
+
+    def fio(self, words):
+        """One fio: seconds by the place's clock."""
+        began = self.place.clock()
+        self.place.say(self.process, "f " + " ".join(words))
+        stamp, status, _ = self.await_mark("fio")
+        if status != "0":
+            self.place.say(self.process, "echo mark json")
+            _, _, before = self.await_mark("json")
+            raise RowFailed(f"fio: {' '.join(before)[-160:] or 'exit status ' + status}")
+        return stamp - began
+
+    def result(self):
+        self.place.say(self.process, "j")
+        return fiojson.parse("".join(self.await_mark("json")[2]))
+
+    def look(self):
+        return self.probe.look()
+
+    def words(self, row, **how):
+        context = self.context
+        return matrix.fio_words(row, context.setup.guest_disk, context.options.engine, context.bytes, **how)
+
+    def measure(self, row):
+        """One run of a row: what fio says, and what it cost."""
+        self.up()
+        options = self.context.options
+        if not self.place.emulated:
+            self.fio(self.words(row, seconds=options.warm_up))
+            before = self.look()
+            self.fio(self.words(row, seconds=options.seconds))
+            after = self.look()
+            result = self.result()
+        else:
+            result, before, after = self._counted(row)
+        result.update(per_request(before, after, result["requests"]))
+        return result
+
+    def _counted(self, row):
+        """By the emulator's clock: the difference of many requests and few, free of fio's own start and end."""
+        few, many = matrix.counts(row, *self.context.options.counts)
+        if row not in self.scale:
+            self.scale[row] = self._warm_up(row, few, many)
+        many *= self.scale[row]
+        short = self.fio(self.words(row, requests=few))
+        before = self.look()
+        long = self.fio(self.words(row, requests=many))
+        after = self.look()
+        result = self.result()
+        if long <= short:
+            raise RowFailed("too few requests to be timed")
+        by_fio = result["iops"]
+        result["iops"] = (many - few) * row.jobs / (long - short)
+        result["bandwidth"] = result["bandwidth"] * result["iops"] / by_fio
+        return result, before, after
+
+    def _warm_up(self, row, few, many):
+        """By how much the many have to be more, so that a clock of hundredths can time them."""
+        long = self.fio(self.words(row, requests=many))
+        short = self.fio(self.words(row, requests=few))
+        return min(MOST, max(1, math.ceil(TIMED / max(long - short, 0.01))))
+
+    def memory(self):
+        return self.probe.memory(self.context.setup.memory_mb) if self.probe else None
+
+    def down(self, failed=False):
+        """Powers it off; kills it if it failed or does not go."""
+        process, self.process, self.probe = self.process, None, None
+        if not process:
+            return
+        with suppress(RowFailed):
+            if not failed:
+                self.place.say(process, self.variant.power_off)
+                for _ in process.lines(min(10, self.context.patience)):
+                    pass
+        self.place.kill(process)
+        process.close_log()
+
+
+class Host(Guest):
+    """The same fio without a guest: what the host can do."""
+
+    def up(self):
+        self.process = None
+
+    def fio(self, words):
+        began = self.place.clock()
+        log = open(self.log_path("fio"), "w", encoding="utf-8")
+        process = self.place.start([self.context.fio] + words, self.variant.name, log, pinned=True)
+        lines, stamp = [], began
+        try:
+            while item := process.line(self.context.patience):
+                stamp = item[0]
+                lines.append(item[1])
+        finally:
+            self.place.kill(process)
+            process.close_log()
+        self.text = "\n".join(lines)
+        if process.status:
+            raise RowFailed(f"fio: {' '.join(self.text.split())[-160:] or 'exit status ' + str(process.status)}")
+        return stamp - began
+
+    def result(self):
+        return fiojson.parse(self.text)
+
+    def look(self):
+        return {"cpu": None, "exits": None, "irqs": None}
+
+    def words(self, row, **how):
+        context = self.context
+        return matrix.fio_words(row, self.disk, context.options.engine, context.bytes, **how)
+
+    def memory(self):
+        return None
+
+    def down(self, failed=False):
+        pass

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The jobs, what they are called, and fio's words for them."""
+
+from collections import namedtuple
+
+WORKLOADS = {
+    "randread": ["--rw=randread"],
+    "randwrite": ["--rw=randwrite"],
+    "seqread": ["--rw=read"],
+    "seqwrite": ["--rw=write"],
+    "randrw+fsync": ["--rw=randrw", "--fsync=16"],
+}
+SIZES = {"4k": 4096, "64k": 65536, "1m": 1048576}
+
+# Variants of ours by their disk's options; a set of rows for each size of run. `rows`: (workloads, sizes, depths).
+OURS_QUICK = ["microvm:", "microvm-libaio:engine=libaio"]
+OURS_FULL = OURS_QUICK + ["microvm-sync:engine=sync", "microvm-nopoll:poll-us=0", "microvm-1queue:queues=1"]
+QUICK = [
+    (["randread", "randwrite"], ["4k"], [1, 32]),
+    (["randrw+fsync"], ["4k"], [32]),
+    (["seqread", "seqwrite"], ["1m"], [4]),
+]
+EMULATED = [
+    (["randread"], ["4k"], [1, 32]),
+    (["seqread"], ["64k"], [4]),
+]
+FULL = [(list(WORKLOADS), list(SIZES), [1, 4, 32, 128])]
+
+
+class Row(namedtuple("Row", "workload bs depth jobs")):
+    """One job of fio."""
+
+    def __str__(self):
+        jobs = f", {self.jobs} jobs" if self.jobs > 1 else ""
+        return f"{self.workload} {self.bs} depth {self.depth}{jobs}"
+
+
+def rows(blocks, jobs):
+    """The rows of (workloads, sizes, depths) blocks."""
+    return [
+        Row(workload, bs, depth, j)
+        for workloads, sizes, depths in blocks
+        for workload in workloads
+        for bs in sizes
+        for depth in depths
+        for j in jobs
+    ]
+
+
+def fio_words(row, filename, engine, file_bytes, seconds=None, requests=None):
+    """fio's arguments for a row: for so many seconds, or so many requests of each job. A colon divides file names."""
+    words = [
+        "--name=job", "--filename=" + filename.replace(":", "\\:"), f"--bs={row.bs}", "--direct=1", "--thread",
+        f"--ioengine={engine}", f"--iodepth={row.depth}", "--norandommap", "--randrepeat=0", "--group_reporting",
+        "--eta=never", "--lat_percentiles=1", "--clat_percentiles=0", "--percentile_list=50:99:99.9",
+        "--output-format=json",
+    ] + WORKLOADS[row.workload]
+    share = file_bytes // row.jobs // SIZES["1m"] * SIZES["1m"]
+    words.append(f"--numjobs={row.jobs}")
+    if row.jobs > 1:
+        words += [f"--size={share}", f"--offset_increment={share}"]
+    else:
+        words.append(f"--size={file_bytes}")
+    if seconds is not None:
+        return words + ["--time_based", f"--runtime={round(seconds * 1000)}ms"]
+    return words + [f"--number_ios={requests}", f"--io_size={(requests + 1) * SIZES[row.bs]}"]
+
+
+def counts(row, few, many):
+    """How many requests a counted run does: larger ones are fewer, to move no more than four times the data."""
+    divide = {"4k": 1, "64k": 4, "1m": 64}[row.bs]
+    return max(1, few // divide), max(2, many // divide)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The monitors: what each is called with, for the same guest. A Setup names the files as the place knows them."""
+
+import json
+import os
+from dataclasses import dataclass, field
+
+FIRMWARE = ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin")
+FIRMWARE_DIRS = ("/usr/share/seabios", "/usr/share/qemu")
+# Of the same kinds microvm has: no PIT, no PIC. QEMU keeps its RTC: without one the stock kernel, which QEMU's tables do
+# not tell so, looks for it for three seconds.
+QEMU_MACHINE = "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on"
+MAX_QUEUES = 4
+
+
+@dataclass
+class Setup:
+    """The guest that all of them boot. Without initrd, rootfs is its root disk, and the disk under test comes second."""
+
+    kernel: str
+    memory_mb: int
+    cpus: int
+    initrd: str = ""
+    rootfs: str = ""
+    vmlinux: str = ""
+    firmware: str = ""
+    binaries: dict = field(default_factory=dict)
+
+    @property
+    def guest_disk(self):
+        return "/dev/vda" if self.initrd else "/dev/vdb"
+
+    def cmdline(self, run, reboot="t"):
+        root = "" if self.initrd else "root=/dev/vda ro "
+        return f'console=ttyS0 quiet panic=-1 reboot={reboot} {root}run="{run}"'
+
+
+@dataclass
+class Variant:
+    """One monitor with options. kind: ours, qemu, lkvm, firecracker or host; detail: what makes it this variant."""
+
+    name: str
+    kind: str
+    detail: str = ""
+    binary: str = ""
+
+    @property
+    def power_off(self):
+        # Without ACPI, only a reboot ends the VM.
+        return "reboot -f" if self.kind in ("lkvm", "firecracker") else "poweroff -f"
+
+
+def comma(path):
+    """A file name among the comma-separated options of microvm and QEMU."""
+    return path.replace(",", ",,")
+
+
+def command(variant, setup, disk, run, place):
+    """The words that boot the guest with this disk and have it do `run`."""
+    return globals()["_" + variant.kind](variant, setup, disk, run, place)
+
+
+def _ours(variant, setup, disk, run, _place):
+    words = [setup.binaries[variant.binary], "--kernel", setup.kernel, "--memory", f"{setup.memory_mb}M",
+             "--cpus", str(setup.cpus)]
+    words += ["--initrd", setup.initrd] if setup.initrd else ["--disk", comma(setup.rootfs) + ",readonly"]
+    return words + ["--disk", comma(disk) + ("," + variant.detail if variant.detail else ""),
+                    "--cmdline", setup.cmdline(run)]
+
+
+def _qemu(variant, setup, disk, run, _place):
+    words = [setup.binaries["qemu"]] + (["-L", setup.firmware] if setup.firmware else [])
+    words += ["-M", QEMU_MACHINE, "-accel", "kvm", "-cpu", "host", "-m", str(setup.memory_mb), "-smp", str(setup.cpus),
+              "-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+              "-global", "virtio-mmio.force-legacy=false", "-kernel", setup.kernel]
+    if setup.initrd:
+        words += ["-initrd", setup.initrd]
+    # The kernel finds them in the order they are named in. All of the monitors read the same root disk; QEMU would lock
+    # single bytes of it that others have locked for reading.
+    if not setup.initrd:
+        words += ["-drive", f"if=none,id=d0,format=raw,readonly=on,file.locking=off,file={comma(setup.rootfs)}",
+                  "-device", "virtio-blk-device,drive=d0"]
+    queues = min(setup.cpus, MAX_QUEUES)
+    return words + [
+        "-object", "iothread,id=io0",
+        "-drive", f"if=none,id=d1,format=raw,cache=none,aio={variant.detail},file={comma(disk)}",
+        "-device", f"virtio-blk-device,drive=d1,iothread=io0,num-queues={queues}",
+        "-append", setup.cmdline(run)]
+
+
+def _lkvm(_variant, setup, disk, run, _place):
+    words = [setup.binaries["lkvm"], "run", "-k", setup.kernel, "-m", str(setup.memory_mb), "-c", str(setup.cpus),
+             "--console", "serial", "--virtio-transport", "mmio", "--network", "mode=none"]
+    words += ["-i", setup.initrd] if setup.initrd else ["-d", setup.rootfs + ",ro"]
+    return words + ["-d", disk + ",direct", "-p", setup.cmdline(run, "k")]
+
+
+def _firecracker(variant, setup, disk, run, place):
+    drives = [{"drive_id": "data", "path_on_host": disk, "is_root_device": False, "is_read_only": False,
+               "cache_type": "Writeback", "io_engine": variant.detail}]
+    source = {"kernel_image_path": setup.vmlinux, "boot_args": setup.cmdline(run, "k") + " pci=off"}
+    if setup.initrd:
+        source["initrd_path"] = setup.initrd
+    else:
+        drives.insert(0, {"drive_id": "root", "path_on_host": setup.rootfs, "is_root_device": False,
+                          "is_read_only": True})
+    config = {"boot-source": source, "drives": drives,
+              "machine-config": {"vcpu_count": setup.cpus, "mem_size_mib": setup.memory_mb}}
+    path = os.path.join(place.directory, f"{variant.name}.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=1)
+    return [setup.binaries["firecracker"], "--no-api", "--config-file", path]
+
+
+def find_firmware():
+    """QEMU's firmware files, which Debian has in two packages' directories."""
+    paths = [[os.path.join(d, name) for d in FIRMWARE_DIRS if os.path.exists(os.path.join(d, name))] for name in FIRMWARE]
+    return [found[0] for found in paths if found]

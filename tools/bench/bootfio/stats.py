@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Statistics of a few repetitions."""
+
+import itertools
+import math
+import random
+
+# Up to so many ways to divide the repetitions are all tried; of more, so many by chance.
+EXACT = 20000
+
+
+def median(values):
+    ordered = sorted(values)
+    n = len(ordered)
+    if not n:
+        return None
+    return ordered[n // 2] if n % 2 else (ordered[n // 2 - 1] + ordered[n // 2]) / 2
+
+
+def spread(values):
+    """Half of what lies between the best and the worst, as a share of the median."""
+    middle = median(values)
+    return (max(values) - min(values)) / 2 / middle if middle else 0.0
+
+
+def effect(old, new):
+    """The ratio of the medians, and Cliff's delta: how much more often new is above old than below, -1 to 1."""
+    pairs = [(n > o) - (n < o) for o in old for n in new]
+    base = median(old)
+    return (median(new) / base if base else math.nan), sum(pairs) / len(pairs)
+
+
+def permutation(low, high):
+    """How likely the mean of `high` is as far above that of `low`, or farther, if the labels mean nothing (one-sided)."""
+    pool = low + high
+    n, total = len(high), sum(low) + sum(high)
+    # The mean of one group grows with its sum. A hair of tolerance, for sums of the same numbers in another order.
+    observed = sum(high) - 1e-9 * (1 + abs(total))
+    if math.comb(len(pool), n) <= EXACT:
+        ways = [sum(group) >= observed for group in itertools.combinations(pool, n)]
+        return sum(ways) / len(ways)
+    chance = random.Random(1)
+    hits = sum(sum(chance.sample(pool, n)) >= observed for _ in range(EXACT))
+    return (hits + 1) / (EXACT + 1)
+
+
+def worse_p(old, new, floor, higher_is_better):
+    """The p of "new is worse than old by more than the floor" (0.05: 5 %), by the permutation of what it would be if it
+    were worse by just that."""
+    if min(old + new) <= 0:
+        return 1.0
+    sign = 1 if higher_is_better else -1
+    allowed = -math.log(1 - floor) if higher_is_better else math.log(1 + floor)
+    good_old = [sign * math.log(v) for v in old]
+    good_new = [sign * math.log(v) + allowed for v in new]
+    return permutation(good_new, good_old)
+
+
+def smallest_p(old_count, new_count):
+    return 1 / math.comb(old_count + new_count, new_count)
+
+
+def holm(pvalues):
+    """p adjusted for there being so many, in the order given (Holm)."""
+    adjusted, largest = [1.0] * len(pvalues), 0.0
+    for rank, i in enumerate(sorted(range(len(pvalues)), key=lambda i: pvalues[i])):
+        largest = max(largest, min(1.0, pvalues[i] * (len(pvalues) - rank)))
+        adjusted[i] = largest
+    return adjusted
