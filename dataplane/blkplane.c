@@ -6,16 +6,9 @@
 #include <sys/mman.h>
 #include <linux/virtio_config.h>
 
+#include "dataplane/alone.h"
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
-
-/*
- * A plain system call is tried after so many requests that were each alone. When it had to wait for
- * a device, which is longer than this, then not again before twice as many, up to a limit.
- */
-#define ALONE_FIRST 32u
-#define ALONE_MOST  65536u
-#define PLAIN_NS    10000u
 
 /* A request from pop to push. */
 struct slot {
@@ -35,11 +28,10 @@ struct blkplane {
 	struct plane_call *cache;    /* the same; then the ring is served on */
 	struct iothread_call *pause; /* the same; then the ring is left alone */
 
-	unsigned int alone;	 /* requests in a row with no other one beside them */
-	unsigned int alone_wait; /* so many before a plain call is tried */
-	bool starved;		 /* stopped popping for want of a free place in the engine */
-	bool broken;		 /* the driver has been told that the ring is broken */
-	bool paused;		 /* nothing is taken until it is resumed */
+	struct alone alone;
+	bool starved; /* stopped popping for want of a free place in the engine */
+	bool broken;  /* the driver has been told that the ring is broken */
+	bool paused;  /* nothing is taken until it is resumed */
 
 	/* One slot per ring entry, and one to look for the next request with. The one freed last is
 	 * used first, and never-used ones last, so only as many are ever touched as requests were
@@ -98,43 +90,21 @@ static void finish(struct blkplane *p, struct slot *slot, int result)
 	slot_put(p, slot);
 }
 
-static void run_plainly(struct blkplane *p, struct io_task *task)
-{
-	uint64_t begin = monotonic_ns();
-
-	ioengine_run(p->config.engine, task);
-	if (monotonic_ns() - begin <= PLAIN_NS) {
-		p->alone_wait = ALONE_FIRST;
-	} else {
-		p->alone = 0;
-		/* Twice, but no more than ALONE_MOST, a power of two as all of them. */
-		p->alone_wait = (2 * p->alone_wait - 1) % ALONE_MOST + 1;
-	}
-	/* Not having been told of this one yet, that driver could not have sent more. */
-	if (vring_more(&p->ring))
-		p->alone = 0;
-}
-
-/*
- * A driver that has one request at a time, on a file whose reads do not wait, is served quickest by
- * a plain system call. As soon as another one turns up beside it, that is over.
- */
 static void start(struct blkplane *p, struct io_task *task)
 {
 	struct ioengine *engine = p->config.engine;
-
 	/* Rings that share the thread are company, too, unless they have long been silent. */
-	if (!iothread_busy_again(p->config.thread, &p->client) || engine->in_flight ||
-	    vring_more(&p->ring))
-		p->alone = 0;
-	else
-		p->alone++;
-	if (p->alone <= p->alone_wait) {
+	bool company = !iothread_busy_again(p->config.thread, &p->client) || engine->in_flight ||
+		       vring_more(&p->ring);
+	uint64_t begin;
+
+	if (!alone_try(&p->alone, company)) {
 		ioengine_prep(engine, task);
 		return;
 	}
-	p->alone = p->alone_wait;
-	run_plainly(p, task);
+	begin = monotonic_ns();
+	ioengine_run(engine, task);
+	alone_tried(&p->alone, monotonic_ns() - begin, vring_more(&p->ring));
 }
 
 /* Take one request off the ring. 1: taken; 0: none left; negative: the ring is broken. */
@@ -388,7 +358,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
-	p->alone_wait = ALONE_FIRST;
+	p->alone.wait = ALONE_FIRST;
 	p->client = (struct iothread_client){ .serve = serve, .peek = peek, .arm = arm };
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);
