@@ -64,6 +64,7 @@ static void end(struct vm_ender *ender, enum vm_end why)
 
 static struct vm_ender ender = { .end = end };
 static struct bus pio, mmio;
+static struct gate gate;
 
 static void start(int (*exits)(struct kvm_run *, unsigned int))
 {
@@ -73,7 +74,10 @@ static void start(int (*exits)(struct kvm_run *, unsigned int))
 	entered = ends = 0;
 	ender.why = VM_RUNNING;
 	vcpu_init_signal();
-	vcpu = (struct vcpu){ .index = 3, .pio = &pio, .mmio = &mmio, .ender = &ender };
+	gate_init(&gate);
+	vcpu = (struct vcpu){
+		.index = 3, .pio = &pio, .mmio = &mmio, .ender = &ender, .gate = &gate
+	};
 	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
 	ck_assert_int_eq(vcpu_start(&vcpu), 0);
 }
