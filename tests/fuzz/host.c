@@ -8,6 +8,7 @@
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
 #include "dataplane/evloop.h"
+#include "tests/fuzz/cut.h"
 #include "tests/fuzz/host_ranges.h"
 #include "tests/fuzz/poison.h"
 
@@ -15,6 +16,7 @@ __typeof__(blkplane_start) __real_blkplane_start, __wrap_blkplane_start;
 __typeof__(blkplane_stop) __real_blkplane_stop, __wrap_blkplane_stop;
 __typeof__(evloop_wake) __real_evloop_wake, __wrap_evloop_wake;
 __typeof__(evloop_turn) __real_evloop_turn, __wrap_evloop_turn;
+__typeof__(lookout_window) __real_lookout_window, __wrap_lookout_window;
 __typeof__(evloop_request) __real_evloop_request, __wrap_evloop_request;
 __typeof__(vring_pop) __real_vring_pop, __wrap_vring_pop;
 __typeof__(vring_push) __real_vring_push, __wrap_vring_push;
@@ -44,6 +46,7 @@ static struct {
 	uint32_t in_len[VRING_MAX_SIZE];
 	bool popped[VRING_MAX_SIZE];
 	unsigned int flying, pops, idle_turns; /* pops since the last turn; turns in a row */
+	bool looks_on;			       /* the next turn is the one before looking on */
 	bool running, broken;
 	bool woken; /* atomic: a call, or the helper: a turn for nothing is all right */
 	/* Numbers: the thread may note a stop when the next start has come. */
@@ -158,8 +161,22 @@ void __wrap_evloop_wake(struct evloop *loop)
 	__real_evloop_wake(loop);
 }
 
+/* What was prepared is submitted before the thread looks on: that turn belongs to the one after it. */
+uint64_t __wrap_lookout_window(struct lookout *l, enum lookout_for what)
+{
+	uint64_t window = __real_lookout_window(l, what);
+
+	host.looks_on = window;
+	return window;
+}
+
 void __wrap_evloop_turn(struct evloop *loop, bool wait)
 {
+	if (host.looks_on) {
+		host.looks_on = false;
+		__real_evloop_turn(loop, wait);
+		return;
+	}
 	/* Calls are looked at right after this turn. */
 	host.has_to_stop = LOAD_ACQUIRE(host.stop_called);
 	if (__atomic_exchange_n(&host.woken, false, __ATOMIC_ACQ_REL))
@@ -271,36 +288,13 @@ static uint64_t check_io(int fd, const struct iovec *iov, unsigned int count, in
 	return sum;
 }
 
-struct cut {
-	struct iovec *last;
-	size_t len;
-	unsigned int count;
-};
-
-/* Shorten the transfer, so that the host really moves less: at an aligned place, for it has to be
- * one for O_DIRECT. */
+/* At an aligned place, for it has to be one for O_DIRECT. */
 static struct cut cut_short(struct iovec *iov, unsigned int *count, uint64_t sum)
 {
-	uint64_t to = (host.dice >> 8) % sum / host.align * host.align;
-	struct cut cut = { .count = *count };
+	struct cut cut = cut_to(iov, count, (host.dice >> 8) % sum / host.align * host.align);
 
-	if (!to)
-		return cut;
-	*count = 1;
-	for (; to > iov->iov_len; iov++, (*count)++)
-		to -= iov->iov_len;
-	host.tempted = true;
-	cut.last = iov;
-	cut.len = iov->iov_len;
-	iov->iov_len = to;
+	host.tempted |= cut.last != NULL;
 	return cut;
-}
-
-static void uncut(const struct cut *cut, unsigned int *count)
-{
-	*count = cut->count;
-	if (cut->last)
-		cut->last->iov_len = cut->len;
 }
 
 static ssize_t transfer(int fd, const struct iovec *iov, int iov_count, off_t offset, bool write,
