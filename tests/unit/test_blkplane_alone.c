@@ -9,7 +9,8 @@
 static struct rig r, other;
 static struct mockdrv *const m = &r.m;
 
-#define SECOND 1000000000ull
+#define SECOND	1000000000ull
+#define TICK_NS 1000u
 
 /* A plain call waits, on the dataplane's thread, until the guest has gone on meanwhile. */
 enum { NOT_NOW, ASKED, CALLED, GONE_ON };
@@ -26,13 +27,14 @@ static void set_meanwhile(unsigned int to)
 }
 
 /*
- * The dataplane's thread has a clock of its own where a test says so: it stands still, and a plain
- * call takes so long.
+ * The dataplane's thread has a clock of its own where a test says so: it goes on when it is looked
+ * at, and a plain call takes so long.
  */
 static pthread_t tester;
 static bool own_clock;
-static uint64_t clock_ns, plain_ns; /* the dataplane thread's */
-static unsigned int plain_calls;    /* atomic */
+static __thread uint64_t clock_ns = SECOND; /* of each dataplane thread */
+static uint64_t plain_ns;
+static unsigned int plain_calls; /* atomic */
 
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
@@ -41,6 +43,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 {
 	if (!own_clock || pthread_equal(pthread_self(), tester))
 		return __real_clock_gettime(id, ts);
+	clock_ns += TICK_NS;
 	*ts = (struct timespec){ .tv_sec = (time_t)(clock_ns / SECOND),
 				 .tv_nsec = (long)(clock_ns % SECOND) };
 	return 0;
@@ -59,7 +62,7 @@ ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset)
 {
 	if (own_clock)
-		clock_ns += plain_ns;
+		clock_ns += plain_ns - TICK_NS; /* the look after it counts, too */
 	__atomic_fetch_add(&plain_calls, 1, __ATOMIC_ACQ_REL);
 	if (get_meanwhile() == ASKED) {
 		set_meanwhile(CALLED);
