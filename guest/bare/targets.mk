@@ -2,7 +2,7 @@
 #
 # make bare       the freestanding test guests: build/bare/NAME.bz (bzImage) and NAME.elf (PVH)
 
-BARE_GUESTS := polite hostile blkbench
+BARE_GUESTS := polite hostile blkbench kill
 BARE_OBJ    := $(BUILD)/bare
 BARE_ARCH   := guest/bare/$(ARCH)
 BARE_CC     := gcc
