@@ -14,8 +14,6 @@ V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
 export LC_ALL := C
 
-VERSION  := 0.1
-
 # ---- how each variant is compiled -----------------------------------------------------------
 
 CC_release    := gcc
@@ -39,7 +37,7 @@ WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototype
 # Guest memory has no declared type: rings and headers are read through casts.
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
-CPPFLAGS += -I. -D_GNU_SOURCE -DMICROVM_VERSION='"$(VERSION)"'
+CPPFLAGS += -I. -D_GNU_SOURCE
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(MODE_$(VARIANT)) \
 	       $(LDFLAGS)
@@ -62,7 +60,7 @@ BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all run check unit boot budget bench-programs guest fio-image deps-run deps-check format clean help FORCE
+.PHONY: all run check unit boot budget bench-programs guest fio-image deps-run deps-check format install uninstall deb clean help FORCE
 .SECONDARY:
 all: microvm microvm-ctl
 
@@ -92,6 +90,17 @@ $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 
 $(OBJ)/vmm/sandbox_seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
 $(OBJ)/vmm/sandbox_seccomp.o: $(BUILD)/seccomp/seccomp.h
+
+# The files that tell the version: a commit compiles no others again.
+VERSIONED := main control_line ctl/ctl
+$(BUILD)/version/version.h: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/version header $@
+
+# Private: the file of flags is made for all objects alike. Fuzz targets have objects of their own.
+VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/$(name).o)
+$(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
+$(VERSIONED): $(BUILD)/version/version.h
 
 # Everything is compiled again when the flags change.
 $(OBJ)/flags: FORCE
@@ -135,6 +144,29 @@ boot: microvm microvm-ctl guest
 budget: microvm bench-programs guest
 	$(Q)tools/budget ./microvm $(BUILD)/guest
 
+# ---- installing -----------------------------------------------------------------------------
+
+PROGRAMS       := microvm microvm-ctl
+prefix         ?= /usr/local
+bindir         ?= $(prefix)/bin
+mandir         ?= $(prefix)/share/man
+completionsdir ?= $(prefix)/share/bash-completion/completions
+
+install: $(PROGRAMS)
+	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(completionsdir)
+	$(Q)install $(PROGRAMS) $(DESTDIR)$(bindir)
+	$(Q)install -m 644 $(PROGRAMS:%=vmm/%.1) $(DESTDIR)$(mandir)/man1
+	$(Q)for p in $(PROGRAMS); do install -m 644 vmm/$$p.bash $(DESTDIR)$(completionsdir)/$$p || exit 1; done
+
+uninstall:
+	$(Q)rm -f $(PROGRAMS:%=$(DESTDIR)$(bindir)/%) $(PROGRAMS:%=$(DESTDIR)$(mandir)/man1/%.1) \
+		$(PROGRAMS:%=$(DESTDIR)$(completionsdir)/%)
+
+deb: $(PROGRAMS)
+	$(Q)MAKE='$(MAKE)' tools/deb $(BUILD)/deb
+
+# ---- guests ---------------------------------------------------------------------------------
+
 guest: $(BUILD)/guest/done
 
 GUEST_FILES := guest/lib.sh $(shell find guest/rootfs -type f)
@@ -177,6 +209,8 @@ help:
 	@echo 'make bench-stop how long a stop takes while the guest floods'
 	@echo 'make blkbench   a disk as a guest sees it, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
 	@echo 'make boot-and-fio  a Linux guest with fio, beside QEMU and others; BOOT_AND_FIO="--quick ..."'
+	@echo 'make install    into prefix=/usr/local, below DESTDIR= if that is set; make uninstall'
+	@echo 'make deb        build/deb/microvm_VERSION_ARCH.deb'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
 	@echo 'JOBS=N          processors for make check (all); 1: its steps in turn'

@@ -8,6 +8,7 @@
 
 #include "dataplane/base.h"
 #include "vmm/options_parts.h"
+#include "version.h" /* generated: tools/version */
 
 /* A request is one flat object; what is deeper is refused by the parser. */
 #define DEPTH_MAX 4

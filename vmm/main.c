@@ -9,6 +9,7 @@
 #include "dataplane/base.h"
 #include "vmm/machine.h"
 #include "vmm/options.h"
+#include "version.h" /* generated: tools/version */
 
 /* Documented in --help, the man page and README.md. */
 enum exit_code {

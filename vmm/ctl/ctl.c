@@ -17,6 +17,7 @@
 #include "vmm/control_line.h"
 #include "vmm/ctl/show.h"
 #include "vmm/options_parts.h"
+#include "version.h" /* generated: tools/version */
 
 /* Documented in --help and the man page. */
 enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Completion of microvm-ctl's command line for bash.
+
+_microvm_ctl() {
+    local commands='status stats pause resume flush resize power-button quit events' options='--json --help --version'
+    local current=${COMP_WORDS[COMP_CWORD]} words=
+    COMPREPLY=()
+    case $COMP_CWORD,$current,${COMP_WORDS[2]-} in
+    *,-*,*) words=$options ;;
+    1,*) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    2,*) words=$commands ;;
+    4,*,resize) words=image ;;
+    esac
+    [ -z "$words" ] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -o filenames -F _microvm_ctl microvm-ctl

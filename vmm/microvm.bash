@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Completion of microvm's command line for bash.
+
+# The words that may be the value of a key of --disk.
+_microvm_disk_value() {
+    case $1 in
+    direct) echo on off auto ;;
+    cache) echo writeback writethrough ;;
+    blk-size) echo 512 1024 2048 4096 ;;
+    engine) echo io_uring libaio sync ;;
+    readonly | discard | packed | in-order | fixed-buffers) echo on off ;;
+    esac
+}
+
+# _microvm_disk VALUE WORD: a file, then keys; WORD is what bash has made of the last of it.
+_microvm_disk() {
+    local keys='readonly serial= direct= cache= discard= blk-size= queue-size= packed= in-order= engine=
+        queues= iothreads= cpus= fixed-buffers poll-us='
+    local last=${1##*,}
+    case $1,$last in
+    *,*,*=*)
+        mapfile -t COMPREPLY < <(compgen -W "$(_microvm_disk_value "${last%%=*}")" -- "$2")
+        ;;
+    *,*,*)
+        mapfile -t COMPREPLY < <(compgen -P "${2%,*}," -W "$keys" -- "$last")
+        [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null
+        ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$1") ;;
+    esac
+}
+
+_microvm() {
+    local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
+        --control --disk --help --version'
+    local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
+    current=$value
+    # bash has made words of what is between equals signs and colons, and of these.
+    while ((at > 1)) && [[ ${COMP_WORDS[at]}${COMP_WORDS[at - 1]} =~ ^[=:]|[=:]$ ]]; do
+        at=$((at - 1))
+        value=${COMP_WORDS[at]}$value
+    done
+    option=${COMP_WORDS[at - 1]}
+    if [[ $value == --*=* ]]; then
+        option=${value%%=*} value=${value#*=}
+    fi
+    [[ $current != [=:] ]] || current=
+    COMPREPLY=()
+    case $option in
+    --kernel | --initrd | --control) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
+    --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on log off' -- "$current") ;;
+    --console | --stats | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
+    --disk) _microvm_disk "$value" "$current" ;;
+    --append | --cmdline | --memory | --cpus) ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current") ;;
+    esac
+}
+
+complete -o filenames -F _microvm microvm
