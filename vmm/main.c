@@ -9,6 +9,7 @@
 #include "dataplane/base.h"
 #include "vmm/machine.h"
 #include "vmm/options.h"
+#include "vmm/service.h"
 #include "version.h" /* generated: tools/version */
 
 /* Documented in --help, the man page and README.md. */
@@ -46,14 +47,22 @@ static int exit_code(enum vm_end end)
 static int run(const struct machine_config *config)
 {
 	struct machine *machine;
+	struct service service;
 	enum vm_end end;
 
-	if (machine_create(&machine, config))
+	if (service_open(&service, config->pidfile))
 		return EXIT_SETUP;
+	if (machine_create(&machine, config)) {
+		service_close(&service, true);
+		return EXIT_SETUP;
+	}
+	service_ready(&service);
 	end = machine_run(machine);
+	service_stopping(&service);
 	/* A disk that may have lost data is not a good end. */
 	if (machine_destroy(machine))
 		end = VM_END_ERROR;
+	service_close(&service, false);
 	return exit_code(end);
 }
 

@@ -31,7 +31,7 @@ _microvm_disk() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --disk --help --version'
+        --control --pidfile --disk --help --version'
     local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
     current=$value
     # bash has made words of what is between equals signs and colons, and of these.
@@ -46,7 +46,7 @@ _microvm() {
     [[ $current != [=:] ]] || current=
     COMPREPLY=()
     case $option in
-    --kernel | --initrd | --control) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --kernel | --initrd | --control | --pidfile) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
     --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on log off' -- "$current") ;;
     --console | --stats | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;

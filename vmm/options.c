@@ -100,6 +100,11 @@ static const char *set_control(struct parse *p, char *value)
 	return set_file(&p->config->control, value);
 }
 
+static const char *set_pidfile(struct parse *p, char *value)
+{
+	return set_file(&p->config->pidfile, value);
+}
+
 static const char *set_sandbox(struct parse *p, char *value)
 {
 	if (!strcmp(value, "log"))
@@ -132,6 +137,7 @@ static const char *set_disk(struct parse *p, char *value)
 	return options_disk(&config->disk[config->disk_count++], value, p->shown);
 }
 
+/* clang-format off */
 static const struct option options[] = {
 	{ "--kernel", false, set_kernel },
 	{ "--initrd", false, set_initrd },
@@ -145,8 +151,10 @@ static const struct option options[] = {
 	{ "--user", false, set_user },
 	{ "--core-dump", false, set_core_dump },
 	{ "--control", false, set_control },
+	{ "--pidfile", false, set_pidfile },
 	{ "--disk", true, set_disk },
 };
+/* clang-format on */
 
 static const struct option *find_option(const char *name, size_t len)
 {

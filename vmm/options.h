@@ -24,6 +24,7 @@ struct machine_config {
 	uint64_t memory;     /* bytes, a multiple of 4096 */
 	unsigned int cpus;
 	bool console;
+	const char *pidfile; /* NULL: none */
 	const char *control; /* --control, the path of its socket; NULL: none */
 	bool stats;	     /* print what each queue has seen when the VM ends */
 	enum sandbox_mode sandbox;

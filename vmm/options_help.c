@@ -17,6 +17,7 @@ const char options_help[] =
 	"  --stats on|off   print what each queue of a disk has seen at the end\n"
 	"                   (default: off)\n"
 	"  --control PATH   a socket to watch and steer the VM by: microvm-ctl(1)\n"
+	"  --pidfile FILE   write the process's id there, and hold a lock on it\n"
 	"  --sandbox on|log|off\n"
 	"                   give up what running the guest does not need; log: forbidden\n"
 	"                   system calls are done and logged (default: on)\n"

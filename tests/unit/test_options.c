@@ -209,6 +209,7 @@ static const struct {
 	const char *args[4];
 	const char *message;
 } bad[] = {
+	{ { "--pidfile", "" }, "--pidfile : the file name is empty" },
 	{ { "--control", "" }, "--control : the file name is empty" },
 	{ { "--memory", "7Q" }, "--memory 7Q: not a size (a number with K, M or G)" },
 	{ { "--memory", "" }, "--memory : not a size (a number with K, M or G)" },

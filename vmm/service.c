@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/report.h"
+
+/* A process's id as a line. */
+#define TEXT_MAX 16
+
+/* Nobody's image is overwritten by a slip: a number and the end of the line, or nothing. */
+static bool is_pidfile(int fd)
+{
+	char text[TEXT_MAX + 1] = "";
+	ssize_t n = pread(fd, text, TEXT_MAX, 0);
+	size_t digits = strspn(text, "0123456789");
+
+	return !n || (digits && n == (ssize_t)digits + 1 && text[digits] == '\n');
+}
+
+static int lock_pidfile(int fd, const char **why)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode)) {
+		*why = "not a regular file";
+		return -EINVAL;
+	}
+	if (fcntl(fd, F_OFD_SETLK, &lock)) {
+		if (errno == EAGAIN || errno == EACCES)
+			*why = "in use by another process";
+		return -errno;
+	}
+	if (!is_pidfile(fd)) {
+		*why = "there is something else in it";
+		return -EEXIST;
+	}
+	return ftruncate(fd, 0) ? -errno : 0;
+}
+
+static int open_pidfile(struct service *s, const char *path)
+{
+	const char *why = NULL;
+	/* Whatever it is, it is not waited for. */
+	int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	int fd = open(path, flags), err;
+
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(path, flags | O_CREAT | O_EXCL, 0644);
+		s->created = fd >= 0;
+	}
+	err = fd < 0 ? -errno : lock_pidfile(fd, &why);
+	if (!err) {
+		s->pidfile = path;
+		s->pid_fd = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return report_option(err, "--pidfile", path, why);
+}
+
+/* sd_notify(3): a datagram socket, whose name is a path, or abstract when it begins with @. */
+static int connect_manager(const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t len = strlen(name);
+	int fd;
+
+	if (*name != '/' && *name != '@')
+		return -EAFNOSUPPORT;
+	if (len >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, name, len);
+	if (*name == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int service_open(struct service *s, const char *pidfile)
+{
+	const char *manager = getenv("NOTIFY_SOCKET");
+
+	*s = (struct service){ .pid_fd = -1, .notify_fd = -1 };
+	if (manager && *manager) {
+		s->notify_fd = connect_manager(manager);
+		if (s->notify_fd < 0)
+			report_option(s->notify_fd, "NOTIFY_SOCKET", manager, NULL);
+	}
+	return pidfile ? open_pidfile(s, pidfile) : 0;
+}
+
+/* A manager that does not listen is not waited for. */
+static void tell(const struct service *s, const char *what)
+{
+	if (s->notify_fd >= 0)
+		send(s->notify_fd, what, strlen(what), MSG_NOSIGNAL);
+}
+
+void service_ready(const struct service *s)
+{
+	char text[TEXT_MAX];
+	int len = snprintf(text, sizeof(text), "%d\n", getpid());
+
+	if (s->pid_fd >= 0 && write(s->pid_fd, text, (size_t)len) != len)
+		report_option(-errno, "--pidfile", s->pidfile, NULL);
+	tell(s, "READY=1");
+}
+
+void service_stopping(const struct service *s)
+{
+	tell(s, "STOPPING=1");
+}
+
+void service_close(const struct service *s, bool remove)
+{
+	if (s->created && remove)
+		unlink(s->pidfile);
+	if (s->pid_fd >= 0)
+		close(s->pid_fd);
+	if (s->notify_fd >= 0)
+		close(s->notify_fd);
+}
