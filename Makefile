@@ -88,8 +88,10 @@ $(BUILD)/seccomp/compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
 $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
 
-$(OBJ)/vmm/sandbox_seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
-$(OBJ)/vmm/sandbox_seccomp.o: $(BUILD)/seccomp/seccomp.h
+# Private: the file of flags is made for all objects alike. Fuzz targets have objects of their own.
+FILTERED := $(OBJ)/vmm/sandbox_seccomp.o $(BUILD)/fuzz/vmm/sandbox_seccomp.o
+$(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
+$(FILTERED): $(BUILD)/seccomp/seccomp.h
 
 # The files that tell the version: a commit compiles no others again.
 VERSIONED := main control_line ctl/ctl
@@ -97,7 +99,7 @@ $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@
 
-# Private: the file of flags is made for all objects alike. Fuzz targets have objects of their own.
+# As above.
 VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/$(name).o)
 $(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
 $(VERSIONED): $(BUILD)/version/version.h
