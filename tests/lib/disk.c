@@ -60,6 +60,14 @@ void disk_bring_up(struct disk *d, uint16_t size, uint64_t features)
 	reg_bring_up(&d->mmio, &d->m, size, features | d->format);
 }
 
+void disk_queue(const struct disk *d, struct mockdrv *q, unsigned int queue, unsigned int place,
+		uint16_t size, uint64_t features)
+{
+	mock_beside(q, &d->m, place);
+	reg_ring(q, size, features);
+	q->kick_fd = d->dev->queue[queue].kick_fd;
+}
+
 uint8_t disk_do(struct disk *d, uint32_t type, uint64_t sector, uint32_t len, struct mock_blk *req,
 		uint32_t *used_len)
 {

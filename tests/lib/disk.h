@@ -36,6 +36,11 @@ void disk_fini(struct disk *d);
 /* As reg_bring_up, in that format. */
 void disk_bring_up(struct disk *d, uint16_t size, uint64_t features);
 
+/* The driver of one of its queues, with an empty ring of the kind that these features make, in a place
+ * (mock_beside) that no other queue has. */
+void disk_queue(const struct disk *d, struct mockdrv *q, unsigned int queue, unsigned int place,
+		uint16_t size, uint64_t features);
+
 /* A request in an otherwise empty ring, by way of QueueNotify; returns its status. */
 uint8_t disk_do(struct disk *d, uint32_t type, uint64_t sector, uint32_t len, struct mock_blk *req,
 		uint32_t *used_len);

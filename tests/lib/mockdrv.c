@@ -86,13 +86,11 @@ void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect)
 	memset(m->desc, 0, m->heap - desc);
 }
 
-void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int queue, uint16_t size,
-		 bool event_idx, bool indirect)
+void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int place)
 {
-	must(queue >= 1 && queue <= 7);
+	must(place >= 1 && place <= MOCK_PLACES);
 	*m = *first;
-	m->base = MOCK_LOW + MOCK_LOW_SIZE / 2 + (queue - 1) * (160ul << 10);
-	mock_ring(m, size, event_idx, indirect);
+	m->base = MOCK_LOW + MOCK_LOW_SIZE / 2 + (place - 1) * (160ul << 10);
 }
 
 void *mock_ptr(const struct mockdrv *m, uint64_t gpa)

@@ -80,10 +80,11 @@ struct mockdrv {
 void mock_init(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 void mock_fini(struct mockdrv *m);
 
-/* The driver of another queue (1 to 7), with an empty ring, in memory and with eventfds that belong
- * to `first`; has 96 KiB for its buffers, and `first` then less than 1 MiB. */
-void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int queue, uint16_t size,
-		 bool event_idx, bool indirect);
+/* The driver of another queue, in memory (one of the places 1 to MOCK_PLACES) and with eventfds that
+ * belong to `first`. A ring has to be laid out; 96 KiB are for its buffers, and `first` then has less
+ * than 1 MiB. */
+#define MOCK_PLACES 6u
+void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int place);
 
 /* Lay out an empty ring again, of any kind; buffers and descriptors are forgotten. */
 void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);

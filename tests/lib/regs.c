@@ -74,14 +74,22 @@ bool reg_queue_n(struct virtio_mmio *mmio, unsigned int queue, const struct vrin
 	return reg_get(mmio, VIRTIO_MMIO_QUEUE_READY) == 1;
 }
 
+void reg_ring(struct mockdrv *m, uint16_t size, uint64_t features)
+{
+	bool event_idx = features & BIT64(VIRTIO_RING_F_EVENT_IDX);
+	bool indirect = features & BIT64(VIRTIO_RING_F_INDIRECT_DESC);
+
+	if (features & BIT64(VIRTIO_F_RING_PACKED))
+		mock_ring_packed(m, size, event_idx, indirect);
+	else
+		mock_ring(m, size, event_idx, indirect);
+}
+
 void reg_bring_up(struct virtio_mmio *mmio, struct mockdrv *m, uint16_t size, uint64_t features)
 {
 	reg_set_status(mmio, 0);
 	ck_assert_uint_eq(reg_status(mmio), 0);
-	(features & BIT64(VIRTIO_F_RING_PACKED)
-		 ? mock_ring_packed
-		 : mock_ring)(m, size, features & BIT64(VIRTIO_RING_F_EVENT_IDX),
-			      features & BIT64(VIRTIO_RING_F_INDIRECT_DESC));
+	reg_ring(m, size, features);
 	ck_assert(reg_negotiate(mmio, features));
 	ck_assert(reg_queue(mmio, &m->ring));
 	reg_set_status(mmio, ST_DRIVER_OK);

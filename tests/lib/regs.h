@@ -34,6 +34,8 @@ bool reg_negotiate(struct virtio_mmio *mmio, uint64_t features);
 /* A queue as its driver has laid it out, and ready; whether it reads back so. */
 bool reg_queue_n(struct virtio_mmio *mmio, unsigned int queue, const struct vring_config *ring);
 bool reg_queue(struct virtio_mmio *mmio, const struct vring_config *ring); /* queue 0 */
+/* An empty ring of the kind that these features make. */
+void reg_ring(struct mockdrv *m, uint16_t size, uint64_t features);
 /* Reset, an empty ring of that size, and all steps up to DRIVER_OK. */
 void reg_bring_up(struct virtio_mmio *mmio, struct mockdrv *m, uint16_t size, uint64_t features);
 

@@ -205,9 +205,7 @@ START_TEST(row29_all_queues_on_every_engine)
 	reg_set_status(&d.mmio, 0);
 	ck_assert(reg_negotiate(&d.mmio, features));
 	mock_ring(m, ROWS_RING, false, false);
-	second = *m;
-	mock_beside(&second, m, 1, ROWS_RING, false, false);
-	second.kick_fd = d.dev->queue[1].kick_fd;
+	disk_queue(&d, &second, 1, 1, ROWS_RING, features);
 	ck_assert(reg_queue_n(&d.mmio, 0, &m->ring));
 	ck_assert(reg_queue_n(&d.mmio, 1, &second.ring));
 	reg_set_status(&d.mmio, ST_DRIVER_OK);
@@ -218,8 +216,7 @@ START_TEST(row29_all_queues_on_every_engine)
 	}
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, 1);
 	reg_set(&d.mmio, QUEUE_RESET, 1);
-	mock_beside(&second, m, 1, ROWS_RING, false, false);
-	second.kick_fd = d.dev->queue[1].kick_fd;
+	disk_queue(&d, &second, 1, 1, ROWS_RING, features);
 	ck_assert(reg_queue_n(&d.mmio, 1, &second.ring));
 	ck_assert(is_stable_on(&second, 1));
 	ck_assert_int_eq(disk_close(&d), 0);

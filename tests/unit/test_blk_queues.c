@@ -8,16 +8,16 @@
 #include <string.h>
 
 #include "dataplane/blkplane.h"
-#include "tests/lib/disk.h"
 #include "tests/lib/engines.h"
+#include "tests/lib/queues.h"
 #include "tests/lib/suite.h"
 
 #define QUEUES 4u
-#define RING   16u
-#define ALL    ((1u << QUEUES) - 1)
+#define ALL    QUEUES_ALL(QUEUES)
 
 static struct disk d;
-static struct mockdrv q[QUEUES]; /* q[0] is a copy of d.m */
+static struct mockdrv q[QUEUES];
+static uint64_t format; /* of the rings: RING_PACKED, IN_ORDER, both or none */
 
 /* ---- between the device and the host ---- */
 
@@ -66,58 +66,17 @@ int __wrap_io_setup(int depth, io_context_t *ctx)
 
 static void init(enum blk_engine engine)
 {
-	disk_init(&d, engine);
-	d.config.queues = QUEUES;
+	queues_init(&d, engine, QUEUES);
 }
 
-/* All steps to DRIVER_OK, with those queues ready. */
 static void bring_up(unsigned int ready)
 {
-	reg_set_status(&d.mmio, 0);
-	ck_assert(reg_negotiate(&d.mmio, DISK_FEATURES | DISK_RING | BIT64(VIRTIO_BLK_F_MQ)));
-	mock_ring(&d.m, RING, true, true);
-	for (unsigned int i = 0; i < QUEUES; i++) {
-		q[i] = d.m;
-		if (i)
-			mock_beside(&q[i], &d.m, i, RING, true, true);
-		q[i].kick_fd = d.dev->queue[i].kick_fd;
-		if (ready & 1u << i)
-			ck_assert(reg_queue_n(&d.mmio, i, &q[i].ring));
-	}
-	reg_set_status(&d.mmio, ST_DRIVER_OK);
-	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
+	queues_bring_up(&d, q, ready, QUEUES_FEATURES | format);
 }
 
-/* A read on each of those queues: all are offered before the first doorbell. */
 static void read_on(unsigned int which)
 {
-	static unsigned int round;
-	struct mock_blk req[QUEUES];
-	struct vring_used_elem elem;
-
-	round++;
-	for (unsigned int i = 0; i < QUEUES; i++) {
-		if (!(which & 1u << i))
-			continue;
-		mock_forget(&q[i]);
-		mock_blk(&q[i], &req[i], VIRTIO_BLK_T_IN, (round + 100 * i) % 1024, 4096);
-		mock_stage(&q[i], req[i].head);
-		mock_show(&q[i]);
-	}
-	for (unsigned int i = 0; i < QUEUES; i++)
-		if (which & 1u << i)
-			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i);
-	for (unsigned int i = 0; i < QUEUES; i++) {
-		uint64_t sector = (round + 100 * i) % 1024;
-
-		if (!(which & 1u << i))
-			continue;
-		mock_wait_used(&q[i], &elem);
-		ck_assert_uint_eq(elem.id, req[i].head);
-		ck_assert_uint_eq(mock_status(&q[i], &req[i]), VIRTIO_BLK_S_OK);
-		ck_assert(image_is_fresh(mock_ptr(&q[i], req[i].data), sector * 512, 4096));
-		q[i].heap = req[i].header;
-	}
+	queues_read(&d, q, which);
 }
 
 START_TEST(features_and_configuration_space_with_queues)
@@ -159,11 +118,12 @@ static const struct {
 	{ 3, 0, 0, { 0 }, "0101" },	     { 64, 0, 0, { 0 }, "0123" },
 };
 
-/* With every engine; each queue is served, alone and together. */
+/* With every engine, and one format or another; each queue is served, alone and together. */
 START_TEST(queues_go_to_their_threads)
 {
 	const char *threads = layouts[_i].threads;
 
+	format = queues_format(_i);
 	host_cpus = layouts[_i].host_cpus;
 	for (int way = 0; way < engine_ways(); way += 2) {
 		unsigned int before, most = 0;
@@ -342,88 +302,6 @@ START_TEST(queues_with_fixed_buffers)
 }
 END_TEST
 
-/* ---- queues that are there, that are not, and that are broken ---- */
-
-START_TEST(only_some_queues_are_ready)
-{
-	init(BLK_ENGINE_LIBAIO);
-	d.config.iothreads = 2;
-	disk_open(&d);
-	for (unsigned int ready = 1; ready <= ALL; ready += 2) {
-		bring_up(ready);
-		read_on(ready);
-		for (unsigned int i = 0; i < QUEUES; i++)
-			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i);
-		read_on(ready);
-	}
-	disk_fini(&d);
-}
-END_TEST
-
-START_TEST(row19_kick_of_queues_that_do_not_exist_beside_several)
-{
-	init(BLK_ENGINE_SYNC);
-	disk_open(&d);
-	bring_up(ALL);
-	for (unsigned int i = QUEUES; i < 100; i++)
-		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, i * 0x10001);
-	read_on(ALL);
-	disk_fini(&d);
-}
-END_TEST
-
-/* On a thread of its own, or with others. */
-START_TEST(row02_a_broken_queue_leaves_the_others_alone)
-{
-	struct mock_blk req;
-
-	for (unsigned int threads = 1; threads <= QUEUES; threads++) {
-		init(engine_way(2 * _i).engine);
-		d.config.iothreads = threads;
-		disk_open(&d);
-		bring_up(ALL);
-		mock_stage(&q[2], RING);
-		mock_show(&q[2]);
-		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 2);
-		mock_wait_until(reg_status(&d.mmio) & ST_NEEDS_RESET);
-		for (unsigned int i = 0; i < 10; i++)
-			read_on(ALL & ~(1u << 2));
-		/* And it stays broken. */
-		mock_blk(&q[2], &req, VIRTIO_BLK_T_GET_ID, 0, 20);
-		mock_stage(&q[2], req.head);
-		mock_show(&q[2]);
-		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 2);
-		read_on(ALL & ~(1u << 2));
-		ck_assert_uint_eq(mock_status(&q[2], &req), 0xff);
-		bring_up(ALL);
-		read_on(ALL);
-		disk_fini(&d);
-	}
-}
-END_TEST
-
-START_TEST(each_queue_counts_for_itself)
-{
-	struct blkplane_stats stats;
-
-	init(BLK_ENGINE_SYNC);
-	disk_open(&d);
-	/* A reset does not set it back. */
-	for (unsigned int life = 1; life <= 2; life++) {
-		bring_up(ALL);
-		for (unsigned int i = 0; i < 3; i++)
-			read_on(1u << 1 | 1u << 3);
-		for (unsigned int i = 0; i < QUEUES; i++) {
-			blk_stats(d.blk, i, &stats);
-			ck_assert_uint_eq(stats.requests, i % 2 ? 3 * life : 0);
-			ck_assert_uint_eq(stats.batches, stats.requests);
-			ck_assert_uint_le(stats.interrupts, stats.requests);
-		}
-	}
-	disk_fini(&d);
-}
-END_TEST
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_queues");
@@ -436,10 +314,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_out_of_aio_for_one_of_the_queues);
 	tcase_add_test(t, threads_are_made_elsewhere_and_begin_as_told);
 	tcase_add_test(t, queues_with_fixed_buffers);
-	tcase_add_test(t, only_some_queues_are_ready);
-	tcase_add_test(t, row19_kick_of_queues_that_do_not_exist_beside_several);
-	tcase_add_loop_test(t, row02_a_broken_queue_leaves_the_others_alone, 0, engine_ways() / 2);
-	tcase_add_test(t, each_queue_counts_for_itself);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* VIRTIO_F_RING_RESET (2.6.1): one queue stops, changes and starts again, while the others go on. */
+/*
+ * VIRTIO_F_RING_RESET (2.6.1): one queue stops, changes and starts again, while the others go on; in both
+ * ring formats, with and without IN_ORDER.
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "dataplane/blkplane.h"
-#include "tests/lib/disk.h"
 #include "tests/lib/engines.h"
+#include "tests/lib/queues.h"
 #include "tests/lib/suite.h"
 
 #define QUEUES	    2u
-#define RING	    16u
+#define RING	    QUEUES_RING
 #define QUEUE_RESET 0x0c0
 
 static struct disk d;
 static struct mockdrv q[QUEUES];
+static struct queues_batch batch[QUEUES];
+static uint64_t features; /* of the test's way, but RING_RESET */
 
-#define FEATURES (DISK_FEATURES | DISK_RING | BIT64(VIRTIO_BLK_F_MQ))
+#define RESET BIT64(VIRTIO_F_RING_RESET)
 
 /* ---- a start that fails ---- */
 
@@ -31,28 +36,34 @@ int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config 
 
 /* ---- a driver ---- */
 
+/* Somewhere else each time. */
 static void lay_out(unsigned int queue, uint16_t size)
 {
-	if (queue)
-		mock_beside(&q[queue], &d.m, queue, size, true, true);
-	else
-		mock_ring(&q[0], size, true, true);
-	q[queue].kick_fd = d.dev->queue[queue].kick_fd;
+	static unsigned int moved;
+
+	disk_queue(&d, &q[queue], queue, 1 + queue + QUEUES * (++moved % 3), size, features);
 }
 
-static void begin(int engine, uint64_t features)
+static bool packed(void)
 {
-	disk_init(&d, engine_way(2 * engine).engine);
-	d.config.queues = QUEUES;
+	return features & BIT64(VIRTIO_F_RING_PACKED);
+}
+
+static bool in_order(void)
+{
+	return features & BIT64(VIRTIO_F_IN_ORDER);
+}
+
+/* Way number `way`: a format, and an engine. */
+static void begin(int way, uint64_t reset)
+{
+	int engine = way / QUEUES_FORMATS;
+
+	features = QUEUES_FEATURES | queues_format(way % QUEUES_FORMATS);
+	queues_init(&d, engine_way(2 * engine).engine, QUEUES);
 	d.config.iothreads = 1 + (unsigned int)engine % 2;
 	disk_open(&d);
-	ck_assert(reg_negotiate(&d.mmio, features));
-	q[0] = d.m;
-	for (unsigned int i = 0; i < QUEUES; i++) {
-		lay_out(i, RING);
-		ck_assert(reg_queue_n(&d.mmio, i, &q[i].ring));
-	}
-	reg_set_status(&d.mmio, ST_DRIVER_OK);
+	queues_bring_up(&d, q, QUEUES_ALL(QUEUES), features | reset);
 }
 
 static void reset_queue(unsigned int queue)
@@ -69,50 +80,39 @@ static bool is_ready(unsigned int queue)
 	return reg_get(&d.mmio, VIRTIO_MMIO_QUEUE_READY);
 }
 
-static void offer_read(unsigned int queue, struct mock_blk *req, uint64_t sector)
-{
-	mock_forget(&q[queue]);
-	mock_blk(&q[queue], req, VIRTIO_BLK_T_IN, sector, 4096);
-	mock_stage(&q[queue], req->head);
-	mock_show(&q[queue]);
-	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
-}
-
 static void read_on(unsigned int queue)
 {
-	struct vring_used_elem elem;
-	struct mock_blk req;
-
-	offer_read(queue, &req, 8);
-	mock_wait_used(&q[queue], &elem);
-	ck_assert_uint_eq(elem.id, req.head);
-	ck_assert_uint_eq(mock_status(&q[queue], &req), VIRTIO_BLK_S_OK);
-	ck_assert(image_is_fresh(mock_ptr(&q[queue], req.data), 8 * 512, 4096));
-	q[queue].heap = req.header;
+	queues_read(&d, q, 1u << queue);
 }
 
-/* A bigger or smaller ring each time; what was in flight is drained before the write returns. */
+static void offer_on(unsigned int queue, unsigned int round)
+{
+	queues_offer(&q[queue], &batch[queue], round);
+	mock_kick(&q[queue]);
+}
+
+/* With `all`, what is still to come, too. */
+static unsigned int take_on(unsigned int queue, bool all)
+{
+	return queues_take(&q[queue], &batch[queue], in_order(), all);
+}
+
+/* A ring of another size, elsewhere, each time; what was in flight is drained before the write returns. */
 START_TEST(one_queue_is_reset_and_laid_out_anew)
 {
-	static const uint16_t sizes[] = { 64, 4, 32, 16 };
-	struct mock_blk req[5];
+	static const uint16_t sizes[][4] = { { 64, 4, 32, 16 }, { 63, 5, 33, 16 } };
+	static uint8_t before[0x10000]; /* all of a ring */
 
-	begin(_i, FEATURES | BIT64(VIRTIO_F_RING_RESET));
-	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+	begin(_i, RESET);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes[0]); i++) {
 		unsigned int n = i % QUEUES;
-		uint16_t used;
 
 		read_on(0);
 		read_on(1);
-		mock_forget(&q[n]);
-		for (unsigned int k = 0; k < 5 && 3 * k + 3 <= q[n].ring.size; k++) {
-			mock_blk(&q[n], &req[k], VIRTIO_BLK_T_IN, k, 512);
-			mock_stage(&q[n], req[k].head);
-		}
-		mock_show(&q[n]);
-		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, n);
+		offer_on(n, i);
 		reset_queue(n);
-		used = mock_used_index(&q[n]);
+		take_on(n, false);
+		memcpy(before, mock_ptr(&q[n], q[n].base), sizeof(before));
 		ck_assert(!is_ready(n));
 		ck_assert_uint_eq(d.dev->queue[n].size, 0);
 		ck_assert_uint_eq(d.dev->queue[n].desc | d.dev->queue[n].avail |
@@ -123,8 +123,8 @@ START_TEST(one_queue_is_reset_and_laid_out_anew)
 		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, n);
 		for (unsigned int k = 0; k < 3; k++)
 			read_on(1 - n);
-		ck_assert_uint_eq(mock_used_index(&q[n]), used);
-		lay_out(n, sizes[i]);
+		ck_assert_mem_eq(before, mock_ptr(&q[n], q[n].base), sizeof(before));
+		lay_out(n, sizes[packed()][i]);
 		ck_assert(reg_queue_n(&d.mmio, n, &q[n].ring));
 		ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
 	}
@@ -135,10 +135,49 @@ START_TEST(one_queue_is_reset_and_laid_out_anew)
 }
 END_TEST
 
+/* The place of the first used element calls for an interrupt; there has been no doorbell yet. */
+static void expect_events(struct mockdrv *m)
+{
+	const struct mock_place first = { .at = 0, .wrap = true };
+
+	if (packed())
+		*m->driver_event = mock_packed_event(first);
+	else
+		*(uint16_t *)&m->used->ring[RING] = 0x7777;
+}
+
+static bool wants_the_first(const struct mockdrv *m)
+{
+	const struct mock_place first = { .at = 0, .wrap = true };
+
+	return packed() ? READ_ONCE(*m->device_event) == mock_packed_event(first)
+			: mock_avail_event(m) == 0;
+}
+
+/* Positions, wrap counters and events: wherever in its first or second round the ring was. */
+START_TEST(ring_that_was_reset_begins_anew)
+{
+	begin(_i, RESET);
+	for (unsigned int reads = 0; reads < 10; reads++) {
+		reset_queue(0);
+		mock_irqs(&d.m);
+		lay_out(0, RING);
+		expect_events(&q[0]);
+		ck_assert(reg_queue(&d.mmio, &q[0].ring));
+		mock_wait_until(wants_the_first(&q[0]));
+		for (unsigned int i = 0; i < reads; i++)
+			read_on(0);
+		reset_queue(0);
+		ck_assert_uint_eq(mock_irqs(&d.m), reads > 0);
+	}
+	disk_fini(&d);
+}
+END_TEST
+
 /* Without the feature, before it is settled, and with other values: nothing happens. */
 START_TEST(row21_queue_reset_that_is_not_one)
 {
-	begin(_i, FEATURES);
+	begin(_i, 0);
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
 	reg_set(&d.mmio, QUEUE_RESET, 1);
 	ck_assert(is_ready(0));
@@ -147,7 +186,7 @@ START_TEST(row21_queue_reset_that_is_not_one)
 	reg_set_status(&d.mmio, 0);
 	reg_set_status(&d.mmio, ST_ACK);
 	reg_set_status(&d.mmio, ST_DRIVER);
-	reg_accept(&d.mmio, FEATURES | BIT64(VIRTIO_F_RING_RESET));
+	reg_accept(&d.mmio, features | RESET);
 	lay_out(0, RING);
 	ck_assert(reg_queue(&d.mmio, &q[0].ring));
 	reg_set(&d.mmio, QUEUE_RESET, 1);
@@ -167,13 +206,13 @@ END_TEST
 /* Its registers are open from its reset until it is ready, and no longer. */
 START_TEST(row21_registers_of_a_queue_that_was_reset)
 {
-	begin(_i, FEATURES | BIT64(VIRTIO_F_RING_RESET));
+	begin(_i, RESET);
 	for (unsigned int round = 0; round < 2; round++) {
 		reset_queue(0);
 		reset_queue(0);
 		lay_out(0, RING);
 		/* Row 20: not with a ring that cannot be used, and after that with a good one. */
-		q[0].ring.size = 12;
+		q[0].ring.size = packed() ? 65 : 12;
 		ck_assert(!reg_queue(&d.mmio, &q[0].ring));
 		q[0].ring.size = RING;
 		q[0].ring.desc += 8;
@@ -199,9 +238,9 @@ END_TEST
 /* Reset before DRIVER_OK, and one that is started late. */
 START_TEST(reset_before_the_device_runs)
 {
-	begin(_i, FEATURES | BIT64(VIRTIO_F_RING_RESET));
+	begin(_i, RESET);
 	reg_set_status(&d.mmio, 0);
-	ck_assert(reg_negotiate(&d.mmio, FEATURES | BIT64(VIRTIO_F_RING_RESET)));
+	ck_assert(reg_negotiate(&d.mmio, features | RESET));
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		lay_out(i, RING);
 		ck_assert(reg_queue_n(&d.mmio, i, &q[i].ring));
@@ -223,7 +262,7 @@ END_TEST
 /* The queue works again; that the device needs a reset has been said and is not taken back. */
 START_TEST(reset_of_a_broken_queue)
 {
-	begin(_i, FEATURES | BIT64(VIRTIO_F_RING_RESET));
+	begin(_i, RESET);
 	for (unsigned int i = 0; i < 3; i++) {
 		mock_stage(&q[0], RING);
 		mock_show(&q[0]);
@@ -242,7 +281,7 @@ END_TEST
 
 START_TEST(host_that_cannot_start_the_queue_again)
 {
-	begin(_i, FEATURES | BIT64(VIRTIO_F_RING_RESET));
+	begin(_i, RESET);
 	reset_queue(0);
 	lay_out(0, RING);
 	start_error = -ENOMEM;
@@ -263,13 +302,10 @@ END_TEST
 /* Its failure takes back what the others had begun. */
 START_TEST(host_that_cannot_start_one_of_the_queues)
 {
-	disk_init(&d, engine_way(2 * _i).engine);
-	d.config.queues = QUEUES;
-	disk_open(&d);
+	begin(_i, 0);
 	for (unsigned int i = 0; i <= QUEUES; i++) {
 		reg_set_status(&d.mmio, 0);
-		ck_assert(reg_negotiate(&d.mmio, FEATURES));
-		q[0] = d.m;
+		ck_assert(reg_negotiate(&d.mmio, features));
 		for (unsigned int n = 0; n < QUEUES; n++) {
 			lay_out(n, RING);
 			ck_assert(reg_queue_n(&d.mmio, n, &q[n].ring));
@@ -291,9 +327,10 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_ring_reset");
 	TCase *t = tcase_create("blk_ring_reset");
-	const int n = engine_ways() / 2;
+	const int n = QUEUES_FORMATS * engine_ways() / 2;
 
 	tcase_add_loop_test(t, one_queue_is_reset_and_laid_out_anew, 0, n);
+	tcase_add_loop_test(t, ring_that_was_reset_begins_anew, 0, n);
 	tcase_add_loop_test(t, row21_queue_reset_that_is_not_one, 0, n);
 	tcase_add_loop_test(t, row21_registers_of_a_queue_that_was_reset, 0, n);
 	tcase_add_loop_test(t, reset_before_the_device_runs, 0, n);
