@@ -280,6 +280,10 @@ static bool arm(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
+	/* Collected by a turn that was not the thread's own, as when another ring leaves: nothing
+	 * will wake it for that again. */
+	if (ioengine_ready(p->config.engine))
+		return true;
 	if (!takes(p) || p->starved)
 		return false;
 	count(&p->config.stats->sleeps, 1);

@@ -4,6 +4,7 @@
  * ring formats, with and without IN_ORDER.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "dataplane/blkplane.h"
@@ -110,6 +111,7 @@ START_TEST(one_queue_is_reset_and_laid_out_anew)
 		read_on(0);
 		read_on(1);
 		offer_on(n, i);
+		offer_on(1 - n, i);
 		reset_queue(n);
 		take_on(n, false);
 		memcpy(before, mock_ptr(&q[n], q[n].base), sizeof(before));
@@ -121,6 +123,7 @@ START_TEST(one_queue_is_reset_and_laid_out_anew)
 		ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_QUEUE_NUM_MAX), 64);
 		/* It is quiet, whoever rings; and the other one is not. */
 		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, n);
+		take_on(1 - n, true);
 		for (unsigned int k = 0; k < 3; k++)
 			read_on(1 - n);
 		ck_assert_mem_eq(before, mock_ptr(&q[n], q[n].base), sizeof(before));
@@ -170,6 +173,62 @@ START_TEST(ring_that_was_reset_begins_anew)
 		reset_queue(0);
 		ck_assert_uint_eq(mock_irqs(&d.m), reads > 0);
 	}
+	disk_fini(&d);
+}
+END_TEST
+
+/* The thread waits for the end of the one queue's watch, and collects what is another's with it. */
+START_TEST(answers_that_came_during_a_neighbours_reset_were_never_seen)
+{
+	begin(_i, RESET);
+	for (unsigned int i = 0; i < 100; i++) {
+		/* The thread has served the other one already: that was started later. */
+		unsigned int n = i % QUEUES;
+
+		offer_on(n, i);
+		offer_on(1 - n, i);
+		reset_queue(n);
+		take_on(1 - n, true);
+		lay_out(n, RING);
+		ck_assert(reg_queue_n(&d.mmio, n, &q[n].ring));
+	}
+	disk_fini(&d);
+}
+END_TEST
+
+static bool enough;
+
+static void *work_on_the_other(void *arg)
+{
+	for (unsigned int i = 0; !LOAD_ACQUIRE(enough); i++) {
+		offer_on(1, i);
+		take_on(1, true);
+	}
+	return arg;
+}
+
+START_TEST(one_queue_is_reset_over_and_over_while_the_other_works)
+{
+	static const uint16_t sizes[][4] = { { 64, 4, 16, 8 }, { 64, 3, 17, 7 } };
+	pthread_t thread;
+
+	begin(_i, RESET);
+	ck_assert_int_eq(pthread_create(&thread, NULL, work_on_the_other, NULL), 0);
+	for (unsigned int i = 0; i < 50; i++) {
+		unsigned int n;
+
+		offer_on(0, i);
+		reset_queue(0);
+		n = take_on(0, false);
+		ck_assert_uint_le(n, QUEUES_DEPTH);
+		lay_out(0, sizes[packed()][i % 4]);
+		ck_assert(reg_queue(&d.mmio, &q[0].ring));
+		offer_on(0, i);
+		take_on(0, true);
+	}
+	STORE_RELEASE(enough, true);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
 	disk_fini(&d);
 }
 END_TEST
@@ -331,6 +390,8 @@ Suite *test_suite(void)
 
 	tcase_add_loop_test(t, one_queue_is_reset_and_laid_out_anew, 0, n);
 	tcase_add_loop_test(t, ring_that_was_reset_begins_anew, 0, n);
+	tcase_add_loop_test(t, answers_that_came_during_a_neighbours_reset_were_never_seen, 0, n);
+	tcase_add_loop_test(t, one_queue_is_reset_over_and_over_while_the_other_works, 0, n);
 	tcase_add_loop_test(t, row21_queue_reset_that_is_not_one, 0, n);
 	tcase_add_loop_test(t, row21_registers_of_a_queue_that_was_reset, 0, n);
 	tcase_add_loop_test(t, reset_before_the_device_runs, 0, n);
