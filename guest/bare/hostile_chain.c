@@ -33,7 +33,7 @@ TEST(row10_nested_table)
 {
 	struct vring_desc *table = indirect_request();
 
-	desc_set(&table[1], (uintptr_t)table, 48, INDIRECT, 0);
+	table_set(table, 1, (uintptr_t)table, 48, INDIRECT, 0);
 	offer(&d, 0);
 	check_broken();
 }

@@ -88,8 +88,12 @@ TEST(row15_header_flips_while_read)
 static void noise(void *arg)
 {
 	struct device *device = arg;
-	volatile uint16_t *avail = (volatile uint16_t *)device->ring.avail;
-	volatile uint64_t *table = (volatile uint64_t *)device->ring.desc;
+	const struct ring *ring = &device->ring;
+	/* Or the driver's event. */
+	volatile uint16_t *avail = ring->packed ? (volatile uint16_t *)ring->driver_event
+						: (volatile uint16_t *)ring->avail;
+	volatile uint64_t *table =
+		ring->packed ? (volatile uint64_t *)ring->packed : (volatile uint64_t *)ring->desc;
 	uint64_t x = 88172645463325252ull;
 
 	while (!work_stopped()) {
@@ -109,12 +113,10 @@ static void noise(void *arg)
 
 TEST(row15_ring_full_of_noise)
 {
-	device_find(&d, 0);
-	device_start(&d, 16, 0);
 	for (unsigned int round = 0; round < rounds(100); round++) {
 		struct request r;
 
-		device_start(&d, 16, INDIRECTION | EVENT_IDX);
+		begin(16, INDIRECTION | EVENT_IDX);
 		request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
 		page_alloc(PAGE); /* for buffers moved up inside their page */
 		work_begin(noise, &d);
@@ -189,10 +191,14 @@ static void start_carelessly(const struct ring *ring)
 	reg_write(&d, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_DRIVER);
 	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	reg_write(&d, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(d.features >> 32));
 	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_FEATURES_OK);
-	device_set_queue(&d, ring->size, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
-			 (uintptr_t)ring->used);
+	if (ring->packed)
+		device_set_queue(&d, ring->size, (uintptr_t)ring->packed,
+				 (uintptr_t)ring->driver_event, (uintptr_t)ring->device_event);
+	else
+		device_set_queue(&d, ring->size, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
+				 (uintptr_t)ring->used);
 	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
 	kick(&d);
 }
@@ -201,8 +207,7 @@ TEST(row27_resets_from_two_cpus_under_kicks)
 {
 	struct request r[4];
 
-	device_find(&d, 0);
-	device_start(&d, 16, 0);
+	begin(16, 0);
 	for (unsigned int i = 0; i < 4; i++) {
 		request_init(&r[i], VIRTIO_BLK_T_IN, 8 * i, PAGE);
 		request_chain(&d, &r[i]);
@@ -218,13 +223,12 @@ TEST(row27_resets_from_two_cpus_under_kicks)
 
 TEST(row26_resets_while_the_other_kicks)
 {
-	device_find(&d, 0);
-	device_start(&d, 16, 0);
+	begin(16, 0);
 	work_begin(kick_loop, &d);
 	for (unsigned int round = 0; round < rounds(200); round++) {
 		struct request r[4];
 
-		device_start(&d, 16, 0);
+		device_start(&d, 16, d.features);
 		for (unsigned int i = 0; i < 4; i++) {
 			request_init(&r[i], VIRTIO_BLK_T_IN, 8 * i, PAGE);
 			request_chain(&d, &r[i]);

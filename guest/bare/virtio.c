@@ -80,7 +80,7 @@ void device_negotiate(struct device *d, uint64_t features)
 bool device_set_queue(const struct device *d, uint32_t size, uint64_t desc, uint64_t avail,
 		      uint64_t used)
 {
-	reg_write(d, VIRTIO_MMIO_QUEUE_SEL, 0);
+	reg_write(d, VIRTIO_MMIO_QUEUE_SEL, d->queue);
 	reg_write(d, VIRTIO_MMIO_QUEUE_NUM, size);
 	reg_write(d, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)desc);
 	reg_write(d, VIRTIO_MMIO_QUEUE_DESC_HIGH, (uint32_t)(desc >> 32));
@@ -92,11 +92,10 @@ bool device_set_queue(const struct device *d, uint32_t size, uint64_t desc, uint
 	return reg_read(d, VIRTIO_MMIO_QUEUE_READY) == 1;
 }
 
-void device_start(struct device *d, uint16_t size, uint64_t features)
+void device_lay_out(struct device *d, uint16_t size)
 {
 	struct ring *ring = &d->ring;
 
-	device_negotiate(d, features);
 	memset(ring, 0, sizeof(*ring));
 	ring->size = size;
 	ring->desc = page_alloc(size * sizeof(struct vring_desc));
@@ -108,15 +107,20 @@ void device_start(struct device *d, uint16_t size, uint64_t features)
 		check(device_set_queue(d, size, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
 				       (uintptr_t)ring->used));
 	}
-	reg_write(d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
-	check(status(d) == STATUS_RUNNING);
-	/* No interrupts for those who do not ask for them. */
 	if (ring->packed)
 		ring->driver_event->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
 	else if (d->features & EVENT_IDX)
 		ring_set_used_event(d, 0x8000);
 	else
 		ring->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+}
+
+void device_start(struct device *d, uint16_t size, uint64_t features)
+{
+	device_negotiate(d, features);
+	device_lay_out(d, size);
+	reg_write(d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
+	check(status(d) == STATUS_RUNNING);
 }
 
 void device_wait_broken(const struct device *d)
@@ -211,7 +215,7 @@ void ring_show(struct device *d)
 
 void kick(const struct device *d)
 {
-	reg_write(d, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	reg_write(d, VIRTIO_MMIO_QUEUE_NOTIFY, d->queue);
 }
 
 void offer(struct device *d, uint16_t head)

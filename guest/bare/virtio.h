@@ -21,6 +21,8 @@
 #define INDIRECTION FEATURE(VIRTIO_RING_F_INDIRECT_DESC)
 #define PACKED	    FEATURE(VIRTIO_F_RING_PACKED)
 #define IN_ORDER    FEATURE(VIRTIO_F_IN_ORDER)
+#define RING_RESET  FEATURE(VIRTIO_F_RING_RESET)
+#define MQ	    FEATURE(VIRTIO_BLK_F_MQ)
 
 /* Descriptor flags, short. */
 #define NEXT	 VRING_DESC_F_NEXT
@@ -60,6 +62,7 @@ struct device {
 	uint64_t base;
 	uint32_t gsi;
 	uint64_t offered, features; /* negotiated: set before device_start */
+	uint32_t queue; /* of which this is the ring; another one's is in a copy of this */
 	struct ring ring;
 	struct virtio_blk_config space;
 };
@@ -79,6 +82,8 @@ void device_negotiate(struct device *d, uint64_t features);
 /* Tell where the ring is; true if the device takes it. */
 bool device_set_queue(const struct device *d, uint32_t size, uint64_t desc, uint64_t avail,
 		      uint64_t used);
+/* An empty ring of that size in fresh memory, that asks for no interrupts; the device takes it. */
+void device_lay_out(struct device *d, uint16_t size);
 /* All of it, with an empty ring of that size in fresh memory; checks each step. */
 void device_start(struct device *d, uint16_t size, uint64_t features);
 /* The queue is broken, and the driver was told so (2.1.2). */

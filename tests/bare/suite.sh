@@ -116,6 +116,12 @@ hostile PVH-sync hostile.elf ,engine=sync
 if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then
     hostile bzImage-cached-5G hostile.bz ,direct=off --memory 5G
 fi
+# The attacks on rings once more, in packed ones.
+filled disk.img
+boot hostile-packed 0 hostile.bz \
+    'packed=1 tests=row02,row03,row04,row05,row06,row07,row08,row09,row10,row12,row13,row15_ring,row17_refill,row19,row26_resets,row27' \
+    --disk disk.img,packed=on --disk second.img,readonly
+same hostile-packed 'size of the image' $((sectors * 512)) "$(size disk.img)"
 crash row41_triple_fault_with_writes_in_flight triple-fault 'triple fault'
 # What hardware runs, it runs into a triple fault.
 crash row41_internal_error_with_writes_in_flight internal-error 'internal error\|triple fault'
