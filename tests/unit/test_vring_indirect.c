@@ -4,15 +4,10 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "tests/lib/mockdrv.h"
+#include "tests/lib/chains.h"
 #include "tests/lib/suite.h"
 
 #define SIZE 8
-
-static struct mockdrv m;
-static struct vring_dev vr;
-static struct iovec iov[VRING_CHAIN_CAPACITY(SIZE)];
-static struct vring_chain chain = { .iov = iov, .capacity = ARRAY_SIZE(iov) };
 
 static const struct mock_piece pieces[] = {
 	{ MOCK_FAR, 16, false },
@@ -22,15 +17,13 @@ static const struct mock_piece pieces[] = {
 
 static void begin(bool indirect)
 {
-	mock_init(&m, SIZE, false, indirect);
-	ck_assert_int_eq(vring_setup(&vr, &m.hostmem, &m.ring), 0);
+	chains_begin(false, SIZE, indirect);
 }
 
 static int pop(uint16_t head)
 {
 	mock_stage(&m, head);
-	mock_show(&m);
-	return vring_pop(&vr, &chain);
+	return chains_pop();
 }
 
 /* Pops the pieces above. */
@@ -38,20 +31,15 @@ static void expect_pieces(uint16_t head)
 {
 	ck_assert_int_eq(pop(head), 1);
 	ck_assert_uint_eq(chain.head, head);
-	ck_assert_uint_eq(chain.out_count, 2);
-	ck_assert_uint_eq(chain.in_count, 1);
-	ck_assert_uint_eq(chain.out_len, 528);
-	ck_assert_uint_eq(chain.in_len, 1);
-	for (unsigned int i = 0; i < 3; i++) {
-		ck_assert_ptr_eq(iov[i].iov_base, m.device[2] + (pieces[i].gpa - MOCK_FAR));
-		ck_assert_uint_eq(iov[i].iov_len, pieces[i].len);
-	}
+	expect_counts(2, 1, 528, 1);
+	for (unsigned int i = 0; i < 3; i++)
+		expect_piece(i, pieces[i].gpa, pieces[i].len);
 }
 
 static void expect_broken(uint16_t head)
 {
-	ck_assert_int_eq(pop(head), -EBADMSG);
-	ck_assert_ptr_nonnull(vr.broken);
+	mock_stage(&m, head);
+	chains_expect_broken();
 }
 
 START_TEST(row11_indirect_table)

@@ -4,63 +4,21 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "tests/lib/mockdrv.h"
+#include "tests/lib/chains.h"
 #include "tests/lib/suite.h"
 
 #define SIZE 7
 
-static struct mockdrv m;
-static struct vring_dev vr;
-static struct iovec iov[VRING_CHAIN_CAPACITY(SIZE)];
-static struct vring_chain chain = { .iov = iov };
-
 static void begin(bool indirect)
 {
-	mock_init(&m, SIZE, false, indirect);
-	mock_ring_packed(&m, SIZE, false, indirect);
-	chain.capacity = ARRAY_SIZE(iov);
-	ck_assert_int_eq(vring_setup(&vr, &m.hostmem, &m.ring), 0);
-}
-
-static int pop(void)
-{
-	mock_show(&m);
-	return vring_pop(&vr, &chain);
+	chains_begin(true, SIZE, indirect);
 }
 
 /* Break the queue with what was put, and end. */
 static void expect_broken(void)
 {
-	uint64_t in_flight = vr.in_flight[0];
-
-	ck_assert_int_eq(pop(), -EBADMSG);
-	ck_assert_ptr_nonnull(vr.broken);
-	ck_assert_int_eq(vring_pop(&vr, &chain), -EBADMSG);
-	ck_assert_uint_eq(vr.in_flight[0], in_flight);
+	chains_expect_broken();
 	mock_fini(&m);
-}
-
-static void *device_ptr(uint64_t gpa)
-{
-	if (gpa >= MOCK_FAR)
-		return m.device[2] + (gpa - MOCK_FAR);
-	if (gpa >= MOCK_HIGH)
-		return m.device[1] + (gpa - MOCK_HIGH);
-	return m.device[0] + (gpa - MOCK_LOW);
-}
-
-static void expect_piece(unsigned int i, uint64_t gpa, uint64_t len)
-{
-	ck_assert_ptr_eq(iov[i].iov_base, device_ptr(gpa));
-	ck_assert_uint_eq(iov[i].iov_len, len);
-}
-
-static void expect_counts(unsigned int out, unsigned int in, uint32_t out_len, uint32_t in_len)
-{
-	ck_assert_uint_eq(chain.out_count, out);
-	ck_assert_uint_eq(chain.in_count, in);
-	ck_assert_uint_eq(chain.out_len, out_len);
-	ck_assert_uint_eq(chain.in_len, in_len);
 }
 
 /* `count` readable bytes in the entries of a table at `gpa`, with these flags in each. */
@@ -81,7 +39,7 @@ static const struct mock_piece pieces[] = {
 
 static void expect_pieces(void)
 {
-	ck_assert_int_eq(pop(), 1);
+	ck_assert_int_eq(chains_pop(), 1);
 	expect_counts(2, 1, 528, 1);
 	for (unsigned int i = 0; i < 3; i++)
 		expect_piece(i, pieces[i].gpa, pieces[i].len);
@@ -132,7 +90,7 @@ START_TEST(row03_packed_table_as_long_as_the_queue_and_one_longer)
 			expect_broken();
 			continue;
 		}
-		ck_assert_int_eq(pop(), 1);
+		ck_assert_int_eq(chains_pop(), 1);
 		expect_counts(SIZE, 0, SIZE, 0);
 		mock_fini(&m);
 	}

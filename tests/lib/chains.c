@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/lib/chains.h"
+
+#include <errno.h>
+
+struct mockdrv m;
+struct vring_dev vr;
+struct iovec iov[VRING_CHAIN_CAPACITY(VRING_MAX_SIZE)];
+struct vring_chain chain = { .iov = iov };
+
+void chains_begin(bool packed, uint16_t size, bool indirect)
+{
+	mock_init(&m, size, false, indirect);
+	if (packed)
+		mock_ring_packed(&m, size, false, indirect);
+	chain.capacity = VRING_CHAIN_CAPACITY(size);
+	ck_assert_int_eq(vring_setup(&vr, &m.hostmem, &m.ring), 0);
+}
+
+int chains_pop(void)
+{
+	mock_show(&m);
+	return vring_pop(&vr, &chain);
+}
+
+void chains_expect_broken(void)
+{
+	uint64_t in_flight = vr.in_flight[0];
+
+	ck_assert_int_eq(chains_pop(), -EBADMSG);
+	ck_assert_ptr_nonnull(vr.broken);
+	ck_assert_int_eq(vring_pop(&vr, &chain), -EBADMSG);
+	ck_assert_uint_eq(vr.in_flight[0], in_flight);
+}
+
+/* The device's pointer to guest memory. */
+static void *device_ptr(uint64_t gpa)
+{
+	if (gpa >= MOCK_FAR)
+		return m.device[2] + (gpa - MOCK_FAR);
+	if (gpa >= MOCK_HIGH)
+		return m.device[1] + (gpa - MOCK_HIGH);
+	return m.device[0] + (gpa - MOCK_LOW);
+}
+
+void expect_piece(unsigned int i, uint64_t gpa, uint64_t len)
+{
+	ck_assert_ptr_eq(iov[i].iov_base, device_ptr(gpa));
+	ck_assert_uint_eq(iov[i].iov_len, len);
+}
+
+void expect_counts(unsigned int out, unsigned int in, uint32_t out_len, uint32_t in_len)
+{
+	ck_assert_uint_eq(chain.out_count, out);
+	ck_assert_uint_eq(chain.in_count, in);
+	ck_assert_uint_eq(chain.out_len, out_len);
+	ck_assert_uint_eq(chain.in_len, in_len);
+}
