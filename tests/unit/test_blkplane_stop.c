@@ -110,8 +110,11 @@ START_TEST(row17_no_request_is_taken_while_stopping)
 	struct mock_blk read, late;
 	uint64_t woken;
 	pthread_t thread;
+	struct vring_used_elem elem;
 
 	rig_init(&r, 16, false, false, 16);
+	if (_i)
+		mock_ring_packed(m, 16, false, false);
 	mock_blk(m, &read, VIRTIO_BLK_T_IN, 0, 512);
 	mock_blk(m, &late, VIRTIO_BLK_T_GET_ID, 0, 20);
 	rig_start(&r);
@@ -128,7 +131,7 @@ START_TEST(row17_no_request_is_taken_while_stopping)
 	pthread_join(thread, NULL);
 	ck_assert_uint_eq(mock_status(m, &read), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(mock_status(m, &late), 0xff);
-	ck_assert_uint_eq(mock_used_index(m), 1);
+	ck_assert(mock_used(m, &elem) && !mock_has_used(m));
 	rig_fini(&r);
 }
 END_TEST
@@ -352,7 +355,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, row26_stop_returns_when_the_last_request_is_done);
 	tcase_add_test(t, row26_stop_waits_for_the_rest_of_a_short_transfer);
-	tcase_add_test(t, row17_no_request_is_taken_while_stopping);
+	tcase_add_loop_test(t, row17_no_request_is_taken_while_stopping, 0, 2);
 	tcase_add_test(t, row17_refill_flood_lets_others_have_their_turn);
 	tcase_add_test(t, wart_guest_keeps_a_stopping_thread_busy);
 	tcase_add_test(t, row17_reads_refilled_while_stopping);
