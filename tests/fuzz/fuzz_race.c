@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_race: a whole virtio-blk device as in fuzz_device, while a second thread rewrites guest
- * memory under it: descriptors, indirect tables, headers, indices, entries, used ring, data. Where,
- * with what and how fast is the input's; the two are synchronised when a case begins and ends, and
+ * fuzz_race: a whole virtio-blk device as in fuzz_device, with a ring of either format, while a second
+ * thread rewrites guest memory under it: descriptors, indirect tables, headers, indices, entries, used
+ * ring, events, data. Where, with what and how fast is the input's; the two are synchronised when a case begins and ends, and
  * not in between. A well-behaved part of the guest goes on offering, kicking and resetting.
  *
  * What the guest gets is its own fault. What holds is what host.h watches, and: a reset comes to an
@@ -81,6 +81,11 @@ static void poke(const struct poke *p, uint64_t value)
  */
 static void refill(uint16_t *next)
 {
+	/* What is available is not, and what is not is, in its round or in the one before. */
+	for (unsigned int n = ring.packed ? ring.size : 0; n; n--)
+		driver.packed[n - 1].flags ^= PLACE_AVAIL | PLACE_USED;
+	if (ring.packed)
+		return;
 	for (unsigned int n = ring.size; n; n--) {
 		uint32_t *id = &driver.used->ring[*next % ring.size].id;
 
@@ -185,11 +190,14 @@ static void poke_descriptor(uint64_t gpa, struct input *in)
 		add_poke(gpa + 8, 4,
 			 in_rarely(in) ? in_u32(in) : lengths[in_below(in, ARRAY_SIZE(lengths))]);
 		break;
-	case 2:
-		add_poke(gpa + 12, 2, in_u8(in) & 7);
+	case 2: /* flags; those of a packed ring's descriptor that make it available, too */
+		add_poke(gpa + (ring.packed ? 14 : 12), 2,
+			 (in_u8(in) &
+			  7) | (ring.packed ? in_u8(in) * 0x80u & (PLACE_AVAIL | PLACE_USED) : 0));
 		break;
-	case 3:
-		add_poke(gpa + 14, 2, in_rarely(in) ? in_u16(in) : in_below(in, 64));
+	case 3: /* next or id */
+		add_poke(gpa + (ring.packed ? 12 : 14), 2,
+			 in_rarely(in) ? in_u16(in) : in_below(in, 64));
 		break;
 	}
 }
@@ -222,7 +230,8 @@ static void choose_poke(struct input *in)
 		break;
 	case 2: /* of an indirect table, when it is one */
 		memcpy(&d, guest_ptr(&guest, gpa), sizeof(d));
-		if (d.flags & VRING_DESC_F_INDIRECT && d.len >= 16 && guest_pieces(d.addr, d.len))
+		if ((ring.packed ? d.next : d.flags) & VRING_DESC_F_INDIRECT && d.len >= 16 &&
+		    guest_pieces(d.addr, d.len))
 			poke_descriptor(d.addr + in_below(in, d.len / 16 % 256 + 1) * 16ull % d.len,
 					in);
 		break;
@@ -230,7 +239,7 @@ static void choose_poke(struct input *in)
 	case 4:
 		poke_header(in);
 		break;
-	case 5: /* an entry, the index, flags or used_event */
+	case 5: /* an entry, the index, flags or used_event; or the driver's event */
 		add_poke(GUEST_AVAIL + 2ull * in_below(in, ring.size + 3u), 2,
 			 in_rarely(in) ? in_u16(in) : in_below(in, 2 * ring.size));
 		break;
@@ -273,6 +282,28 @@ static unsigned int count_entries(const char *path)
 	return n;
 }
 
+/* Both sides are at the beginning of the ring. */
+static void begin_again(void)
+{
+	driver.avail_idx = 0;
+	driver.put = (struct place){ .at = 0, .wrap = true };
+	if (!ring.packed)
+		memset(driver.used->ring, 0xff, 8ul * ring.size);
+}
+
+/* What is in the ring, once more. */
+static void offer_again(unsigned int count)
+{
+	driver.avail_idx += (uint16_t)count;
+	for (unsigned int n = ring.packed ? count : 0; n; n--) {
+		uint16_t *flags = &driver.packed[driver.put.at].flags;
+
+		STORE_RELEASE(*flags, (*flags & (uint16_t) ~(PLACE_AVAIL | PLACE_USED)) |
+					      (driver.put.wrap ? PLACE_AVAIL : PLACE_USED));
+		place_advance(&driver.put, ring.size, 1);
+	}
+}
+
 static void bring_up(struct input *in)
 {
 	uint8_t bits = in_u8(in);
@@ -283,8 +314,10 @@ static void bring_up(struct input *in)
 				      .used = GUEST_USED,
 				      .event_idx = bits & 4,
 				      .indirect = !(bits & 8) };
+	ring.packed = bits & 16;
+	ring.in_order = bits & 32;
 	driver_init(&driver, &guest, &ring, VDISK_SIZE / 512);
-	memset(driver.used->ring, 0xff, 8ul * ring.size);
+	begin_again();
 	vdisk_bring_up(&ring);
 }
 
@@ -297,7 +330,7 @@ static void offer(struct input *in)
 /* The device is looked at for a while; whether it does anything is not asked. */
 static void give_way(unsigned int times)
 {
-	while (times-- && LOAD_ACQUIRE(driver.used->idx) != driver.avail_idx &&
+	while (times-- && (ring.packed || LOAD_ACQUIRE(driver.used->idx) != driver.avail_idx) &&
 	       !(vdisk_get(VIRTIO_MMIO_STATUS) & VDISK_NEEDS_RESET))
 		sched_yield();
 }
@@ -305,10 +338,10 @@ static void give_way(unsigned int times)
 static void step(struct input *in)
 {
 	switch (in_below(in, 8)) {
-	case 0: /* what is in the ring, once more */
+	case 0:
 	case 1:
 	case 2:
-		driver.avail_idx += 1 + in_below(in, ring.size);
+		offer_again(1 + in_below(in, ring.size));
 		driver_show(&driver);
 		vdisk_set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 		give_way(64);
@@ -332,9 +365,8 @@ static void step(struct input *in)
 		vdisk_set(VIRTIO_MMIO_STATUS, 0);
 		fuzz_must(!vdisk_get(VIRTIO_MMIO_STATUS));
 		vdisk_bring_up(&ring);
-		/* Both sides begin at 0 again: the same requests, from the first one on. */
-		driver.avail_idx = 0;
-		memset(driver.used->ring, 0xff, 8ul * ring.size);
+		/* The same requests, from the first one on. */
+		begin_again();
 		break;
 	}
 }
