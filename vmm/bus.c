@@ -2,7 +2,6 @@
 #include "vmm/bus.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "dataplane/base.h"
@@ -30,33 +29,33 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t size, const struct bus_ops 
 	return 0;
 }
 
-/* The slot that holds the whole access. A machine has about twenty devices and none of them is on
- * the data path, so a walk over the table will do. */
-static const struct bus_slot *bus_find(const struct bus *bus, uint64_t addr, unsigned int len)
+/* A machine has about twenty devices and none of them is on the data path, so a walk over the table
+ * will do. */
+unsigned int bus_slot_of(const struct bus *bus, uint64_t addr, unsigned int len)
 {
 	for (unsigned int i = 0; i < bus->count; i++) {
 		const struct bus_slot *slot = &bus->slot[i];
 
 		if (addr >= slot->base && range_inside(addr - slot->base, len, slot->size))
-			return slot;
+			return i;
 	}
-	return NULL;
+	return BUS_MAX;
 }
 
 void bus_read(const struct bus *bus, uint64_t addr, uint8_t *data, unsigned int len)
 {
-	const struct bus_slot *slot = bus_find(bus, addr, len);
+	unsigned int i = bus_slot_of(bus, addr, len);
 
-	if (slot)
-		slot->ops->read(slot->dev, addr - slot->base, data, len);
+	if (i < BUS_MAX)
+		bus->slot[i].ops->read(bus->slot[i].dev, addr - bus->slot[i].base, data, len);
 	else
 		memset(data, 0xff, len);
 }
 
 void bus_write(const struct bus *bus, uint64_t addr, const uint8_t *data, unsigned int len)
 {
-	const struct bus_slot *slot = bus_find(bus, addr, len);
+	unsigned int i = bus_slot_of(bus, addr, len);
 
-	if (slot)
-		slot->ops->write(slot->dev, addr - slot->base, data, len);
+	if (i < BUS_MAX)
+		bus->slot[i].ops->write(bus->slot[i].dev, addr - bus->slot[i].base, data, len);
 }

@@ -17,6 +17,7 @@
  * the device likes: it answers 0 or ignores it then. `data` is little-endian.
  */
 struct bus_ops {
+	const char *name;
 	void (*read)(void *dev, uint64_t offset, uint8_t *data, unsigned int len);
 	void (*write)(void *dev, uint64_t offset, const uint8_t *data, unsigned int len);
 };
@@ -35,6 +36,9 @@ struct bus {
 
 /* Set-up only. -EINVAL: empty or wraps; -EEXIST: overlaps another; -ENOSPC: bus full. */
 int bus_add(struct bus *bus, uint64_t base, uint64_t size, const struct bus_ops *ops, void *dev);
+
+/* The number of the slot that holds the whole access; BUS_MAX: none does. */
+unsigned int bus_slot_of(const struct bus *bus, uint64_t addr, unsigned int len);
 
 /* Where no device answers the whole access, reads give all ones and writes go nowhere. */
 void bus_read(const struct bus *bus, uint64_t addr, uint8_t *data, unsigned int len);

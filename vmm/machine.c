@@ -26,6 +26,7 @@
 #define CMDLINE_MAX	 65536
 
 static const struct bus_ops virtio_bus_ops = {
+	.name = "virtio-blk",
 	.read = virtio_mmio_read,
 	.write = virtio_mmio_write,
 };
@@ -204,7 +205,9 @@ static int attach_devices(struct machine *m)
 static int create_vcpus(struct machine *m)
 {
 	m->vcpu = calloc(m->config->cpus, sizeof(*m->vcpu));
-	if (!m->vcpu)
+	if (m->config->stats)
+		m->exits = calloc(m->config->cpus, sizeof(*m->exits));
+	if (!m->vcpu || (m->config->stats && !m->exits))
 		return report_host(-ENOMEM, "vCPUs");
 
 	for (unsigned int i = 0; i < m->config->cpus; i++) {
@@ -217,7 +220,8 @@ static int create_vcpus(struct machine *m)
 				       .mmio = &m->mmio,
 				       .ender = &m->ender,
 				       .gate = &m->gate,
-				       .begin = sandbox_thread(SANDBOX_VCPU) };
+				       .begin = sandbox_thread(SANDBOX_VCPU),
+				       .exits = m->exits ? &m->exits[i] : NULL };
 		m->vcpu_count++;
 		err = vcpu_create(vcpu, &m->vm);
 		if (!err)
@@ -380,20 +384,6 @@ static void destroy_vcpus(struct machine *m)
 	gate_destroy(&m->gate);
 }
 
-static void print_stats(const struct blk_config *config, struct blk *blk)
-{
-	for (unsigned int i = 0; i < blk_virtio(blk)->queue_count; i++) {
-		struct blkplane_stats s;
-
-		blk_stats(blk, i, &s);
-		log_line("--disk %s, queue %u: %llu requests in %llu batches, %llu interrupts, "
-			 "%llu sleeps",
-			 config->path, i, (unsigned long long)s.requests,
-			 (unsigned long long)s.batches, (unsigned long long)s.interrupts,
-			 (unsigned long long)s.sleeps);
-	}
-}
-
 static int destroy_disks(struct machine *m)
 {
 	int result = 0;
@@ -402,7 +392,7 @@ static int destroy_disks(struct machine *m)
 		int err;
 
 		if (m->config->stats && m->ender.why)
-			print_stats(&m->config->disk[i], m->disk[i].blk);
+			machine_print_stats(&m->config->disk[i], m->disk[i].blk);
 		err = blk_destroy(m->disk[i].blk);
 		virtio_mmio_destroy(&m->disk[i].mmio);
 		if (err)
@@ -428,6 +418,9 @@ int machine_destroy(struct machine *m)
 	confine_end(&m->confine);
 	if (m->console)
 		console_close(m->console, CONSOLE_DRAIN_MS);
+	if (m->exits && m->ender.why)
+		exits_report(m->exits, m->config->cpus, &m->pio, &m->mmio);
+	free(m->exits);
 	serial_destroy(m->serial);
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);

@@ -61,6 +61,7 @@ struct machine {
 	struct gate gate;
 	unsigned int vcpu_count;
 	struct vcpu *vcpu;
+	struct exits *exits; /* --stats: one for each vCPU */
 
 	/* What the control socket needs; NULL and unused without it. */
 	struct control_handler handler;
@@ -88,5 +89,8 @@ void machine_control_close(struct machine *m);
 #define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
+
+/* --stats: what each queue of a disk has seen. */
+void machine_print_stats(const struct blk_config *config, struct blk *blk);
 
 #endif

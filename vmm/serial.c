@@ -328,6 +328,7 @@ static void serial_write(void *dev, uint64_t offset, const uint8_t *data, unsign
 }
 
 const struct bus_ops serial_bus_ops = {
+	.name = "serial",
 	.read = serial_read,
 	.write = serial_write,
 };

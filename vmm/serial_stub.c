@@ -25,6 +25,7 @@ static void stub_write(void *dev, uint64_t offset, const uint8_t *data, unsigned
 }
 
 const struct bus_ops serial_stub_bus_ops = {
+	.name = "serial",
 	.read = stub_read,
 	.write = stub_write,
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -96,6 +97,25 @@ static void wait_at_gate(struct vcpu *vcpu)
 	full_barrier();
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* `left`: KVM_RUN said that the guest was left, and not that a signal came. */
+static void handle_and_count(struct vcpu *vcpu, bool left)
+{
+	uint64_t began = vcpu->exits ? now_ns() : 0;
+
+	if (left)
+		handle_exit(vcpu);
+	if (vcpu->exits)
+		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, now_ns() - began);
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -110,8 +130,10 @@ static void *vcpu_main(void *arg)
 		if (gate_closed(vcpu->gate)) {
 			wait_at_gate(vcpu);
 		} else if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
-			handle_exit(vcpu);
-		} else if (errno != EINTR && errno != EAGAIN) {
+			handle_and_count(vcpu, true);
+		} else if (errno == EINTR) {
+			handle_and_count(vcpu, false);
+		} else if (errno != EAGAIN) {
 			log_line("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
 			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
 		}

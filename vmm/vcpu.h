@@ -13,6 +13,7 @@
 #include "vmm/arch.h"
 #include "vmm/bus.h"
 #include "vmm/devlist.h"
+#include "vmm/exits.h"
 #include "vmm/gate.h"
 #include "vmm/vm.h"
 
@@ -26,12 +27,14 @@ struct vcpu {
 	struct vm_ender *ender;
 	struct gate *gate;
 	const struct thread_begin *begin;
+	struct exits *exits; /* NULL: not counted */
 	pthread_t thread;
 	bool started;
 	uint32_t stop; /* atomic */
 };
 
-/* Set before vcpu_create, by the machine: index, pio, mmio, ender, gate, begin. Main thread. 0 or -errno. */
+/* Set before vcpu_create, by the machine: index, pio, mmio, ender, gate, begin, exits. Main thread.
+ * 0 or -errno. */
 int vcpu_create(struct vcpu *vcpu, const struct vm *vm);
 
 /* Start running the guest. The thread inherits the caller's signal mask. */

@@ -203,7 +203,7 @@ static void make_exit(uint8_t direction, uint16_t where, uint8_t size, uint32_t 
 
 START_TEST(port_exits_reach_the_bus_item_by_item)
 {
-	static const struct bus_ops ops = { port_read, port_write };
+	static const struct bus_ops ops = { "ports", port_read, port_write };
 
 	ck_assert_int_eq(bus_add(&pio, 0x3f8, 8, &ops, NULL), 0);
 	make_exit(KVM_EXIT_IO_OUT, 0x3f8, 1, 4096);

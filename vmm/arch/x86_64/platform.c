@@ -133,9 +133,9 @@ static void pvpanic_write(void *dev, uint64_t offset, const uint8_t *data, unsig
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
 		       struct vm_ender *ender)
 {
-	static const struct bus_ops pm_ops = { pm_read, pm_write };
-	static const struct bus_ops i8042_ops = { i8042_read, i8042_write };
-	static const struct bus_ops pvpanic_ops = { pvpanic_read, pvpanic_write };
+	static const struct bus_ops pm_ops = { "ACPI PM", pm_read, pm_write };
+	static const struct bus_ops i8042_ops = { "i8042", i8042_read, i8042_write };
+	static const struct bus_ops pvpanic_ops = { "pvpanic", pvpanic_read, pvpanic_write };
 	const struct bus_ops *ops;
 
 	switch (desc->kind) {
