@@ -28,8 +28,9 @@ struct arch_ram_range {
  * hole kept for MMIO. Returns the number of ranges. */
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES]);
 
-/* Lay out the machine's devices with `disks` disks. -ENOSPC: too many. */
-int arch_devices(struct devlist *list, unsigned int disks);
+/* Lay out the machine's devices, with a serial port or without, and with `disks` disks. -ENOSPC: too
+ * many. */
+int arch_devices(struct devlist *list, bool serial, unsigned int disks);
 
 /* Puts the model of a device that is the architecture's own (everything but serial ports and
  * disks) on its bus. `ender` must outlive the bus. -ENODEV: `desc` is not such a device. */

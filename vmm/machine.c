@@ -130,9 +130,6 @@ static int attach_serial(struct machine *m, const struct dev_desc *desc)
 	struct bus *bus = desc->pio ? &m->pio : &m->mmio;
 	int err;
 
-	if (!m->config->console)
-		return bus_add(bus, desc->base, desc->size, &serial_stub_bus_ops, NULL);
-
 	m->serial_irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->serial_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->serial_irq_fd < 0 || m->serial_wake_fd < 0)
@@ -270,7 +267,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = open_events(m);
 	if (!err)
-		err = arch_devices(&m->devices, config->disk_count);
+		err = arch_devices(&m->devices, config->console, config->disk_count);
 	if (!err)
 		err = create_memory(m);
 	if (!err)

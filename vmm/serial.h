@@ -56,8 +56,4 @@ size_t serial_transmitted(struct serial *serial, uint8_t *data, size_t max);
  */
 uint64_t serial_dropped(struct serial *serial);
 
-/* --console off: answers "transmitter empty" and swallows the rest, so that a guest with
- * console=ttyS0 does not wait. `dev` is NULL. */
-extern const struct bus_ops serial_stub_bus_ops;
-
 #endif

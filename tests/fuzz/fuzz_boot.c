@@ -260,7 +260,7 @@ static void load(struct input *in)
 	int err;
 
 	make_ram(&mem, config.ram_size);
-	fuzz_must(!arch_devices(&devices, choice >> 4 & 1 ? DEVLIST_MAX_DISKS : 1));
+	fuzz_must(!arch_devices(&devices, true, choice >> 4 & 1 ? DEVLIST_MAX_DISKS : 1));
 	memset(cmdline, 'a', chars);
 	cmdline[chars] = '\0';
 	memset(file, FILLER, sizeof(file));

@@ -14,14 +14,14 @@ static void setup(void)
 {
 	memset(&config, 0, sizeof(config));
 	config.console = true;
-	ck_assert_int_eq(arch_devices(&devices, 0), 0);
+	ck_assert_int_eq(arch_devices(&devices, true, 0), 0);
 }
 
 static void with_disks(unsigned int count, bool readonly)
 {
 	config.disk_count = count;
 	config.disk[0].readonly = readonly;
-	ck_assert_int_eq(arch_devices(&devices, count), 0);
+	ck_assert_int_eq(arch_devices(&devices, true, count), 0);
 }
 
 static int ends_with(const char *text, const char *end)

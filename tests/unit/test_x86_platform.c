@@ -29,7 +29,7 @@ static void record(struct vm_ender *ender, enum vm_end why)
 static void setup(void)
 {
 	recorder = (struct recorder){ .ender.end = record };
-	ck_assert_int_eq(arch_devices(&list, 2), 0);
+	ck_assert_int_eq(arch_devices(&list, true, 2), 0);
 	for (unsigned int i = 0; i < list.count; i++) {
 		bool elsewhere = list.dev[i].kind == DEV_SERIAL ||
 				 list.dev[i].kind == DEV_VIRTIO_BLK ||
@@ -45,8 +45,8 @@ START_TEST(devices_do_not_collide)
 	struct devlist all;
 	unsigned int disks = 0;
 
-	ck_assert_int_eq(arch_devices(&all, DEVLIST_MAX_DISKS + 1), -ENOSPC);
-	ck_assert_int_eq(arch_devices(&all, DEVLIST_MAX_DISKS), 0);
+	ck_assert_int_eq(arch_devices(&all, true, DEVLIST_MAX_DISKS + 1), -ENOSPC);
+	ck_assert_int_eq(arch_devices(&all, true, DEVLIST_MAX_DISKS), 0);
 	for (unsigned int i = 0; i < all.count; i++) {
 		const struct dev_desc *a = &all.dev[i];
 
@@ -230,11 +230,31 @@ START_TEST(port_exits_reach_the_bus_item_by_item)
 }
 END_TEST
 
+START_TEST(without_a_console_there_is_no_serial_port)
+{
+	struct devlist with, without;
+
+	ck_assert_int_eq(arch_devices(&with, true, 2), 0);
+	ck_assert_int_eq(arch_devices(&without, false, 2), 0);
+	ck_assert_uint_eq(without.count, with.count - 1);
+	ck_assert_int_eq(with.dev[0].kind, DEV_SERIAL);
+	for (unsigned int i = 0; i < without.count; i++) {
+		ck_assert_int_eq(without.dev[i].kind, with.dev[i + 1].kind);
+		ck_assert_uint_eq(without.dev[i].base, with.dev[i + 1].base);
+		ck_assert_uint_eq(without.dev[i].gsi, with.dev[i + 1].gsi);
+	}
+}
+END_TEST
+
 START_TEST(default_lines_fit_the_machine)
 {
+	for (int console = 0; console < 2; console++) {
+		ck_assert_ptr_nonnull(strstr(arch_default_cmdline(console), "panic=-1"));
+		ck_assert_ptr_nonnull(strstr(arch_default_cmdline(console), "pci=off"));
+	}
 	ck_assert_ptr_nonnull(strstr(arch_default_cmdline(true), "console=ttyS0"));
 	ck_assert_ptr_null(strstr(arch_default_cmdline(false), "console"));
-	ck_assert_ptr_nonnull(strstr(arch_default_cmdline(false), "panic=-1"));
+	ck_assert_ptr_nonnull(strstr(arch_default_cmdline(false), "nr_uarts=0"));
 }
 END_TEST
 
@@ -250,6 +270,7 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, odd_sizes_are_ignored);
 	tcase_add_test(tcase, reads_answer_what_drivers_ask);
 	tcase_add_test(tcase, port_exits_reach_the_bus_item_by_item);
+	tcase_add_test(tcase, without_a_console_there_is_no_serial_port);
 	tcase_add_test(tcase, default_lines_fit_the_machine);
 	suite_add_tcase(suite, tcase);
 	return suite;

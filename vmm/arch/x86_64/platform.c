@@ -28,21 +28,25 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 	return 2;
 }
 
-int arch_devices(struct devlist *list, unsigned int disks)
+int arch_devices(struct devlist *list, bool serial, unsigned int disks)
 {
+	static const struct dev_desc port = { DEV_SERIAL, true, LAYOUT_SERIAL, LAYOUT_SERIAL_SIZE,
+					      LAYOUT_SERIAL_GSI };
 	static const struct dev_desc fixed[] = {
-		{ DEV_SERIAL, true, LAYOUT_SERIAL, LAYOUT_SERIAL_SIZE, LAYOUT_SERIAL_GSI },
 		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
 		{ DEV_PVPANIC, true, LAYOUT_PVPANIC, LAYOUT_PVPANIC_SIZE, DEV_NO_GSI },
 		{ DEV_I8042_RESET, true, LAYOUT_I8042, LAYOUT_I8042_SIZE, DEV_NO_GSI },
 		{ DEV_POWER_BUTTON, true, 0, 0, LAYOUT_BUTTON_GSI },
 	};
 
-	_Static_assert(ARRAY_SIZE(fixed) + DEVLIST_MAX_DISKS <= DEVLIST_MAX, "list too short");
+	_Static_assert(1 + ARRAY_SIZE(fixed) + DEVLIST_MAX_DISKS <= DEVLIST_MAX, "list too short");
 	if (disks > DEVLIST_MAX_DISKS)
 		return -ENOSPC;
-	memcpy(list->dev, fixed, sizeof(fixed));
-	list->count = ARRAY_SIZE(fixed);
+	list->count = 0;
+	if (serial)
+		list->dev[list->count++] = port;
+	for (unsigned int i = 0; i < ARRAY_SIZE(fixed); i++)
+		list->dev[list->count++] = fixed[i];
 	for (unsigned int i = 0; i < disks; i++)
 		list->dev[list->count++] =
 			(struct dev_desc){ DEV_VIRTIO_BLK, false,
@@ -51,11 +55,20 @@ int arch_devices(struct devlist *list, unsigned int disks)
 	return 0;
 }
 
+/*
+ * A panic ends the VM at once: by pvpanic, or else by this reboot. Reboots go straight to the ACPI
+ * reset register, which Linux would not try on hardware-reduced ACPI. No table says that there is no
+ * PCI bus: without pci=off Linux looks for each of its devices, and finds out by 230 exits.
+ *
+ * Without a console nobody reads what the kernel prints, and there are no serial ports to look for
+ * where PCs have them.
+ */
+#define DEFAULT_CMDLINE "reboot=a panic=-1 pci=off"
+
 const char *arch_default_cmdline(bool console)
 {
-	/* A panic ends the VM at once: by pvpanic, or else by this reboot. Reboots go straight to
-	 * the ACPI reset register, which Linux would not try on hardware-reduced ACPI. */
-	return console ? "console=ttyS0 reboot=a panic=-1" : "reboot=a panic=-1 quiet";
+	return console ? "console=ttyS0 " DEFAULT_CMDLINE
+		       : DEFAULT_CMDLINE " quiet loglevel=1 8250.nr_uarts=0";
 }
 
 static void end_vm(void *dev, enum vm_end why)
