@@ -100,7 +100,8 @@ $(BUILD)/version/version.h: FORCE
 	$(Q)tools/version header $@
 
 # As above.
-VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/$(name).o)
+VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/$(name).o) \
+	     $(OBJ)/tests/unit/test_control.o $(OBJ)/tests/unit/test_control_line.o
 $(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
 $(VERSIONED): $(BUILD)/version/version.h
 

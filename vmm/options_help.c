@@ -14,7 +14,7 @@ const char options_help[] =
 	"                   16M to 1024G, a multiple of 4K (default: 256M)\n"
 	"  --cpus N         number of CPUs (default: 1)\n"
 	"  --console on|off connect the serial port to stdin and stdout (default: on)\n"
-	"  --stats on|off   print at the end why vCPUs left the guest for the monitor, and\n"
+	"  --stats on|off   at the end: why vCPUs left the guest, and\n"
 	"                   what each queue of a disk has seen (default: off)\n"
 	"  --control PATH   a socket to watch and steer the VM by: microvm-ctl(1)\n"
 	"  --pidfile FILE   write the process's id there, and hold a lock on it\n"

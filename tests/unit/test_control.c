@@ -14,6 +14,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
+#include "version.h"
 #include "vmm/control.h"
 
 #define STATUS "{\"cmd\":\"status\"}\n"

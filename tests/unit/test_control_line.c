@@ -7,6 +7,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
+#include "version.h"
 #include "vmm/control_line.h"
 
 static struct control_request request;
