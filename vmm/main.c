@@ -3,6 +3,7 @@
  * main: exit codes. The only file that ends the process.
  */
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -56,6 +57,8 @@ static int run(const struct machine_config *config)
 		service_close(&service, true);
 		return EXIT_SETUP;
 	}
+	/* What only the start needed. */
+	malloc_trim(0);
 	service_ready(&service);
 	end = machine_run(machine);
 	service_stopping(&service);
@@ -89,6 +92,8 @@ int main(int argc, char **argv)
 	static struct machine_config config;
 	char message[OPTIONS_MESSAGE_MAX];
 
+	/* Threads allocate when they begin and end, if at all: memory of their own is only lost. */
+	mallopt(M_ARENA_MAX, 1);
 	fill_standard_fds();
 	switch (options_parse(argc, argv, &config, message)) {
 	case OPTIONS_RUN:
