@@ -11,6 +11,7 @@
 #include "vmm/machine.h"
 #include "vmm/options.h"
 #include "vmm/service.h"
+#include "vmm/trim.h"
 #include "version.h" /* generated: tools/version */
 
 /* Documented in --help, the man page and README.md. */
@@ -57,8 +58,7 @@ static int run(const struct machine_config *config)
 		service_close(&service, true);
 		return EXIT_SETUP;
 	}
-	/* What only the start needed. */
-	malloc_trim(0);
+	trim_start();
 	service_ready(&service);
 	end = machine_run(machine);
 	service_stopping(&service);
