@@ -138,7 +138,7 @@ class Run(unittest.TestCase):
             os.unlink(fifo)
 
     def test_no_room_for_the_files(self):
-        code, _, err = self.finish(self.start("--peers", "none", "--size", "1024G"))
+        code, _, err = self.finish(self.start("--peers", "none", "--size", "1024G", "--no-boot"))
         self.assertEqual(code, 3, err)
         self.assertEqual(err.count("\n"), 1, err)
         self.assertIn("has room for", err)
