@@ -22,13 +22,37 @@ static void slot_put(struct blkplane *p, struct slot *slot)
 	p->free_slot = slot;
 }
 
-/* The one place where a request ends. */
-static void finish(struct blkplane *p, struct slot *slot, int result)
+/* The one place where a request ends. Inlined also where it is rare, lest it is not where it counts. */
+static inline __attribute__((always_inline)) void finish(struct blkplane *p, struct slot *slot,
+							 int result)
 {
 	/* A broken queue's requests are only drained: the driver has to reset it. */
 	if (!p->broken)
 		vring_push(&p->ring, slot->req.chain.head, blkreq_finish(&slot->req, result));
 	slot_put(p, slot);
+}
+
+/* The driver hears of it now, or when the plane has been resumed. Apart: it is rare. */
+static __attribute__((noinline)) void fail(struct blkplane *p, struct io_task *task)
+{
+	bool first = !p->kept.head;
+
+	/* A plane that is to be stopped is not resumed any more. */
+	if (p->stop || !blkpolicy_keeps(&p->config.policy, task, &p->kept)) {
+		finish(p, container_of(task, struct slot, task), task->result);
+		return;
+	}
+	p->paused = true;
+	if (first && p->config.watch)
+		p->config.watch->stopped(p->config.watch, p->config.queue, task->op, -task->result);
+}
+
+void blkplane_fail_kept(struct blkplane *p)
+{
+	struct io_task *task;
+
+	while ((task = io_queue_take(&p->kept)))
+		finish(p, container_of(task, struct slot, task), task->result);
 }
 
 static void start(struct blkplane *p, struct io_task *task)
@@ -89,8 +113,12 @@ static void complete(struct blkplane *p)
 {
 	struct io_task *task;
 
-	while ((task = ioengine_finished(p->config.engine)))
-		finish(p, container_of(task, struct slot, task), task->result);
+	while ((task = ioengine_finished(p->config.engine))) {
+		if (__builtin_expect(task->result, 0))
+			fail(p, task);
+		else
+			finish(p, container_of(task, struct slot, task), 0);
+	}
 	if (!vring_publish(&p->ring))
 		return;
 	iothread_told(p->config.thread);

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "dataplane/blkpolicy.h"
 #include "dataplane/blkreq.h"
 #include "dataplane/hostmem.h"
 #include "dataplane/ioengine.h"
@@ -30,10 +31,14 @@ struct blkplane_stats {
 	uint64_t sleeps;     /* times the thread asked for a doorbell */
 };
 
-/* Who is to hear of what a driver does wrong. Called on the dataplane thread: it must not wait. */
+/* Who is to hear of what a driver does wrong, and the host. Called on the dataplane thread: it must not wait. */
 struct blkplane_watch {
 	/* The ring has been broken, and is not served again; `why` is static. */
 	void (*broken)(struct blkplane_watch *watch, unsigned int queue, const char *why);
+	/* A request has failed with `err` (an errno) and is kept: from now on the plane is paused
+	 * (blkplane_pause), but for what is in flight. Of others that fail until it is resumed
+	 * nothing is said. */
+	void (*stopped)(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err);
 };
 
 /* Pointers and file descriptors are lent from start to the end of stop. */
@@ -42,6 +47,7 @@ struct blkplane_config {
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
+	struct blkpolicy policy; /* for what the host fails in */
 	struct iothread *thread;
 	struct ioengine *engine; /* idle; used by that thread alone, for this ring */
 	int kick_fd;		 /* the doorbell's eventfd */
@@ -77,8 +83,8 @@ void blkplane_set_writethrough(struct blkplane *plane, bool writethrough);
  */
 void blkplane_pause(struct blkplane *plane);
 
-/* The ring is looked at once unasked: doorbells from meanwhile are not lost. As pause; it need not
- * be paused. */
+/* What failed and was kept is begun again, and the ring looked at once unasked: doorbells from
+ * meanwhile are not lost. As pause; it need not be paused. */
 void blkplane_resume(struct blkplane *plane);
 
 /* Requests are judged by that capacity (struct blkreq_disk) from the return on; those already taken
@@ -86,7 +92,8 @@ void blkplane_resume(struct blkplane *plane);
 void blkplane_set_capacity(struct blkplane *plane, uint64_t capacity);
 
 /*
- * No more requests are taken, and those in flight are finished; long discards and zeroes as failed. Nothing is read from or written to
+ * No more requests are taken, and those in flight are finished; long discards and zeroes, and what was
+ * kept after a failure, as failed. Nothing is read from or written to
  * guest memory afterwards, and no interrupt raised. Waits for the host's I/O, never for the guest.
  * Frees the plane; NULL is allowed. Any other thread.
  */

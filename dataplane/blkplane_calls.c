@@ -33,6 +33,7 @@ static void run_stop(struct iothread_call *call)
 
 	p->stop = call;
 	ioengine_hurry(p->config.engine);
+	blkplane_fail_kept(p);
 }
 
 static void run_cache(struct iothread_call *call)
@@ -56,6 +57,7 @@ static void run_resume(struct iothread_call *call)
 	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
 
 	p->paused = false;
+	blkpolicy_repeat(&p->kept, p->config.engine, p->config.disk.writethrough);
 	iothread_answer(call);
 }
 
@@ -97,6 +99,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 		return -ENOMEM;
 	p->config = *config;
 	p->alone.wait = ALONE_FIRST;
+	p->kept.tail = &p->kept.head;
 	p->client = blkplane_client;
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);

@@ -32,9 +32,10 @@ struct blkplane {
 	struct iothread_call *pause; /* the same; then the ring is left alone */
 
 	struct alone alone;
-	bool starved; /* stopped popping for want of a free place in the engine */
-	bool broken;  /* the driver has been told that the ring is broken */
-	bool paused;  /* nothing is taken until it is resumed */
+	bool starved;	      /* stopped popping for want of a free place in the engine */
+	bool broken;	      /* the driver has been told that the ring is broken */
+	bool paused;	      /* nothing is taken until it is resumed */
+	struct io_queue kept; /* they failed, and are repeated then */
 
 	/* One slot per ring entry, and one to look for the next request with. The one freed last is
 	 * used first, and never-used ones last, so only as many are ever touched as requests were
@@ -56,5 +57,8 @@ struct plane_call {
 
 /* What the thread does for a plane: the client's functions. */
 extern const struct iothread_client blkplane_client;
+
+/* On that thread: all that is kept ends as failed. */
+void blkplane_fail_kept(struct blkplane *plane);
 
 #endif

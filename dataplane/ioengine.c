@@ -130,10 +130,23 @@ static void zero_rest(struct io_task *task)
 		memset(task->iov[i].iov_base, 0, task->iov[i].iov_len);
 }
 
-/* Move the front of the task's memory past `bytes` finished ones. */
+/* Give the first piece back what was cut off. */
+static void uncut(struct io_task *task)
+{
+	task->iov->iov_base = (char *)task->iov->iov_base - task->cut;
+	task->iov->iov_len += task->cut;
+	task->cut = 0;
+}
+
+/* Move the front of the task's memory past `bytes` finished ones. Pieces behind it are whole, so that
+ * there is a way back. */
 static void advance(struct io_task *task, size_t bytes)
 {
 	task->done += (uint32_t)bytes;
+	if (task->cut) {
+		bytes += task->cut;
+		uncut(task);
+	}
 	while (bytes && bytes >= task->iov->iov_len) {
 		bytes -= task->iov->iov_len;
 		task->iov++;
@@ -142,6 +155,22 @@ static void advance(struct io_task *task, size_t bytes)
 	if (bytes) {
 		task->iov->iov_base = (char *)task->iov->iov_base + bytes;
 		task->iov->iov_len -= bytes;
+		task->cut = (uint32_t)bytes;
+	}
+}
+
+void ioengine_rewind(struct io_task *task)
+{
+	uint32_t left = task->done - task->cut;
+
+	if (task->op >= IO_FLUSH)
+		return;
+	if (task->cut)
+		uncut(task);
+	while (left) {
+		task->iov--;
+		task->iov_count++;
+		left -= (uint32_t)task->iov->iov_len;
 	}
 }
 
@@ -186,6 +215,7 @@ static void take_over(struct ioengine *e, struct io_task *task)
 {
 	e->in_flight++;
 	task->done = 0;
+	task->cut = 0;
 	task->bounce = NULL;
 	task->needs_bounce = task->op < IO_FLUSH && needs_bounce(e, task);
 }

@@ -41,7 +41,8 @@ struct io_task {
 
 	/* The engine's. */
 	struct io_task *next;
-	uint32_t done;	  /* bytes finished; iov starts at the next one */
+	uint32_t done;	  /* bytes finished; iov starts at the next one, */
+	uint32_t cut;	  /* that many bytes inside its first piece */
 	void *bounce;	  /* buffer held, or NULL */
 	struct iovec seg; /* the segment in the bounce buffer */
 	bool needs_bounce;
@@ -135,6 +136,10 @@ void ioengine_prep(struct ioengine *engine, struct io_task *task);
 /* The same, but wait for the host here and now: no engine is quicker when the host need not wait.
  * What is awkward (a flush, ranges, a bounce buffer, the rest of a short transfer) is prepared. */
 void ioengine_run(struct ioengine *engine, struct io_task *task);
+
+/* A read or write that has finished gets iov back as it was before prep; any other task is left
+ * alone. */
+void ioengine_rewind(struct io_task *task);
 
 void ioengine_submit(struct ioengine *engine);
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -231,48 +230,30 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 	return true;
 }
 
-/* ---- what disks tell ---- */
+/* ---- asked for by the machine itself ---- */
 
-/* On a thread of the dataplane. */
-static void on_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
+static void halt_done(struct errand *errand)
 {
-	struct disk *disk = container_of(watch, struct disk, watch);
-	uint64_t one = 1;
+	struct order *order = container_of(errand, struct order, errand);
 
-	/* Pairs with tell_broken's exchange. */
-	STORE_RELEASE(disk->broken[queue], why);
-	ssize_t ignored = write(disk->machine->alert_fd, &one, sizeof(one));
-	(void)ignored;
+	order->machine->halting = false;
+	if (order->changed)
+		tell_state(order->machine);
 }
 
-static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
-			    const char *why)
+void machine_control_halt(struct machine *m)
 {
-	struct json_object *event = control_event_object("queue-broken");
-
-	control_put_number(event, "disk", disk);
-	control_put_number(event, "queue", queue);
-	control_put_text(event, "why", why);
-	control_event(m->control, event);
-}
-
-/* A guest can do it over and over: what is beyond the log's measure is not told. */
-static void tell_broken(struct machine *m)
-{
-	static struct log_limit limit;
-	uint64_t count;
-
-	if (read(m->alert_fd, &count, sizeof(count)) < 0)
+	/* One that has been carried out does not count: the guest may have been resumed since. */
+	errands_collect(m->errands);
+	if (m->halting)
 		return;
-	for (unsigned int i = 0; i < m->disk_count; i++) {
-		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
-			const char **broken = &m->disk[i].broken[q];
-			const char *why = __atomic_exchange_n(broken, NULL, __ATOMIC_ACQUIRE);
-
-			if (why && log_allowed(&limit))
-				tell_one_broken(m, i, q, why);
-		}
-	}
+	m->halting = true;
+	m->halt = (struct order){
+		.errand = { .run = run_halt, .done = halt_done },
+		.machine = m,
+		.request.command = CONTROL_PAUSE,
+	};
+	errands_give(m->errands, &m->halt.errand);
 }
 
 int machine_control_open(struct machine *m)
@@ -281,14 +262,9 @@ int machine_control_open(struct machine *m)
 	int err;
 
 	m->handler.run = run_request;
-	m->alert_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->alert_fd < 0)
-		return report_host(-errno, "event file descriptors");
-	for (unsigned int i = 0; i < m->disk_count; i++) {
-		m->disk[i].machine = m;
-		m->disk[i].watch.broken = on_broken;
-		blk_watch(m->disk[i].blk, &m->disk[i].watch);
-	}
+	err = machine_alerts_open(m);
+	if (err)
+		return err;
 	err = control_open(&m->control, m->config->control, &m->handler, &why);
 	if (err)
 		return report_option(err, "--control", m->config->control, why);
@@ -314,7 +290,7 @@ void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_C
 	if (fds[0].revents)
 		errands_collect(m->errands);
 	if (fds[1].revents)
-		tell_broken(m);
+		machine_alerts_take(m);
 	control_handle(m->control, fds + 2);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * machine_parts: what machine.c and machine_control.c share; for these files only.
+ * machine_parts: what machine.c, machine_control.c and machine_alerts.c share; for these files only.
  */
 #ifndef VMM_MACHINE_PARTS_H
 #define VMM_MACHINE_PARTS_H
@@ -35,6 +35,9 @@ struct disk {
 	struct virtio_mmio mmio;
 	struct blkplane_watch watch;
 	const char *broken[VIRTIO_MAX_QUEUES]; /* atomic; why, until an event has told it */
+	/* Atomic; what failed and stopped the VM, until an event has told it: enum io_op + 1 and, 8
+	 * bits higher, errno; else 0. */
+	uint32_t stopped[VIRTIO_MAX_QUEUES];
 	struct machine *machine;
 };
 
@@ -69,6 +72,8 @@ struct machine {
 	struct errands *errands;
 	int alert_fd;			     /* an eventfd: a disk has something to tell */
 	struct order order[CONTROL_CLIENTS]; /* of each client */
+	struct order halt;		     /* a disk's; without a client */
+	bool halting;			     /* it is with the errands' thread */
 	bool halted;			     /* the errands' thread's: the guest stands still */
 	bool paused;			     /* the main thread's: it is known to */
 };
@@ -84,6 +89,14 @@ void machine_control_end(struct machine *m);
 
 /* Last of all: clients that see the end of their connection can rely on it. */
 void machine_control_close(struct machine *m);
+
+/* Have the guest stand still, as an operator's pause does, soon. */
+void machine_control_halt(struct machine *m);
+
+/* The disks' watches. 0 or -errno, and that is reported. */
+int machine_alerts_open(struct machine *m);
+/* When alert_fd is readable. */
+void machine_alerts_take(struct machine *m);
 
 /* One round of the main loop, as in console.h. */
 #define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)

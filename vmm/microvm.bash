@@ -6,6 +6,8 @@ _microvm_disk_value() {
     case $1 in
     direct) echo on off auto ;;
     cache) echo writeback writethrough ;;
+    rerror) echo report stop ignore ;;
+    werror) echo report enospc stop ignore ;;
     blk-size) echo 512 1024 2048 4096 ;;
     engine) echo io_uring libaio sync ;;
     readonly | discard | packed | in-order | fixed-buffers) echo on off ;;
@@ -14,8 +16,8 @@ _microvm_disk_value() {
 
 # _microvm_disk VALUE WORD: a file, then keys; WORD is what bash has made of the last of it.
 _microvm_disk() {
-    local keys='readonly serial= direct= cache= discard= blk-size= queue-size= packed= in-order= engine=
-        queues= iothreads= cpus= fixed-buffers poll-us='
+    local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
+        engine= queues= iothreads= cpus= fixed-buffers poll-us='
     local last=${1##*,}
     case $1,$last in
     *,*,*=*)

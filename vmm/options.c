@@ -210,6 +210,8 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 
 		why = options_settle_queues(&config->disk[i], config->cpus);
 		if (!why)
+			why = options_settle_errors(&config->disk[i], config->control);
+		if (!why)
 			continue;
 		text_show(shown, sizeof(shown), config->disk[i].path);
 		snprintf(message, OPTIONS_MESSAGE_MAX, "--disk %s: %s", shown, why);

@@ -58,6 +58,53 @@ static bool set_discard(struct blk_config *disk, const char *value)
 	return text_switch(value, &disk->discard);
 }
 
+static const struct {
+	const char *name;
+	enum blkpolicy_action action;
+} actions[] = {
+	{ "report", BLKPOLICY_REPORT },
+	{ "stop", BLKPOLICY_STOP },
+	{ "ignore", BLKPOLICY_IGNORE },
+	{ "enospc", BLKPOLICY_ENOSPC },
+};
+
+static bool set_action(enum blkpolicy_action *action, const char *value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (strcmp(actions[i].name, value))
+			continue;
+		*action = actions[i].action;
+		return true;
+	}
+	return false;
+}
+
+static bool set_rerror(struct blk_config *disk, const char *value)
+{
+	/* There is always room to read. */
+	return set_action(&disk->rerror, value) && disk->rerror != BLKPOLICY_ENOSPC;
+}
+
+static bool set_werror(struct blk_config *disk, const char *value)
+{
+	disk->werror_given = true;
+	return set_action(&disk->werror, value);
+}
+
+static bool stops(enum blkpolicy_action action)
+{
+	return action == BLKPOLICY_STOP || action == BLKPOLICY_ENOSPC;
+}
+
+const char *options_settle_errors(struct blk_config *disk, bool control)
+{
+	if (!disk->werror_given && control)
+		disk->werror = BLKPOLICY_ENOSPC;
+	if (control || (!stops(disk->rerror) && !stops(disk->werror)))
+		return NULL;
+	return "rerror and werror can stop the VM only with --control, by which it goes on";
+}
+
 static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)
 {
 	return text_number(value, number) && is_power_of_2(*number) && *number >= min &&
@@ -128,6 +175,8 @@ static const struct disk_key disk_keys[] = {
 	{ "direct", false, set_direct, "must be on, off or auto" },
 	{ "cache", false, set_cache, "must be writeback or writethrough" },
 	{ "discard", false, set_discard, "must be on or off" },
+	{ "rerror", false, set_rerror, "must be report, stop or ignore" },
+	{ "werror", false, set_werror, "must be report, enospc, stop or ignore" },
 	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
 	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
 	{ "packed", false, set_packed, "must be on or off" },

@@ -39,6 +39,10 @@ bool options_set_queues(struct blk_config *disk, const char *value);
 bool options_set_iothreads(struct blk_config *disk, const char *value);
 bool options_set_cpus(struct blk_config *disk, const char *value);
 
+/* What stops the VM needs somebody who has it go on: is there a control socket? Returns NULL, or what
+ * does not fit. */
+const char *options_settle_errors(struct blk_config *disk, bool control);
+
 /* When all is known: what was not given is filled in. Returns NULL, or what does not fit. */
 const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus);
 

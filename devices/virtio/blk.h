@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "dataplane/base.h"
+#include "dataplane/blkpolicy.h"
 #include "dataplane/hostmem.h"
 #include "devices/virtio/virtio.h"
 
@@ -44,8 +45,11 @@ struct blk_config {
 	const char *serial; /* at most BLK_SERIAL_LEN bytes; NULL: "disk" and its number */
 	enum blk_direct direct;
 	enum blk_engine engine;
-	bool writethrough;	/* until the driver says otherwise, each write is stable at once */
-	bool discard;		/* the image may get holes */
+	bool writethrough; /* until the driver says otherwise, each write is stable at once */
+	bool discard;	   /* the image may get holes */
+	enum blkpolicy_action rerror; /* what becomes of what the host fails in */
+	enum blkpolicy_action werror;
+	bool werror_given;	/* options.c's own */
 	uint32_t blk_size;	/* logical block size: 512, 1024, 2048 or 4096 bytes */
 	uint32_t poll_us;	/* how long the dataplane looks on before it sleeps, at most */
 	uint16_t queue_size;	/* the largest ring offered; a power of two */

@@ -361,7 +361,7 @@ START_TEST(help_names_everything_in_80_columns)
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
 		"cache=",	 "discard=",	  "poll-us=",	   "Ctrl-A x",
-		"  0  ",	 "  7  ",
+		"rerror=",	 "werror=",	  "  0  ",	   "  7  ",
 	};
 	const char *line = options_help;
 

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/blkpolicy.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The rest of what the host could not read must not be what the memory, or a part of it, had. */
+static void ignore(struct io_task *task)
+{
+	if (task->op == IO_READ) {
+		ioengine_rewind(task);
+		for (unsigned int i = 0; i < task->iov_count; i++)
+			memset(task->iov[i].iov_base, 0, task->iov[i].iov_len);
+	}
+	task->result = 0;
+}
+
+bool blkpolicy_keeps(const struct blkpolicy *policy, struct io_task *task, struct io_queue *kept)
+{
+	enum blkpolicy_action action = task->op == IO_READ ? policy->read : policy->write;
+	/* A quota is room, too. */
+	bool no_room = task->result == -ENOSPC || task->result == -EDQUOT;
+
+	if (action == BLKPOLICY_IGNORE)
+		ignore(task);
+	if (action != BLKPOLICY_STOP && !(action == BLKPOLICY_ENOSPC && no_room))
+		return false;
+	if (task->op == IO_FLUSH && policy->cached)
+		return false;
+	io_queue_put(kept, task);
+	return true;
+}
+
+void blkpolicy_repeat(struct io_queue *kept, struct ioengine *engine, bool stable)
+{
+	struct io_task *task;
+
+	while ((task = io_queue_take(kept))) {
+		ioengine_rewind(task);
+		task->stable = task->op == IO_WRITE && stable;
+		ioengine_prep(engine, task);
+	}
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What disks have to tell while the VM runs: from the dataplane's threads to the control socket. */
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/machine_parts.h"
+#include "vmm/report.h"
+
+static void alert(const struct machine *m)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(m->alert_fd, &one, sizeof(one));
+
+	(void)ignored;
+}
+
+/* On a thread of the dataplane. */
+static void on_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
+{
+	struct disk *disk = container_of(watch, struct disk, watch);
+
+	/* Pairs with tell_broken's exchange. */
+	STORE_RELEASE(disk->broken[queue], why);
+	alert(disk->machine);
+}
+
+/* The same. */
+static void on_stopped(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err)
+{
+	struct disk *disk = container_of(watch, struct disk, watch);
+
+	/* Pairs with tell_stopped's exchange. */
+	STORE_RELEASE(disk->stopped[queue], (uint32_t)err << 8 | (op + 1u));
+	alert(disk->machine);
+}
+
+static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
+			    const char *why)
+{
+	struct json_object *event = control_event_object("queue-broken");
+
+	control_put_number(event, "disk", disk);
+	control_put_number(event, "queue", queue);
+	control_put_text(event, "why", why);
+	control_event(m->control, event);
+}
+
+/* A guest can do it over and over: what is beyond the log's measure is not told. */
+static void tell_broken(struct machine *m)
+{
+	static struct log_limit limit;
+
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
+			const char **broken = &m->disk[i].broken[q];
+			const char *why = __atomic_exchange_n(broken, NULL, __ATOMIC_ACQUIRE);
+
+			if (why && log_allowed(&limit))
+				tell_one_broken(m, i, q, why);
+		}
+	}
+}
+
+static const char *const operations[] = {
+	[IO_READ] = "read",
+	[IO_WRITE] = "write",
+	[IO_FLUSH] = "flush",
+	[IO_DISCARD] = "discard",
+	[IO_WRITE_ZEROES] = "write-zeroes",
+};
+
+static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int queue,
+			     uint32_t what)
+{
+	struct json_object *event = control_event_object("stopped");
+	const char *operation = operations[(what & 0xff) - 1];
+	const char *error = strerror((int)(what >> 8));
+
+	log_line("--disk %s: %s: %s: the VM stands still until it is resumed",
+		 m->config->disk[disk].path, operation, error);
+	control_put_number(event, "disk", disk);
+	control_put_number(event, "queue", queue);
+	control_put_text(event, "operation", operation);
+	control_put_text(event, "error", error);
+	control_event(m->control, event);
+}
+
+static void tell_stopped(struct machine *m)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
+			uint32_t what =
+				__atomic_exchange_n(&m->disk[i].stopped[q], 0, __ATOMIC_ACQUIRE);
+
+			if (!what)
+				continue;
+			tell_one_stopped(m, i, q, what);
+			any = true;
+		}
+	}
+	if (any)
+		machine_control_halt(m);
+}
+
+void machine_alerts_take(struct machine *m)
+{
+	uint64_t count;
+
+	if (read(m->alert_fd, &count, sizeof(count)) < 0)
+		return;
+	tell_broken(m);
+	tell_stopped(m);
+}
+
+int machine_alerts_open(struct machine *m)
+{
+	m->alert_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->alert_fd < 0)
+		return report_host(-errno, "event file descriptors");
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		m->disk[i].machine = m;
+		m->disk[i].watch =
+			(struct blkplane_watch){ .broken = on_broken, .stopped = on_stopped };
+		blk_watch(m->disk[i].blk, &m->disk[i].watch);
+	}
+	return 0;
+}
