@@ -16,6 +16,8 @@
  * Completions that find the other ring full wait in the kernel. */
 #define SQ_ENTRIES 128
 #define CQ_ENTRIES 1024
+/* For how long the kernel's submitting thread spins in vain before it sleeps: the least there is. */
+#define SQ_IDLE_MS 1
 /* A thread serves fewer disks' queues. */
 #define FILES 64
 /* 1 TiB of memory, in several regions. */
@@ -26,31 +28,35 @@
 
 /* ---- io_uring ---- */
 
-static int ring_create(struct evloop *loop)
+/* The ring is born disabled: who enables it owns it. */
+static int ring_create(struct evloop *loop, unsigned int flags)
 {
-	/* The kernel need not look out for other threads, and runs completions only when asked. The
-	 * ring is born disabled: who enables it owns it. */
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED |
-			 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG,
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED | flags,
 		.cq_entries = CQ_ENTRIES,
+		.sq_thread_idle = SQ_IDLE_MS,
 	};
-	int err = io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
 
-	if (err != -EINVAL)
-		return err;
-	/* Linux before 6.1. */
-	params = (struct io_uring_params){
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED,
-		.cq_entries = CQ_ENTRIES,
-	};
 	return io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
 }
 
 static int ring_init(struct evloop *loop)
 {
-	int err = ring_create(loop);
+	int err;
+
+	if (loop->kind == EVLOOP_SQPOLL) {
+		/* A system call only where the thread of the kernel's has to be woken. */
+		loop->submit = io_uring_submit;
+		err = ring_create(loop, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SQPOLL);
+	} else {
+		/* The kernel need not look out for other threads, and runs completions only when
+		 * asked. */
+		loop->submit = io_uring_submit_and_get_events;
+		err = ring_create(loop, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+						IORING_SETUP_TASKRUN_FLAG);
+		if (err == -EINVAL)
+			err = ring_create(loop, 0); /* Linux before 6.1 */
+	}
 
 	/* Linux before 5.19 has no empty places; files are then not registered. */
 	if (!err && io_uring_register_files_sparse(&loop->ring, FILES))
@@ -74,7 +80,7 @@ void evloop_restrict(struct evloop *loop)
 	struct io_uring_restriction list[ARRAY_SIZE(requests) + ARRAY_SIZE(calls) + 1] = { 0 };
 	unsigned int n = 0;
 
-	if (loop->kind != EVLOOP_URING)
+	if (loop->kind == EVLOOP_EPOLL)
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(requests); i++)
 		list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_OP,
@@ -130,6 +136,8 @@ struct io_uring_sqe *evloop_sqe(struct evloop *loop)
 		/* Refused while completions are waiting to be collected. */
 		if (io_uring_submit(&loop->ring) < 0)
 			evloop_turn(loop, false);
+		/* The kernel's thread, if there is one, takes them off in its own time. */
+		io_uring_sqring_wait(&loop->ring);
 		sqe = io_uring_get_sqe(&loop->ring);
 	}
 	return sqe;
@@ -181,7 +189,7 @@ static void ring_turn(struct evloop *loop, bool wait)
 	if (wait && !io_uring_cq_ready(ring))
 		io_uring_submit_and_wait(ring, 1);
 	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
-		io_uring_submit_and_get_events(ring);
+		loop->submit(ring);
 
 	/* No more than were there; and each is taken off first, since what it leads to may need a
 	 * turn of its own. */
@@ -219,7 +227,7 @@ int evloop_init(struct evloop *loop, enum evloop_kind kind)
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->wake_fd < 0)
 		return -errno;
-	if (kind == EVLOOP_URING) {
+	if (kind != EVLOOP_EPOLL) {
 		err = ring_init(loop);
 	} else {
 		loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -233,7 +241,7 @@ int evloop_init(struct evloop *loop, enum evloop_kind kind)
 
 void evloop_destroy(struct evloop *loop)
 {
-	if (loop->kind == EVLOOP_URING)
+	if (loop->kind != EVLOOP_EPOLL)
 		io_uring_queue_exit(&loop->ring);
 	else
 		close(loop->epoll_fd);
@@ -244,12 +252,12 @@ int evloop_begin(struct evloop *loop)
 {
 	int err = 0;
 
-	if (loop->kind == EVLOOP_URING)
+	if (loop->kind != EVLOOP_EPOLL)
 		err = io_uring_enable_rings(&loop->ring);
 	if (err)
 		return err;
 	/* The same for the ring's own descriptor; where it cannot be had, calls go by that. */
-	if (loop->kind == EVLOOP_URING)
+	if (loop->kind != EVLOOP_EPOLL)
 		io_uring_register_ring_fd(&loop->ring);
 	return evloop_watch(loop, &loop->wake, loop->wake_fd);
 }
@@ -259,7 +267,7 @@ int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 
 	*watch = (struct ev_watch){ .fd = fd };
-	if (loop->kind == EVLOOP_URING) {
+	if (loop->kind != EVLOOP_EPOLL) {
 		ring_arm_watch(loop, watch);
 		return 0;
 	}
@@ -268,7 +276,7 @@ int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 
 void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
 {
-	if (loop->kind == EVLOOP_URING)
+	if (loop->kind != EVLOOP_EPOLL)
 		ring_unwatch(loop, watch);
 	else
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
@@ -278,7 +286,7 @@ void evloop_turn(struct evloop *loop, bool wait)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
 
-	if (loop->kind == EVLOOP_URING)
+	if (loop->kind != EVLOOP_EPOLL)
 		ring_turn(loop, wait);
 	else if (wait)
 		/* A signal only means another round. */
@@ -287,7 +295,7 @@ void evloop_turn(struct evloop *loop, bool wait)
 
 bool evloop_ready(const struct evloop *loop)
 {
-	return loop->kind == EVLOOP_URING &&
+	return loop->kind != EVLOOP_EPOLL &&
 	       (io_uring_cq_ready(&loop->ring) || ring_wants_kernel(loop));
 }
 

@@ -5,6 +5,8 @@
  *	epoll	  sleeps until a watched eventfd is written to.
  *	io_uring  the same, and the ring engines put their requests on: what was prepared is
  *		  submitted, completions are collected, and the wait is done by one system call.
+ *	sqpoll	  io_uring with a thread of the kernel's that submits, and spins while it is used:
+ *		  then only a wait is a system call.
  *
  * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
  * A wake-up does not say who woke: the thread looks at everything it serves.
@@ -20,7 +22,7 @@
 
 #include "dataplane/hostmem.h"
 
-enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING };
+enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL };
 
 /* A watched eventfd. The caller's, from watch to unwatch. */
 struct ev_watch {
@@ -47,13 +49,15 @@ struct evloop {
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
-	unsigned int files; /* registered with the ring */
+	int (*submit)(struct io_uring *ring); /* without waiting */
+	unsigned int files;		      /* registered with the ring */
 	unsigned int fixed_count;
 	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
 };
 
-/* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one). Any thread. */
+/* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one;
+ * sqpoll: -EINVAL before Linux 6.0). Any thread. */
 int evloop_init(struct evloop *loop, enum evloop_kind kind);
 /* Nothing may be watched or on the ring. Any thread, when the owner is gone. */
 void evloop_destroy(struct evloop *loop);

@@ -116,6 +116,7 @@ struct ioengine {
 extern const struct ioengine_ops ioengine_libaio;
 extern const struct ioengine_ops ioengine_sync;
 extern const struct ioengine_ops ioengine_uring;
+extern const struct ioengine_ops ioengine_sqpoll; /* the same over another loop */
 
 /* -ENOMEM, or what the backend's open says (-EAGAIN: the host's aio-max-nr is used up; -ENOSYS).
  * Any thread. */

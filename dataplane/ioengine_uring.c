@@ -12,7 +12,7 @@
 static int uring_open(struct ioengine *e)
 {
 	e->sqe_fd = e->config.fd;
-	return e->config.loop->kind == EVLOOP_URING ? 0 : -ENOSYS;
+	return e->config.loop->kind == e->ops->loop ? 0 : -ENOSYS;
 }
 
 static void uring_begin(struct ioengine *e)
@@ -97,13 +97,11 @@ static void nothing(struct ioengine *e)
 	(void)e;
 }
 
-const struct ioengine_ops ioengine_uring = {
-	.name = "io_uring",
-	.loop = EVLOOP_URING,
-	.open = uring_open,
-	.close = nothing,
-	.begin = uring_begin,
-	.prep = uring_prep,
-	.submit = nothing,
-	.reap = nothing,
-};
+#define URING(name_, loop_)                                                                   \
+	{                                                                                     \
+		.name = (name_), .loop = (loop_), .open = uring_open, .close = nothing,       \
+		.begin = uring_begin, .prep = uring_prep, .submit = nothing, .reap = nothing, \
+	}
+
+const struct ioengine_ops ioengine_uring = URING("io_uring", EVLOOP_URING);
+const struct ioengine_ops ioengine_sqpoll = URING("sqpoll", EVLOOP_SQPOLL);

@@ -60,7 +60,7 @@ struct iothread {
 	pthread_t thread;
 };
 
-/* 0 or -errno; EVLOOP_URING: as evloop_init; -EINVAL: not a processor this process may use. The thread inherits the caller's signal mask. */
+/* 0 or -errno; io_uring: as evloop_init; -EINVAL: not a processor this process may use. The thread inherits the caller's signal mask. */
 int iothread_create(struct iothread **thread, const struct iothread_config *config);
 /* It has no clients any more. NULL is allowed. */
 void iothread_destroy(struct iothread *thread);

@@ -11,6 +11,13 @@
 /* How much of the file's name a message about one of its keys shows. */
 #define SHOWN_NAME 70
 
+/* What is known of a disk so far. */
+struct disk_parse {
+	struct blk_config disk;
+	unsigned int given; /* bit n: disk_keys[n] */
+	bool sqpoll;
+};
+
 struct disk_key {
 	const char *name;
 	bool bare; /* may stand without "=value", which then is "on" */
@@ -154,6 +161,11 @@ static bool set_engine(struct blk_config *disk, const char *value)
 	return true;
 }
 
+static bool set_sqpoll(struct blk_config *disk, const char *value)
+{
+	return text_switch(value, &container_of(disk, struct disk_parse, disk)->sqpoll);
+}
+
 static bool set_fixed_buffers(struct blk_config *disk, const char *value)
 {
 	return text_switch(value, &disk->fixed_buffers);
@@ -182,6 +194,7 @@ static const struct disk_key disk_keys[] = {
 	{ "packed", false, set_packed, "must be on or off" },
 	{ "in-order", false, set_in_order, "must be on or off" },
 	{ "engine", false, set_engine, "must be io_uring, libaio or sync" },
+	{ "sqpoll", true, set_sqpoll, "must be on or off" },
 	{ "queues", false, options_set_queues, "must be a number from 1 to 16" },
 	{ "iothreads", false, options_set_iothreads,
 	  "must be a number from 1 to 16, or a thread for each queue (0:1:...)" },
@@ -211,8 +224,8 @@ static char *next_field(char **rest)
 	return field;
 }
 
-/* Bit n of *given: disk_keys[n] came before. Returns NULL, or why not. */
-static const char *set_key(struct blk_config *disk, const char *field, unsigned int *given)
+/* Returns NULL, or why not. */
+static const char *set_key(struct disk_parse *p, const char *field)
 {
 	size_t len = strcspn(field, "=");
 	const char *value = field[len] ? field + len + 1 : NULL;
@@ -222,44 +235,68 @@ static const char *set_key(struct blk_config *disk, const char *field, unsigned 
 
 		if (strlen(key->name) != len || strncmp(key->name, field, len))
 			continue;
-		if (*given & 1u << i)
+		if (p->given & 1u << i)
 			return "given twice";
-		*given |= 1u << i;
+		p->given |= 1u << i;
 		if (!value && !key->bare)
 			return "needs a value";
 		if (value && !*value)
 			return "the value is empty";
-		return key->set(disk, value ? value : "on") ? NULL : key->wants;
+		return key->set(&p->disk, value ? value : "on") ? NULL : key->wants;
 	}
 	return len ? "unknown key (see --help)" : "a key is missing";
 }
 
-const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX])
+/* What several keys say together. */
+static const char *settle_engine(struct disk_parse *p)
 {
-	unsigned int given = 0;
+	if (!p->sqpoll)
+		return NULL;
+	if (p->disk.engine != BLK_ENGINE_URING)
+		return "sqpoll needs engine=io_uring";
+	p->disk.engine = BLK_ENGINE_SQPOLL;
+	return NULL;
+}
 
-	*disk = (struct blk_config){
-		.direct = BLK_DIRECT_AUTO,
-		.engine = BLK_ENGINE_URING,
-		.discard = true,
-		.poll_us = BLK_POLL_US_DEFAULT,
-		.blk_size = BLK_SIZE_MIN,
-		.queue_size = BLK_QUEUE_DEFAULT,
-	};
-	disk->path = next_field(&text);
-	if (!*disk->path)
+static const char *parse_disk(struct disk_parse *p, char *text, char shown[SHOWN_MAX])
+{
+	const char *why;
+
+	p->disk.path = next_field(&text);
+	if (!*p->disk.path)
 		return "the file name is empty";
 	while (text) {
 		const char *field = next_field(&text);
-		const char *why = set_key(disk, field, &given);
 		size_t len;
 
+		why = set_key(p, field);
 		if (!why)
 			continue;
-		len = text_show(shown, SHOWN_NAME, disk->path);
+		len = text_show(shown, SHOWN_NAME, p->disk.path);
 		shown[len++] = ',';
 		text_show(shown + len, SHOWN_MAX - len, field);
 		return why;
 	}
-	return NULL;
+	why = settle_engine(p);
+	if (why)
+		text_show(shown, SHOWN_NAME, p->disk.path);
+	return why;
+}
+
+const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX])
+{
+	struct disk_parse parse = {
+		.disk = {
+			.direct = BLK_DIRECT_AUTO,
+			.engine = BLK_ENGINE_URING,
+			.discard = true,
+			.poll_us = BLK_POLL_US_DEFAULT,
+			.blk_size = BLK_SIZE_MIN,
+			.queue_size = BLK_QUEUE_DEFAULT,
+		},
+	};
+	const char *why = parse_disk(&parse, text, shown);
+
+	*disk = parse.disk;
+	return why;
 }

@@ -25,7 +25,14 @@
 #define BLK_POLL_US_DEFAULT 100
 
 enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
-enum blk_engine { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
+/* The best first, and then those that are for who asks for them. */
+enum blk_engine {
+	BLK_ENGINE_URING,
+	BLK_ENGINE_LIBAIO,
+	BLK_ENGINE_SYNC,
+	BLK_ENGINE_SQPOLL,
+	BLK_ENGINES
+};
 
 /*
  * How the threads of a disk come into being. What makes them may need more rights than a vCPU has at
@@ -34,7 +41,7 @@ enum blk_engine { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
 struct blk_threads {
 	int (*make)(void *maker, int (*work)(void *arg), void *arg);
 	void *maker;
-	const struct thread_begin *plane[BLK_ENGINE_SYNC + 1]; /* by enum blk_engine */
+	const struct thread_begin *plane[BLK_ENGINES]; /* by enum blk_engine */
 	const struct thread_begin *worker;
 };
 

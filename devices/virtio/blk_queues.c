@@ -5,11 +5,12 @@
 #include <sched.h>
 #include <string.h>
 
-/* What can move data, the best first. */
+/* What can move data. */
 static const struct ioengine_ops *const engines[] = {
 	[BLK_ENGINE_URING] = &ioengine_uring,
 	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
 	[BLK_ENGINE_SYNC] = &ioengine_sync,
+	[BLK_ENGINE_SQPOLL] = &ioengine_sqpoll,
 };
 
 /* A thread that looks on takes a whole processor: half of them are left to the guests. */
@@ -34,6 +35,7 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 	for (unsigned int i = 0; i < config->cpu_count; i++)
 		if (!CPU_ISSET(config->cpu[i], &host))
 			return -EINVAL;
+	qs->only_cpu = CPU_COUNT(&host) == 1;
 	qs->thread_count =
 		config->iothreads ? config->iothreads : threads_worth_it(&host, config->queues);
 	return 0;
@@ -98,6 +100,11 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 	return 0;
 }
 
+static enum blk_engine next_best(enum blk_engine which)
+{
+	return which > BLK_ENGINE_SYNC ? BLK_ENGINE_URING : which + 1;
+}
+
 /* All queues have the same kind of engine: the first that the host lends to all. */
 static int create_all(void *arg)
 {
@@ -105,6 +112,8 @@ static int create_all(void *arg)
 	enum blk_engine which = qs->config->engine;
 	int refused = 0, err;
 
+	if (which == BLK_ENGINE_SQPOLL && qs->only_cpu)
+		which = next_best(which);
 	for (;;) {
 		err = create_threads(qs, which);
 		if (!err)
@@ -115,14 +124,14 @@ static int create_all(void *arg)
 		if (which == BLK_ENGINE_SYNC)
 			return err;
 		refused = refused ? refused : err;
-		which++;
+		which = next_best(which);
 	}
 	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
 	 * where it has none. */
-	if (refused)
+	if (which != qs->config->engine)
 		log_line("--disk %s: %s is not to be had (%s): falling back to engine=%s",
-			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
-			 engines[which]->name);
+			 qs->config->path, engines[qs->config->engine]->name,
+			 refused ? strerror(-refused) : "an only processor", engines[which]->name);
 	return 0;
 }
 

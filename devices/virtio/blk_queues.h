@@ -25,6 +25,7 @@ struct blk_queues {
 	const struct image *image;
 	const struct hostmem *mem;
 	unsigned int thread_count;
+	bool only_cpu; /* there is no other for a thread of the kernel's that spins */
 	struct iothread *thread[VIRTIO_MAX_QUEUES]; /* all NULL before the first start */
 	struct blk_queue queue[VIRTIO_MAX_QUEUES];
 };

@@ -113,6 +113,7 @@ polite bzImage polite.bz ,packed=on,in-order=on
 polite PVH-sync polite.elf ,engine=sync
 hostile bzImage hostile.bz ,packed=on
 hostile PVH-sync hostile.elf ,engine=sync
+polite bzImage-sqpoll polite.bz ,sqpoll
 if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then
     hostile bzImage-cached-5G hostile.bz ,direct=off --memory 5G
 fi

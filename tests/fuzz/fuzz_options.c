@@ -149,7 +149,7 @@ static void check_disk(const struct words *w, const struct blk_config *disk)
 	fuzz_must(!disk->map_count || disk->map_count == disk->queues);
 	for (unsigned int i = 0; i < disk->map_count; i++)
 		fuzz_must(disk->thread_of[i] < disk->iothreads);
-	fuzz_must(disk->direct <= BLK_DIRECT_OFF && disk->engine <= BLK_ENGINE_SYNC);
+	fuzz_must(disk->direct <= BLK_DIRECT_OFF && disk->engine < BLK_ENGINES);
 }
 
 static void check_config(const struct words *w, const struct machine_config *c)

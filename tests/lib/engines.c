@@ -9,6 +9,7 @@ static const struct {
 	enum blk_engine engine;
 } engines[] = {
 	{ "io_uring", &ioengine_uring, BLK_ENGINE_URING },
+	{ "sqpoll", &ioengine_sqpoll, BLK_ENGINE_SQPOLL },
 	{ "libaio", &ioengine_libaio, BLK_ENGINE_LIBAIO },
 	{ "sync", &ioengine_sync, BLK_ENGINE_SYNC },
 };
@@ -24,6 +25,7 @@ struct engine_way engine_way(int way)
 		.name = engines[way / 2].name,
 		.ops = engines[way / 2].ops,
 		.engine = engines[way / 2].engine,
+		.slow = engines[way / 2].ops == &ioengine_sqpoll,
 		.direct = way % 2 == 0,
 	};
 }

@@ -15,6 +15,7 @@ struct engine_way {
 	const char *name;
 	const struct ioengine_ops *ops;
 	enum blk_engine engine;
+	bool slow; /* to wake, where processors are few: not for a test that only repeats itself */
 	bool direct; /* where the file system of the images can do it */
 };
 

@@ -141,7 +141,7 @@ unsigned int count_fds(void)
 	return n;
 }
 
-/* One that io_uring keeps for what would block. */
+/* One that io_uring keeps for what would block, or to submit. */
 static bool is_kernels(const char *tid)
 {
 	char path[300], name[32] = "";
@@ -153,7 +153,7 @@ static bool is_kernels(const char *tid)
 		return false;
 	bool read = fgets(name, sizeof(name), file);
 	fclose(file);
-	return read && !strncmp(name, "iou-wrk", 7);
+	return read && !strncmp(name, "iou-", 4);
 }
 
 unsigned int count_threads(void)

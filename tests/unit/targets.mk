@@ -6,6 +6,7 @@ comma := ,
 wrap   = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 
 $(OBJ)/tests/unit/test_blk_cache: ALL_LDFLAGS += $(call wrap,io_submit pwritev2 evloop_request fdatasync)
+$(OBJ)/tests/unit/test_blk_asked: ALL_LDFLAGS += $(call wrap,sched_getaffinity io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blk_errors: ALL_LDFLAGS += $(call wrap,calloc eventfd io_setup io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blk_operate: ALL_LDFLAGS += $(call wrap,fdatasync ftruncate lseek fstat)
 $(OBJ)/tests/unit/test_blk_queues: ALL_LDFLAGS += $(call wrap,blkplane_start sched_getaffinity io_setup)
@@ -13,7 +14,7 @@ $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
 	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
-	io_uring_register_buffers 	eventfd epoll_create1)
+	io_uring_register_buffers eventfd epoll_create1)
 $(OBJ)/tests/unit/test_blkplane_alone: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)

@@ -121,17 +121,20 @@ END_TEST
 
 START_TEST(disk_keys_each)
 {
-	ck_assert_int_eq(
-		PARSE("--kernel", "k", "--disk",
-		      "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
-		      "blk-size=4096,queue-size=4,engine=sync,packed=on,in-order=off,"
-		      "cache=writethrough,discard=off",
-		      "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024,"
-		      "poll-us=1000,in-order=on,packed=off",
-		      "--disk",
-		      "d,readonly=on,direct=auto,blk-size=1024,cache=writeback,discard=on"),
-		OPTIONS_RUN);
-	ck_assert_uint_eq(config.disk_count, 3);
+	ck_assert_int_eq(PARSE("--kernel", "k", "--disk",
+			       "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
+			       "blk-size=4096,queue-size=4,engine=sync,packed=on,in-order=off,"
+			       "cache=writethrough,discard=off",
+			       "--disk=c,readonly=off,direct=off,engine=libaio,queue-size=1024,"
+			       "poll-us=1000,in-order=on,packed=off",
+			       "--disk",
+			       "d,readonly=on,direct=auto,blk-size=1024,cache=writeback,discard=on",
+			       "--disk=e,sqpoll,engine=io_uring",
+			       "--disk=f,sqpoll=off,engine=sync"),
+			 OPTIONS_RUN);
+	ck_assert_uint_eq(config.disk_count, 5);
+	ck_assert_int_eq(config.disk[3].engine, BLK_ENGINE_SQPOLL);
+	ck_assert_int_eq(config.disk[4].engine, BLK_ENGINE_SYNC);
 	ck_assert_str_eq(config.disk[0].path, "a/b.img");
 	ck_assert(config.disk[0].readonly);
 	ck_assert_str_eq(config.disk[0].serial, "01234567 9abc=efghi");
@@ -290,6 +293,9 @@ static const struct {
 	  "--disk d,engine=uring: must be io_uring, libaio or sync" },
 	{ { "--disk", "d,engine=aio", "--disk=e" },
 	  "--disk d,engine=aio: must be io_uring, libaio or sync" },
+	{ { "--disk", "d,sqpoll=1" }, "--disk d,sqpoll=1: must be on or off" },
+	{ { "--disk", "d,sqpoll,engine=libaio" }, "--disk d: sqpoll needs engine=io_uring" },
+	{ { "--disk", "d,engine=sync,sqpoll" }, "--disk d: sqpoll needs engine=io_uring" },
 	{ { "--disk", "d,poll-us=1001" },
 	  "--disk d,poll-us=1001: must be a number from 0 to 1000" },
 	{ { "--disk", "d,poll-us=-1" }, "--disk d,poll-us=-1: must be a number from 0 to 1000" },
@@ -361,7 +367,8 @@ START_TEST(help_names_everything_in_80_columns)
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
 		"cache=",	 "discard=",	  "poll-us=",	   "Ctrl-A x",
-		"rerror=",	 "werror=",	  "  0  ",	   "  7  ",
+		"rerror=",	 "werror=",	  "sqpoll",	   "  0  ",
+		"  7  ",
 	};
 	const char *line = options_help;
 

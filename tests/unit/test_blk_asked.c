@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ways to use io_uring that are for who asks for them, on hosts that do not have them: the disk does
+ * without, and that is said once. Linked with --wrap.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/disk.h"
+#include "tests/lib/suite.h"
+
+static struct disk d;
+
+/* ---- between the device and the host ---- */
+
+static bool only_cpu;
+static unsigned int refused; /* rings with these flags are */
+static unsigned int asked;   /* for such a ring, so many times */
+
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
+				      struct io_uring_params *p);
+int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
+				      struct io_uring_params *p);
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	if (!only_cpu)
+		return __real_sched_getaffinity(pid, size, set);
+	CPU_ZERO_S(size, set);
+	CPU_SET_S(0, size, set);
+	return 0;
+}
+
+int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
+				      struct io_uring_params *p)
+{
+	if (!(p->flags & refused))
+		return __real_io_uring_queue_init_params(entries, ring, p);
+	asked++;
+	return -EPERM;
+}
+
+/* ---- a disk, and what is said of it ---- */
+
+static int said_fd, stderr_fd;
+
+static void begin_to_listen(void)
+{
+	int fd[2];
+
+	must(!pipe(fd));
+	stderr_fd = dup(2);
+	must(dup2(fd[1], 2) == 2);
+	close(fd[1]);
+	said_fd = fd[0];
+}
+
+/* One line was said, and it has that in it. */
+static void expect_said(const char *text)
+{
+	static char said[4096];
+	ssize_t n;
+
+	must(dup2(stderr_fd, 2) == 2);
+	n = read(said_fd, said, sizeof(said) - 1);
+	must(n >= 0);
+	said[n] = '\0';
+	ck_assert_msg(strstr(said, text) && strchr(said, '\n') == said + n - 1, "%s", said);
+	close(said_fd);
+	close(stderr_fd);
+}
+
+static void two_lives(void)
+{
+	struct mock_blk req;
+
+	for (unsigned int life = 0; life < 2; life++) {
+		disk_bring_up(&d, 64, DISK_FEATURES);
+		for (unsigned int i = 0; i < 10; i++)
+			ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, i, 4096, &req, NULL),
+					  VIRTIO_BLK_S_OK);
+		ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_FLUSH, 0, 0, &req, NULL),
+				  VIRTIO_BLK_S_OK);
+	}
+}
+
+START_TEST(sqpoll_is_refused)
+{
+	refused = IORING_SETUP_SQPOLL;
+	disk_init(&d, BLK_ENGINE_SQPOLL);
+	disk_open(&d);
+	begin_to_listen();
+	two_lives();
+	expect_said(": sqpoll is not to be had (Operation not permitted): falling back to "
+		    "engine=io_uring\n");
+	ck_assert_uint_eq(asked, 1);
+	disk_fini(&d);
+}
+END_TEST
+
+START_TEST(sqpoll_on_an_only_processor)
+{
+	refused = IORING_SETUP_SQPOLL;
+	only_cpu = true;
+	disk_init(&d, BLK_ENGINE_SQPOLL);
+	disk_open(&d);
+	begin_to_listen();
+	two_lives();
+	expect_said(": sqpoll is not to be had (an only processor): falling back to "
+		    "engine=io_uring\n");
+	ck_assert_uint_eq(asked, 0);
+	disk_fini(&d);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blk_asked");
+	TCase *t = tcase_create("blk_asked");
+
+	tcase_add_test(t, sqpoll_is_refused);
+	tcase_add_test(t, sqpoll_on_an_only_processor);
+	suite_add_tcase(s, t);
+	return s;
+}
