@@ -29,7 +29,7 @@
 /* ---- io_uring ---- */
 
 /* The ring is born disabled: who enables it owns it. */
-static int ring_create(struct evloop *loop, unsigned int flags)
+static int create(struct io_uring *ring, unsigned int flags)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED | flags,
@@ -37,31 +37,59 @@ static int ring_create(struct evloop *loop, unsigned int flags)
 		.sq_thread_idle = SQ_IDLE_MS,
 	};
 
-	return io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
+	return io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
+}
+
+/* The kernel need not look out for other threads, and runs completions only when asked. */
+static int create_owned(struct io_uring *ring, unsigned int more)
+{
+	int err = create(ring, more | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+				       IORING_SETUP_TASKRUN_FLAG);
+
+	return err == -EINVAL ? create(ring, more) : err; /* Linux before 6.1 */
+}
+
+static int create_rings(struct evloop *loop)
+{
+	int err;
+
+	/* With a thread of the kernel's, a system call only where it has to be woken. */
+	if (loop->kind == EVLOOP_SQPOLL) {
+		loop->submit = io_uring_submit;
+		return create(&loop->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SQPOLL);
+	}
+	loop->submit = io_uring_submit_and_get_events;
+	err = create_owned(&loop->ring, 0);
+	if (err || loop->kind != EVLOOP_IOPOLL)
+		return err;
+	err = create_owned(&loop->polled, IORING_SETUP_IOPOLL);
+	if (err)
+		io_uring_queue_exit(&loop->ring);
+	return err;
+}
+
+/* What is set up is set up for each ring. */
+static unsigned int rings(const struct evloop *loop)
+{
+	return loop->kind == EVLOOP_EPOLL ? 0 : loop->kind == EVLOOP_IOPOLL ? 2 : 1;
+}
+
+static struct io_uring *ring(struct evloop *loop, unsigned int n)
+{
+	return n ? &loop->polled : &loop->ring;
 }
 
 static int ring_init(struct evloop *loop)
 {
-	int err;
+	int err = create_rings(loop);
 
-	if (loop->kind == EVLOOP_SQPOLL) {
-		/* A system call only where the thread of the kernel's has to be woken. */
-		loop->submit = io_uring_submit;
-		err = ring_create(loop, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SQPOLL);
-	} else {
-		/* The kernel need not look out for other threads, and runs completions only when
-		 * asked. */
-		loop->submit = io_uring_submit_and_get_events;
-		err = ring_create(loop, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-						IORING_SETUP_TASKRUN_FLAG);
-		if (err == -EINVAL)
-			err = ring_create(loop, 0); /* Linux before 6.1 */
-	}
-
+	if (err)
+		return err;
 	/* Linux before 5.19 has no empty places; files are then not registered. */
-	if (!err && io_uring_register_files_sparse(&loop->ring, FILES))
-		loop->files = FILES;
-	return err;
+	for (unsigned int i = 0; i < rings(loop); i++)
+		if (io_uring_register_files_sparse(ring(loop, i), FILES))
+			loop->files = FILES;
+	return 0;
 }
 
 void evloop_restrict(struct evloop *loop)
@@ -80,8 +108,6 @@ void evloop_restrict(struct evloop *loop)
 	struct io_uring_restriction list[ARRAY_SIZE(requests) + ARRAY_SIZE(calls) + 1] = { 0 };
 	unsigned int n = 0;
 
-	if (loop->kind == EVLOOP_EPOLL)
-		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(requests); i++)
 		list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_OP,
 							   .sqe_op = requests[i] };
@@ -90,7 +116,8 @@ void evloop_restrict(struct evloop *loop)
 							   .register_op = calls[i] };
 	list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
 						   .sqe_flags = IOSQE_FIXED_FILE };
-	io_uring_register_restrictions(&loop->ring, list, n);
+	for (unsigned int i = 0; i < rings(loop); i++)
+		io_uring_register_restrictions(ring(loop, i), list, n);
 }
 
 int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
@@ -113,6 +140,11 @@ int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
 		}
 	}
 	err = io_uring_register_buffers(&loop->ring, piece, n);
+	if (!err && rings(loop) == 2) {
+		err = io_uring_register_buffers(&loop->polled, piece, n);
+		if (err)
+			io_uring_unregister_buffers(&loop->ring);
+	}
 	if (!err)
 		loop->fixed_count = mem->count;
 	return err;
@@ -120,26 +152,46 @@ int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
 
 int evloop_register_file(struct evloop *loop, int fd)
 {
-	int n;
-
 	if (loop->files == FILES)
 		return -ENFILE;
-	n = io_uring_register_files_update(&loop->ring, loop->files, &fd, 1);
-	return n < 0 ? n : (int)loop->files++;
+	for (unsigned int i = 0; i < rings(loop); i++) {
+		int n = io_uring_register_files_update(ring(loop, i), loop->files, &fd, 1);
+
+		if (n < 0)
+			return n;
+	}
+	return (int)loop->files++;
+}
+
+static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring)
+{
+	struct io_uring_sqe *sqe;
+
+	do {
+		/* Refused while completions are waiting to be collected. */
+		if (io_uring_submit(ring) < 0)
+			evloop_turn(loop, false);
+		/* The kernel's thread, if there is one, takes them off in its own time. */
+		io_uring_sqring_wait(ring);
+		sqe = io_uring_get_sqe(ring);
+	} while (!sqe);
+	return sqe;
 }
 
 struct io_uring_sqe *evloop_sqe(struct evloop *loop)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
-	while (!sqe) {
-		/* Refused while completions are waiting to be collected. */
-		if (io_uring_submit(&loop->ring) < 0)
-			evloop_turn(loop, false);
-		/* The kernel's thread, if there is one, takes them off in its own time. */
-		io_uring_sqring_wait(&loop->ring);
-		sqe = io_uring_get_sqe(&loop->ring);
-	}
+	return sqe ? sqe : make_room(loop, &loop->ring);
+}
+
+struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->polled);
+
+	if (!sqe)
+		sqe = make_room(loop, &loop->polled);
+	loop->polling++;
 	return sqe;
 }
 
@@ -179,20 +231,12 @@ static bool ring_wants_kernel(const struct evloop *loop)
 	return READ_ONCE(*loop->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-static void ring_turn(struct evloop *loop, bool wait)
+/* No more than were there; and each is taken off first, since what it leads to may need a turn of
+ * its own. */
+static inline void hand_out(struct evloop *loop, struct io_uring *ring, unsigned int *pending)
 {
-	struct io_uring *ring = &loop->ring;
 	struct io_uring_cqe *cqe;
 
-	/* Errors (a signal, too little memory, too many completions unread) leave what was not
-	 * submitted in its place, for the next turn. */
-	if (wait && !io_uring_cq_ready(ring))
-		io_uring_submit_and_wait(ring, 1);
-	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
-		loop->submit(ring);
-
-	/* No more than were there; and each is taken off first, since what it leads to may need a
-	 * turn of its own. */
 	for (unsigned int left = io_uring_cq_ready(ring); left && io_uring_cq_ready(ring); left--) {
 		io_uring_peek_cqe(ring, &cqe);
 		uint64_t data = cqe->user_data;
@@ -200,8 +244,30 @@ static void ring_turn(struct evloop *loop, bool wait)
 		bool more = cqe->flags & IORING_CQE_F_MORE;
 
 		io_uring_cq_advance(ring, 1);
+		if (pending)
+			--*pending;
 		ring_completion(loop, data, res, more);
 	}
+}
+
+static void ring_turn(struct evloop *loop, bool wait)
+{
+	struct io_uring *ring = &loop->ring;
+
+	if (loop->polling) {
+		/* What is asked for is also polled for, once. */
+		io_uring_submit_and_get_events(&loop->polled);
+		hand_out(loop, &loop->polled, &loop->polling);
+		wait = false;
+	}
+	/* Errors (a signal, too little memory, too many completions unread) leave what was not
+	 * submitted in its place, for the next turn. */
+	if (wait && !io_uring_cq_ready(ring))
+		io_uring_submit_and_wait(ring, 1);
+	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
+		loop->submit(ring);
+
+	hand_out(loop, ring, NULL);
 }
 
 static void ring_unwatch(struct evloop *loop, struct ev_watch *watch)
@@ -241,24 +307,23 @@ int evloop_init(struct evloop *loop, enum evloop_kind kind)
 
 void evloop_destroy(struct evloop *loop)
 {
-	if (loop->kind != EVLOOP_EPOLL)
-		io_uring_queue_exit(&loop->ring);
-	else
+	for (unsigned int i = 0; i < rings(loop); i++)
+		io_uring_queue_exit(ring(loop, i));
+	if (loop->kind == EVLOOP_EPOLL)
 		close(loop->epoll_fd);
 	close(loop->wake_fd);
 }
 
 int evloop_begin(struct evloop *loop)
 {
-	int err = 0;
+	for (unsigned int i = 0; i < rings(loop); i++) {
+		int err = io_uring_enable_rings(ring(loop, i));
 
-	if (loop->kind != EVLOOP_EPOLL)
-		err = io_uring_enable_rings(&loop->ring);
-	if (err)
-		return err;
-	/* The same for the ring's own descriptor; where it cannot be had, calls go by that. */
-	if (loop->kind != EVLOOP_EPOLL)
-		io_uring_register_ring_fd(&loop->ring);
+		if (err)
+			return err;
+		/* The same for the ring's own descriptor; where it cannot be had, calls go by that. */
+		io_uring_register_ring_fd(ring(loop, i));
+	}
 	return evloop_watch(loop, &loop->wake, loop->wake_fd);
 }
 

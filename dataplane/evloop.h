@@ -7,6 +7,8 @@
  *		  submitted, completions are collected, and the wait is done by one system call.
  *	sqpoll	  io_uring with a thread of the kernel's that submits, and spins while it is used:
  *		  then only a wait is a system call.
+ *	iopoll	  io_uring with a second ring, for reads and writes that the kernel polls its
+ *		  device for. While there are any, a turn asks for them and does not wait.
  *
  * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
  * A wake-up does not say who woke: the thread looks at everything it serves.
@@ -22,7 +24,7 @@
 
 #include "dataplane/hostmem.h"
 
-enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL };
+enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL, EVLOOP_IOPOLL };
 
 /* A watched eventfd. The caller's, from watch to unwatch. */
 struct ev_watch {
@@ -50,7 +52,9 @@ struct evloop {
 	int epoll_fd;
 	struct io_uring ring;
 	int (*submit)(struct io_uring *ring); /* without waiting */
-	unsigned int files;		      /* registered with the ring */
+	struct io_uring polled;		      /* iopoll */
+	unsigned int polling;		      /* requests put there and not yet completed */
+	unsigned int files;		      /* registered with the ring, or with both */
 	unsigned int fixed_count;
 	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
@@ -98,6 +102,8 @@ void evloop_unwatch(struct evloop *loop, struct ev_watch *watch);
  * only. */
 struct io_uring_sqe *evloop_sqe(struct evloop *loop);
 void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
+/* The same on the ring for polled ones, which takes reads and writes only. iopoll only. */
+struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop);
 
 /*
  * A file that the ring holds spares the kernel a reference for each request. Its number on this ring
@@ -106,8 +112,15 @@ void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
  */
 int evloop_register_file(struct evloop *loop, int fd);
 
-/* Submit what was prepared, hand out completions; `wait`: until there was one, or a wake-up. */
+/* Submit what was prepared, hand out completions; `wait`: until there was one, or a wake-up, but not
+ * while anything is polled for. */
 void evloop_turn(struct evloop *loop, bool wait);
+
+/* Only turns see polled requests through: who has any must not sleep, nor look on for long. */
+static inline bool evloop_polling(const struct evloop *loop)
+{
+	return loop->polling;
+}
 
 /* Has a turn something to do? No system call. */
 bool evloop_ready(const struct evloop *loop);

@@ -117,6 +117,8 @@ extern const struct ioengine_ops ioengine_libaio;
 extern const struct ioengine_ops ioengine_sync;
 extern const struct ioengine_ops ioengine_uring;
 extern const struct ioengine_ops ioengine_sqpoll; /* the same over another loop */
+/* Polls for reads and writes, as long as the image can; then turns into ioengine_uring. */
+extern const struct ioengine_ops ioengine_iopoll;
 
 /* -ENOMEM, or what the backend's open says (-EAGAIN: the host's aio-max-nr is used up; -ENOSYS).
  * Any thread. */

@@ -75,13 +75,46 @@ static void uring_prep(struct ioengine *e, struct io_task *task)
 	evloop_request(sqe, &task->uring);
 }
 
+static void polled_done(struct ev_request *request, int res)
+{
+	struct io_task *task = container_of(request, struct io_task, uring);
+	static bool said; /* atomic */
+
+	if (res != -EOPNOTSUPP) {
+		uring_done(request, res);
+		return;
+	}
+	task->engine->ops = &ioengine_uring;
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		log_line("iopoll: a disk's file system or device cannot be polled: going on "
+			 "without");
+	uring_prep(task->engine, task);
+}
+
+static void polled_prep(struct ioengine *e, struct io_task *task)
+{
+	struct io_uring_sqe *sqe;
+
+	if (task->op == IO_FLUSH) {
+		uring_prep(e, task);
+		return;
+	}
+	sqe = evloop_polled_sqe(e->config.loop);
+	task->uring.done = polled_done;
+	task->engine = e;
+	prep_transfer(e, task, sqe);
+	sqe->fd = e->sqe_fd;
+	sqe->flags = e->sqe_flags;
+	evloop_request(sqe, &task->uring);
+}
+
 static void uring_done(struct ev_request *request, int res)
 {
 	struct io_task *task = container_of(request, struct io_task, uring);
 
 	if (res == -EINTR) {
 		/* A signal came before anything was moved. */
-		uring_prep(task->engine, task);
+		task->engine->ops->prep(task->engine, task);
 		return;
 	}
 	/* Nobody here cancels: the kernel does when it cannot make a helper thread for what would
@@ -97,11 +130,12 @@ static void nothing(struct ioengine *e)
 	(void)e;
 }
 
-#define URING(name_, loop_)                                                                   \
-	{                                                                                     \
-		.name = (name_), .loop = (loop_), .open = uring_open, .close = nothing,       \
-		.begin = uring_begin, .prep = uring_prep, .submit = nothing, .reap = nothing, \
+#define URING(name_, loop_, prep_)                                                        \
+	{                                                                                 \
+		.name = (name_), .loop = (loop_), .open = uring_open, .close = nothing,   \
+		.begin = uring_begin, .prep = (prep_), .submit = nothing, .reap = nothing \
 	}
 
-const struct ioengine_ops ioengine_uring = URING("io_uring", EVLOOP_URING);
-const struct ioengine_ops ioengine_sqpoll = URING("sqpoll", EVLOOP_SQPOLL);
+const struct ioengine_ops ioengine_uring = URING("io_uring", EVLOOP_URING, uring_prep);
+const struct ioengine_ops ioengine_sqpoll = URING("sqpoll", EVLOOP_SQPOLL, uring_prep);
+const struct ioengine_ops ioengine_iopoll = URING("iopoll", EVLOOP_IOPOLL, polled_prep);

@@ -131,7 +131,7 @@ static void run(struct iothread *t)
 		if (t->quit)
 			return;
 		t->expected = LOOKOUT_ANSWERS;
-		more = serve(t);
+		more = serve(t) || evloop_polling(&t->loop);
 		if (more || look_on(t) || arm(t))
 			evloop_turn(&t->loop, false);
 		else

@@ -3,8 +3,8 @@
 
 #include "vmm/report.h"
 
-/* What a queue may still open: an eventfd of its engine; and for a thread, of which there are at most
- * as many, one to be woken by, and what it sleeps in. */
+/* What a queue may still open: an eventfd of its engine, or a ring that is polled; and for a thread, of
+ * which there are at most as many, one to be woken by, and what it sleeps in. */
 #define FDS_PER_QUEUE 3
 
 int confine_init(struct confine *c, const struct machine_config *config)
@@ -19,6 +19,7 @@ int confine_init(struct confine *c, const struct machine_config *config)
 			.plane = {
 				[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_SQPOLL] = sandbox_thread(SANDBOX_URING),
+				[BLK_ENGINE_IOPOLL] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_LIBAIO] = sandbox_thread(SANDBOX_LIBAIO),
 				[BLK_ENGINE_SYNC] = sandbox_thread(SANDBOX_SYNC),
 			},

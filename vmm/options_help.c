@@ -56,6 +56,8 @@ const char options_help[] =
 	"                           how the host is asked (default: io_uring)\n"
 	"  sqpoll[=on|off]          a thread of the kernel's submits for io_uring\n"
 	"                           (default: off)\n"
+	"  iopoll[=on|off]          io_uring polls the device instead of waiting for it\n"
+	"                           (default: off)\n"
 	"  queues=N                 1 to 16 (default: one per CPU, up to 4)\n"
 	"  iothreads=N|T:T:...      threads that serve the queues: how many, or which one\n"
 	"                           each (default: as many as queues, but no more than\n"

@@ -7,10 +7,9 @@
 
 /* What can move data. */
 static const struct ioengine_ops *const engines[] = {
-	[BLK_ENGINE_URING] = &ioengine_uring,
-	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
-	[BLK_ENGINE_SYNC] = &ioengine_sync,
-	[BLK_ENGINE_SQPOLL] = &ioengine_sqpoll,
+	[BLK_ENGINE_URING] = &ioengine_uring,	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
+	[BLK_ENGINE_SYNC] = &ioengine_sync,	[BLK_ENGINE_SQPOLL] = &ioengine_sqpoll,
+	[BLK_ENGINE_IOPOLL] = &ioengine_iopoll,
 };
 
 /* A thread that looks on takes a whole processor: half of them are left to the guests. */

@@ -10,6 +10,7 @@ static const struct {
 } engines[] = {
 	{ "io_uring", &ioengine_uring, BLK_ENGINE_URING },
 	{ "sqpoll", &ioengine_sqpoll, BLK_ENGINE_SQPOLL },
+	{ "iopoll", &ioengine_iopoll, BLK_ENGINE_IOPOLL },
 	{ "libaio", &ioengine_libaio, BLK_ENGINE_LIBAIO },
 	{ "sync", &ioengine_sync, BLK_ENGINE_SYNC },
 };

@@ -15,6 +15,9 @@ $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap e
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
 	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
 	io_uring_register_buffers eventfd epoll_create1)
+$(OBJ)/tests/unit/test_evloop_polled: ALL_LDFLAGS += \
+	$(call wrap,evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait io_uring_submit_and_get_events \
+	io_uring_register_buffers io_uring_unregister_buffers)
 $(OBJ)/tests/unit/test_blkplane_alone: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)

@@ -90,6 +90,37 @@ static void two_lives(void)
 	}
 }
 
+START_TEST(iopoll_is_refused)
+{
+	unsigned int fds;
+
+	refused = IORING_SETUP_IOPOLL;
+	disk_init(&d, BLK_ENGINE_IOPOLL);
+	disk_open(&d);
+	fds = count_fds();
+	begin_to_listen();
+	two_lives();
+	expect_said(": iopoll is not to be had (Operation not permitted): falling back to "
+		    "engine=io_uring\n");
+	ck_assert_uint_eq(asked, 1);
+	ck_assert_uint_eq(count_fds(), fds + 2);
+	disk_fini(&d);
+}
+END_TEST
+
+/* The page cache, which cannot be polled. */
+START_TEST(iopoll_of_an_image_that_cannot)
+{
+	disk_init(&d, BLK_ENGINE_IOPOLL);
+	d.config.direct = BLK_DIRECT_OFF;
+	disk_open(&d);
+	begin_to_listen();
+	two_lives();
+	expect_said("iopoll: a disk's file system or device cannot be polled: going on without\n");
+	disk_fini(&d);
+}
+END_TEST
+
 START_TEST(sqpoll_is_refused)
 {
 	refused = IORING_SETUP_SQPOLL;
@@ -124,6 +155,8 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blk_asked");
 	TCase *t = tcase_create("blk_asked");
 
+	tcase_add_test(t, iopoll_is_refused);
+	tcase_add_test(t, iopoll_of_an_image_that_cannot);
 	tcase_add_test(t, sqpoll_is_refused);
 	tcase_add_test(t, sqpoll_on_an_only_processor);
 	suite_add_tcase(s, t);

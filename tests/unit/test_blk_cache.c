@@ -109,7 +109,8 @@ static bool write_is_stable(void)
 	WRITE_ONCE(stable, 0);
 	WRITE_ONCE(others, 0);
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_OUT, 16, 4096, &req, NULL), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(READ_ONCE(stable) + READ_ONCE(others), 1);
+	/* Of one kind; more than once where the device turns out not to be polled. */
+	ck_assert_uint_eq(!READ_ONCE(stable) + !READ_ONCE(others), 1);
 	return READ_ONCE(stable);
 }
 
@@ -189,7 +190,8 @@ static bool is_stable_on(struct mockdrv *q, unsigned int n)
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, n);
 	mock_wait_used(q, &elem);
 	ck_assert_uint_eq(mock_status(q, &req), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(READ_ONCE(stable) + READ_ONCE(others), 1);
+	/* Of one kind; more than once where the device turns out not to be polled. */
+	ck_assert_uint_eq(!READ_ONCE(stable) + !READ_ONCE(others), 1);
 	return READ_ONCE(stable);
 }
 

@@ -129,12 +129,13 @@ START_TEST(disk_keys_each)
 			       "poll-us=1000,in-order=on,packed=off",
 			       "--disk",
 			       "d,readonly=on,direct=auto,blk-size=1024,cache=writeback,discard=on",
-			       "--disk=e,sqpoll,engine=io_uring",
-			       "--disk=f,sqpoll=off,engine=sync"),
+			       "--disk=e,sqpoll,engine=io_uring", "--disk=f,sqpoll=off,engine=sync",
+			       "--disk=g,iopoll=on,sqpoll=off"),
 			 OPTIONS_RUN);
-	ck_assert_uint_eq(config.disk_count, 5);
+	ck_assert_uint_eq(config.disk_count, 6);
 	ck_assert_int_eq(config.disk[3].engine, BLK_ENGINE_SQPOLL);
 	ck_assert_int_eq(config.disk[4].engine, BLK_ENGINE_SYNC);
+	ck_assert_int_eq(config.disk[5].engine, BLK_ENGINE_IOPOLL);
 	ck_assert_str_eq(config.disk[0].path, "a/b.img");
 	ck_assert(config.disk[0].readonly);
 	ck_assert_str_eq(config.disk[0].serial, "01234567 9abc=efghi");
@@ -296,6 +297,11 @@ static const struct {
 	{ { "--disk", "d,sqpoll=1" }, "--disk d,sqpoll=1: must be on or off" },
 	{ { "--disk", "d,sqpoll,engine=libaio" }, "--disk d: sqpoll needs engine=io_uring" },
 	{ { "--disk", "d,engine=sync,sqpoll" }, "--disk d: sqpoll needs engine=io_uring" },
+	{ { "--disk", "d,iopoll=1" }, "--disk d,iopoll=1: must be on or off" },
+	{ { "--disk", "d,iopoll,engine=libaio" }, "--disk d: iopoll needs engine=io_uring" },
+	{ { "--disk", "d,sqpoll,iopoll" }, "--disk d: sqpoll and iopoll exclude each other" },
+	{ { "--disk", "d,direct=off,iopoll" },
+	  "--disk d: iopoll needs O_DIRECT, and direct is off" },
 	{ { "--disk", "d,poll-us=1001" },
 	  "--disk d,poll-us=1001: must be a number from 0 to 1000" },
 	{ { "--disk", "d,poll-us=-1" }, "--disk d,poll-us=-1: must be a number from 0 to 1000" },
@@ -367,8 +373,8 @@ START_TEST(help_names_everything_in_80_columns)
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
 		"cache=",	 "discard=",	  "poll-us=",	   "Ctrl-A x",
-		"rerror=",	 "werror=",	  "sqpoll",	   "  0  ",
-		"  7  ",
+		"rerror=",	 "werror=",	  "sqpoll",	   "iopoll",
+		"  0  ",	 "  7  ",
 	};
 	const char *line = options_help;
 
