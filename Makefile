@@ -26,7 +26,7 @@ COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
 
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -O1 -fsanitize=thread -fno-omit-frame-pointer
-MODE_release    := -O2 -D_FORTIFY_SOURCE=2
+MODE_release    := -O2 -D_FORTIFY_SOURCE=2 -fno-asynchronous-unwind-tables
 MODE_gcc-asan   := $(ASAN)
 MODE_clang-asan := $(ASAN)
 MODE_gcc-tsan   := $(TSAN)
