@@ -27,21 +27,68 @@ void lines_free(void *memory)
 	free(((void **)memory)[-1]);
 }
 
-void log_line(const char *fmt, ...)
-{
-	static const char prefix[] = "microvm: ";
-	char line[LINE_MAX_BYTES];
-	const size_t start = sizeof(prefix) - 1;
-	va_list ap;
+static struct {
+	int fd;
+	enum log_level most;
+	pid_t pid; /* 0: standard error, which whoever reads it tells times and processes apart by */
+} sink = { .fd = STDERR_FILENO, .most = LOG_LEVEL_INFO };
 
-	__builtin_memcpy(line, prefix, start);
+void log_set_level(enum log_level most)
+{
+	sink.most = most;
+}
+
+void log_to_file(int fd)
+{
+	struct tm tm;
+	time_t now = 0;
+
+	/* The first time it looks for the host's time zone, even for none. */
+	gmtime_r(&now, &tm);
+	sink.fd = fd;
+	sink.pid = getpid();
+}
+
+/* Never more than half of `size`. */
+static size_t put_prefix(char *line, size_t size, enum log_level level)
+{
+	static const char *const names[] = {
+		[LOG_LEVEL_ERROR] = "error",
+		[LOG_LEVEL_WARN] = "warn",
+		[LOG_LEVEL_INFO] = "info",
+		[LOG_LEVEL_DEBUG] = "debug",
+	};
+	struct timespec now;
+	struct tm tm;
+	size_t len;
+
+	if (!sink.pid)
+		return (size_t)snprintf(line, size, "microvm: ");
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	len = strftime(line, size, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+	len += (size_t)snprintf(line + len, size - len, "microvm[%d]: %s: ", sink.pid,
+				names[level]);
+	return len;
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
+{
+	char line[LINE_MAX_BYTES];
+	size_t start, len;
+	va_list ap;
+	int n;
+
+	if (level > sink.most)
+		return;
+	start = put_prefix(line, sizeof(line), level);
 	va_start(ap, fmt);
-	int n = vsnprintf(line + start, sizeof(line) - start - 1, fmt, ap);
+	n = vsnprintf(line + start, sizeof(line) - start - 1, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		return;
 
-	size_t len = start + (size_t)n;
+	len = start + (size_t)n;
 	if (len > sizeof(line) - 2)
 		len = sizeof(line) - 2;
 	/* File names may hold anything; a message stays one line. */
@@ -50,8 +97,8 @@ void log_line(const char *fmt, ...)
 			line[i] = '?';
 	line[len++] = '\n';
 
-	/* Nobody to tell when standard error is closed or full. */
-	ssize_t ignored = write(STDERR_FILENO, line, len);
+	/* Nobody to tell when it is closed or full. */
+	ssize_t ignored = write(sink.fd, line, len);
 	(void)ignored;
 }
 

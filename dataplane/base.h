@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The few helpers every room uses: checked arithmetic, ordered access to memory that is shared
- * with a guest, the time, and a log that a guest cannot flood. No state but the log's rate limits.
+ * with a guest, the time, and a log that a guest cannot flood. No state but the log's.
  */
 #ifndef DATAPLANE_BASE_H
 #define DATAPLANE_BASE_H
@@ -71,11 +71,30 @@ static inline uint64_t monotonic_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
 /*
- * log_line writes "microvm: <text>\n" to standard error with a single write(2), so lines of
- * different threads do not mix. Any thread.
+ * One line, by a single write(2), so that lines of different threads do not mix; what is of a higher
+ * level than wanted is not written, nor formatted. Any thread.
+ *
+ * error: what the VM, or an option, cannot go on with. warn: it goes on, with less than was asked for,
+ * or somebody has to see to it. info: what was asked for, and what is about to happen. debug: who did
+ * what.
  */
-void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_at(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_at(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/*
+ * Where lines go, and the highest level that does: at first standard error and info, as
+ * "microvm: <text>". To a file (fd is kept, and must append) they go with what tells lines of several
+ * times and processes apart: "2026-01-31T12:00:00Z microvm[77]: warn: <text>". The only thread, before
+ * the sandbox.
+ */
+void log_to_file(int fd);
+void log_set_level(enum log_level most);
 
 /*
  * A budget of lines for one place in the code that a guest can reach at will: LOG_BURST lines,
@@ -92,11 +111,12 @@ struct log_limit {
 /* True when this place may log now. */
 bool log_allowed(struct log_limit *limit);
 
+/* A warning. */
 #define log_limited(...)                        \
 	do {                                    \
 		static struct log_limit limit_; \
 		if (log_allowed(&limit_))       \
-			log_line(__VA_ARGS__);  \
+			log_warn(__VA_ARGS__);  \
 	} while (0)
 
 /*

@@ -86,7 +86,7 @@ static void polled_done(struct ev_request *request, int res)
 	}
 	task->engine->ops = &ioengine_uring;
 	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-		log_line("iopoll: a disk's file system or device cannot be polled: going on "
+		log_warn("iopoll: a disk's file system or device cannot be polled: going on "
 			 "without");
 	uring_prep(task->engine, task);
 }

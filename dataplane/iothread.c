@@ -211,7 +211,7 @@ static void hold_memory(struct iothread *t)
 	if (t->config.fixed && t->config.loop != EVLOOP_EPOLL)
 		err = evloop_register_memory(&t->loop, t->config.fixed);
 	if (err)
-		log_line("guest RAM cannot be locked for io_uring (%s): going on without fixed "
+		log_warn("guest RAM cannot be locked for io_uring (%s): going on without fixed "
 			 "buffers",
 			 strerror(-err));
 }

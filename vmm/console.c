@@ -127,7 +127,7 @@ static void stop_output(struct console *c, int err)
 {
 	/* A reader that went away (`| head`) needs no comment. */
 	if (err != EPIPE)
-		log_line("console: standard output: %s; further output is lost", strerror(err));
+		log_warn("console: standard output: %s; further output is lost", strerror(err));
 	if (c->out_own)
 		close(c->out_fd);
 	c->out_fd = -1;

@@ -216,6 +216,14 @@ static struct json_object *parse_json(const char *line, size_t len, struct contr
 	return object;
 }
 
+const char *control_command_name(enum control_command command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].command == command)
+			return commands[i].name;
+	return "?";
+}
+
 static const struct command *find_command(struct json_object *object)
 {
 	struct json_object *value = NULL;

@@ -52,6 +52,9 @@ bool control_parse(struct control_request *request, const char *line, size_t len
 		   struct control_answer *answer);
 void control_request_done(struct control_request *request);
 
+/* As requests have it. */
+const char *control_command_name(enum control_command command);
+
 /* An error, as printf. */
 void control_refuse(struct control_answer *answer, const char *error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

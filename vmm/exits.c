@@ -37,11 +37,11 @@ static void report_bus(const char *kind, const struct bus *bus, const struct exi
 		unsigned long long count = cause[i].count, us = cause[i].ns / 1000;
 
 		if (count && i < bus->count)
-			log_line("exits: %s %#llx, %s: %llu in %llu us", kind,
+			log_info("exits: %s %#llx, %s: %llu in %llu us", kind,
 				 (unsigned long long)bus->slot[i].base, bus->slot[i].ops->name,
 				 count, us);
 		else if (count)
-			log_line("exits: %s where nobody answers: %llu in %llu us", kind, count,
+			log_info("exits: %s where nobody answers: %llu in %llu us", kind, count,
 				 us);
 		add(total, &cause[i], 1);
 	}
@@ -62,12 +62,12 @@ void exits_report(const struct exits *exits, unsigned int n, const struct bus *p
 	report_bus("MMIO", mmio, sum.mmio, &total);
 	for (unsigned int i = 0; i < EXITS_REASONS; i++) {
 		if (sum.reason[i].count)
-			log_line("exits: KVM exit %u%s: %llu in %llu us", i,
+			log_info("exits: KVM exit %u%s: %llu in %llu us", i,
 				 i == KVM_EXIT_INTR ? ", a signal" : "",
 				 (unsigned long long)sum.reason[i].count,
 				 (unsigned long long)sum.reason[i].ns / 1000);
 		add(&total, &sum.reason[i], 1);
 	}
-	log_line("exits: %llu to user space in %llu us", (unsigned long long)total.count,
+	log_info("exits: %llu to user space in %llu us", (unsigned long long)total.count,
 		 (unsigned long long)total.ns / 1000);
 }

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -47,26 +45,13 @@ static void machine_end(struct vm_ender *ender, enum vm_end why)
 
 /* ---- set-up ---- */
 
-/* Signals that end the VM are read by the main loop; threads inherit the mask. */
 static int open_events(struct machine *m)
 {
-	sigset_t set;
-
 	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m->end_fd < 0 || m->signal_fd < 0)
+	if (m->end_fd < 0)
 		return report_host(-errno, "event file descriptors");
-	signal(SIGPIPE, SIG_IGN);
-	/* A disk that outgrows a file size limit is an I/O error of that disk. */
-	signal(SIGXFSZ, SIG_IGN);
 	vcpu_init_signal();
-	return 0;
+	return machine_stop_open(m);
 }
 
 static int create_memory(struct machine *m)
@@ -106,7 +91,7 @@ static int create_vm(struct machine *m)
 	int err = vm_create(&m->vm, &why);
 
 	if (err) {
-		log_line("%s%s%s", why, why ? ": " : "", strerror(-err));
+		log_error("%s%s%s", why, why ? ": " : "", strerror(-err));
 		return err;
 	}
 	snprintf(value, sizeof(value), "%u", cpus);
@@ -114,7 +99,7 @@ static int create_vm(struct machine *m)
 		return report_option(-EINVAL, "--cpus", value,
 				     "more than this host's KVM can give a VM");
 	if (cpus > m->vm.cpus_recommended)
-		log_line("--cpus %u: more than the %u this host recommends; going on", cpus,
+		log_warn("--cpus %u: more than the %u this host recommends; going on", cpus,
 			 m->vm.cpus_recommended);
 
 	/* Memory first: once a device is on KVM's bus, a new memory slot waits for readers of the
@@ -311,14 +296,6 @@ static int start_vcpus(struct machine *m)
 	return err ? report_host(err, "sandbox") : 0;
 }
 
-static void take_signals(struct machine *m)
-{
-	struct signalfd_siginfo info;
-
-	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info))
-		machine_end(&m->ender, VM_END_QUIT);
-}
-
 /* Where each one's entries are. */
 enum {
 	POLL_END,
@@ -328,27 +305,36 @@ enum {
 	POLL_COUNT = POLL_CONTROL + MACHINE_CONTROL_POLLFDS,
 };
 
+/* Of two time-outs; -1: none. */
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* Returns the time-out. */
 static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
 {
-	int timeout = -1, other = -1;
+	int timeout = machine_stop_prepare(m);
 
 	for (unsigned int i = 0; i < POLL_COUNT; i++)
 		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
 	fds[POLL_END].fd = m->end_fd;
 	fds[POLL_SIGNAL].fd = m->signal_fd;
 	if (m->console)
-		timeout = console_prepare(m->console, fds + POLL_CONSOLE);
+		timeout = sooner(timeout, console_prepare(m->console, fds + POLL_CONSOLE));
 	if (m->errands)
-		other = machine_control_prepare(m, fds + POLL_CONTROL);
-	return other >= 0 && (timeout < 0 || other < timeout) ? other : timeout;
+		timeout = sooner(timeout, machine_control_prepare(m, fds + POLL_CONTROL));
+	return timeout;
 }
 
 enum vm_end machine_run(struct machine *m)
 {
 	struct pollfd fds[POLL_COUNT];
 
-	if (start_vcpus(m))
+	/* One that came while all was set up. */
+	machine_stop_take(m);
+	m->guest_runs = !m->ender.why;
+	if (m->guest_runs && start_vcpus(m))
 		machine_end(&m->ender, VM_END_ERROR);
 
 	while (!LOAD_ACQUIRE(m->ender.why)) {
@@ -357,13 +343,15 @@ enum vm_end machine_run(struct machine *m)
 		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0)
 			continue; /* a signal: look at everything again */
 		if (fds[POLL_SIGNAL].revents)
-			take_signals(m);
+			machine_stop_take(m);
+		machine_stop_handle(m);
 		/* First: it may hold the console's input, or let it go. */
 		if (m->errands)
 			machine_control_handle(m, fds + POLL_CONTROL);
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
 			machine_end(&m->ender, VM_END_QUIT);
 	}
+	log_debug("the VM ends: %s", machine_end_reason((enum vm_end)m->ender.why));
 	machine_control_end(m);
 	return (enum vm_end)m->ender.why;
 }

@@ -33,8 +33,12 @@ static void on_stopped(struct blkplane_watch *watch, unsigned int queue, enum io
 {
 	struct disk *disk = container_of(watch, struct disk, watch);
 
+	uint32_t what = (uint32_t)err << 8 | (op + 1u);
+
+	/* For status, which runs on its own time; halting, and so going on, comes later. */
+	WRITE_ONCE(disk->kept[queue], what);
 	/* Pairs with tell_stopped's exchange. */
-	STORE_RELEASE(disk->stopped[queue], (uint32_t)err << 8 | (op + 1u));
+	STORE_RELEASE(disk->stopped[queue], what);
 	alert(disk->machine);
 }
 
@@ -73,19 +77,24 @@ static const char *const operations[] = {
 	[IO_WRITE_ZEROES] = "write-zeroes",
 };
 
+/* The members of what stopped a queue. */
+static void put_stopped(struct json_object *object, unsigned int queue, uint32_t what)
+{
+	control_put_number(object, "queue", queue);
+	control_put_text(object, "operation", operations[(what & 0xff) - 1]);
+	control_put_text(object, "error", strerror((int)(what >> 8)));
+}
+
 static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int queue,
 			     uint32_t what)
 {
 	struct json_object *event = control_event_object("stopped");
-	const char *operation = operations[(what & 0xff) - 1];
-	const char *error = strerror((int)(what >> 8));
 
-	log_line("--disk %s: %s: %s: the VM stands still until it is resumed",
-		 m->config->disk[disk].path, operation, error);
+	log_warn("--disk %s: %s: %s: the VM stands still until it is resumed",
+		 m->config->disk[disk].path, operations[(what & 0xff) - 1],
+		 strerror((int)(what >> 8)));
 	control_put_number(event, "disk", disk);
-	control_put_number(event, "queue", queue);
-	control_put_text(event, "operation", operation);
-	control_put_text(event, "error", error);
+	put_stopped(event, queue, what);
 	control_event(m->control, event);
 }
 
@@ -106,6 +115,29 @@ static void tell_stopped(struct machine *m)
 	}
 	if (any)
 		machine_control_halt(m);
+}
+
+struct json_object *machine_alerts_stopped(const struct disk *disk)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
+		uint32_t what = READ_ONCE(disk->kept[q]);
+		struct json_object *one = what ? json_object_new_object() : NULL;
+
+		if (!what)
+			continue;
+		put_stopped(one, q, what);
+		control_put(list, NULL, one);
+	}
+	return list;
+}
+
+void machine_alerts_forget(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++)
+			WRITE_ONCE(m->disk[i].kept[q], 0);
 }
 
 void machine_alerts_take(struct machine *m)

@@ -29,6 +29,7 @@ static void halt(struct machine *m)
 
 static void go_on(struct machine *m)
 {
+	machine_alerts_forget(m);
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		blk_resume(m->disk[i].blk);
 	gate_open(&m->gate);
@@ -138,6 +139,7 @@ static struct json_object *disk_status(const struct machine *m, unsigned int i)
 	control_put_number(disk, "size", blk_capacity(m->disk[i].blk));
 	control_put_bool(disk, "readonly", config->readonly);
 	control_put_number(disk, "queues", blk_virtio(m->disk[i].blk)->queue_count);
+	control_put(disk, "stopped", machine_alerts_stopped(&m->disk[i]));
 	return disk;
 }
 
@@ -183,20 +185,12 @@ static struct json_object *stats(const struct machine *m)
 	return object;
 }
 
-/* A guest that stands still finds it pressed. */
-static void press_button(const struct machine *m)
-{
-	uint64_t one = 1;
-	ssize_t ignored = write(m->button_fd, &one, sizeof(one));
-
-	(void)ignored;
-}
-
 static bool run_request(struct control_handler *handler, unsigned int client,
 			const struct control_request *request, struct control_answer *answer)
 {
 	struct machine *m = container_of(handler, struct machine, handler);
 
+	log_debug("control: client %u: %s", client, control_command_name(request->command));
 	switch (request->command) {
 	case CONTROL_STATUS:
 		answer->result = status(m);
@@ -219,7 +213,7 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
 		return true;
 	case CONTROL_POWER_BUTTON:
-		press_button(m);
+		machine_press_button(m);
 		return true;
 	case CONTROL_QUIT:
 		m->ender.end(&m->ender, VM_END_QUIT);
@@ -294,7 +288,7 @@ void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_C
 	control_handle(m->control, fds + 2);
 }
 
-static const char *end_reason(enum vm_end why)
+const char *machine_end_reason(enum vm_end why)
 {
 	switch (why) {
 	case VM_END_POWEROFF:
@@ -321,7 +315,7 @@ void machine_control_end(struct machine *m)
 	if (!m->control)
 		return;
 	event = control_event_object("shutdown");
-	control_put_text(event, "reason", end_reason((enum vm_end)m->ender.why));
+	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->ender.why));
 	control_event(m->control, event);
 	errands_destroy(m->errands);
 	m->errands = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * machine_parts: what machine.c, machine_control.c and machine_alerts.c share; for these files only.
+ * machine_parts: what machine.c and machine_*.c share; for these files only.
  */
 #ifndef VMM_MACHINE_PARTS_H
 #define VMM_MACHINE_PARTS_H
@@ -38,6 +38,8 @@ struct disk {
 	/* Atomic; what failed and stopped the VM, until an event has told it: enum io_op + 1 and, 8
 	 * bits higher, errno; else 0. */
 	uint32_t stopped[VIRTIO_MAX_QUEUES];
+	/* Atomic; the same, until the VM is resumed. */
+	uint32_t kept[VIRTIO_MAX_QUEUES];
 	struct machine *machine;
 };
 
@@ -48,6 +50,8 @@ struct machine {
 	struct confine confine;
 	int end_fd;
 	int signal_fd;
+	bool guest_runs;  /* its first instruction may have been done */
+	uint64_t stop_at; /* ns, CLOCK_MONOTONIC; 0: nobody has asked for it */
 	struct devlist devices;
 	struct memory memory;
 	struct bus pio;
@@ -102,6 +106,27 @@ void machine_alerts_take(struct machine *m);
 #define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
+
+/*
+ * Signals that stop it, and others harmless. Before any thread is started; 0 or -errno, and that is
+ * reported. Then, in the main loop: when signal_fd is readable; the longest time-out in ms (-1: none); and
+ * what is due.
+ */
+int machine_stop_open(struct machine *m);
+void machine_stop_take(struct machine *m);
+int machine_stop_prepare(const struct machine *m);
+void machine_stop_handle(struct machine *m);
+
+/* The power button. A guest that stands still finds it pressed. */
+void machine_press_button(const struct machine *m);
+
+/* What stopped the VM, as alerts have it, for status: an array, empty when nothing does. */
+struct json_object *machine_alerts_stopped(const struct disk *disk);
+/* All is about to be done again. On the errands' thread, while disks stand still. */
+void machine_alerts_forget(struct machine *m);
+
+/* Why the VM ends, as in the event of it. */
+const char *machine_end_reason(enum vm_end why);
 
 /* --stats: what each queue of a disk has seen. */
 void machine_print_stats(const struct blk_config *config, struct blk *blk);

@@ -8,7 +8,7 @@ void machine_print_stats(const struct blk_config *config, struct blk *blk)
 		struct blkplane_stats s;
 
 		blk_stats(blk, i, &s);
-		log_line("--disk %s, queue %u: %llu requests in %llu batches, %llu interrupts, "
+		log_info("--disk %s, queue %u: %llu requests in %llu batches, %llu interrupts, "
 			 "%llu sleeps",
 			 config->path, i, (unsigned long long)s.requests,
 			 (unsigned long long)s.batches, (unsigned long long)s.interrupts,

@@ -2,6 +2,7 @@
 /*
  * main: exit codes. The only file that ends the process.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "dataplane/base.h"
 #include "vmm/machine.h"
 #include "vmm/options.h"
+#include "vmm/report.h"
 #include "vmm/service.h"
 #include "vmm/trim.h"
 #include "version.h" /* generated: tools/version */
@@ -46,12 +48,28 @@ static int exit_code(enum vm_end end)
 	return EXIT_ERROR;
 }
 
+static int open_log(const struct machine_config *config)
+{
+	/* Whatever it is, it is not waited for, now or later. */
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	int fd = config->log ? open(config->log, flags, 0640) : -1;
+
+	if (config->log && fd < 0)
+		return report_option(-errno, "--log", config->log, NULL);
+	if (config->log)
+		log_to_file(fd);
+	log_set_level(config->log_level);
+	return 0;
+}
+
 static int run(const struct machine_config *config)
 {
 	struct machine *machine;
 	struct service service;
 	enum vm_end end;
 
+	if (open_log(config))
+		return EXIT_SETUP;
 	if (service_open(&service, config->pidfile))
 		return EXIT_SETUP;
 	if (machine_create(&machine, config)) {
@@ -105,6 +123,6 @@ int main(int argc, char **argv)
 	case OPTIONS_ERROR:
 		break;
 	}
-	log_line("%s", message);
+	log_error("%s", message);
 	return EXIT_USAGE;
 }

@@ -7,8 +7,9 @@
 #include "dataplane/base.h"
 #include "vmm/options_parts.h"
 
-#define CPUS_MAX    1024
-#define MEMORY_UNIT 4096
+#define CPUS_MAX	 1024
+#define MEMORY_UNIT	 4096
+#define STOP_TIMEOUT_MAX 86400
 
 struct parse {
 	struct machine_config *config;
@@ -105,6 +106,34 @@ static const char *set_pidfile(struct parse *p, char *value)
 	return set_file(&p->config->pidfile, value);
 }
 
+static const char *set_log(struct parse *p, char *value)
+{
+	return set_file(&p->config->log, value);
+}
+
+static const char *set_log_level(struct parse *p, char *value)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		p->config->log_level = (enum log_level)i;
+		return NULL;
+	}
+	return "must be error, warn, info or debug";
+}
+
+static const char *set_stop_timeout(struct parse *p, char *value)
+{
+	uint64_t seconds;
+
+	if (!text_number(value, &seconds) || seconds > STOP_TIMEOUT_MAX)
+		return "must be a number of seconds from 0 to 86400";
+	p->config->stop_timeout = (unsigned int)seconds;
+	return NULL;
+}
+
 static const char *set_sandbox(struct parse *p, char *value)
 {
 	if (!strcmp(value, "log"))
@@ -152,6 +181,9 @@ static const struct option options[] = {
 	{ "--core-dump", false, set_core_dump },
 	{ "--control", false, set_control },
 	{ "--pidfile", false, set_pidfile },
+	{ "--log", false, set_log },
+	{ "--log-level", false, set_log_level },
+	{ "--stop-timeout", false, set_stop_timeout },
 	{ "--disk", true, set_disk },
 };
 /* clang-format on */
@@ -230,6 +262,8 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 		.memory = MEMORY_DEFAULT,
 		.cpus = 1,
 		.console = true,
+		.log_level = LOG_LEVEL_INFO,
+		.stop_timeout = STOP_TIMEOUT_DEFAULT,
 	};
 	for (int i = 1; i < argc; i++) {
 		size_t len = strcspn(argv[i], "=");

@@ -8,13 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base.h"
 #include "devices/virtio/blk.h"
 #include "vmm/devlist.h"
 #include "vmm/sandbox.h"
 
-#define MEMORY_MIN     (16ull << 20)
-#define MEMORY_MAX     (1ull << 40)
-#define MEMORY_DEFAULT (256ull << 20)
+#define MEMORY_MIN	     (16ull << 20)
+#define MEMORY_MAX	     (1ull << 40)
+#define MEMORY_DEFAULT	     (256ull << 20)
+
+#define STOP_TIMEOUT_DEFAULT 30
 
 struct machine_config {
 	const char *kernel;  /* --kernel, required */
@@ -24,9 +27,12 @@ struct machine_config {
 	uint64_t memory;     /* bytes, a multiple of 4096 */
 	unsigned int cpus;
 	bool console;
-	const char *pidfile; /* NULL: none */
-	const char *control; /* --control, the path of its socket; NULL: none */
-	bool stats;	     /* print what each queue has seen when the VM ends */
+	const char *log;	   /* the file to log to; NULL: standard error */
+	enum log_level log_level;  /* the highest that is logged */
+	unsigned int stop_timeout; /* seconds from the power button to the stop */
+	const char *pidfile;	   /* NULL: none */
+	const char *control;	   /* --control, the path of its socket; NULL: none */
+	bool stats;		   /* print what each queue has seen when the VM ends */
 	enum sandbox_mode sandbox;
 	const char *user; /* to become, as sandbox_find_user wants it; NULL: none */
 	bool core_dump;	  /* allowed, with guest RAM */

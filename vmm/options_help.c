@@ -18,6 +18,12 @@ const char options_help[] =
 	"                   what each queue of a disk has seen (default: off)\n"
 	"  --control PATH   a socket to watch and steer the VM by: microvm-ctl(1)\n"
 	"  --pidfile FILE   write the process's id there, and hold a lock on it\n"
+	"  --log FILE       append what there is to say to FILE (default: stderr)\n"
+	"  --log-level error|warn|info|debug\n"
+	"                   and how much of it (default: info)\n"
+	"  --stop-timeout SECONDS\n"
+	"                   at SIGTERM or SIGINT the power button is pressed, and so much\n"
+	"                   later the VM is stopped; 0: at once (default: 30)\n"
 	"  --sandbox on|log|off\n"
 	"                   give up what running the guest does not need; log: forbidden\n"
 	"                   system calls are done and logged (default: on)\n"
@@ -78,4 +84,4 @@ const char options_help[] =
 	"  4  the guest rebooted\n"
 	"  5  the guest panicked\n"
 	"  6  the guest crashed: triple fault or KVM internal error\n"
-	"  7  quit by the user (Ctrl-A x) or a signal\n";
+	"  7  quit by the user (Ctrl-A x) or a signal, without having powered off\n";

@@ -11,12 +11,12 @@ int report_option(int err, const char *option, const char *value, const char *wh
 {
 	const char *cut = strlen(value) > VALUE_SHOWN ? "..." : "";
 
-	log_line("%s %.*s%s: %s", option, VALUE_SHOWN, value, cut, why ? why : strerror(-err));
+	log_error("%s %.*s%s: %s", option, VALUE_SHOWN, value, cut, why ? why : strerror(-err));
 	return err;
 }
 
 int report_host(int err, const char *what)
 {
-	log_line("%s: %s", what, strerror(-err));
+	log_error("%s: %s", what, strerror(-err));
 	return err;
 }

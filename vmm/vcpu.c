@@ -52,19 +52,20 @@ static void crashed(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_SHUTDOWN:
-		log_line("vCPU %u: triple fault", vcpu->index);
+		log_error("vCPU %u: triple fault", vcpu->index);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		log_line("vCPU %u: KVM internal error, suberror %u", vcpu->index,
-			 run->internal.suberror);
+		log_error("vCPU %u: KVM internal error, suberror %u", vcpu->index,
+			  run->internal.suberror);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		log_line("vCPU %u: the processor refuses to enter the guest, reason %#llx",
-			 vcpu->index,
-			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		log_error("vCPU %u: the processor refuses to enter the guest, reason %#llx",
+			  vcpu->index,
+			  (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		break;
 	default:
-		log_line("vCPU %u: KVM exit %u that nobody handles", vcpu->index, run->exit_reason);
+		log_error("vCPU %u: KVM exit %u that nobody handles", vcpu->index,
+			  run->exit_reason);
 		break;
 	}
 	vcpu->ender->end(vcpu->ender, VM_END_CRASH);
@@ -122,7 +123,7 @@ static void *vcpu_main(void *arg)
 	int err = thread_begin(vcpu->begin);
 
 	if (err) {
-		log_line("vCPU %u: sandbox: %s", vcpu->index, strerror(-err));
+		log_error("vCPU %u: sandbox: %s", vcpu->index, strerror(-err));
 		vcpu->ender->end(vcpu->ender, VM_END_ERROR);
 	}
 	/* Pairs with vcpu_stop's release. */
@@ -134,7 +135,7 @@ static void *vcpu_main(void *arg)
 		} else if (errno == EINTR) {
 			handle_and_count(vcpu, false);
 		} else if (errno != EAGAIN) {
-			log_line("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
+			log_error("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
 			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
 		}
 	}

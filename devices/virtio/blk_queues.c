@@ -128,7 +128,7 @@ static int create_all(void *arg)
 	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
 	 * where it has none. */
 	if (which != qs->config->engine)
-		log_line("--disk %s: %s is not to be had (%s): falling back to engine=%s",
+		log_warn("--disk %s: %s is not to be had (%s): falling back to engine=%s",
 			 qs->config->path, engines[qs->config->engine]->name,
 			 refused ? strerror(-refused) : "an only processor", engines[which]->name);
 	return 0;

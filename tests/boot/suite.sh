@@ -110,7 +110,8 @@ test_triple_fault() {
     want_code 6
 }
 
-# By the control socket: a larger disk, a pause, and a power button that the guest's button driver hears. The stock kernel
+# By the control socket: a larger disk, a pause, and a power button that the guest's button driver hears; SIGTERM
+# presses it, too, and the guest powers off. The stock kernel
 # has that and evdev in modules, which come with the disk.
 test_control() {
     cp root.img disk.img
@@ -122,7 +123,9 @@ test_control() {
     start_stock 'root=/dev/vda rw run="insmod /evdev.ko; insmod /button.ko; exec 5</dev/input/event0;
         echo size-$(cat /sys/block/vdb/size); until [ $(cat /sys/block/vdb/size) = 65536 ]; do sleep 0.1; done;
         dd if=/bin/busybox of=/dev/vdb bs=4k seek=8191 count=1 conv=fsync && echo grown-$((1+1));
-        echo key-$(dd bs=24 count=1 <&5 2>/dev/null | od -An -tx1 -j 16 | tr -d [:space:])"' \
+        echo key-$(dd bs=24 count=1 <&5 2>/dev/null | od -An -tx1 -j 16 | tr -d [:space:]);
+        dd bs=24 count=3 <&5 2>/dev/null >/dev/null;
+        echo again-$(dd bs=24 count=1 <&5 2>/dev/null | od -An -tx1 -j 16 | tr -d [:space:])"' \
         --cpus 2 --disk disk.img --disk second.img --control socket
     if await 'size-32768'; then
         ./microvm-ctl socket resize 1 32M >>"$log" || fail 'resize'
@@ -133,7 +136,10 @@ test_control() {
         sleep 1
         unwanted 'key-01'
         ./microvm-ctl socket resume || fail 'resume'
-        await 'key-0100740001000000'
+        if await 'key-0100740001000000'; then
+            kill -TERM "$pid"
+            await 'again-0100740001000000'
+        fi
     fi
     wait "$pid"
     code=$?
@@ -250,7 +256,7 @@ sigterm_under_io() {
     start_stock 'root=/dev/vda rw run="
         while :; do dd if=/dev/zero of=/root/load bs=64k count=200 2>/dev/null; done & i=0;
         while :; do i=$((i+1)); echo $i >/root/count.new; sync; mv /root/count.new /root/count; sync; echo synced $i; done"' \
-        --disk "disk.img$1"
+        --disk "disk.img$1" --stop-timeout 0
     if await 'synced 5'; then
         (boot_stock '' --disk disk.img && want_code 3 && want disk.img && [ -z "$reason" ]) ||
             fail 'a second VM had the image'
@@ -277,7 +283,7 @@ test_sigterm_under_io_sync() {
 test_memory_after_io() {
     cp root.img disk.img
     start_stock 'root=/dev/vda rw run="head -c 16000000 /dev/vda >/dev/null;
-        dd if=/dev/zero of=/root/z bs=64k count=50 conv=fsync; echo io-$((1+1)); sleep 1000"' --disk disk.img
+        dd if=/dev/zero of=/root/z bs=64k count=50 conv=fsync; echo io-$((1+1)); sleep 1000"' --disk disk.img --stop-timeout 0
     await 'io-2' || return
     kib=$(awk '/^Size:/ { size = $2 }
         /^Rss:/ { sum += $2; if (size > largest) { largest = size; ram = $2 } }

@@ -176,7 +176,7 @@ test_fsload_cached() {
 # ended_under_fsload SIGNAL CODE: what was reported as stable must be there.
 ended_under_fsload() {
     file_system disk.img 48
-    begin 'keep 3' --disk disk.img
+    begin 'keep 3' --disk disk.img --stop-timeout 0
     if await "kept k2-$keep_files-" && await "kept k0-$keep_files-"; then
         kill "-$1" "$pid"
     fi
@@ -429,7 +429,7 @@ test_block_device_boots() {
 ends() {
     image disk.img 4
     image second.img 4
-    begin "end $1" --disk disk.img --disk "second.img,engine=sync"
+    begin "end $1" --disk disk.img --disk "second.img,engine=sync" --stop-timeout 1
     if [ "$1" = wait ]; then
         await 'ready flooded' && kill -TERM "$pid"
     fi

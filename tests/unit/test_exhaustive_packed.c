@@ -145,7 +145,7 @@ static void check_ring(struct mock_place start)
 
 		if (!right(got, &vr, &chain, verdict, &want)) {
 			for (unsigned int i = 0; i < config.size; i++)
-				log_line("%u: %llx %x id %u flags %x", i, ring[i].addr, ring[i].len,
+				log_info("%u: %llx %x id %u flags %x", i, ring[i].addr, ring[i].len,
 					 ring[i].id, ring[i].flags);
 			ck_abort_msg("from %u, wrap %d: %d (%s), should be %d", start.at,
 				     start.wrap, got, vr.broken ? vr.broken : "fine", verdict);
@@ -211,7 +211,7 @@ static void check_rings(uint16_t size, bool indirect)
 static void report(const char *what)
 {
 	if (getenv("EXHAUSTIVE_COUNTS"))
-		log_line("%s: %lu accepted, %lu refused", what, accepted, refused);
+		log_info("%s: %lu accepted, %lu refused", what, accepted, refused);
 	ck_assert_uint_gt(accepted, 0);
 	ck_assert_uint_gt(refused, 0);
 }

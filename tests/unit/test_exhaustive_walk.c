@@ -217,7 +217,7 @@ static void check_walk(unsigned int head, unsigned int capacity)
 		for (unsigned int i = 0; i < config.size; i++) {
 			const struct vring_desc *d = ring_end - config.size + i;
 
-			log_line("%u: %llx %x %x %u", i, d->addr, d->len, d->flags, d->next);
+			log_info("%u: %llx %x %x %u", i, d->addr, d->len, d->flags, d->next);
 		}
 		ck_abort_msg("head %u, capacity %u: %d (%s), should be %s", head, capacity, result,
 			     vr.broken ? vr.broken : "fine", ok ? "accepted" : "refused");
@@ -294,7 +294,7 @@ static void check_rings(uint16_t size, unsigned int capacity, bool indirect, uns
 static void report(const char *what)
 {
 	if (getenv("EXHAUSTIVE_COUNTS"))
-		log_line("%s: %lu accepted, %lu refused", what, accepted, refused);
+		log_info("%s: %lu accepted, %lu refused", what, accepted, refused);
 	/* An alphabet all of whose chains are good, or bad, shows nothing. */
 	ck_assert_uint_gt(accepted, 0);
 	ck_assert_uint_gt(refused, 0);

@@ -159,8 +159,8 @@ START_TEST(a_log_line_is_one_line_of_bounded_length)
 	ck_assert_int_eq(pipe(ends), 0);
 	dup2(ends[1], STDERR_FILENO);
 	memset(longer, 'x', sizeof(longer) - 1);
-	log_line("%d and %s", 7, "eight");
-	log_line("%s", longer);
+	log_info("%d and %s", 7, "eight");
+	log_info("%s", longer);
 	dup2(saved, STDERR_FILENO);
 	ssize_t n = read(ends[0], text, sizeof(text));
 

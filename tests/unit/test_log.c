@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What may stand in a log line. Its length and its budget are in test_hostmem.c. */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -34,7 +35,7 @@ static void end(void)
 START_TEST(host_file_names_with_control_characters)
 {
 	begin();
-	log_line("--disk %s", "a\nmicrovm: b\r\x1b[2J\x7f\x01 \xc3\xa4~");
+	log_info("--disk %s", "a\nmicrovm: b\r\x1b[2J\x7f\x01 \xc3\xa4~");
 	end();
 	ck_assert_str_eq(text, "microvm: --disk a?microvm: b??[2J?? \xc3\xa4~\n");
 }
@@ -46,8 +47,8 @@ START_TEST(a_line_that_cannot_be_put_into_bytes)
 	static const wchar_t no_character[] = { 0x7fffffff, 0 };
 
 	begin();
-	log_line("%ls", no_character);
-	log_line("%s", "next");
+	log_info("%ls", no_character);
+	log_info("%s", "next");
 	end();
 	ck_assert_str_eq(text, "microvm: next\n");
 }
@@ -57,9 +58,42 @@ START_TEST(standard_error_is_closed)
 {
 	begin();
 	close(STDERR_FILENO);
-	log_line("%s", "to nobody");
+	log_info("%s", "to nobody");
 	end();
 	ck_assert_uint_eq(len, 0);
+}
+END_TEST
+
+/* Several VMs at several times in one file; what is of a higher level is not there. */
+START_TEST(lines_of_a_file_have_time_process_and_level)
+{
+	char want[100], time[21] = "";
+	int fd[2];
+
+	ck_assert_int_eq(pipe(fd), 0);
+	log_to_file(fd[1]);
+	log_set_level(LOG_LEVEL_WARN);
+	log_error("%s", "first");
+	log_warn("%s", "second");
+	log_info("%s", "not");
+	log_debug("%s", "either");
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_debug("%s", "third");
+	len = (size_t)read(fd[0], text, sizeof(text) - 1);
+	text[len] = '\0';
+	memcpy(time, text, 20);
+	ck_assert_str_eq(time + 19, "Z");
+	ck_assert_int_eq(text[10], 'T');
+	snprintf(want, sizeof(want), " microvm[%d]: error: first\n", getpid());
+	ck_assert_ptr_eq(strstr(text, want), text + 20);
+	snprintf(want, sizeof(want), " microvm[%d]: warn: second\n", getpid());
+	ck_assert_ptr_nonnull(strstr(text, want));
+	snprintf(want, sizeof(want), " microvm[%d]: debug: third\n", getpid());
+	ck_assert_ptr_nonnull(strstr(text, want));
+	ck_assert_ptr_null(strstr(text, "not"));
+	ck_assert_ptr_null(strstr(text, "either"));
+	close(fd[0]);
+	close(fd[1]);
 }
 END_TEST
 
@@ -71,6 +105,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_file_names_with_control_characters);
 	tcase_add_test(t, a_line_that_cannot_be_put_into_bytes);
 	tcase_add_test(t, standard_error_is_closed);
+	tcase_add_test(t, lines_of_a_file_have_time_process_and_level);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -32,6 +32,17 @@ static size_t length(struct json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+/* Of a disk: what it cannot do. */
+static void show_stopped(struct json_object *stopped)
+{
+	for (size_t i = 0; i < length(stopped); i++) {
+		struct json_object *one = json_object_array_get_idx(stopped, i);
+
+		printf(", queue %" PRIu64 " stopped by %s: %s", number(one, "queue"),
+		       text(one, "operation"), text(one, "error"));
+	}
+}
+
 void show_status(struct json_object *result)
 {
 	struct json_object *disks = member(result, "disks");
@@ -41,10 +52,12 @@ void show_status(struct json_object *result)
 	for (size_t i = 0; i < length(disks); i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
-		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s, %" PRIu64 " queues\n",
+		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s, %" PRIu64 " queues",
 		       number(disk, "disk"), text(disk, "file"), number(disk, "size"),
 		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "",
 		       number(disk, "queues"));
+		show_stopped(member(disk, "stopped"));
+		printf("\n");
 	}
 }
 
