@@ -66,8 +66,12 @@ int sandbox_limit_fds(unsigned int more)
 void sandbox_limit_memory(void)
 {
 	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit most;
 
-	/* Root needs no such right now, and has none later. Where it is refused, the disk does
-	 * without, and says so. */
-	setrlimit(RLIMIT_MEMLOCK, &all);
+	/* Root's rights count as little later as anybody's. Who may not raise the limit has what he is
+	 * lent; where that does not do, the disk does without, and says so. */
+	if (!setrlimit(RLIMIT_MEMLOCK, &all) || getrlimit(RLIMIT_MEMLOCK, &most))
+		return;
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &most);
 }
