@@ -89,9 +89,13 @@ static int take(struct blkplane *p)
 
 	switch (blkreq_parse(&slot->req, &p->config.disk, &slot->task)) {
 	case BLKREQ_SUBMIT:
+		if (p->limited)
+			blkplane_limit_take(p, &slot->task);
 		start(p, &slot->task);
 		return 1;
 	case BLKREQ_DONE:
+		if (p->limited)
+			blkplane_limit_take(p, NULL);
 		finish(p, slot, 0);
 		return 1;
 	case BLKREQ_BROKEN:
@@ -149,8 +153,10 @@ static bool take_batch(struct blkplane *p)
 	int got = 1;
 
 	p->starved = false;
+	if (p->limited)
+		blkplane_limit_look(p);
 	vring_disarm(&p->ring);
-	while (budget-- && room && (got = take(p)) > 0) {
+	while (!p->spent && budget-- && room && (got = take(p)) > 0) {
 		taken++;
 		room = ioengine_room(p->config.engine);
 	}
@@ -169,6 +175,8 @@ static bool take_batch(struct blkplane *p)
 		tell_broken(p);
 	else if (!room && ioengine_room(p->config.engine) == 0)
 		p->starved = true; /* the ring is the queue; no doorbells until there is room */
+	else if (p->spent)
+		blkplane_limit_hold(p);
 	else
 		return got > 0;
 	return false;
@@ -209,6 +217,7 @@ static bool serve(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
+	p->client.due = 0;
 	if (p->config.engine->in_flight) {
 		/* What is given back may bring new requests, which are looked for below. */
 		vring_disarm(&p->ring);
@@ -241,7 +250,7 @@ static bool peek(struct iothread_client *client)
 
 	if (ioengine_ready(p->config.engine))
 		return true;
-	return takes(p) && !p->starved && vring_more(&p->ring);
+	return takes(p) && !p->starved && !p->client.due && vring_more(&p->ring);
 }
 
 static bool arm(struct iothread_client *client)
@@ -252,7 +261,7 @@ static bool arm(struct iothread_client *client)
 	 * will wake it for that again. */
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!takes(p) || p->starved)
+	if (!takes(p) || p->starved || p->client.due)
 		return false;
 	count(&p->config.stats->sleeps, 1);
 	return vring_arm(&p->ring);

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "dataplane/blklimit.h"
 #include "dataplane/blkpolicy.h"
 #include "dataplane/blkreq.h"
 #include "dataplane/hostmem.h"
@@ -29,6 +30,7 @@ struct blkplane_stats {
 	uint64_t batches;    /* turns that took requests */
 	uint64_t interrupts; /* raised for used elements */
 	uint64_t sleeps;     /* times the thread asked for a doorbell */
+	uint64_t held;	     /* times requests had to wait for the disk's limits */
 };
 
 /* Who is to hear of what a driver does wrong, and the host. Called on the dataplane thread: it must not wait. */
@@ -48,6 +50,7 @@ struct blkplane_config {
 	struct vring_config ring;
 	struct blkreq_disk disk;
 	struct blkpolicy policy; /* for what the host fails in */
+	struct blklimit *limit;	 /* shared with the disk's other queues; NULL: there is never one */
 	struct iothread *thread;
 	struct ioengine *engine; /* idle; used by that thread alone, for this ring */
 	int kick_fd;		 /* the doorbell's eventfd */
@@ -90,6 +93,13 @@ void blkplane_resume(struct blkplane *plane);
 /* Requests are judged by that capacity (struct blkreq_disk) from the return on; those already taken
  * were judged by the old one. Any other thread, one at a time; also while paused. */
 void blkplane_set_capacity(struct blkplane *plane, uint64_t capacity);
+
+/*
+ * The limit has been set: requests are taken by it from the return on. While there is nothing left in it
+ * they stay in the ring, and no doorbell is asked for: a timer wakes the thread. What is in flight goes on.
+ * What is repeated after a failure is not counted again. Any other thread, one at a time; also while paused.
+ */
+void blkplane_limit_changed(struct blkplane *plane);
 
 /*
  * No more requests are taken, and those in flight are finished; long discards and zeroes, and what was

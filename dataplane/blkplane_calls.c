@@ -69,6 +69,12 @@ static void run_capacity(struct iothread_call *call)
 	iothread_answer(call);
 }
 
+static void run_limit(struct iothread_call *call)
+{
+	blkplane_limit_learn(container_of(call, struct plane_call, call)->plane);
+	iothread_answer(call);
+}
+
 /* ---- on any other ---- */
 
 static size_t slots_bytes(const struct blkplane *p)
@@ -101,6 +107,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 	p->alone.wait = ALONE_FIRST;
 	p->kept.tail = &p->kept.head;
 	p->client = blkplane_client;
+	blkplane_limit_learn(p);
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);
 	if (err)
@@ -140,6 +147,11 @@ void blkplane_set_writethrough(struct blkplane *p, bool writethrough)
 void blkplane_set_capacity(struct blkplane *p, uint64_t capacity)
 {
 	call_plane(p, &(struct plane_call){ .call.run = run_capacity, .capacity = capacity });
+}
+
+void blkplane_limit_changed(struct blkplane *p)
+{
+	call_plane(p, &(struct plane_call){ .call.run = run_limit });
 }
 
 void blkplane_pause(struct blkplane *p)

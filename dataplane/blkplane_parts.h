@@ -32,8 +32,12 @@ struct blkplane {
 	struct iothread_call *pause; /* the same; then the ring is left alone */
 
 	struct alone alone;
-	bool starved;	      /* stopped popping for want of a free place in the engine */
-	bool broken;	      /* the driver has been told that the ring is broken */
+	bool starved; /* stopped popping for want of a free place in the engine */
+	bool broken;  /* the driver has been told that the ring is broken */
+	bool limited; /* there is a limit now */
+	bool spent;   /* and nothing left in it, as far as is known at `now` (ns) */
+	bool held;    /* requests wait for it */
+	uint64_t now;
 	bool paused;	      /* nothing is taken until it is resumed */
 	struct io_queue kept; /* they failed, and are repeated then */
 
@@ -57,6 +61,15 @@ struct plane_call {
 
 /* What the thread does for a plane: the client's functions. */
 extern const struct iothread_client blkplane_client;
+
+/* On that thread, blkplane_limit.c; while there is a limit. A turn begins: is there something left? */
+void blkplane_limit_look(struct blkplane *p);
+/* A request has been taken; `task` as in blklimit_take. */
+void blkplane_limit_take(struct blkplane *p, const struct io_task *task);
+/* Nothing is left: what is in the ring waits. */
+void blkplane_limit_hold(struct blkplane *p);
+/* It may have been set, or lifted. */
+void blkplane_limit_learn(struct blkplane *p);
 
 /* On that thread: all that is kept ends as failed. */
 void blkplane_fail_kept(struct blkplane *plane);

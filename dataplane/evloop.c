@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -293,6 +294,12 @@ int evloop_init(struct evloop *loop, enum evloop_kind kind)
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->wake_fd < 0)
 		return -errno;
+	loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (loop->alarm_fd < 0) {
+		err = -errno;
+		close(loop->wake_fd);
+		return err;
+	}
 	if (kind != EVLOOP_EPOLL) {
 		err = ring_init(loop);
 	} else {
@@ -300,8 +307,10 @@ int evloop_init(struct evloop *loop, enum evloop_kind kind)
 		if (loop->epoll_fd < 0)
 			err = -errno;
 	}
-	if (err)
+	if (err) {
+		close(loop->alarm_fd);
 		close(loop->wake_fd);
+	}
 	return err;
 }
 
@@ -311,20 +320,42 @@ void evloop_destroy(struct evloop *loop)
 		io_uring_queue_exit(ring(loop, i));
 	if (loop->kind == EVLOOP_EPOLL)
 		close(loop->epoll_fd);
+	close(loop->alarm_fd);
 	close(loop->wake_fd);
 }
 
 int evloop_begin(struct evloop *loop)
 {
-	for (unsigned int i = 0; i < rings(loop); i++) {
-		int err = io_uring_enable_rings(ring(loop, i));
+	int err;
 
+	for (unsigned int i = 0; i < rings(loop); i++) {
+		err = io_uring_enable_rings(ring(loop, i));
 		if (err)
 			return err;
 		/* The same for the ring's own descriptor; where it cannot be had, calls go by that. */
 		io_uring_register_ring_fd(ring(loop, i));
 	}
-	return evloop_watch(loop, &loop->wake, loop->wake_fd);
+	err = evloop_watch(loop, &loop->wake, loop->wake_fd);
+	return err ? err : evloop_watch(loop, &loop->alarm, loop->alarm_fd);
+}
+
+void evloop_end(struct evloop *loop)
+{
+	evloop_unwatch(loop, &loop->alarm);
+	evloop_unwatch(loop, &loop->wake);
+}
+
+void evloop_alarm(struct evloop *loop, uint64_t at)
+{
+	const struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(at / 1000000000u),
+			      .tv_nsec = (long)(at % 1000000000u) },
+	};
+
+	if (at == loop->alarm_at)
+		return;
+	loop->alarm_at = at;
+	timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)

@@ -58,6 +58,9 @@ struct evloop {
 	unsigned int fixed_count;
 	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
+	int alarm_fd; /* a timerfd */
+	uint64_t alarm_at;
+	struct ev_watch alarm;
 };
 
 /* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one;
@@ -124,6 +127,13 @@ static inline bool evloop_polling(const struct evloop *loop)
 
 /* Has a turn something to do? No system call. */
 bool evloop_ready(const struct evloop *loop);
+
+/* A wait ends at that time (CLOCK_MONOTONIC, ns, not yet over), if it has not before. There is one alarm:
+ * another time takes its place. */
+void evloop_alarm(struct evloop *loop, uint64_t at);
+
+/* The owner's last call: what evloop_begin watches is watched no longer. */
+void evloop_end(struct evloop *loop);
 
 /* Any thread: end the owner's wait, or its next one. */
 void evloop_wake(struct evloop *loop);

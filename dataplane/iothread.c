@@ -49,15 +49,36 @@ static bool something(struct iothread *t)
 	return false;
 }
 
+/* The first time at which a client is due; UINT64_MAX: none. */
+static uint64_t first_due(const struct iothread *t)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (const struct iothread_client *c = t->clients; c; c = c->next)
+		if (c->due && c->due < first)
+			first = c->due;
+	return first;
+}
+
+/* Is there anybody to look for? */
+static bool worth_looking(const struct iothread *t)
+{
+	const struct iothread_client *c = t->clients;
+
+	while (c && c->due)
+		c = c->next;
+	return c || !t->clients;
+}
+
 static bool look_for(struct iothread *t, uint64_t ns)
 {
-	uint64_t end = monotonic_ns() + ns;
+	uint64_t end = monotonic_ns() + ns, due = first_due(t);
 
 	do {
 		for (unsigned int i = 0; i < LOOKS; i++)
 			if (something(t))
 				return true;
-	} while (monotonic_ns() < end);
+	} while (monotonic_ns() < (end < due ? end : due));
 	return false;
 }
 
@@ -65,15 +86,20 @@ static bool look_for(struct iothread *t, uint64_t ns)
 static bool look_on(struct iothread *t)
 {
 	/* On an only processor, looking on keeps what is looked for from happening. */
-	uint64_t window = t->only_cpu ? 0 : lookout_window(&t->lookout, t->expected);
+	uint64_t window;
 	bool found;
 
+	if (t->only_cpu || !worth_looking(t))
+		return false;
+	window = lookout_window(&t->lookout, t->expected);
 	if (!window)
 		return false;
 	/* What the host was given it can do meanwhile. */
 	evloop_turn(&t->loop, false);
 	found = look_for(t, window);
 	lookout_looked(&t->lookout, t->expected, found);
+	if (found)
+		t->asleep_since = 0;
 	return found;
 }
 
@@ -84,6 +110,32 @@ static bool arm(struct iothread *t)
 	for (struct iothread_client *c = t->clients; c; c = c->next)
 		more |= c->arm(c);
 	return more || calls_waiting(t);
+}
+
+/* Has a client become due? Else the thread is woken for it. */
+static bool overdue(struct iothread *t)
+{
+	uint64_t due = first_due(t);
+
+	if (due == UINT64_MAX)
+		return false;
+	if (monotonic_ns() >= due)
+		return true;
+	evloop_alarm(&t->loop, due);
+	return false;
+}
+
+/* It sleeps no longer. Of the end of a sleep that an alarm ended, nothing is known yet, unless it has been
+ * too long to be looked on for. */
+static void slept(struct iothread *t)
+{
+	uint64_t now = monotonic_ns();
+	uint64_t ns = now - t->asleep_since;
+
+	if (ns < t->lookout.poll_ns && now >= first_due(t))
+		return;
+	lookout_slept(&t->lookout, ns);
+	t->asleep_since = 0;
 }
 
 /* A thread of the batch class takes the processor from nobody when it is woken. */
@@ -101,13 +153,14 @@ static void choose_patience(struct iothread *t)
 static void sleep_until_woken(struct iothread *t)
 {
 	bool timed = t->lookout.poll_ns;
-	uint64_t begin = timed ? monotonic_ns() : 0;
 
+	if (timed && !t->asleep_since)
+		t->asleep_since = monotonic_ns();
 	if (t->sched_other)
 		choose_patience(t);
 	evloop_turn(&t->loop, true);
 	if (timed)
-		lookout_slept(&t->lookout, monotonic_ns() - begin);
+		slept(t);
 }
 
 static bool serve(struct iothread *t)
@@ -132,7 +185,7 @@ static void run(struct iothread *t)
 			return;
 		t->expected = LOOKOUT_ANSWERS;
 		more = serve(t) || evloop_polling(&t->loop);
-		if (more || look_on(t) || arm(t))
+		if (more || look_on(t) || arm(t) || overdue(t))
 			evloop_turn(&t->loop, false);
 		else
 			sleep_until_woken(t);
@@ -170,7 +223,7 @@ static void run_quit(struct iothread_call *call)
 {
 	struct quit_call *end = container_of(call, struct quit_call, call);
 
-	evloop_unwatch(&end->thread->loop, &end->thread->loop.wake);
+	evloop_end(&end->thread->loop);
 	end->thread->quit = true;
 	iothread_answer(call);
 }

@@ -26,6 +26,9 @@ struct iothread_client {
 	bool (*peek)(struct iothread_client *client);
 	/* The thread is about to sleep: ask for wake-ups. True: something came meanwhile. */
 	bool (*arm)(struct iothread_client *client);
+	/* Set in serve: until then (CLOCK_MONOTONIC, ns) it needs no looking for, and is to be served again
+	 * when that is over. 0: there is no such time. */
+	uint64_t due;
 	struct iothread_client *next; /* the thread's */
 };
 
@@ -52,8 +55,10 @@ struct iothread {
 	struct iothread_call *calls;	    /* atomic; last come first */
 	struct lookout lookout;
 	enum lookout_for expected; /* since the last turn began */
-	bool only_cpu;		   /* shared with the vCPUs, */
-	bool sched_other;	   /* and how is the thread's choice: */
+	uint64_t
+		asleep_since; /* ns, by turns that only looked at the clock in between; 0: it is not */
+	bool only_cpu;	      /* shared with the vCPUs, */
+	bool sched_other;     /* and how is the thread's choice: */
 	struct patience patience;
 	unsigned int taken; /* requests, since the last sleep */
 	bool quit;

@@ -26,6 +26,7 @@ struct blk {
 	struct blkreq_disk disk;
 	struct blk_queues queues;
 	struct blkplane_watch *watch;
+	_Alignas(LINE_PAIR) struct blklimit limit;
 };
 
 static void fill_disk(struct blk *b, unsigned int index)
@@ -127,6 +128,7 @@ static int start_queue(struct blk *b, unsigned int n)
 		.policy = { .read = b->config.rerror,
 			    .write = b->config.werror,
 			    .cached = b->image.direct_align == 1 },
+		.limit = &b->limit,
 		.kick_fd = dev->queue[n].kick_fd,
 		.irq = &dev->irq,
 		.watch = b->watch,
@@ -268,6 +270,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	}
 	b->virtio.offered = blk_space_fill(&b->space, config, &b->image);
 	fill_disk(b, index);
+	blklimit_set(&b->limit, &config->limits, monotonic_ns());
 	*blk = b;
 	return 0;
 }
@@ -286,6 +289,7 @@ void blk_stats(const struct blk *b, unsigned int queue, struct blkplane_stats *s
 		.batches = READ_ONCE(now->batches),
 		.interrupts = READ_ONCE(now->interrupts),
 		.sleeps = READ_ONCE(now->sleeps),
+		.held = READ_ONCE(now->held),
 	};
 }
 
@@ -328,6 +332,18 @@ int blk_resize(struct blk *b, uint64_t bytes, const char **why)
 	set_capacity(b, b->image.size / BLKREQ_SECTOR);
 	virtio_config_changed(&b->virtio);
 	return 0;
+}
+
+void blk_set_limits(struct blk *b, const struct blklimit_rates *limits)
+{
+	blklimit_set(&b->limit, limits, monotonic_ns());
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_limit_changed(&b->queues, i);
+}
+
+void blk_limits(const struct blk *b, struct blklimit_rates *limits)
+{
+	blklimit_get(&b->limit, limits);
 }
 
 uint64_t blk_capacity(const struct blk *b)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "dataplane/base.h"
+#include "dataplane/blklimit.h"
 #include "dataplane/blkpolicy.h"
 #include "dataplane/hostmem.h"
 #include "devices/virtio/virtio.h"
@@ -57,8 +58,9 @@ struct blk_config {
 	bool discard;	   /* the image may get holes */
 	enum blkpolicy_action rerror; /* what becomes of what the host fails in */
 	enum blkpolicy_action werror;
-	bool werror_given;	/* options.c's own */
-	uint32_t blk_size;	/* logical block size: 512, 1024, 2048 or 4096 bytes */
+	struct blklimit_rates limits; /* settled */
+	bool werror_given;	      /* options.c's own */
+	uint32_t blk_size;	      /* logical block size: 512, 1024, 2048 or 4096 bytes */
 	uint32_t poll_us;	/* how long the dataplane looks on before it sleeps, at most */
 	uint16_t queue_size;	/* the largest ring offered; a power of two */
 	unsigned int queues;	/* 1 to VIRTIO_MAX_QUEUES */
@@ -114,6 +116,12 @@ int blk_flush(struct blk *blk);
  * transport is held. -errno, and *why in words, as in image_open.
  */
 int blk_resize(struct blk *blk, uint64_t bytes, const char **why);
+
+/* Its limits from now on, settled; with full buckets. While the transport is held, one thread at a time. */
+void blk_set_limits(struct blk *blk, const struct blklimit_rates *limits);
+
+/* What they are. Any thread. */
+void blk_limits(const struct blk *blk, struct blklimit_rates *limits);
 
 /* Its size in bytes. Any thread. */
 uint64_t blk_capacity(const struct blk *blk);

@@ -165,6 +165,12 @@ void blk_queues_set_capacity(struct blk_queues *qs, unsigned int n, uint64_t cap
 		blkplane_set_capacity(qs->queue[n].plane, capacity);
 }
 
+void blk_queues_limit_changed(struct blk_queues *qs, unsigned int n)
+{
+	if (qs->queue[n].plane)
+		blkplane_limit_changed(qs->queue[n].plane);
+}
+
 void blk_queues_pause(struct blk_queues *qs, unsigned int n)
 {
 	if (qs->queue[n].plane)

@@ -45,6 +45,9 @@ void blk_queues_set_writethrough(struct blk_queues *queues, unsigned int n, bool
 /* See blkplane_set_capacity; it may be stopped. */
 void blk_queues_set_capacity(struct blk_queues *queues, unsigned int n, uint64_t capacity);
 
+/* See blkplane_limit_changed; it may be stopped. */
+void blk_queues_limit_changed(struct blk_queues *queues, unsigned int n);
+
 /* See blkplane_pause and blkplane_resume; it may be stopped. */
 void blk_queues_pause(struct blk_queues *queues, unsigned int n);
 void blk_queues_resume(struct blk_queues *queues, unsigned int n);

@@ -87,7 +87,7 @@ static void join(struct client *c)
 {
 	struct client_call call = { .call.run = run_join, .client = c };
 
-	*c = (struct client){ .client = { serve, peek, arm, NULL } };
+	*c = (struct client){ .client = { .serve = serve, .peek = peek, .arm = arm } };
 	c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	iothread_call(thread, &call.call);
 }

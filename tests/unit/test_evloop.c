@@ -218,7 +218,7 @@ START_TEST(no_descriptor_is_left_open)
 	unsigned int before = count_fds();
 
 	begin(_i);
-	ck_assert_uint_eq(count_fds(), before + (kinds[_i] == EVLOOP_IOPOLL ? 4 : 3));
+	ck_assert_uint_eq(count_fds(), before + (kinds[_i] == EVLOOP_IOPOLL ? 5 : 4));
 	end();
 	ck_assert_uint_eq(count_fds(), before);
 }

@@ -11,8 +11,10 @@
 #include "tests/lib/suite.h"
 
 /* What the host answers, once each; 0: what it really does. */
-static int calloc_error, attr_error, create_error, enable_error;
+static int timer_error, calloc_error, attr_error, create_error, enable_error;
 
+int __real_timerfd_create(int clock, int flags);
+int __wrap_timerfd_create(int clock, int flags);
 void *__real_calloc(size_t n, size_t size);
 int __real_pthread_attr_init(pthread_attr_t *attr);
 int __real_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*start)(void *),
@@ -61,6 +63,14 @@ static int take(int *error)
 	return err;
 }
 
+int __wrap_timerfd_create(int clock, int flags)
+{
+	if (!timer_error)
+		return __real_timerfd_create(clock, flags);
+	errno = take(&timer_error);
+	return -1;
+}
+
 void *__wrap_calloc(size_t n, size_t size)
 {
 	if (!calloc_error)
@@ -105,6 +115,8 @@ START_TEST(host_out_of_memory_or_threads)
 {
 	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
 
+	timer_error = EMFILE;
+	expect_refused(_i, -EMFILE);
 	calloc_error = ENOMEM;
 	expect_refused(_i, -ENOMEM);
 	attr_error = ENOMEM;

@@ -105,6 +105,7 @@ static const struct rule rules[] = {
 	CALL_IF(BLOCKS, "ioctl", ARG_IS(1, BLKDISCARD)),
 	CALL(BLOCKS, "lseek"),
 	CALL(BLOCKS, "pwrite64"),
+	CALL(PLANES, "timerfd_settime"), /* a disk with limits waits */
 	CALL_IF2(PLANES, "sched_setscheduler", ARG_IS(0, 0), ARG_IS(1, SCHED_OTHER)),
 	CALL_IF2(PLANES, "sched_setscheduler", ARG_IS(0, 0), ARG_IS(1, SCHED_BATCH)),
 	REGISTER(URING, IORING_REGISTER_FILES_UPDATE),
@@ -133,6 +134,7 @@ static const struct rule rules[] = {
 	CALL(MAKER, "io_setup"),
 	CALL(MAKER, "epoll_create1"),
 	CALL(MAKER, "eventfd2"),
+	CALL(MAKER, "timerfd_create"),
 	REGISTER(MAKER, IORING_REGISTER_FILES2),
 	REGISTER(MAKER, IORING_REGISTER_BUFFERS),
 	REGISTER(MAKER, IORING_UNREGISTER_BUFFERS),

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/blklimit.h"
+
+#include "dataplane/base.h"
+
+#define SECOND_NS 1000000000u
+
+/* So that no sum of two of them, or of one and a time, overflows. */
+#define SPAN_MAX (1ull << 62)
+
+/* How long the rate takes for that many tokens: never less than it does. */
+static uint64_t span(uint64_t tokens, uint64_t rate)
+{
+	unsigned __int128 ns = ((unsigned __int128)tokens * SECOND_NS + rate - 1) / rate;
+
+	return ns < SPAN_MAX ? (uint64_t)ns : SPAN_MAX;
+}
+
+static bool settle(uint64_t rate, uint64_t *burst, uint64_t most)
+{
+	if (!rate)
+		return !*burst;
+	if (!*burst)
+		*burst = (rate + 9) / 10;
+	return rate <= most && *burst <= most;
+}
+
+bool blklimit_settle(struct blklimit_rates *rates)
+{
+	return settle(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
+	       settle(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
+}
+
+static void set_bucket(struct blklimit_bucket *b, uint64_t rate, uint64_t burst, uint64_t now)
+{
+	WRITE_ONCE(b->burst_ns, rate ? span(burst, rate) : 0);
+	WRITE_ONCE(b->rate, rate);
+	/* Pairs with take_from's acquire: who changes what is written here knows the new rate, and who
+	 * knows an older one only fails to change it. */
+	STORE_RELEASE(b->full_at, now);
+}
+
+void blklimit_set(struct blklimit *limit, const struct blklimit_rates *rates, uint64_t now)
+{
+	WRITE_ONCE(limit->rates.iops, rates->iops);
+	WRITE_ONCE(limit->rates.iops_burst, rates->iops_burst);
+	WRITE_ONCE(limit->rates.bps, rates->bps);
+	WRITE_ONCE(limit->rates.bps_burst, rates->bps_burst);
+	set_bucket(&limit->ops, rates->iops, rates->iops_burst, now);
+	set_bucket(&limit->bytes, rates->bps, rates->bps_burst, now);
+}
+
+void blklimit_get(const struct blklimit *limit, struct blklimit_rates *rates)
+{
+	*rates = (struct blklimit_rates){
+		.iops = READ_ONCE(limit->rates.iops),
+		.iops_burst = READ_ONCE(limit->rates.iops_burst),
+		.bps = READ_ONCE(limit->rates.bps),
+		.bps_burst = READ_ONCE(limit->rates.bps_burst),
+	};
+}
+
+bool blklimit_any(const struct blklimit *limit)
+{
+	return READ_ONCE(limit->ops.rate) || READ_ONCE(limit->bytes.rate);
+}
+
+/* As blklimit_due. */
+static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
+{
+	uint64_t rate = READ_ONCE(b->rate);
+	uint64_t burst = READ_ONCE(b->burst_ns);
+	uint64_t full_at = READ_ONCE(b->full_at);
+	uint64_t one, rest;
+
+	if (!rate)
+		return 0;
+	one = span(1, rate);
+	if (full_at + one <= now + burst)
+		return 0;
+	rest = one > BLKLIMIT_REST_NS ? one : BLKLIMIT_REST_NS;
+	return full_at + (rest < burst ? rest : burst) - burst;
+}
+
+uint64_t blklimit_due(const struct blklimit *limit, uint64_t now)
+{
+	uint64_t ops = bucket_due(&limit->ops, now);
+	uint64_t bytes = bucket_due(&limit->bytes, now);
+
+	return ops > bytes ? ops : bytes;
+}
+
+static void take_from(struct blklimit_bucket *b, uint64_t tokens, uint64_t now)
+{
+	/* Pairs with set_bucket's release. */
+	uint64_t full_at = LOAD_ACQUIRE(b->full_at);
+	uint64_t rate, next;
+
+	do {
+		rate = READ_ONCE(b->rate);
+		if (!rate || !tokens)
+			return;
+		next = (full_at > now ? full_at : now) + span(tokens, rate);
+		if (next > 2 * SPAN_MAX)
+			next = 2 * SPAN_MAX;
+	} while (!__atomic_compare_exchange_n(&b->full_at, &full_at, next, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+}
+
+void blklimit_take(struct blklimit *limit, const struct io_task *task, uint64_t now)
+{
+	uint64_t ops = 1, bytes = 0;
+
+	if (task && (task->op == IO_READ || task->op == IO_WRITE))
+		bytes = task->len;
+	if (task && task->op > IO_FLUSH)
+		ops = task->range_count;
+	if (task && task->op == IO_WRITE_ZEROES)
+		for (unsigned int i = 0; i < task->range_count; i++)
+			bytes += task->range[i].len;
+	take_from(&limit->ops, ops, now);
+	take_from(&limit->bytes, bytes, now);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rings of a disk with limits. Linked with --wrap: the dataplane's clock is the test's. */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/timerfd.h>
+
+#include "dataplane/alone.h"
+#include "tests/lib/rig.h"
+#include "tests/lib/suite.h"
+
+static struct rig r, other;
+static struct mockdrv *const m = &r.m;
+static struct blklimit limit;
+
+#define MS	1000000ull
+#define SECOND	(1000 * MS)
+#define TICK_NS 100u /* from one look at the clock to the next */
+#define DEPTH	5u
+
+/* ---- time ---- */
+
+static pthread_t tester;
+static uint64_t clock_ns;   /* atomic */
+static uint64_t alarm_at;   /* atomic; 0: none was asked for since the last time that went by */
+static unsigned int alarms; /* atomic */
+static int alarm_fd;	    /* atomic */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	uint64_t t;
+
+	if (pthread_equal(pthread_self(), tester))
+		return __real_clock_gettime(id, ts);
+	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
+	*ts = (struct timespec){ .tv_sec = (time_t)(t / SECOND), .tv_nsec = (long)(t % SECOND) };
+	return 0;
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
+{
+	must(flags == TFD_TIMER_ABSTIME && !old);
+	__atomic_store_n(&alarm_fd, fd, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&alarms, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&alarm_at,
+			 (uint64_t) new->it_value.tv_sec *SECOND + (uint64_t) new->it_value.tv_nsec,
+			 __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static uint64_t alarm_set(void)
+{
+	return __atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST);
+}
+
+/* The next alarm is for `at`, but for the ticks; that time comes. */
+static void expect_alarm(uint64_t about)
+{
+	uint64_t at;
+
+	const struct itimerspec soon = { .it_value.tv_nsec = 1 };
+
+	mock_wait_until(alarm_set());
+	at = alarm_set();
+	ck_assert_uint_ge(at, about);
+	ck_assert_uint_lt(at, about + 50 * MS);
+	wait_idle_thread();
+	__atomic_store_n(&alarm_at, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&clock_ns, at, __ATOMIC_SEQ_CST);
+	must(!__real_timerfd_settime(__atomic_load_n(&alarm_fd, __ATOMIC_SEQ_CST), 0, &soon, NULL));
+}
+
+/* ---- the disk ---- */
+
+static struct mock_blk req[DEPTH];
+
+static void set_limit(uint64_t iops, uint64_t burst)
+{
+	struct blklimit_rates rates = { .iops = iops, .iops_burst = burst };
+
+	must(blklimit_settle(&rates));
+	blklimit_set(&limit, &rates, __atomic_load_n(&clock_ns, __ATOMIC_SEQ_CST));
+	if (r.plane)
+		blkplane_limit_changed(r.plane);
+}
+
+/* Formats: packed, EVENT_IDX. */
+static void begin(int format, uint64_t iops, uint64_t burst)
+{
+	tester = pthread_self();
+	clock_ns = 7 * SECOND;
+	rig_poll_ns = 50000;
+	rig_init(&r, 16, format & 2, false, 16);
+	if (format & 1)
+		mock_ring_packed(m, 16, format & 2, false);
+	r.config.limit = &limit;
+	set_limit(iops, burst);
+	rig_start(&r);
+	for (unsigned int i = 0; i < DEPTH; i++)
+		mock_blk(m, &req[i], VIRTIO_BLK_T_OUT, i, 512);
+}
+
+static void offer(unsigned int from, unsigned int to)
+{
+	for (; from < to; from++)
+		mock_stage(m, req[from].head);
+	mock_show(m);
+	mock_kick(m);
+}
+
+/* Each of them is completed once. */
+static void take_back(unsigned int count)
+{
+	struct vring_used_elem elem;
+
+	scripted_complete_all(r.engine, SCRIPTED_ALL);
+	while (count--)
+		mock_wait_used(m, &elem);
+	ck_assert(!mock_has_used(m));
+}
+
+START_TEST(burst_then_one_at_each_alarm)
+{
+	begin(_i, 10, 2);
+	offer(0, DEPTH);
+	scripted_wait(r.engine, 2);
+	for (unsigned int i = 2; i < DEPTH; i++) {
+		expect_alarm(7 * SECOND + (i - 1) * 100 * MS);
+		scripted_wait(r.engine, i + 1);
+	}
+	take_back(DEPTH);
+	ck_assert_uint_eq(READ_ONCE(r.stats.requests), DEPTH);
+	ck_assert_uint_eq(READ_ONCE(r.stats.held), DEPTH - 2);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Held, it sleeps, whatever rings and whatever comes back, and asks for the alarm once. */
+START_TEST(held_ring_sleeps)
+{
+	uint64_t sleeps;
+
+	begin(_i, 10, 2);
+	offer(0, 3);
+	scripted_wait(r.engine, 2);
+	mock_wait_until(alarm_set());
+	wait_idle_thread();
+	sleeps = READ_ONCE(r.stats.sleeps);
+	for (unsigned int i = 0; i < 20; i++) {
+		mock_kick(m);
+		wait_idle_thread();
+	}
+	take_back(2);
+	wait_idle_thread();
+	ck_assert_uint_eq(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST), 1);
+	ck_assert_uint_eq(READ_ONCE(r.stats.held), 1);
+	/* No doorbell was asked for. */
+	ck_assert_uint_eq(READ_ONCE(r.stats.sleeps), sleeps);
+	expect_alarm(7 * SECOND + 100 * MS);
+	scripted_wait(r.engine, 1);
+	take_back(1);
+	/* The ring is empty: the next one rings. */
+	wait_idle_thread();
+	ck_assert_uint_gt(READ_ONCE(r.stats.sleeps), sleeps);
+	offer(3, 4);
+	expect_alarm(7 * SECOND + 200 * MS);
+	scripted_wait(r.engine, 1);
+	take_back(1);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Of a disk with nothing left in its limit, the ring that is empty waits for its doorbell, not for time. */
+START_TEST(empty_ring_needs_no_alarm)
+{
+	begin(_i, 10, 2);
+	offer(0, 2);
+	scripted_wait(r.engine, 2);
+	take_back(2);
+	wait_idle_thread();
+	ck_assert_uint_eq(alarm_set(), 0);
+	ck_assert_uint_eq(READ_ONCE(r.stats.held), 0);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(limit_raised_lifted_and_set_while_held)
+{
+	begin(0, 1, 1);
+	offer(0, 4);
+	scripted_wait(r.engine, 1);
+	mock_wait_until(alarm_set());
+	set_limit(1, 2);
+	scripted_wait(r.engine, 3);
+	set_limit(0, 0);
+	scripted_wait(r.engine, 4);
+	take_back(4);
+	set_limit(1, 1);
+	offer(0, 2);
+	scripted_wait(r.engine, 1);
+	take_back(1);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Pause and stop find nothing in flight, and leave the ring as it is; after a pause it is held on. */
+START_TEST(pause_and_stop_of_a_held_ring)
+{
+	begin(_i, 10, 1);
+	offer(0, 3);
+	scripted_wait(r.engine, 1);
+	mock_wait_until(alarm_set());
+	take_back(1);
+	blkplane_pause(r.plane);
+	wait_idle_thread();
+	/* The time that goes by meanwhile counts. */
+	__atomic_store_n(&clock_ns, 8 * SECOND, __ATOMIC_SEQ_CST);
+	ck_assert_uint_eq(scripted_held(r.engine), 0);
+	blkplane_resume(r.plane);
+	scripted_wait(r.engine, 1);
+	mock_wait_until(alarm_set());
+	take_back(1);
+	blkplane_set_writethrough(r.plane, true);
+	rig_stop(&r);
+	ck_assert(!mock_has_used(m));
+	ck_assert_uint_eq(scripted_held(r.engine), 0);
+	ck_assert_uint_eq(READ_ONCE(r.stats.requests), 2);
+	/* A reset is no way round it: one second later, but not before, the next one is taken. */
+	if (_i & 1)
+		mock_ring_packed(m, 16, _i & 2, false);
+	else
+		mock_ring(m, 16, _i & 2, false);
+	__atomic_store_n(&alarm_at, 0, __ATOMIC_SEQ_CST);
+	rig_start(&r);
+	mock_blk(m, &req[0], VIRTIO_BLK_T_GET_ID, 0, 20);
+	offer(0, 1);
+	wait_idle_thread();
+	ck_assert(!mock_has_used(m));
+	rig_stop(&r);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Both on one thread, of which one is held: the other one goes on, without any time going by. */
+START_TEST(neighbour_goes_on)
+{
+	struct iothread *own;
+	struct mock_blk near;
+
+	begin(0, 1, 1);
+	rig_init(&other, 16, false, false, 16);
+	own = other.thread;
+	ioengine_destroy(other.engine);
+	other.config.thread = other.thread = r.thread;
+	ck_assert_int_eq(ioengine_create(&other.engine, &ioengine_scripted,
+					 &(struct ioengine_config){ .loop = &r.thread->loop,
+								    .fd = -1,
+								    .depth = 16,
+								    .direct_align = 1 }),
+			 0);
+	other.config.engine = other.engine;
+	rig_start(&other);
+	offer(0, 3);
+	scripted_wait(r.engine, 1);
+	mock_wait_until(alarm_set());
+	mock_blk(&other.m, &near, VIRTIO_BLK_T_OUT, 0, 512);
+	for (unsigned int i = 0; i < ALONE_FIRST; i++) {
+		struct vring_used_elem elem;
+
+		mock_offer(&other.m, near.head);
+		scripted_wait(other.engine, 1);
+		scripted_complete(other.engine, 0, SCRIPTED_ALL);
+		mock_wait_used(&other.m, &elem);
+	}
+	ck_assert_uint_eq(scripted_held(r.engine), 1);
+	ck_assert_uint_eq(READ_ONCE(other.stats.held), 0);
+	/* And is held on, with one alarm for all of that. */
+	ck_assert_uint_eq(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST), 1);
+	expect_alarm(8 * SECOND);
+	scripted_wait(r.engine, 2);
+	rig_stop(&other);
+	other.thread = own;
+	rig_fini(&other);
+	scripted_complete_all(r.engine, SCRIPTED_ALL);
+	rig_fini(&r);
+}
+END_TEST
+
+/* What fails and stops the VM is repeated without being counted again. */
+static void stopped(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err)
+{
+	(void)watch;
+	(void)queue;
+	(void)op;
+	(void)err;
+	__atomic_fetch_add(&alarms, 1000, __ATOMIC_SEQ_CST);
+}
+
+START_TEST(stopped_by_an_error_while_held)
+{
+	struct blkplane_watch watch = { .stopped = stopped };
+
+	tester = pthread_self();
+	clock_ns = 7 * SECOND;
+	rig_init(&r, 16, false, false, 16);
+	r.config.limit = &limit;
+	r.config.watch = &watch;
+	r.config.policy.write = BLKPOLICY_STOP;
+	set_limit(10, 1);
+	rig_start(&r);
+	for (unsigned int i = 0; i < 2; i++)
+		mock_blk(m, &req[i], VIRTIO_BLK_T_OUT, i, 512);
+	offer(0, 2);
+	scripted_wait(r.engine, 1);
+	mock_wait_until(alarm_set());
+	scripted_complete(r.engine, 0, -EIO);
+	mock_wait_until(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST) >= 1000);
+	expect_alarm(7 * SECOND + 100 * MS);
+	wait_idle_thread();
+	ck_assert_uint_eq(scripted_held(r.engine), 0);
+	blkplane_resume(r.plane);
+	scripted_wait(r.engine, 2);
+	take_back(2);
+	rig_fini(&r);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("blkplane_limit");
+	TCase *t = tcase_create("blkplane_limit");
+
+	tcase_add_loop_test(t, burst_then_one_at_each_alarm, 0, 4);
+	tcase_add_loop_test(t, held_ring_sleeps, 0, 4);
+	tcase_add_loop_test(t, empty_ring_needs_no_alarm, 0, 4);
+	tcase_add_test(t, limit_raised_lifted_and_set_while_held);
+	tcase_add_loop_test(t, pause_and_stop_of_a_held_ring, 0, 4);
+	tcase_add_test(t, neighbour_goes_on);
+	tcase_add_test(t, stopped_by_an_error_while_held);
+	suite_add_tcase(s, t);
+	return s;
+}
