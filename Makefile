@@ -73,7 +73,7 @@ $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
 microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/options_text.c)
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/options_text.c vmm/options_limits.c)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
 
 $(OBJ)/%.o: %.c $(OBJ)/flags

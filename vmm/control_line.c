@@ -161,16 +161,46 @@ static const char *take_size(struct control_request *request, struct json_object
 	return NULL;
 }
 
+static const char *take_rate(uint64_t *to, struct json_object *value, uint64_t most)
+{
+	int64_t number;
+
+	if (!take_number(value, 1, (int64_t)most, &number))
+		return "must be a number from 1 on, and not too large";
+	*to = (uint64_t)number;
+	return NULL;
+}
+
+static const char *take_iops(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.iops, value, BLKLIMIT_IOPS_MAX);
+}
+
+static const char *take_iops_burst(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.iops_burst, value, BLKLIMIT_IOPS_MAX);
+}
+
+static const char *take_bps(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.bps, value, BLKLIMIT_BPS_MAX);
+}
+
+static const char *take_bps_burst(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.bps_burst, value, BLKLIMIT_BPS_MAX);
+}
+
 #define FIELD_ID      1u
 #define FIELD_COMMAND 2u
 #define FIELD_DISK    4u
 #define FIELD_SIZE    8u
+#define FIELD_LIMITS  0xf0u
 
 static const struct field fields[] = {
-	{ "id", take_id },
-	{ "cmd", take_command },
-	{ "disk", take_disk },
-	{ "size", take_size },
+	{ "id", take_id },     { "cmd", take_command },		{ "disk", take_disk },
+	{ "size", take_size }, { "iops", take_iops },		{ "iops-burst", take_iops_burst },
+	{ "bps", take_bps },   { "bps-burst", take_bps_burst },
 };
 
 static const struct command {
@@ -188,6 +218,7 @@ static const struct command {
 	{ "flush", CONTROL_FLUSH, 0, 0 },
 	{ "events", CONTROL_EVENTS, 0, 0 },
 	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
+	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
 };
 
 /* All of the line as one JSON value. NULL: it is none. */
@@ -302,7 +333,12 @@ static bool take_request(struct control_request *request, struct json_object *ob
 		if (strcmp(name, "id") && !take_field(request, name, value, &given, answer))
 			return false;
 	}
-	return fields_fit(command, given, answer);
+	if (!fields_fit(command, given, answer))
+		return false;
+	if (blklimit_settle(&request->limits))
+		return true;
+	control_refuse(answer, "bad-request", "'iops-burst' needs 'iops', and 'bps-burst' 'bps'");
+	return false;
 }
 
 bool control_parse(struct control_request *request, const char *line, size_t len,

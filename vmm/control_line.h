@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/blklimit.h"
+
 struct json_object;
 
 /* Changes when what a client may rely on does. */
@@ -30,14 +32,16 @@ enum control_command {
 	CONTROL_QUIT,
 	CONTROL_FLUSH,
 	CONTROL_RESIZE,
+	CONTROL_LIMIT,
 	CONTROL_EVENTS,
 };
 
 struct control_request {
 	enum control_command command;
-	unsigned int disk;	/* resize: its number, not judged */
-	uint64_t size;		/* the same: bytes, up to INT64_MAX; 0: that of the image */
-	struct json_object *id; /* the client's, for the answer; NULL: none. Freed by _done */
+	unsigned int disk;	      /* resize, limit: its number, not judged */
+	uint64_t size;		      /* the same: bytes, up to INT64_MAX; 0: that of the image */
+	struct blklimit_rates limits; /* limit: settled */
+	struct json_object *id;	      /* the client's, for the answer; NULL: none. Freed by _done */
 };
 
 /* Either the result, an object whose owner this is, or an error: a code and a text. */

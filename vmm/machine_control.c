@@ -79,6 +79,16 @@ static void run_resize(struct errand *errand)
 		control_refuse(&order->answer, "failed", "disk %u: %s", order->request.disk, why);
 }
 
+static void run_limit(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct disk *disk = &order->machine->disk[order->request.disk];
+
+	virtio_mmio_hold(&disk->mmio);
+	blk_set_limits(disk->blk, &order->request.limits);
+	virtio_mmio_release(&disk->mmio);
+}
+
 /* ---- on the main thread ---- */
 
 static void tell_state(struct machine *m)
@@ -102,6 +112,24 @@ static void tell_size(struct order *order)
 	control_put_number(order->answer.result, "size", size);
 }
 
+/* Those that there are. */
+static struct json_object *limits_object(const struct blk *blk)
+{
+	struct json_object *object = json_object_new_object();
+	struct blklimit_rates limits;
+
+	blk_limits(blk, &limits);
+	if (limits.iops) {
+		control_put_number(object, "iops", limits.iops);
+		control_put_number(object, "iops-burst", limits.iops_burst);
+	}
+	if (limits.bps) {
+		control_put_number(object, "bps", limits.bps);
+		control_put_number(object, "bps-burst", limits.bps_burst);
+	}
+	return object;
+}
+
 static void order_done(struct errand *errand)
 {
 	struct order *order = container_of(errand, struct order, errand);
@@ -111,6 +139,8 @@ static void order_done(struct errand *errand)
 		tell_state(m);
 	if (order->request.command == CONTROL_RESIZE && !order->answer.error)
 		tell_size(order);
+	if (order->request.command == CONTROL_LIMIT)
+		order->answer.result = limits_object(m->disk[order->request.disk].blk);
 	control_answer(m->control, order->client, &order->answer);
 }
 
@@ -140,6 +170,7 @@ static struct json_object *disk_status(const struct machine *m, unsigned int i)
 	control_put_bool(disk, "readonly", config->readonly);
 	control_put_number(disk, "queues", blk_virtio(m->disk[i].blk)->queue_count);
 	control_put(disk, "stopped", machine_alerts_stopped(&m->disk[i]));
+	control_put(disk, "limits", limits_object(m->disk[i].blk));
 	return disk;
 }
 
@@ -170,6 +201,7 @@ static struct json_object *queue_stats(const struct machine *m, unsigned int dis
 	control_put_number(object, "batches", s.batches);
 	control_put_number(object, "interrupts", s.interrupts);
 	control_put_number(object, "sleeps", s.sleeps);
+	control_put_number(object, "held", s.held);
 	return object;
 }
 
@@ -183,6 +215,19 @@ static struct json_object *stats(const struct machine *m)
 			control_put(queues, NULL, queue_stats(m, i, q));
 	control_put(object, "queues", queues);
 	return object;
+}
+
+/* False: the answer is there at once. */
+static bool disk_order(struct machine *m, unsigned int client,
+		       const struct control_request *request, struct control_answer *answer,
+		       void (*run)(struct errand *))
+{
+	if (request->disk < m->disk_count) {
+		give_order(m, client, request, run);
+		return true;
+	}
+	control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
+	return false;
 }
 
 static bool run_request(struct control_handler *handler, unsigned int client,
@@ -206,12 +251,9 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		give_order(m, client, request, run_flush);
 		return false;
 	case CONTROL_RESIZE:
-		if (request->disk < m->disk_count) {
-			give_order(m, client, request, run_resize);
-			return false;
-		}
-		control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
-		return true;
+		return !disk_order(m, client, request, answer, run_resize);
+	case CONTROL_LIMIT:
+		return !disk_order(m, client, request, answer, run_limit);
 	case CONTROL_POWER_BUTTON:
 		machine_press_button(m);
 		return true;

@@ -9,9 +9,9 @@ void machine_print_stats(const struct blk_config *config, struct blk *blk)
 
 		blk_stats(blk, i, &s);
 		log_info("--disk %s, queue %u: %llu requests in %llu batches, %llu interrupts, "
-			 "%llu sleeps",
+			 "%llu sleeps, %llu times held by limits",
 			 config->path, i, (unsigned long long)s.requests,
 			 (unsigned long long)s.batches, (unsigned long long)s.interrupts,
-			 (unsigned long long)s.sleeps);
+			 (unsigned long long)s.sleeps, (unsigned long long)s.held);
 	}
 }

@@ -2,7 +2,7 @@
 # Completion of microvm-ctl's command line for bash.
 
 _microvm_ctl() {
-    local commands='status stats pause resume flush resize power-button quit events' options='--json --help --version'
+    local commands='status stats pause resume flush resize limit power-button quit events' options='--json --help --version'
     local current=${COMP_WORDS[COMP_CWORD]} words=
     COMPREPLY=()
     case $COMP_CWORD,$current,${COMP_WORDS[2]-} in
@@ -10,6 +10,7 @@ _microvm_ctl() {
     1,*) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     2,*) words=$commands ;;
     4,*,resize) words=image ;;
+    4,*,limit) words='none iops= bps=' ;;
     esac
     [ -z "$words" ] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

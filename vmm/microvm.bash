@@ -17,7 +17,7 @@ _microvm_disk_value() {
 # _microvm_disk VALUE WORD: a file, then keys; WORD is what bash has made of the last of it.
 _microvm_disk() {
     local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
-        engine= queues= iothreads= cpus= fixed-buffers sqpoll iopoll poll-us='
+        engine= queues= iothreads= cpus= fixed-buffers sqpoll iopoll poll-us= iops= iops-burst= bps= bps-burst='
     local last=${1##*,}
     case $1,$last in
     *,*,*=*)

@@ -187,6 +187,26 @@ static bool set_poll_us(struct blk_config *disk, const char *value)
 	return true;
 }
 
+static bool set_iops(struct blk_config *disk, const char *value)
+{
+	return options_limit(&disk->limits, "iops", value);
+}
+
+static bool set_iops_burst(struct blk_config *disk, const char *value)
+{
+	return options_limit(&disk->limits, "iops-burst", value);
+}
+
+static bool set_bps(struct blk_config *disk, const char *value)
+{
+	return options_limit(&disk->limits, "bps", value);
+}
+
+static bool set_bps_burst(struct blk_config *disk, const char *value)
+{
+	return options_limit(&disk->limits, "bps-burst", value);
+}
+
 static const struct disk_key disk_keys[] = {
 	{ "readonly", true, set_readonly, "must be on or off" },
 	{ "serial", false, set_serial, "must be 1 to 20 printable ASCII characters" },
@@ -208,6 +228,10 @@ static const struct disk_key disk_keys[] = {
 	{ "cpus", false, options_set_cpus, "must be processors, one for each iothread (2:3:...)" },
 	{ "fixed-buffers", true, set_fixed_buffers, "must be on or off" },
 	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
+	{ "iops", false, set_iops, "must be a number from 1 to 1000000000" },
+	{ "iops-burst", false, set_iops_burst, "must be a number from 1 to 1000000000" },
+	{ "bps", false, set_bps, "must be a size up to 1024G" },
+	{ "bps-burst", false, set_bps_burst, "must be a size up to 1024G" },
 };
 
 /*
@@ -289,6 +313,8 @@ static const char *parse_disk(struct disk_parse *p, char *text, char shown[SHOWN
 		return why;
 	}
 	why = settle_engine(p);
+	if (!why && !blklimit_settle(&p->disk.limits))
+		why = "iops-burst needs iops, and bps-burst bps";
 	if (why)
 		text_show(shown, SHOWN_NAME, p->disk.path);
 	return why;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct blk_config;
+struct blklimit_rates;
 
 /* Room for a user's value in a message. */
 #define SHOWN_MAX 120
@@ -38,6 +39,9 @@ const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_M
 bool options_set_queues(struct blk_config *disk, const char *value);
 bool options_set_iothreads(struct blk_config *disk, const char *value);
 bool options_set_cpus(struct blk_config *disk, const char *value);
+
+/* One of a disk's limits, iops, iops-burst, bps or bps-burst, into *limits. False: not one. */
+bool options_limit(struct blklimit_rates *limits, const char *key, const char *value);
 
 /* What stops the VM needs somebody who has it go on: is there a control socket? Returns NULL, or what
  * does not fit. */

@@ -93,7 +93,8 @@ static void one_word(struct input *in, char *word, size_t size)
 					       "--help",    "--version", "--kernel",   "--disk" };
 	static const char *const keys[] = { "readonly",	 "serial=",	"direct=",   "engine=",
 					    "blk-size=", "queue-size=", "readonly=", "rea",
-					    "packed=",	 "in-order=",	"rerror=",   "werror=" };
+					    "packed=",	 "in-order=",	"rerror=",   "werror=",
+					    "iops=",	 "iops-burst=", "bps=",	     "bps-burst=" };
 	unsigned int option = in_below(in, ARRAY_SIZE(options));
 	bool number = option == 1 || option == 2;
 	size_t len = (size_t)snprintf(word, size, "%s%s", options[option],

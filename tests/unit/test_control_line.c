@@ -122,6 +122,42 @@ START_TEST(resize_names_a_disk_and_a_size)
 }
 END_TEST
 
+START_TEST(limit_names_a_disk_and_rates)
+{
+	static const char *const bad[] = {
+		"\"iops\":1",
+		"\"disk\":0,\"iops\":0",
+		"\"disk\":0,\"iops\":1000000001",
+		"\"disk\":0,\"bps\":1099511627777",
+		"\"disk\":0,\"bps\":\"1\"",
+		"\"disk\":0,\"iops-burst\":1",
+		"\"disk\":0,\"iops\":1,\"bps-burst\":1",
+		"\"disk\":0,\"size\":1",
+	};
+	static const char good[] = "{\"cmd\":\"limit\",\"disk\":1,\"iops\":50,\"iops-burst\":7,"
+				   "\"bps\":1099511627776,\"bps-burst\":1}";
+	static const char none[] = "{\"cmd\":\"limit\",\"disk\":2}";
+	char line[256];
+
+	ck_assert(parse(good, strlen(good)));
+	ck_assert_uint_eq(request.disk, 1);
+	ck_assert_uint_eq(request.limits.iops, 50);
+	ck_assert_uint_eq(request.limits.iops_burst, 7);
+	ck_assert_uint_eq(request.limits.bps, BLKLIMIT_BPS_MAX);
+	ck_assert_uint_eq(request.limits.bps_burst, 1);
+	control_request_done(&request);
+	ck_assert(parse(none, strlen(none)));
+	ck_assert_uint_eq(request.limits.iops | request.limits.bps, 0);
+	control_request_done(&request);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"limit\",%s}", bad[i]);
+		ck_assert_msg(!parse(line, strlen(line)), "%s", line);
+		control_request_done(&request);
+	}
+	is_refused("{\"cmd\":\"resize\",\"disk\":0,\"iops\":1}", BAD_REQUEST);
+}
+END_TEST
+
 START_TEST(bad_json_is_refused)
 {
 	static const char *const bad[] = {
@@ -235,6 +271,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, each_command_is_taken);
 	tcase_add_test(t, resize_names_a_disk_and_a_size);
+	tcase_add_test(t, limit_names_a_disk_and_rates);
 	tcase_add_test(t, bad_json_is_refused);
 	tcase_add_test(t, wrong_types_and_fields_are_refused);
 	tcase_add_test(t, answers_and_events_are_lines);

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "dataplane/blklimit.h"
 #include "vmm/control_line.h"
 #include "vmm/ctl/show.h"
 #include "vmm/options_parts.h"
@@ -34,6 +35,10 @@ static const char help[] =
 	"  resize DISK SIZE\n"
 	"                give the disk with that number another size: a number with K,\n"
 	"                M or G, without one in MiB; or image: what the image has now\n"
+	"  limit DISK none|KEY=VALUE[,KEY=VALUE]...\n"
+	"                from now on, limit the disk with that number to iops and bps,\n"
+	"                with iops-burst and bps-burst, as of a disk of microvm; what is not\n"
+	"                given has no limit\n"
 	"  power-button  press it: the guest is asked to power off\n"
 	"  quit          end the VM at once; the guest is not asked\n"
 	"  events        show what happens, until the VM ends\n"
@@ -53,9 +58,10 @@ static const struct command {
 	int words;				  /* behind it */
 	void (*show)(struct json_object *result); /* NULL: nothing to show */
 } commands[] = {
-	{ "status", 0, show_status }, { "stats", 0, show_stats }, { "pause", 0, NULL },
-	{ "resume", 0, NULL },	      { "flush", 0, NULL },	  { "resize", 2, show_size },
-	{ "power-button", 0, NULL },  { "quit", 0, NULL },	  { "events", 0, NULL },
+	{ "status", 0, show_status }, { "stats", 0, show_stats },  { "pause", 0, NULL },
+	{ "resume", 0, NULL },	      { "flush", 0, NULL },	   { "resize", 2, show_size },
+	{ "limit", 2, show_limits },  { "power-button", 0, NULL }, { "quit", 0, NULL },
+	{ "events", 0, NULL },
 };
 
 struct call {
@@ -207,6 +213,56 @@ static bool add_size(struct json_object *request, const char *disk, const char *
 	return true;
 }
 
+/* KEY=VALUE, cut up in place. */
+static bool add_limit(struct json_object *request, char *text)
+{
+	struct blklimit_rates limits = { 0 };
+	char *value = strchr(text, '=');
+
+	if (!value)
+		return false;
+	*value++ = '\0';
+	if (json_object_object_get_ex(request, text, NULL) || !options_limit(&limits, text, value))
+		return false;
+	/* One of them has been set. */
+	json_object_object_add(request, text,
+			       json_object_new_uint64(limits.iops | limits.iops_burst | limits.bps |
+						      limits.bps_burst));
+	return true;
+}
+
+/* What limit needs. False: that is it not. */
+static bool add_limits(struct json_object *request, const char *disk, char *text)
+{
+	uint64_t number;
+	char *end;
+
+	if (!text_number(disk, &number) || number > INT32_MAX)
+		return false;
+	json_object_object_add(request, "disk", json_object_new_uint64(number));
+	if (!strcmp(text, "none"))
+		return true;
+	for (; text; text = end) {
+		end = strchr(text, ',');
+		if (end)
+			*end++ = '\0';
+		if (!add_limit(request, text))
+			return false;
+	}
+	return true;
+}
+
+/* What is behind the command. Returns NULL, or what is wanted instead. */
+static const char *add_words(const struct command *command, struct json_object *request,
+			     char **words)
+{
+	if (!strcmp(command->name, "resize") && !add_size(request, words[0], words[1]))
+		return "not a disk's number and a size (see --help)";
+	if (!strcmp(command->name, "limit") && !add_limits(request, words[0], words[1]))
+		return "not a disk's number and limits, or none (see --help)";
+	return NULL;
+}
+
 static int usage(const char *what, const char *why)
 {
 	return fail(CTL_USAGE, what, why);
@@ -216,6 +272,7 @@ int main(int argc, char **argv)
 {
 	struct call call = { .json = false };
 	struct json_object *request;
+	const char *wrong;
 	int words = 0, code;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -243,9 +300,10 @@ int main(int argc, char **argv)
 		return usage(argv[2 + call.command->words], "unexpected argument (see --help)");
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
-	if (call.command->words && !add_size(request, argv[2], argv[3])) {
+	wrong = add_words(call.command, request, argv + 2);
+	if (wrong) {
 		json_object_put(request);
-		return usage("resize DISK SIZE", "not a disk's number and a size (see --help)");
+		return usage(call.command->name, wrong);
 	}
 	code = run(&call, request);
 	json_object_put(request);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,24 @@ static void show_stopped(struct json_object *stopped)
 	}
 }
 
+/* Each of them with its value, `before` the first. False: there are none. */
+static bool print_limits(struct json_object *limits, const char *before)
+{
+	if (!json_object_is_type(limits, json_type_object) || !json_object_object_length(limits))
+		return false;
+	json_object_object_foreach(limits, key, value)
+	{
+		printf("%s%s=%s", before, key, json_object_get_string(value));
+		before = ",";
+	}
+	return true;
+}
+
+void show_limits(struct json_object *result)
+{
+	puts(print_limits(result, "") ? "" : "no limits");
+}
+
 void show_status(struct json_object *result)
 {
 	struct json_object *disks = member(result, "disks");
@@ -56,8 +75,9 @@ void show_status(struct json_object *result)
 		       number(disk, "disk"), text(disk, "file"), number(disk, "size"),
 		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "",
 		       number(disk, "queues"));
+		print_limits(member(disk, "limits"), ", limits ");
 		show_stopped(member(disk, "stopped"));
-		printf("\n");
+		putchar('\n');
 	}
 }
 
@@ -69,9 +89,11 @@ void show_stats(struct json_object *result)
 		struct json_object *q = json_object_array_get_idx(queues, i);
 
 		printf("disk %" PRIu64 ", queue %" PRIu64 ": %" PRIu64 " requests in %" PRIu64
-		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps\n",
+		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps, %" PRIu64
+		       " times held by limits\n",
 		       number(q, "disk"), number(q, "queue"), number(q, "requests"),
-		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"));
+		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"),
+		       number(q, "held"));
 	}
 }
 

@@ -8,6 +8,7 @@ struct json_object;
 void show_status(struct json_object *result);
 void show_stats(struct json_object *result);
 void show_size(struct json_object *result);
+void show_limits(struct json_object *result);
 void show_event(struct json_object *event);
 
 #endif
