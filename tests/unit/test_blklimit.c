@@ -73,10 +73,10 @@ END_TEST
 /* Woken when it is due, and only then: as much as the rate allows, never more. */
 START_TEST(rate_is_kept)
 {
-	static const uint64_t rates[] = { 1, 3, 7, 999, 1000, 4096, 100000, 1000000000 };
+	static const uint64_t rates[] = { 1, 3, 7, 999, 1000, 4096, 100000, 10000000 };
 	uint64_t rate = rates[_i], taken, begin;
 
-	set(rate, 0, 0, 0);
+	set(rate, rate / 1000, 0, 0);
 	drain(512);
 	begin = now;
 	for (taken = 0; now - begin < SECOND && taken < 1000000;) {
