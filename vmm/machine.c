@@ -138,6 +138,16 @@ static int attach_doorbells(struct machine *m, uint64_t gpa, const struct virtio
 	return err;
 }
 
+static int post_writes(struct machine *m, uint64_t gpa)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED && !err; i++)
+		err = vm_post_writes(&m->vm, gpa + virtio_mmio_posted[i].offset,
+				     virtio_mmio_posted[i].size);
+	return err;
+}
+
 static int attach_disk(struct machine *m, const struct dev_desc *desc, struct disk *disk)
 {
 	const struct virtio_device *dev = blk_virtio(disk->blk);
@@ -145,6 +155,8 @@ static int attach_disk(struct machine *m, const struct dev_desc *desc, struct di
 
 	if (!err)
 		err = attach_doorbells(m, desc->base + VIRTIO_MMIO_DOORBELL, dev);
+	if (!err)
+		err = post_writes(m, desc->base);
 	if (!err)
 		err = bus_add(&m->mmio, desc->base, desc->size, &virtio_bus_ops, &disk->mmio);
 	return err;

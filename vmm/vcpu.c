@@ -28,7 +28,19 @@ void vcpu_init_signal(void)
 	sigaction(KICK_SIGNAL, &action, NULL);
 }
 
-int vcpu_create(struct vcpu *vcpu, const struct vm *vm)
+/* KVM's ring of posted writes is in one of the pages behind struct kvm_run. */
+static void find_posted(struct vcpu *vcpu, struct vm *vm)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	vcpu->posted = (struct posted){ .lock = &vm->posted_lock };
+	if (!vm->posted_page)
+		return;
+	vcpu->posted.ring = (void *)((uint8_t *)vcpu->run + vm->posted_page * page);
+	vcpu->posted.entries = posted_entries(page);
+}
+
+int vcpu_create(struct vcpu *vcpu, struct vm *vm)
 {
 	vcpu->run_size = vm->run_size;
 	vcpu->run = NULL;
@@ -42,6 +54,7 @@ int vcpu_create(struct vcpu *vcpu, const struct vm *vm)
 	if (run == MAP_FAILED)
 		return -errno;
 	vcpu->run = run;
+	find_posted(vcpu, vm);
 	return 0;
 }
 
@@ -111,6 +124,7 @@ static void handle_and_count(struct vcpu *vcpu, bool left)
 {
 	uint64_t began = vcpu->exits ? now_ns() : 0;
 
+	posted_do(&vcpu->posted, vcpu->mmio);
 	if (left)
 		handle_exit(vcpu);
 	if (vcpu->exits)

@@ -15,6 +15,7 @@
 #include "vmm/devlist.h"
 #include "vmm/exits.h"
 #include "vmm/gate.h"
+#include "vmm/posted.h"
 #include "vmm/vm.h"
 
 struct vcpu {
@@ -22,6 +23,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	unsigned int run_size;
+	struct posted posted;
 	const struct bus *pio;
 	const struct bus *mmio;
 	struct vm_ender *ender;
@@ -35,7 +37,7 @@ struct vcpu {
 
 /* Set before vcpu_create, by the machine: index, pio, mmio, ender, gate, begin, exits. Main thread.
  * 0 or -errno. */
-int vcpu_create(struct vcpu *vcpu, const struct vm *vm);
+int vcpu_create(struct vcpu *vcpu, struct vm *vm);
 
 /* Start running the guest. The thread inherits the caller's signal mask. */
 int vcpu_start(struct vcpu *vcpu);

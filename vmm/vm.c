@@ -37,6 +37,16 @@ static int open_kvm(const char **why)
 	return -errno;
 }
 
+/* A ring that vCPUs could not see would swallow what is posted. */
+static void find_posted(struct vm *vm)
+{
+	int page = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (page > 0 && ((size_t)page + 1) * size <= vm->run_size)
+		vm->posted_page = (unsigned int)page;
+}
+
 static int check_capabilities(struct vm *vm, const char **why)
 {
 	int n;
@@ -64,6 +74,7 @@ static int check_capabilities(struct vm *vm, const char **why)
 		return -EPROTO;
 	}
 	vm->run_size = (unsigned int)n;
+	find_posted(vm);
 	return 0;
 }
 
@@ -71,7 +82,7 @@ int vm_create(struct vm *vm, const char **why)
 {
 	int err;
 
-	*vm = (struct vm){ .kvm_fd = -1, .fd = -1 };
+	*vm = (struct vm){ .kvm_fd = -1, .fd = -1, .posted_lock = PTHREAD_MUTEX_INITIALIZER };
 	*why = NULL;
 	err = open_kvm(why);
 	if (err < 0)
@@ -143,6 +154,15 @@ int vm_doorbell_value(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd)
 	};
 
 	return ioctl(vm->fd, KVM_IOEVENTFD, &doorbell) ? -errno : 0;
+}
+
+int vm_post_writes(struct vm *vm, uint64_t gpa, uint32_t size)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = gpa, .size = size };
+
+	if (!vm->posted_page)
+		return 0;
+	return ioctl(vm->fd, KVM_REGISTER_COALESCED_MMIO, &zone) ? -errno : 0;
 }
 
 int vm_interrupt(struct vm *vm, uint32_t gsi, int event_fd)

@@ -6,6 +6,7 @@
 #ifndef VMM_VM_H
 #define VMM_VM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ struct vm {
 	unsigned int cpus_max;
 	unsigned int run_size; /* bytes of each vCPU's struct kvm_run mapping */
 	bool doorbell_any_length;
+	unsigned int posted_page; /* where the ring is in a run area, in pages; 0: there is none */
+	pthread_mutex_t posted_lock;
 };
 
 /* Open /dev/kvm, check what it can do and create the VM. On error *why is a static string that says
@@ -32,6 +35,10 @@ int vm_map_memory(struct vm *vm, const struct hostmem *mem);
  * of them, which is quickest, or those of one value. */
 int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd);
 int vm_doorbell_value(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd);
+
+/* Writes of the guest to these registers do not leave the guest, but are posted (posted.h), if the
+ * host can. */
+int vm_post_writes(struct vm *vm, uint64_t gpa, uint32_t size);
 
 /* A write to event_fd is an edge on interrupt line gsi. */
 int vm_interrupt(struct vm *vm, uint32_t gsi, int event_fd);

@@ -19,6 +19,18 @@
 
 _Static_assert(VIRTIO_MMIO_DOORBELL == VIRTIO_MMIO_QUEUE_NOTIFY, "doorbell");
 
+/*
+ * Selectors, features accepted and queue size; the acknowledgement; the queue's addresses. None of them
+ * means anything to a doorbell or to the dataplane: these know what QueueReady and Status made of them.
+ */
+const struct virtio_mmio_range virtio_mmio_posted[VIRTIO_MMIO_POSTED] = {
+	{ VIRTIO_MMIO_DEVICE_FEATURES_SEL,
+	  VIRTIO_MMIO_QUEUE_NUM + 4 - VIRTIO_MMIO_DEVICE_FEATURES_SEL },
+	{ VIRTIO_MMIO_INTERRUPT_ACK, 4 },
+	{ VIRTIO_MMIO_QUEUE_DESC_LOW,
+	  VIRTIO_MMIO_QUEUE_USED_HIGH + 4 - VIRTIO_MMIO_QUEUE_DESC_LOW },
+};
+
 /* The bits a driver sets, one step at a time (3.1.1). */
 #define S_ACKNOWLEDGE VIRTIO_CONFIG_S_ACKNOWLEDGE
 #define S_DRIVER      (S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
@@ -254,7 +266,7 @@ static void kick(struct virtio_mmio *m, uint32_t queue)
 static bool read_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t *value)
 {
 	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS)
-		*value = __atomic_load_n(&m->dev->irq.status, __ATOMIC_SEQ_CST);
+		*value = irqline_read(&m->dev->irq);
 	else if (offset == VIRTIO_MMIO_STATUS)
 		*value = LOAD_ACQUIRE(m->dev->status);
 	else
@@ -265,7 +277,7 @@ static bool read_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t *valu
 static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
 	if (offset == VIRTIO_MMIO_INTERRUPT_ACK)
-		__atomic_fetch_and(&m->dev->irq.status, ~value, __ATOMIC_SEQ_CST);
+		irqline_acknowledge(&m->dev->irq, value);
 	else if (offset == VIRTIO_MMIO_QUEUE_NOTIFY)
 		kick(m, value);
 	else

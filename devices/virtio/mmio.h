@@ -19,6 +19,15 @@
 /* Where the doorbell is, for the ioeventfd. */
 #define VIRTIO_MMIO_DOORBELL 0x50
 
+/*
+ * Registers whose writes may be done late, as long as that is in order and before any other access
+ * to a register, by any CPU, that comes after them: what nobody looks at but such an access.
+ */
+#define VIRTIO_MMIO_POSTED 3
+extern const struct virtio_mmio_range {
+	uint32_t offset, size;
+} virtio_mmio_posted[VIRTIO_MMIO_POSTED];
+
 struct virtio_mmio {
 	struct virtio_device *dev;
 	pthread_mutex_t lock;

@@ -55,7 +55,7 @@ void virtio_reset(struct virtio_device *dev)
 	for (unsigned int i = 0; i < dev->queue_count; i++)
 		clear_queue(&dev->queue[i]);
 	dev->accepted = 0;
-	__atomic_store_n(&dev->irq.status, 0, __ATOMIC_SEQ_CST);
+	irqline_clear(&dev->irq);
 	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
 	STORE_RELEASE(dev->status, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's second CPU, which works against the device while the first uses it: rows 15 to 17, 26, 27 (tests/rows). */
+/* A hostile guest's second CPU, which works against the device while the first uses it: rows 15 to 17, 26 to 28 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 /* ---- 15: rewriting what the device is about to read ---- */
@@ -161,6 +161,39 @@ TEST(row16_used_event_and_flags_flip)
 	work_end();
 	check(ring_used_index(&d) == count);
 	check(status(&d) == STATUS_RUNNING);
+}
+
+/* ---- 28: a flood of writes that KVM keeps until there is an exit ---- */
+
+static void acknowledge_loop(void *arg)
+{
+	const struct device *device = arg;
+
+	while (!work_stopped())
+		reg_write(device, VIRTIO_MMIO_INTERRUPT_ACK, 0xffffffff);
+}
+
+TEST(row28_acknowledgements_in_a_flood)
+{
+	struct request r;
+
+	device_find(&d, 0);
+	device_start(&d, 8, 0);
+	d.ring.avail->flags = 0;
+	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
+	work_begin(acknowledge_loop, &d);
+	for (unsigned int i = 0; i < rounds(1000); i++) {
+		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
+		/* Nobody acknowledges what was not read. */
+		wait_until(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == VIRTIO_MMIO_INT_VRING);
+		/* In order among the other's. */
+		reg_write(&d, VIRTIO_MMIO_QUEUE_SEL, 0xffff);
+		check(reg_read(&d, VIRTIO_MMIO_QUEUE_NUM_MAX) == 0);
+		reg_write(&d, VIRTIO_MMIO_QUEUE_SEL, 0);
+		check(reg_read(&d, VIRTIO_MMIO_QUEUE_NUM_MAX) == QUEUE_MAX);
+	}
+	work_end();
+	device_check_alive(&d);
 }
 
 /* ---- 26 and 27: two CPUs on the registers ---- */

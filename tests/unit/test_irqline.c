@@ -94,14 +94,14 @@ START_TEST(row28_acknowledge_races_with_raise)
 	for (uintptr_t bit = 0; bit < 2; bit++)
 		ck_assert_int_eq(pthread_create(&thread[bit], NULL, raise_often, (void *)bit), 0);
 	for (int64_t end = mock_deadline(); acks(0) < ROUNDS || acks(1) < ROUNDS;) {
-		uint32_t seen = bits();
+		uint32_t seen = irqline_read(&line);
 
 		raised += (unsigned int)take();
 		if (!seen) {
 			mock_yield(end + 50);
 			continue;
 		}
-		__atomic_fetch_and(&line.status, ~seen, __ATOMIC_SEQ_CST);
+		irqline_acknowledge(&line, seen);
 		for (unsigned int bit = 0; bit < 2; bit++)
 			__atomic_fetch_add(&acknowledged[bit], seen >> bit & 1, __ATOMIC_SEQ_CST);
 	}
@@ -115,6 +115,60 @@ START_TEST(row28_acknowledge_races_with_raise)
 }
 END_TEST
 
+/* What the word says, and what may be acknowledged. */
+START_TEST(late_acknowledgement_takes_what_was_read_and_nothing_else)
+{
+	line = (struct irqline){ .fd = -1 };
+	irqline_raise(&line, IRQLINE_USED_RING);
+	irqline_acknowledge(&line, 3);
+	ck_assert_uint_eq(irqline_read(&line), 1);
+	ck_assert_uint_eq(irqline_read(&line), 1);
+	irqline_raise(&line, IRQLINE_USED_RING | IRQLINE_CONFIG);
+	irqline_acknowledge(&line, IRQLINE_USED_RING);
+	ck_assert_uint_eq(irqline_read(&line), 3);
+	irqline_acknowledge(&line, IRQLINE_CONFIG);
+	ck_assert_uint_eq(irqline_read(&line), 1);
+	irqline_acknowledge(&line, 0xffffffff);
+	ck_assert_uint_eq(irqline_read(&line), 0);
+	irqline_raise(&line, IRQLINE_CONFIG);
+	irqline_read(&line);
+	irqline_raise(&line, IRQLINE_USED_RING);
+	irqline_clear(&line);
+	ck_assert_uint_eq(irqline_read(&line), 0);
+}
+END_TEST
+
+static uint32_t rounds_done; /* atomic */
+
+/* A second vCPU that reads what the first resets. */
+static void *read_often(void *arg)
+{
+	while (__atomic_load_n(&rounds_done, __ATOMIC_SEQ_CST) < ROUNDS)
+		irqline_read(&line);
+	return arg;
+}
+
+START_TEST(no_bit_outlives_a_reset_that_races_with_a_read)
+{
+	unsigned int outlived = 0;
+	pthread_t thread[2];
+
+	line = (struct irqline){ .fd = -1 };
+	rounds_done = 0;
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, read_often, NULL), 0);
+	while (__atomic_add_fetch(&rounds_done, 1, __ATOMIC_SEQ_CST) < ROUNDS) {
+		irqline_raise(&line, IRQLINE_USED_RING);
+		irqline_clear(&line);
+		for (unsigned int i = 0; i < 20; i++)
+			outlived += irqline_read(&line);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_uint_eq(outlived, 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("irqline");
@@ -123,6 +177,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, each_raise_sets_bits_and_writes_once);
 	tcase_add_test(t, wart_status_bit_not_set_before_the_irqfd_fires);
 	tcase_add_test(t, row28_acknowledge_races_with_raise);
+	tcase_add_test(t, late_acknowledgement_takes_what_was_read_and_nothing_else);
+	tcase_add_test(t, no_bit_outlives_a_reset_that_races_with_a_read);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -291,6 +291,37 @@ START_TEST(row28_acknowledge_only_masks)
 }
 END_TEST
 
+/* KVM may deliver an acknowledgement long after it was written. */
+START_TEST(late_acknowledgement_does_not_take_what_came_after_the_read)
+{
+	irqline_raise(&dev.irq, IRQLINE_USED_RING);
+	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), IRQLINE_USED_RING);
+	irqline_raise(&dev.irq, IRQLINE_USED_RING);
+	reg_set(&mmio, VIRTIO_MMIO_INTERRUPT_ACK, IRQLINE_USED_RING);
+	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), IRQLINE_USED_RING);
+	reg_set(&mmio, VIRTIO_MMIO_INTERRUPT_ACK, IRQLINE_USED_RING);
+	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	irqline_raise(&dev.irq, IRQLINE_CONFIG);
+	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), IRQLINE_CONFIG);
+	reg_set_status(&mmio, 0);
+	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+END_TEST
+
+/* Nothing that acts, or that a read of another CPU or the dataplane waits for. */
+START_TEST(writes_that_act_are_not_posted)
+{
+	static const uint32_t acting[] = { VIRTIO_MMIO_QUEUE_READY, VIRTIO_MMIO_QUEUE_NOTIFY,
+					   VIRTIO_MMIO_STATUS, 0xc0, VIRTIO_MMIO_CONFIG };
+
+	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED; i++)
+		for (unsigned int j = 0; j < ARRAY_SIZE(acting); j++)
+			ck_assert(acting[j] + 4 <= virtio_mmio_posted[i].offset ||
+				  acting[j] >= virtio_mmio_posted[i].offset +
+						       virtio_mmio_posted[i].size);
+}
+END_TEST
+
 START_TEST(row19_kicks_of_queues_that_are_not_there)
 {
 	static const uint32_t queues[] = { 1, 2, 0xffff, 0x10000, 0xffffffff };
@@ -323,6 +354,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, reset_forgets_each_queue_register);
 	tcase_add_test(t, failed_activation_needs_a_reset);
 	tcase_add_test(t, row28_acknowledge_only_masks);
+	tcase_add_test(t, late_acknowledgement_does_not_take_what_came_after_the_read);
+	tcase_add_test(t, writes_that_act_are_not_posted);
 	tcase_add_test(t, row19_kicks_of_queues_that_are_not_there);
 	suite_add_tcase(s, t);
 	return s;

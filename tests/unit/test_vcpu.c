@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The thread of a vCPU and the writes that KVM keeps. Linked with --wrap=ioctl and open: KVM is played here, with a
+ * guest that writes numbers, each once and in turn, and keeps writing until it is kicked.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/lib/guestram.h"
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+#include "vmm/vcpu.h"
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap___open_2(const char *path, int flags);
+
+#define PAGE	  4096u
+#define RUN_PAGES 3u
+#define RING_PAGE 2
+#define DEVICE	  0xd0000000u
+
+static int posted_page = RING_PAGE; /* what KVM says */
+static unsigned int run_pages = RUN_PAGES;
+static unsigned int zones;
+static struct vm vm;
+static struct vcpu vcpu;
+static uint32_t written, entered; /* atomic; by the guest's thread */
+static bool exits;		  /* the guest's writes are exits when the ring is full */
+
+/* False: there is no room. */
+static bool post(struct kvm_coalesced_mmio_ring *ring, uint32_t number)
+{
+	uint32_t last = ring->last, next = (last + 1) % posted_entries(PAGE);
+	struct kvm_coalesced_mmio *write = &ring->coalesced_mmio[last];
+
+	if (next == LOAD_ACQUIRE(ring->first))
+		return false;
+	write->phys_addr = DEVICE;
+	write->len = sizeof(number);
+	memcpy(write->data, &number, sizeof(number));
+	STORE_RELEASE(ring->last, next);
+	return true;
+}
+
+static bool kicked(const struct kvm_run *run)
+{
+	return READ_ONCE(run->immediate_exit);
+}
+
+/* What is posted last is posted after the kick, and before KVM_RUN returns. */
+static int run_guest(struct kvm_run *run)
+{
+	void *ring = (uint8_t *)run + RING_PAGE * PAGE;
+
+	__atomic_fetch_add(&entered, 1, __ATOMIC_SEQ_CST);
+	while (!exits && !kicked(run))
+		sched_yield();
+	for (unsigned int i = 0; (exits || i < 7) && vcpu.posted.ring; i++) {
+		if (!post(ring, written))
+			break;
+		written++;
+	}
+	if (kicked(run) || !exits) {
+		errno = EINTR;
+		return -1;
+	}
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = DEVICE;
+	run->mmio.len = sizeof(written);
+	run->mmio.is_write = 1;
+	memcpy(run->mmio.data, &written, sizeof(written));
+	written++;
+	return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	unsigned long arg;
+
+	va_start(args, request);
+	arg = va_arg(args, unsigned long);
+	va_end(args);
+	switch (request) {
+	case KVM_GET_API_VERSION:
+		return KVM_API_VERSION;
+	case KVM_CHECK_EXTENSION:
+		return arg == KVM_CAP_COALESCED_MMIO ? posted_page : 1;
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return (int)(run_pages * PAGE);
+	case KVM_CREATE_VM:
+		return memfile(NULL, 0);
+	case KVM_CREATE_VCPU:
+		return memfile(NULL, RUN_PAGES * PAGE);
+	case KVM_REGISTER_COALESCED_MMIO:
+		zones++;
+		return 0;
+	case KVM_KVMCLOCK_CTRL:
+		return 0;
+	case KVM_RUN:
+		return run_guest(vcpu.run);
+	default:
+		ck_abort_msg("ioctl %#lx on %d", request, fd);
+	}
+}
+
+/* Others: what the build measures, it writes into files. */
+int __wrap_open(const char *path, int flags, ...)
+{
+	va_list args;
+	int mode;
+
+	if (!strcmp(path, "/dev/kvm"))
+		return memfile(NULL, 0);
+	va_start(args, flags);
+	mode = va_arg(args, int);
+	va_end(args);
+	return __real_open(path, flags, mode);
+}
+
+int __wrap___open_2(const char *path, int flags)
+{
+	return __wrap_open(path, flags);
+}
+
+static void end(struct vm_ender *ender, enum vm_end why)
+{
+	(void)ender;
+	ck_abort_msg("ended: %d", why);
+}
+
+static struct vm_ender ender = { .end = end, .why = VM_RUNNING };
+static struct bus pio, mmio;
+static struct gate gate;
+static uint32_t done, wrong; /* atomic */
+
+static void count(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
+{
+	uint32_t number = 0;
+
+	(void)dev;
+	memcpy(&number, data, sizeof(number));
+	if (offset || len != sizeof(number) || number != done)
+		__atomic_fetch_add(&wrong, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&done, 1, __ATOMIC_SEQ_CST);
+}
+
+static const struct bus_ops ops = { .name = "count", .write = count };
+
+static void start(void)
+{
+	const char *why;
+
+	ck_assert_int_eq(vm_create(&vm, &why), 0);
+	ck_assert_int_eq(vm_post_writes(&vm, DEVICE, 4), 0);
+	ck_assert_int_eq(bus_add(&mmio, DEVICE, PAGE, &ops, NULL), 0);
+	vcpu_init_signal();
+	gate_init(&gate);
+	vcpu = (struct vcpu){ .pio = &pio, .mmio = &mmio, .ender = &ender, .gate = &gate };
+	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
+	ck_assert_int_eq(vcpu_start(&vcpu), 0);
+}
+
+static uint32_t times_entered(void)
+{
+	return __atomic_load_n(&entered, __ATOMIC_SEQ_CST);
+}
+
+static void stop(void)
+{
+	vcpu_stop(&vcpu);
+	vcpu_destroy(&vcpu);
+	vm_destroy(&vm);
+	gate_destroy(&gate);
+	ck_assert_uint_eq(done, written);
+	ck_assert_uint_eq(wrong, 0);
+}
+
+START_TEST(paused_vcpu_has_done_what_it_posted)
+{
+	start();
+	ck_assert_uint_eq(zones, 1);
+	for (uint32_t i = 1; i <= 100; i++) {
+		mock_wait_until(times_entered() >= i);
+		gate_close(&gate);
+		vcpu_kick(&vcpu);
+		gate_await(&gate);
+		ck_assert_uint_eq(written, 7 * i);
+		ck_assert_uint_eq(done, written);
+		gate_open(&gate);
+	}
+	mock_wait_until(times_entered() > 100);
+	stop();
+	ck_assert_uint_eq(written, 707);
+}
+END_TEST
+
+START_TEST(write_that_finds_the_ring_full_comes_after_those_in_it)
+{
+	exits = true;
+	start();
+	mock_wait_until(times_entered() >= 100);
+	stop();
+	ck_assert_uint_ge(done, 99 * posted_entries(PAGE));
+}
+END_TEST
+
+/* Where vCPUs would not find the ring, or there is none, nothing may be posted. */
+START_TEST(host_that_has_no_ring)
+{
+	exits = true;
+	posted_page = _i < 2 ? _i - 1 : RING_PAGE;
+	run_pages = _i < 2 ? RUN_PAGES : RUN_PAGES - 1;
+	start();
+	ck_assert_ptr_null(vcpu.posted.ring);
+	ck_assert_uint_eq(zones, 0);
+	mock_wait_until(times_entered() >= 100);
+	stop();
+	ck_assert_uint_ge(done, 99);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("vcpu");
+	TCase *tc = tcase_create("vcpu");
+
+	tcase_add_test(tc, paused_vcpu_has_done_what_it_posted);
+	tcase_add_test(tc, write_that_finds_the_ring_full_comes_after_those_in_it);
+	tcase_add_loop_test(tc, host_that_has_no_ring, 0, 3);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
