@@ -60,7 +60,7 @@ BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all run check unit boot budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
+.PHONY: all run check unit boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
 .SECONDARY:
 all: microvm microvm-ctl
 
@@ -147,6 +147,10 @@ boot: microvm microvm-ctl guest
 budget: microvm bench-programs guest
 	$(Q)tools/budget ./microvm $(BUILD)/guest
 
+# Needs the minimal kernel, so it is no part of `check`.
+boot-budget: microvm guest guest-kernel
+	$(Q)tools/boot-budget ./microvm $(BUILD)/guest-kernel/bzImage $(BUILD)/guest
+
 # ---- installing -----------------------------------------------------------------------------
 
 PROGRAMS       := microvm microvm-ctl
@@ -211,6 +215,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make boot       boot tests alone'
+	@echo 'make boot-budget  what the monitor adds to a boot: exits by cause, time, beside QEMU'
 	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf'
 	@echo 'make guest-kernel  a minimal guest kernel from source: build/guest-kernel/bzImage and vmlinux'
 	@echo 'make guest-kernel-check  boots it; guest-kernel-repro: builds it again for the same bytes'
