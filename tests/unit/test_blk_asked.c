@@ -103,7 +103,7 @@ START_TEST(iopoll_is_refused)
 	expect_said(": iopoll is not to be had (Operation not permitted): falling back to "
 		    "engine=io_uring\n");
 	ck_assert_uint_eq(asked, 1);
-	ck_assert_uint_eq(count_fds(), fds + 2);
+	ck_assert_uint_eq(count_fds(), fds + 3);
 	disk_fini(&d);
 }
 END_TEST

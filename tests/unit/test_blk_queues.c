@@ -235,8 +235,8 @@ START_TEST(host_out_of_aio_for_one_of_the_queues)
 		io_setup_fails = nth;
 		bring_up(ALL);
 		ck_assert_uint_eq(io_setup_fails, 0);
-		/* Two threads with two descriptors each, and no engine has one. */
-		ck_assert_uint_eq(count_fds(), fds + 4);
+		/* Two threads with three descriptors each, and no engine has one. */
+		ck_assert_uint_eq(count_fds(), fds + 6);
 		read_on(ALL);
 		disk_fini(&d);
 	}
