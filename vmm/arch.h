@@ -41,6 +41,10 @@ int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus 
  * and without a console. */
 const char *arch_default_cmdline(bool console);
 
+/* Append to the string in buf where disks are, for kernels that can only find them on their command
+ * line. -E2BIG when it does not fit in `size` bytes. */
+int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size);
+
 /* Everything a boot is made of. The files are the caller's and are only read. */
 struct arch_boot_config {
 	int kernel_fd;
@@ -71,19 +75,30 @@ struct arch_boot;
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,
 		   struct arch_boot_error *error);
 
-/* Creates what the VM needs before its first vCPU: interrupt controllers, timers, reserved
- * addresses. */
+/* The device tree as it is in guest RAM, once arch_vm_finish is done; it stays where it is.
+ * -EOPNOTSUPP: this machine is described in another way. */
+int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size);
+
+/* What KVM_CREATE_VM wants to be told, for that much RAM. -E2BIG: more than a VM can have here. */
+int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
+
+/* Creates what the VM needs before its first vCPU, as reserved addresses and, on x86, interrupt
+ * controllers and timers. */
 int arch_vm_setup(int kvm_fd, int vm_fd);
+
+/* And what it needs after its last one and before interrupts are wired to eventfds: on arm64 the
+ * interrupt controller. *boot is changed where the kernel has to be told which one there is. */
+int arch_vm_finish(int vm_fd, struct arch_boot *boot);
 
 /* Makes vCPU `index` of `cpus` ready for its first KVM_RUN; number 0 enters the kernel, the others
  * wait until it starts them. */
-int arch_vcpu_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
+int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
 		    const struct arch_boot *boot);
 
 /*
  * vCPU thread: the exits only this architecture has (on x86: KVM_EXIT_IO). True when handled.
  */
-bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio);
+bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_ender *ender);
 
 /* vCPU thread: it has not run for a while that its guest is not to blame for (on x86: kvm-clock says
  * so, and no watchdog of the guest's barks). */

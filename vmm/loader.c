@@ -51,7 +51,7 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 
 	err = add(line, size, arch_default_cmdline(config->console));
 	if (!err)
-		err = devlist_cmdline(devices, line, size);
+		err = arch_cmdline_disks(devices, line, size);
 	if (!err && config->disk_count && !config->initrd)
 		err = add(line, size, " root=/dev/vda");
 	if (!err && config->disk_count && !config->initrd)

@@ -54,17 +54,21 @@ static int open_events(struct machine *m)
 	return machine_stop_open(m);
 }
 
-static int create_memory(struct machine *m)
+static int report_memory(const struct machine *m, int err, const char *why)
 {
 	char size[32];
+
+	snprintf(size, sizeof(size), "%lluM", (unsigned long long)m->config->memory >> 20);
+	return report_option(err, "--memory", size, why);
+}
+
+static int create_memory(struct machine *m)
+{
 	int err = memory_create(&m->memory, m->config->memory);
 
 	if (!err && m->config->core_dump)
 		memory_dump(&m->memory);
-	if (!err)
-		return 0;
-	snprintf(size, sizeof(size), "%lluM", (unsigned long long)m->config->memory >> 20);
-	return report_option(err, "--memory", size, NULL);
+	return err ? report_memory(m, err, NULL) : 0;
 }
 
 static int create_disks(struct machine *m)
@@ -88,8 +92,10 @@ static int create_vm(struct machine *m)
 	unsigned int cpus = m->config->cpus;
 	const char *why;
 	char value[16];
-	int err = vm_create(&m->vm, &why);
+	int err = vm_create(&m->vm, m->config->memory, &why);
 
+	if (err == -E2BIG)
+		return report_memory(m, err, "more than this host's KVM can give a VM");
 	if (err) {
 		log_error("%s%s%s", why, why ? ": " : "", strerror(-err));
 		return err;
@@ -198,6 +204,8 @@ static int attach_devices(struct machine *m)
 
 static int create_vcpus(struct machine *m)
 {
+	int err;
+
 	m->vcpu = calloc(m->config->cpus, sizeof(*m->vcpu));
 	if (m->config->stats)
 		m->exits = calloc(m->config->cpus, sizeof(*m->exits));
@@ -206,7 +214,6 @@ static int create_vcpus(struct machine *m)
 
 	for (unsigned int i = 0; i < m->config->cpus; i++) {
 		struct vcpu *vcpu = &m->vcpu[i];
-		int err;
 
 		*vcpu = (struct vcpu){ .index = i,
 				       .fd = -1,
@@ -219,11 +226,13 @@ static int create_vcpus(struct machine *m)
 		m->vcpu_count++;
 		err = vcpu_create(vcpu, &m->vm);
 		if (!err)
-			err = arch_vcpu_setup(m->vm.kvm_fd, vcpu->fd, i, m->config->cpus, m->boot);
+			err = arch_vcpu_setup(m->vm.kvm_fd, m->vm.fd, vcpu->fd, i, m->config->cpus,
+					      m->boot);
 		if (err)
 			return report_host(err, "creating a vCPU");
 	}
-	return 0;
+	err = arch_vm_finish(m->vm.fd, m->boot);
+	return err ? report_host(err, "setting up the VM") : 0;
 }
 
 /* From here on the terminal is raw. */
@@ -276,9 +285,9 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = create_vm(m);
 	if (!err)
-		err = attach_devices(m);
-	if (!err)
 		err = create_vcpus(m);
+	if (!err)
+		err = attach_devices(m);
 	if (!err)
 		err = open_console(m);
 	if (!err)

@@ -255,7 +255,10 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 	case CONTROL_LIMIT:
 		return !disk_order(m, client, request, answer, run_limit);
 	case CONTROL_POWER_BUTTON:
-		machine_press_button(m);
+		if (m->button_fd < 0)
+			control_refuse(answer, "no-power-button", "this machine has none");
+		else
+			machine_press_button(m);
 		return true;
 	case CONTROL_QUIT:
 		m->ender.end(&m->ender, VM_END_QUIT);

@@ -96,7 +96,7 @@ static void handle_exit(struct vcpu *vcpu)
 			bus_read(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 		return;
 	}
-	if (run->exit_reason == KVM_EXIT_INTR || arch_vcpu_exit(run, vcpu->pio))
+	if (run->exit_reason == KVM_EXIT_INTR || arch_vcpu_exit(run, vcpu->pio, vcpu->ender))
 		return;
 	crashed(vcpu);
 }

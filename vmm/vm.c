@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "vmm/arch.h"
 
 #define KVM_DEVICE "/dev/kvm"
 
@@ -78,8 +79,9 @@ static int check_capabilities(struct vm *vm, const char **why)
 	return 0;
 }
 
-int vm_create(struct vm *vm, const char **why)
+int vm_create(struct vm *vm, uint64_t ram_size, const char **why)
 {
+	unsigned long type;
 	int err;
 
 	*vm = (struct vm){ .kvm_fd = -1, .fd = -1, .posted_lock = PTHREAD_MUTEX_INITIALIZER };
@@ -91,8 +93,11 @@ int vm_create(struct vm *vm, const char **why)
 	err = check_capabilities(vm, why);
 	if (err)
 		goto fail;
+	err = arch_vm_type(vm->kvm_fd, ram_size, &type);
+	if (err)
+		goto fail;
 	do {
-		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0) {
 		*why = KVM_DEVICE " creates no VM";

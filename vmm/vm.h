@@ -23,9 +23,9 @@ struct vm {
 	pthread_mutex_t posted_lock;
 };
 
-/* Open /dev/kvm, check what it can do and create the VM. On error *why is a static string that says
- * what is missing, or NULL when errno says it all. */
-int vm_create(struct vm *vm, const char **why);
+/* Open /dev/kvm, check what it can do and create a VM for that much RAM. On error *why is a static
+ * string that says what is missing, or NULL when errno says it all; -E2BIG: RAM is too much. */
+int vm_create(struct vm *vm, uint64_t ram_size, const char **why);
 void vm_destroy(struct vm *vm);
 
 /* Give the guest every region of `mem`. */

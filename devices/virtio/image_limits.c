@@ -86,7 +86,7 @@ void image_ask_limits(struct image *image, const struct stat *st)
 	image->physical_block = block((uint32_t)st->st_blksize);
 	image->io_min = image->physical_block;
 	/* Some name a size that suits them better than a block. */
-	if (st->st_blksize > image->physical_block)
+	if ((uint32_t)st->st_blksize > image->physical_block)
 		image->io_opt = (uint32_t)st->st_blksize;
 	image->discard_align = image->physical_block;
 	image->discard_max = UINT64_MAX;

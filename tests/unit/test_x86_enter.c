@@ -163,7 +163,7 @@ static void create_vcpu(unsigned int index, unsigned int cpus)
 	ck_assert_int_ge(vm.vcpu_fd, 0);
 	vm.run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm.vcpu_fd, 0);
 	ck_assert_ptr_ne(vm.run, MAP_FAILED);
-	ck_assert_int_eq(arch_vcpu_setup(vm.kvm_fd, vm.vcpu_fd, index, cpus, vm.boot), 0);
+	ck_assert_int_eq(arch_vcpu_setup(vm.kvm_fd, vm.vm_fd, vm.vcpu_fd, index, cpus, vm.boot), 0);
 }
 
 static void run_until_end(enum vm_end why)
@@ -171,7 +171,7 @@ static void run_until_end(enum vm_end why)
 	for (int i = 0; i < 1000 && vm.end == VM_RUNNING; i++) {
 		ck_assert_msg(ioctl(vm.vcpu_fd, KVM_RUN, 0) == 0 || errno == EINTR, "KVM_RUN: %s",
 			      strerror(errno));
-		ck_assert_msg(arch_vcpu_exit(vm.run, &vm.pio), "exit reason %u",
+		ck_assert_msg(arch_vcpu_exit(vm.run, &vm.pio, &vm.ender), "exit reason %u",
 			      vm.run->exit_reason);
 	}
 	ck_assert_int_eq(vm.end, why);

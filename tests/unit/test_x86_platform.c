@@ -208,25 +208,25 @@ START_TEST(port_exits_reach_the_bus_item_by_item)
 	ck_assert_int_eq(bus_add(&pio, 0x3f8, 8, &ops, NULL), 0);
 	make_exit(KVM_EXIT_IO_OUT, 0x3f8, 1, 4096);
 	exits.data[4095] = 0x42;
-	ck_assert(arch_vcpu_exit(&exits.run, &pio));
+	ck_assert(arch_vcpu_exit(&exits.run, &pio, NULL));
 	ck_assert_uint_eq(port.writes, 4096);
 	ck_assert_uint_eq(port.last[0], 0x42);
 
 	make_exit(KVM_EXIT_IO_IN, 0x3fa, 2, 2048);
-	ck_assert(arch_vcpu_exit(&exits.run, &pio));
+	ck_assert(arch_vcpu_exit(&exits.run, &pio, NULL));
 	ck_assert_uint_eq(port.reads, 2048);
 	for (unsigned int i = 0; i < 4096; i++)
 		ck_assert_uint_eq(exits.data[i], 0x12);
 
 	/* across the end of a device, and where nothing is */
 	make_exit(KVM_EXIT_IO_IN, 0x3fd, 4, 1);
-	ck_assert(arch_vcpu_exit(&exits.run, &pio));
+	ck_assert(arch_vcpu_exit(&exits.run, &pio, NULL));
 	ck_assert_mem_eq(exits.data, "\xff\xff\xff\xff", 4);
 	ck_assert_uint_eq(port.reads, 2048);
 	ck_assert_uint_eq(exits.canary, 0x77);
 
 	exits.run.exit_reason = KVM_EXIT_HLT;
-	ck_assert(!arch_vcpu_exit(&exits.run, &pio));
+	ck_assert(!arch_vcpu_exit(&exits.run, &pio, NULL));
 }
 END_TEST
 

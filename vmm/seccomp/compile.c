@@ -28,7 +28,6 @@ static int has(unsigned int filter, const struct rule *rule)
 	return !filters[filter].kind || rule->kinds & filters[filter].kind;
 }
 
-/* Negative: this architecture has no such call. */
 static int number(uint32_t arch, const struct rule *rule)
 {
 	int nr = seccomp_syscall_resolve_name_arch(arch, rule->call);
@@ -38,9 +37,16 @@ static int number(uint32_t arch, const struct rule *rule)
 	return nr;
 }
 
-static void add(scmp_filter_ctx ctx, int nr, const struct rule *rule)
+static int exists(uint32_t arch, const struct rule *rule)
+{
+	return number(arch, rule) >= 0;
+}
+
+static void add(scmp_filter_ctx ctx, const struct rule *rule)
 {
 	uint32_t action = rule->error ? SCMP_ACT_ERRNO(rule->error) : SCMP_ACT_ALLOW;
+	/* libseccomp goes from this machine's numbers to those of the filter's architecture. */
+	int nr = number(seccomp_arch_native(), rule);
 	int err = seccomp_rule_add_exact_array(ctx, action, nr, rule->count, rule->arg);
 
 	if (!err)
@@ -63,10 +69,8 @@ static scmp_filter_ctx build(uint32_t arch, unsigned int filter)
 	}
 	/* Backwards: a call has the priority of its first row. */
 	for (unsigned int i = COUNT(rules); i-- > 0;) {
-		int nr = number(arch, &rules[i]);
-
-		if (nr >= 0 && has(filter, &rules[i]))
-			add(ctx, nr, &rules[i]);
+		if (exists(arch, &rules[i]) && has(filter, &rules[i]))
+			add(ctx, &rules[i]);
 	}
 	return ctx;
 }
@@ -104,7 +108,7 @@ static void print_list(uint32_t arch, unsigned int filter)
 
 		snprintf(word, sizeof(word), " %s ", rules[i].call);
 		if (!has(filter, &rules[i]) || rules[i].error || strstr(names, word) ||
-		    number(arch, &rules[i]) < 0)
+		    !exists(arch, &rules[i]))
 			continue;
 		count++;
 		strcat(names, word);

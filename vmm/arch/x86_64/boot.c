@@ -4,67 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "dataplane/base.h"
 #include "vmm/arch/x86_64/acpi.h"
 #include "vmm/arch/x86_64/layout.h"
-
-#define PAGE 4096ull
-
-int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err)
-{
-	error->part = part;
-	error->why = why;
-	return err;
-}
-
-int boot_file_open(struct boot_file *file, int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	file->fd = fd;
-	file->size = (uint64_t)st.st_size;
-	return 0;
-}
-
-int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len)
-{
-	uint8_t *to = buf;
-
-	/* The size was sampled once; a file that shrank since ends pread early. */
-	if (!range_inside(offset, len, file->size))
-		return -ENODATA;
-	while (len) {
-		ssize_t n = pread(file->fd, to, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ENODATA;
-		to += n;
-		offset += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
-int boot_file_load(const struct boot_file *file, uint64_t offset, const struct hostmem *mem,
-		   uint64_t gpa, uint64_t len)
-{
-	void *to = hostmem_lookup(mem, gpa, len, true);
-
-	if (!to)
-		return -EFAULT;
-	return boot_file_read(file, offset, to, len);
-}
 
 uint64_t boot_low_ram(const struct arch_boot_config *config)
 {
@@ -118,40 +61,16 @@ static int load_kernel(const struct arch_boot_config *config, struct boot_kernel
 	return boot_fail(error, BOOT_KERNEL, wrong_kernel(head), -ENOEXEC);
 }
 
-/*
- * As high as possible: kernels unpack themselves upwards from where they were loaded. What is
- * below the kernel is not tried, a bzImage may have to grow there.
- */
+/* Kernels unpack themselves upwards from where they were loaded. What is below the kernel is not
+ * tried, a bzImage may have to grow there. */
 static int load_initrd(const struct arch_boot_config *config, const struct boot_kernel *kernel,
 		       struct boot_initrd *initrd, struct arch_boot_error *error)
 {
 	uint64_t limit = boot_low_ram(config);
-	struct boot_file file = { 0 };
-	int err;
 
-	if (config->initrd_fd < 0)
-		return 0;
-	err = boot_file_open(&file, config->initrd_fd);
-	if (err)
-		return boot_fail(error, BOOT_INITRD, "is not a regular file", err);
-	if (file.size == 0)
-		return boot_fail(error, BOOT_INITRD, "is empty", -EINVAL);
 	if (kernel->initrd_limit < limit)
 		limit = kernel->initrd_limit;
-	if (file.size > limit)
-		return boot_fail(error, BOOT_INITRD, "does not fit into guest memory", -EFBIG);
-	initrd->gpa = (limit - file.size) & ~(PAGE - 1);
-	initrd->size = file.size;
-	if (initrd->gpa < kernel->end)
-		return boot_fail(error, BOOT_INITRD,
-				 "does not fit into guest memory beside the kernel", -EFBIG);
-	err = boot_file_load(&file, 0, config->mem, initrd->gpa, initrd->size);
-	if (err)
-		return boot_fail(error, BOOT_INITRD,
-				 err == -ENODATA ? "became shorter while it was read"
-						 : "cannot be read",
-				 err);
-	return 0;
+	return boot_initrd_load(config, kernel->end, limit, initrd, error);
 }
 
 static int write_acpi(const struct arch_boot_config *config)
@@ -202,4 +121,12 @@ int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boo
 		return boot_fail(error, BOOT_KERNEL, "cannot be loaded: out of memory", -ENOMEM);
 	**boot = kernel.boot;
 	return 0;
+}
+
+int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size)
+{
+	(void)boot;
+	(void)tree;
+	(void)size;
+	return -EOPNOTSUPP;
 }

@@ -2,8 +2,6 @@
 /*
  * boot: what the parts of arch_boot_load share. Main thread, set-up only.
  *
- * The loaders read files straight into guest RAM: each field of a file is read once into a local
- * copy, judged there with checked arithmetic, and guest RAM is reached by hostmem_lookup alone.
  * A function that fails has filled *error.
  */
 #ifndef VMM_X86_BOOT_H
@@ -13,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/arch.h"
+#include "vmm/bootfile.h"
 
 enum boot_entry {
 	BOOT_ENTRY_64,	/* long mode, RSI = boot_params (Linux boot protocol 2.12, 64-bit) */
@@ -24,11 +22,6 @@ struct arch_boot {
 	enum boot_entry entry;
 	uint64_t ip;	 /* GPA of the first instruction */
 	uint64_t params; /* GPA of what the entry wants in its register */
-};
-
-struct boot_file {
-	int fd;
-	uint64_t size;
 };
 
 /* Bytes at the start of a kernel file that are enough to tell what it is and to hold the whole
@@ -43,25 +36,6 @@ struct boot_kernel {
 	uint64_t cmdline_max;	 /* characters, without the NUL */
 	struct setup_header hdr; /* of a bzImage as in the file; of other kernels made up */
 };
-
-/* Where the initrd is; size 0: there is none. */
-struct boot_initrd {
-	uint64_t gpa;
-	uint64_t size;
-};
-
-/* Fills *error; returns err. */
-int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err);
-
-/* -EINVAL: not a regular file. Does not fill an error. */
-int boot_file_open(struct boot_file *file, int fd);
-
-/* All of [offset, offset + len) into buf. -ENODATA: the file ends before; -errno of pread. */
-int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len);
-
-/* The same into guest RAM; -EFAULT: not all of it is RAM. */
-int boot_file_load(const struct boot_file *file, uint64_t offset, const struct hostmem *mem,
-		   uint64_t gpa, uint64_t len);
 
 /* RAM from 0 up to the hole: where the kernel and the initrd have to be. */
 uint64_t boot_low_ram(const struct arch_boot_config *config);

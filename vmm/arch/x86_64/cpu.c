@@ -158,6 +158,14 @@ int cpu_write_tables(const struct hostmem *mem)
 	return err ? err : write_reset_vector(mem);
 }
 
+int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
+{
+	(void)kvm_fd;
+	(void)ram_size;
+	*type = 0;
+	return 0;
+}
+
 int arch_vm_setup(int kvm_fd, int vm_fd)
 {
 	uint64_t identity_map = LAYOUT_KVM_IDENTITY_MAP;
@@ -258,11 +266,19 @@ static int set_lapic(int vcpu_fd)
 	return ioctl(vcpu_fd, KVM_SET_LAPIC, &lapic) < 0 ? -errno : 0;
 }
 
-int arch_vcpu_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
+int arch_vm_finish(int vm_fd, struct arch_boot *boot)
+{
+	(void)vm_fd;
+	(void)boot;
+	return 0;
+}
+
+int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
 		    const struct arch_boot *boot)
 {
 	int err = cpuid_setup(kvm_fd, vcpu_fd, index, cpus);
 
+	(void)vm_fd;
 	if (err)
 		return err;
 	err = offer_msrs(vcpu_fd);
@@ -282,10 +298,11 @@ int arch_vcpu_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cp
 
 /* KVM bounds what one exit carries to a page of data, so a string instruction with a huge count
  * comes in pieces, and a stop request is seen between them. */
-bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio)
+bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_ender *ender)
 {
 	uint8_t *data;
 
+	(void)ender;
 	if (run->exit_reason != KVM_EXIT_IO)
 		return false;
 	data = (uint8_t *)run + run->io.data_offset;

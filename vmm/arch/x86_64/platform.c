@@ -71,6 +71,11 @@ const char *arch_default_cmdline(bool console)
 		       : DEFAULT_CMDLINE " quiet loglevel=1 8250.nr_uarts=0";
 }
 
+int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size)
+{
+	return devlist_cmdline(list, buf, size);
+}
+
 static void end_vm(void *dev, enum vm_end why)
 {
 	struct vm_ender *ender = dev;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/bootfile.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+
+#define PAGE 4096ull
+
+int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err)
+{
+	error->part = part;
+	error->why = why;
+	return err;
+}
+
+int boot_file_open(struct boot_file *file, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	file->fd = fd;
+	file->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len)
+{
+	uint8_t *to = buf;
+
+	/* The size was sampled once; a file that shrank since ends pread early. */
+	if (!range_inside(offset, len, file->size))
+		return -ENODATA;
+	while (len) {
+		ssize_t n = pread(file->fd, to, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		to += n;
+		offset += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int boot_file_load(const struct boot_file *file, uint64_t offset, const struct hostmem *mem,
+		   uint64_t gpa, uint64_t len)
+{
+	void *to = hostmem_lookup(mem, gpa, len, true);
+
+	if (!to)
+		return -EFAULT;
+	return boot_file_read(file, offset, to, len);
+}
+
+int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint64_t limit,
+		     struct boot_initrd *initrd, struct arch_boot_error *error)
+{
+	struct boot_file file = { 0 };
+	int err;
+
+	if (config->initrd_fd < 0)
+		return 0;
+	err = boot_file_open(&file, config->initrd_fd);
+	if (err)
+		return boot_fail(error, BOOT_INITRD, "is not a regular file", err);
+	if (file.size == 0)
+		return boot_fail(error, BOOT_INITRD, "is empty", -EINVAL);
+	if (file.size > limit)
+		return boot_fail(error, BOOT_INITRD, "does not fit into guest memory", -EFBIG);
+	initrd->gpa = (limit - file.size) & ~(PAGE - 1);
+	initrd->size = file.size;
+	if (initrd->gpa < floor)
+		return boot_fail(error, BOOT_INITRD,
+				 "does not fit into guest memory beside the kernel", -EFBIG);
+	err = boot_file_load(&file, 0, config->mem, initrd->gpa, initrd->size);
+	if (err)
+		return boot_fail(error, BOOT_INITRD,
+				 err == -ENODATA ? "became shorter while it was read"
+						 : "cannot be read",
+				 err);
+	return 0;
+}

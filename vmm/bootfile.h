@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bootfile: what the loaders of all architectures share. Main thread, set-up only.
+ *
+ * The loaders read files straight into guest RAM: each field of a file is read once into a local
+ * copy, judged there with checked arithmetic, and guest RAM is reached by hostmem_lookup alone.
+ */
+#ifndef VMM_BOOTFILE_H
+#define VMM_BOOTFILE_H
+
+#include <stdint.h>
+
+#include "vmm/arch.h"
+
+struct boot_file {
+	int fd;
+	uint64_t size;
+};
+
+/* Where the initrd is; size 0: there is none. */
+struct boot_initrd {
+	uint64_t gpa;
+	uint64_t size;
+};
+
+/* Fills *error; returns err. */
+int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err);
+
+/* -EINVAL: not a regular file. Does not fill an error. */
+int boot_file_open(struct boot_file *file, int fd);
+
+/* All of [offset, offset + len) into buf. -ENODATA: the file ends before; -errno of pread. */
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len);
+
+/* The same into guest RAM; -EFAULT: not all of it is RAM. */
+int boot_file_load(const struct boot_file *file, uint64_t offset, const struct hostmem *mem,
+		   uint64_t gpa, uint64_t len);
+
+/* The initrd, if there is one, as high as possible in [floor, limit), which are GPAs; on a page of
+ * its own. A failure has filled *error. */
+int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint64_t limit,
+		     struct boot_initrd *initrd, struct arch_boot_error *error);
+
+#endif
