@@ -3,12 +3,18 @@
 # make            build ./microvm and ./microvm-ctl
 # make run        install what is missing, build, boot a busybox guest from a root disk; KERNEL=FILE: another kernel
 # make check      install what is missing, run every test
+# make check-arm64  cross-build for aarch64, and boot in an emulated arm64 host
 # make budget     print and check the size and start-up budgets
 # make help       all targets and variables
 
-ARCH     ?= x86_64
+HOST     := $(shell uname -m)
+ARCH     ?= $(HOST)
+# Where another architecture is built for: its compiler, and a place for what comes of it.
+CROSS    := $(if $(filter $(HOST),$(ARCH)),,$(ARCH)-linux-gnu)
 VARIANT  ?= release
-BUILD    := build
+BUILD    := build$(if $(CROSS),/$(ARCH))
+PLACE    := $(if $(CROSS),$(BUILD)/)
+SYSROOT  := $(if $(CROSS),$(BUILD)/sysroot)
 OBJ      := $(BUILD)/$(VARIANT)
 V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
@@ -16,7 +22,7 @@ export LC_ALL := C
 
 # ---- how each variant is compiled -----------------------------------------------------------
 
-CC_release    := gcc
+CC_release    := $(if $(CROSS),$(CROSS)-)gcc
 CC_gcc-asan   := gcc
 CC_gcc-tsan   := gcc
 CC_clang-asan := clang
@@ -36,25 +42,31 @@ MODE_coverage   := -O1
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts.
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
-HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
-CPPFLAGS += -I. -D_GNU_SOURCE
+HARDEN_x86_64  := -fcf-protection
+HARDEN_aarch64 := -mbranch-protection=standard
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))
+CPPFLAGS += -I. -D_GNU_SOURCE $(SYSROOT:%=-isystem %/usr/include)
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(MODE_$(VARIANT)) \
-	       $(LDFLAGS)
+	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)
+# The device tree, and kernels that gzip has compressed.
+LDLIBS_aarch64 := -l:libfdt.a -l:libz.a
 # The shared liburing of Debian 12 does not export io_uring_enable_rings; the static one has it.
 # The same for json-c, of which little is used: a library to load would cost a third of a millisecond at each start.
-LDLIBS := -laio -l:liburing.a -l:libjson-c.a
+LDLIBS := -laio -l:liburing.a -l:libjson-c.a $(LDLIBS_$(ARCH))
 
 # ---- what is built --------------------------------------------------------------------------
 
 ROOMS     := dataplane devices/virtio vmm vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 LIB       := $(LIB_SRC:%.c=$(OBJ)/%.o)
-TEST_SRC  := $(wildcard tests/unit/test_*.c)
+# Tests of what only this architecture's machine has.
+TESTS_OF_x86_64 := $(addprefix test_,acpi bootparams bzimage elf initrd loader x86_%)
+TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
 TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
 # With one thread there is nothing to be found by a thread sanitizer, and these are slow with it.
 TESTS     := $(if $(filter %-tsan,$(VARIANT)),$(filter-out $(OBJ)/tests/unit/test_exhaustive%,$(TESTS)),$(TESTS))
-TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 # NAME.c, and NAME_*.c with it.
 BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
@@ -62,21 +74,25 @@ C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .PHONY: all run check unit boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
 .SECONDARY:
-all: microvm microvm-ctl
+all: $(PLACE)microvm $(PLACE)microvm-ctl
 
-microvm: $(OBJ)/microvm
+$(PLACE)microvm: $(OBJ)/microvm
 	$(Q)cp $< $@
 
 $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-microvm-ctl: $(OBJ)/microvm-ctl
+$(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
 $(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/options_text.c vmm/options_limits.c)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
 
-$(OBJ)/%.o: %.c $(OBJ)/flags
+# The libraries to cross-build with, of Debian's packages.
+$(BUILD)/sysroot: tools/fetch-sysroot
+	$(Q)tools/fetch-sysroot $@
+
+$(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -120,6 +136,10 @@ $(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wr
 
 $(OBJ)/tests/unit/%: $(OBJ)/tests/unit/%.o $(TEST_LIB) $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check) -lutil
+
+# What is aarch64's and needs no machine of that kind is tested on all.
+$(OBJ)/tests/unit/test_arm64_%: private LDLIBS += $(LDLIBS_aarch64)
+$(addprefix $(OBJ)/tests/unit/test_arm64_,image tree): $(patsubst %,$(OBJ)/vmm/arch/aarch64/%.o,image tree)
 
 $(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
 

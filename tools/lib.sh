@@ -24,7 +24,11 @@ cache_dir() {
 # cpu_has_virt: the processor itself runs guests. /dev/kvm alone says little: there are machines whose KVM emulates in
 # software and cannot boot Linux.
 cpu_has_virt() {
-    grep -Eqw 'vmx|svm' /proc/cpuinfo
+    # On arm64 nothing else is called KVM, and it is there only where the kernel was entered at EL2.
+    case $(uname -m) in
+    aarch64) [ -e /dev/kvm ] ;;
+    *) grep -Eqw 'vmx|svm' /proc/cpuinfo ;;
+    esac
 }
 
 # kvm_usable: cpu_has_virt, and this user may open /dev/kvm.
@@ -51,18 +55,19 @@ copy_modules() {
 }
 
 # apt_get ARG...: apt-get with what it writes kept in $apt_dir, out of the system's way; its words are in $apt_dir/log. Its
-# sandbox user could not write there.
+# sandbox user could not write there. $apt_arch, if it is set: packages of that architecture.
 apt_get() {
     mkdir -p "$apt_dir/cache/archives/partial" "$apt_dir/lists/partial"
-    apt-get -q -o APT::Sandbox::User=root -o Dir::Cache="$apt_dir/cache" -o Debug::NoLocking=1 "$@" >"$apt_dir/log" 2>&1
+    apt-get -q -o APT::Sandbox::User=root -o Dir::Cache="$apt_dir/cache" -o Debug::NoLocking=1 \
+        ${apt_arch:+-o APT::Architecture="$apt_arch" -o APT::Architectures="$apt_arch"} "$@" >"$apt_dir/log" 2>&1
 }
 
-# with_lists COMMAND...: a command that uses apt, with the machine's package lists. They may be missing (a fresh image) or
-# name a version that is gone; only root can renew them. Then once more with new lists in $apt_dir: COMMAND gets the
-# options for that.
+# with_lists COMMAND...: a command that uses apt, with the machine's package lists. They may be missing (a fresh image),
+# name a version that is gone, or not be those of $apt_arch; only root can renew them. Then once more with new lists in
+# $apt_dir: COMMAND gets the options for that.
 with_lists() {
     command -v apt-get >/dev/null || die apt-get 'is not here: this is not a Debian system'
-    "$@" && return 0
+    [ -n "${apt_arch:-}" ] || ! "$@" || return 0
     echo "${0##*/}: getting package lists"
     apt_get -o Dir::State::Lists="$apt_dir/lists" update && "$@" -o Dir::State::Lists="$apt_dir/lists"
 }

@@ -122,3 +122,36 @@ int loader_load(const struct machine_config *config, const struct devlist *devic
 		close(kernel_fd);
 	return err;
 }
+
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			data += n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+int loader_dump_tree(const struct machine_config *config, const struct arch_boot *boot)
+{
+	const void *tree;
+	size_t size;
+	int fd, err = arch_boot_tree(boot, &tree, &size);
+
+	if (err)
+		return report_option(err, "--dump-dtb", config->dump_dtb,
+				     "this machine is described by ACPI tables");
+	fd = open(config->dump_dtb, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return report_option(-errno, "--dump-dtb", config->dump_dtb, NULL);
+	err = write_all(fd, tree, size);
+	if (close(fd) < 0 && !err)
+		err = -errno;
+	return err ? report_option(err, "--dump-dtb", config->dump_dtb, NULL) : 0;
+}

@@ -25,4 +25,7 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 int loader_load(const struct machine_config *config, const struct devlist *devices,
 		const struct hostmem *mem, struct arch_boot **boot);
 
+/* Write --dump-dtb, once arch_vm_finish is done. 0 or -errno, already reported. */
+int loader_dump_tree(const struct machine_config *config, const struct arch_boot *boot);
+
 #endif

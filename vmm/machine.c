@@ -286,6 +286,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		err = create_vm(m);
 	if (!err)
 		err = create_vcpus(m);
+	if (!err && config->dump_dtb)
+		err = loader_dump_tree(config, m->boot);
 	if (!err)
 		err = attach_devices(m);
 	if (!err)

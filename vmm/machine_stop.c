@@ -46,10 +46,10 @@ void machine_press_button(const struct machine *m)
 	(void)ignored;
 }
 
-/* A guest that stands still, or has not begun, hears no button. */
+/* A guest that stands still, or has not begun, hears no button; and there are machines without one. */
 static bool guest_hears(const struct machine *m)
 {
-	return m->guest_runs && !m->paused && !m->halting;
+	return m->button_fd >= 0 && m->guest_runs && !m->paused && !m->halting;
 }
 
 static void take_signal(struct machine *m, int signal)

@@ -76,6 +76,11 @@ static int run(const struct machine_config *config)
 		service_close(&service, true);
 		return EXIT_SETUP;
 	}
+	if (config->dump_dtb) {
+		machine_destroy(machine);
+		service_close(&service, true);
+		return EXIT_POWEROFF;
+	}
 	trim_start();
 	service_ready(&service);
 	end = machine_run(machine);

@@ -134,6 +134,11 @@ static const char *set_stop_timeout(struct parse *p, char *value)
 	return NULL;
 }
 
+static const char *set_dump_dtb(struct parse *p, char *value)
+{
+	return set_file(&p->config->dump_dtb, value);
+}
+
 static const char *set_sandbox(struct parse *p, char *value)
 {
 	if (!strcmp(value, "log"))
@@ -184,6 +189,7 @@ static const struct option options[] = {
 	{ "--log", false, set_log },
 	{ "--log-level", false, set_log_level },
 	{ "--stop-timeout", false, set_stop_timeout },
+	{ "--dump-dtb", false, set_dump_dtb },
 	{ "--disk", true, set_disk },
 };
 /* clang-format on */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include "vmm/arch.h"
+#include "vmm/arch/aarch64/layout.h"
+
+unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES])
+{
+	range[0] = (struct arch_ram_range){ LAYOUT_RAM, size };
+	return 1;
+}
+
+/* The machine is ended by PSCI, which is KVM's. */
+int arch_devices(struct devlist *list, bool serial, unsigned int disks)
+{
+	if (disks > DEVLIST_MAX_DISKS)
+		return -ENOSPC;
+	list->count = 0;
+	if (serial)
+		list->dev[list->count++] =
+			(struct dev_desc){ DEV_SERIAL, false, LAYOUT_SERIAL, LAYOUT_SERIAL_SIZE,
+					   LAYOUT_SERIAL_GSI };
+	for (unsigned int i = 0; i < disks; i++)
+		list->dev[list->count++] =
+			(struct dev_desc){ DEV_VIRTIO_BLK, false,
+					   LAYOUT_VIRTIO + i * LAYOUT_VIRTIO_SIZE,
+					   LAYOUT_VIRTIO_SIZE, LAYOUT_VIRTIO_GSI + i };
+	return 0;
+}
+
+_Static_assert(LAYOUT_VIRTIO_GSI + DEVLIST_MAX_DISKS <= LAYOUT_GIC_IDS - 32, "one GSI per disk");
+
+int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
+		       struct vm_ender *ender)
+{
+	(void)desc;
+	(void)pio;
+	(void)mmio;
+	(void)ender;
+	return -ENODEV;
+}
+
+/* Without a console nobody reads what the kernel prints. */
+const char *arch_default_cmdline(bool console)
+{
+	return console ? "console=ttyS0 panic=-1" : "panic=-1 quiet loglevel=1 8250.nr_uarts=0";
+}
+
+/* The device tree says it. */
+int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size)
+{
+	(void)list;
+	(void)buf;
+	(void)size;
+	return 0;
+}
