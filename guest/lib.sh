@@ -23,7 +23,7 @@ userland() {
         "$1/tmp" "$1/var" "$1/mnt"
     cp "$busybox" "$1/bin/busybox"
     chmod 755 "$1/bin/busybox"
-    "$busybox" --list-full | while read -r applet; do
+    "${lister:-$busybox}" --list-full | while read -r applet; do
         [ "$applet" = bin/busybox ] || ln -s /bin/busybox "$1/$applet"
     done
     rm -f "$1/sbin/init" "$1/linuxrc"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The emulated host seen from outside: builds its initramfs and its disk, boots it, brings back the exit status.
-# Sourced by tools/kvmhost, whose variables it uses: work, place, memory, cpus, pid_file, timeout, tty, out, child.
+# Sourced by tools/kvmhost, whose variables it uses: work, place, arch, machine, memory, cpus, pid_file, timeout, tty, out,
+# child.
 # shellcheck shell=sh disable=SC2154
 
 # In the order they need each other.
@@ -21,6 +22,10 @@ quote() {
 add_libraries() {
     [ "$(head -c 4 "$1" 2>/dev/null | od -An -t x1 | tr -d ' ')" = 7f454c46 ] || return 0
     # A static program makes ldd fail, and needs nothing.
+    if [ "$arch" != "$(uname -m)" ]; then
+        add_foreign_libraries "$1"
+        return 0
+    fi
     { ldd "$1" 2>/dev/null || true; } | sed -n 's/^.*=> \(\/[^ ]*\) .*$/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*$/\1/p' |
         while read -r library; do
             [ ! -e "$work/root$library" ] || continue
@@ -29,12 +34,36 @@ add_libraries() {
         done
 }
 
+# add_foreign_libraries FILE: the same for one that cannot be asked here: from the sysroot and the cross compiler's.
+add_foreign_libraries() {
+    readelf -ld "$1" 2>/dev/null |
+        sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p; s/.*program interpreter: \/lib\/\(.*\)\]/\1/p' >"$work/needed"
+    for library in $(cat "$work/needed"); do
+        [ ! -e "$root/lib/$library" ] || continue
+        for dir in "$work/sysroot/usr/lib/$arch-linux-gnu" "/usr/$arch-linux-gnu/lib"; do
+            [ -e "$dir/$library" ] || continue
+            mkdir -p "$root/lib"
+            cp -L "$dir/$library" "$root/lib/$library"
+            add_foreign_libraries "$dir/$library"
+            break
+        done
+    done
+}
+
 # make_host COMMAND [ARG]...: $work/host.cpio, and $work/disk.img with the working directory. Nothing is compressed:
 # to write it is quicker than to unpack it there.
 make_host() {
     root=$work/root
-    "$tools/fetch-kernel" "$work/kernel" >&2 || fail kernel 'none for the emulated host'
-    busybox=$(command -v busybox) || fail busybox 'is not here (package busybox-static)'
+    case $arch in
+    x86_64) "$tools/fetch-kernel" "$work/kernel" ;;
+    aarch64) "$tools/fetch-kernel" "$work/kernel" arm64 ;;
+    esac >&2 || fail kernel 'none for the emulated host'
+    if [ "$arch" = "$(uname -m)" ]; then
+        busybox=$(command -v busybox) || fail busybox 'is not here (package busybox-static)'
+    else
+        "$tools/fetch-sysroot" "$work/sysroot" >&2 || fail sysroot 'none for the emulated host'
+        busybox=$work/sysroot/bin/busybox
+    fi
     mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/work" "$root/tmp" "$root/run" "$root/etc"
     cp "$busybox" "$root/bin/busybox"
     add_libraries "$busybox"
@@ -106,10 +135,24 @@ boot_host() {
     # Held open here, so that the readers neither wait for the emulator nor end before it if it fails to start.
     exec 4>"$work/stdout" 5>"$work/stderr"
 
-    set -- -M q35 -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp "$cpus" -m "$memory" -no-reboot \
+    case $arch in
+    x86_64)
+        console=ttyS1
+        set -- -M "q35$machine" -cpu EPYC,+svm,+npt -kernel "$work/kernel/vmlinux"
+        ;;
+    aarch64)
+        console=ttyAMA0
+        # Pointers are signed by something that is quicker to emulate than the architecture's cipher.
+        case $machine in
+        *,gic-version=*) ;;
+        *) machine=$machine,gic-version=3 ;;
+        esac
+        set -- -M "virt,virtualization=on$machine" -cpu max,pauth-impdef=on -kernel "$work/kernel/vmlinuz"
+        ;;
+    esac
+    set -- "$@" -accel tcg,thread=multi -smp "$cpus" -m "$memory" -no-reboot \
         -nodefaults -no-user-config -display none \
-        -kernel "$work/kernel/vmlinux" -initrd "$work/host.cpio" \
-        -append 'console=ttyS1 panic=-1 quiet mitigations=off'
+        -initrd "$work/host.cpio" -append "console=$console panic=-1 quiet mitigations=off"
     n=0
     while read -r disk; do
         set -- "$@" -drive "if=virtio,format=raw,file=$(echo "$disk" | sed 's/,/,,/g')"
@@ -128,7 +171,9 @@ boot_host() {
         saved=$(stty -g <&3 2>/dev/null || true)
         exec 7>&1
     else
-        set -- "$@" -serial null -chardev stdio,id=stdin -device virtserialport,chardev=stdin,name=stdin
+        # On x86_64 the first port is the terminal's.
+        [ "$arch" = aarch64 ] || set -- "$@" -serial null
+        set -- "$@" -chardev stdio,id=stdin -device virtserialport,chardev=stdin,name=stdin
         saved=
         exec 7>/dev/null
     fi
@@ -145,7 +190,9 @@ boot_host() {
     # 10.0: orl $0x100,interrupt_request against the device thread's CPU_INTERRUPT_POLL; seen as an idle emulated host
     # with a timer interrupt in its APIC's IRR and nothing pending in the processor.) On one processor a single
     # instruction cannot be torn. It costs nothing that could be measured.
-    taskset -c "$(one_cpu)" qemu-system-x86_64 "$@" <&3 >&7 4>&- 5>&- 6>&- 2>"$work/qemu.log" &
+    pinned=
+    [ "$arch" = aarch64 ] || pinned="taskset -c $(one_cpu)"
+    $pinned "qemu-system-$arch" "$@" <&3 >&7 4>&- 5>&- 6>&- 2>"$work/qemu.log" &
     child=$!
     echo "$child" >"$pid_file"
     watch_host "$child" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- &
@@ -165,8 +212,8 @@ keep_console() {
 }
 
 run_emulated() {
-    command -v qemu-system-x86_64 >/dev/null ||
-        fail qemu-system-x86_64 'is not here, and the emulated host needs it (package qemu-system-x86)'
+    command -v "qemu-system-$arch" >/dev/null ||
+        fail "qemu-system-$arch" 'is not here, and the emulated host needs it (package qemu-system-x86 or qemu-system-arm)'
     # Two ports would lose the order of what goes to the same place.
     merge=no
     [ "$(readlink /proc/self/fd/1)" != "$(readlink /proc/self/fd/2)" ] || merge=yes

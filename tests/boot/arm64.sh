@@ -1,0 +1,114 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The boot tests of aarch64, run by tests/boot/arm64 on the emulated arm64 host: every function test_NAME is one. Arguments:
+# the names of the tests to run; all but gicv2, in this order, if there are none. What is left in out/ as disk.img.N is looked at by
+# the caller.
+#
+# shellcheck disable=SC2016
+# shellcheck source=tests/boot/lib.sh
+. ./lib.sh
+
+disks=0
+# On a machine as slow as this.
+export CK_DEFAULT_TIMEOUT=120
+keep_disk() {
+    disks=$((disks + 1))
+    mv disk.img "out/disk.img.$disks"
+}
+
+# keeps OPTION...: written by one boot, found by the next.
+keeps() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="mount | grep vda; uname -m;
+        echo cpus-$(nproc); echo kept-$((6*7)) >/root/file"' --disk disk.img "$@"
+    want_code 0
+    want '/dev/vda on / type ext4 (rw'
+    want aarch64
+    boot_stock 'root=/dev/vda rw run="cat /root/file"' --disk disk.img "$@"
+    want_code 0
+    want 'kept-42'
+    keep_disk
+}
+
+test_disk_keeps_what_is_written() {
+    keeps
+    grep -q 'cpus-1' out/disk_keeps_what_is_written.1.log || fail 'not one CPU'
+}
+
+test_two_cpus_two_disks() {
+    cp root.img disk.img
+    dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null
+    boot_stock 'root=/dev/vda rw run="echo cpus-$(nproc) serial-$(cat /sys/block/vdb/serial);
+        head -c 8000000 /dev/urandom >/tmp/r;
+        taskset 1 dd if=/tmp/r of=/root/copy bs=64k conv=fsync & taskset 2 dd if=/tmp/r of=/dev/vdb bs=64k conv=fsync;
+        wait; echo sum-$(md5sum </tmp/r); cmp /tmp/r /root/copy && echo same-$((1+1))"' \
+        --cpus 2 --disk disk.img --disk second.img,serial=second-disk
+    want_code 0
+    want 'cpus-2 serial-second-disk'
+    want 'same-2'
+    want "sum-$(head -c 8000000 second.img | md5sum | cut -c 1-32)"
+    rm -f second.img
+    keep_disk
+}
+
+test_gzip_kernel_initrd_only() {
+    boot --kernel vmlinuz.gz --initrd initramfs.cpio.gz --append 'quiet run="echo disks-$(ls /sys/block | grep -c vd)"'
+    want_code 0
+    want 'disks-0'
+}
+
+test_reboot() {
+    boot_stock 'run="reboot -f"'
+    want_code 4
+}
+
+# There is no pvpanic in the stock kernel: panic=-1 makes it a reboot.
+test_panic() {
+    boot_stock 'run="echo c >/proc/sysrq-trigger"'
+    want_code 4
+    want 'Kernel panic'
+}
+
+test_console_off_engine_sync() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="echo unheard; echo heard-$((1+1)) >/root/quiet"' --console off --disk disk.img,engine=sync
+    want_code 0
+    unwanted 'microvm-guest'
+    boot_stock 'root=/dev/vda rw run="cat /root/quiet"' --disk disk.img,engine=libaio
+    want_code 0
+    want 'heard-2'
+    keep_disk
+}
+
+test_dump_dtb() {
+    new_log
+    microvm --kernel vmlinuz --memory 300M --cpus 3 --dump-dtb out/tree.dtb </dev/null >"$log" 2>&1
+    code=$?
+    want_code 0
+    grep -q 'arm,gic-v3' out/tree.dtb || fail 'the tree does not tell of the interrupt controller'
+}
+
+# Test programs whose subject is the processor's or the kernel's: rings and the order in which they are seen, engines, the
+# filters of the sandbox.
+test_units() {
+    new_log
+    for program in units/test_*; do
+        UNIT_TMP=. "./$program" >>"$log" 2>&1 || fail "$program"
+    done
+}
+
+# The old interrupt controller, on a host that has no other: see tests/boot/arm64.
+test_gicv2() {
+    microvm --kernel vmlinuz --dump-dtb out/gicv2.dtb </dev/null || fail 'no tree'
+    grep -q arm,cortex-a15-gic out/gicv2.dtb || fail 'the tree does not say so'
+    keeps --cpus 2
+}
+
+mkdir -p out
+# shellcheck disable=SC2046 # a list
+[ $# -gt 0 ] || set -- $(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' suite.sh | grep -v gicv2)
+for test in "$@"; do
+    run_test "test_$test"
+done
+echo "boot arm64: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

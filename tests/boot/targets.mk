@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make check-arm64    cross-builds for aarch64 with the test programs, and boots in an emulated arm64 host
+
+.PHONY: check-arm64 deps-arm64 test-programs
+
+deps-arm64:
+	$(Q)tools/deps build guest check arm64
+
+# Linked, not run.
+test-programs: $(TESTS)
+
+check-arm64: deps-arm64
+	$(Q)$(MAKE) --no-print-directory ARCH=aarch64 all test-programs
+	$(Q)guest/build $(BUILD)/aarch64/guest arm64
+	$(Q)tests/boot/arm64 $(BUILD)/aarch64/microvm $(BUILD)/aarch64/guest $(BUILD)/aarch64/release/tests/unit
