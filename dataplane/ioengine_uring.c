@@ -80,8 +80,14 @@ static void polled_done(struct ev_request *request, int res)
 	struct io_task *task = container_of(request, struct io_task, uring);
 	static bool said; /* atomic */
 
-	if (res != -EOPNOTSUPP) {
+	if (res && res != -EOPNOTSUPP) {
 		uring_done(request, res);
+		return;
+	}
+	/* Linux forgets what it has moved when it tries at once for the rest and meets the end of the
+	 * file: nothing may be something. */
+	if (!res) {
+		uring_prep(task->engine, task);
 		return;
 	}
 	task->engine->ops = &ioengine_uring;

@@ -266,6 +266,25 @@ START_TEST(interrupted)
 }
 END_TEST
 
+/* As Linux answers when it has met the end of the file behind them. */
+START_TEST(polled_read_of_a_truncated_image_loses_its_last_bytes)
+{
+	begin(NULL);
+	memset(memory, 0x5a, PIECE);
+	must(pwrite(image.fd, memory, PIECE, 0) == PIECE);
+	memset(memory, 0xaa, PIECE);
+	polled = 0;
+	refuse_at = 1;
+	with = 0;
+	prep(0, IO_READ);
+	finish(1);
+	ck_assert(all_bytes(memory, 0x5a, PIECE));
+	ck_assert_uint_eq(polled, 1);
+	ck_assert_ptr_eq(e->ops, &ioengine_iopoll);
+	end();
+}
+END_TEST
+
 /* Both rings hold it, or none. */
 START_TEST(fixed_buffers)
 {
@@ -301,6 +320,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, more_than_the_ring_has_places_for);
 	tcase_add_loop_test(t, refused_in_the_middle, 0, 3);
 	tcase_add_test(t, interrupted);
+	tcase_add_test(t, polled_read_of_a_truncated_image_loses_its_last_bytes);
 	tcase_add_test(t, fixed_buffers);
 	suite_add_tcase(s, t);
 	return s;
