@@ -20,6 +20,7 @@ $(OBJ)/tests/unit/test_evloop_polled: ALL_LDFLAGS += \
 	io_uring_register_buffers io_uring_unregister_buffers)
 $(OBJ)/tests/unit/test_blkplane_alone: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
 $(OBJ)/tests/unit/test_blkplane_limit: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
+$(OBJ)/tests/unit/test_blkplane_limit_threads: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)

@@ -1,60 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rings of a disk with limits. Linked with --wrap: the dataplane's clock is the test's. */
+/* Rings of a disk with limits, over times that are made up. */
 #include <errno.h>
-#include <pthread.h>
-#include <sys/timerfd.h>
 
 #include "dataplane/alone.h"
-#include "tests/lib/rig.h"
-#include "tests/lib/suite.h"
-
-static struct rig r, other;
-static struct mockdrv *const m = &r.m;
-static struct blklimit limit;
-
-#define MS	1000000ull
-#define SECOND	(1000 * MS)
-#define TICK_NS 100u /* from one look at the clock to the next */
-#define DEPTH	5u
-
-/* ---- time ---- */
-
-static pthread_t tester;
-static uint64_t clock_ns;   /* atomic */
-static uint64_t alarm_at;   /* atomic; 0: none was asked for since the last time that went by */
-static unsigned int alarms; /* atomic */
-static int alarm_fd;	    /* atomic */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	uint64_t t;
-
-	if (pthread_equal(pthread_self(), tester))
-		return __real_clock_gettime(id, ts);
-	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
-	*ts = (struct timespec){ .tv_sec = (time_t)(t / SECOND), .tv_nsec = (long)(t % SECOND) };
-	return 0;
-}
-
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
-{
-	must(flags == TFD_TIMER_ABSTIME && !old);
-	__atomic_store_n(&alarm_fd, fd, __ATOMIC_SEQ_CST);
-	__atomic_fetch_add(&alarms, 1, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&alarm_at,
-			 (uint64_t) new->it_value.tv_sec *SECOND + (uint64_t) new->it_value.tv_nsec,
-			 __ATOMIC_SEQ_CST);
-	return 0;
-}
+#include "tests/unit/limit_rig.h"
 
 static uint64_t alarm_set(void)
 {
-	return __atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST);
+	return alarm_set_by(0);
+}
+
+static void forget_alarm(void)
+{
+	__atomic_store_n(&alarm_of[0].at, 0, __ATOMIC_SEQ_CST);
 }
 
 /* The next alarm is for `at`, but for the ticks; that time comes. */
@@ -62,54 +20,14 @@ static void expect_alarm(uint64_t about)
 {
 	uint64_t at;
 
-	const struct itimerspec soon = { .it_value.tv_nsec = 1 };
-
 	mock_wait_until(alarm_set());
 	at = alarm_set();
 	ck_assert_uint_ge(at, about);
 	ck_assert_uint_lt(at, about + 50 * MS);
 	wait_idle_thread();
-	__atomic_store_n(&alarm_at, 0, __ATOMIC_SEQ_CST);
+	forget_alarm();
 	__atomic_store_n(&clock_ns, at, __ATOMIC_SEQ_CST);
-	must(!__real_timerfd_settime(__atomic_load_n(&alarm_fd, __ATOMIC_SEQ_CST), 0, &soon, NULL));
-}
-
-/* ---- the disk ---- */
-
-static struct mock_blk req[DEPTH];
-
-static void set_limit(uint64_t iops, uint64_t burst)
-{
-	struct blklimit_rates rates = { .iops = iops, .iops_burst = burst };
-
-	must(blklimit_settle(&rates));
-	blklimit_set(&limit, &rates, __atomic_load_n(&clock_ns, __ATOMIC_SEQ_CST));
-	if (r.plane)
-		blkplane_limit_changed(r.plane);
-}
-
-/* Formats: packed, EVENT_IDX. */
-static void begin(int format, uint64_t iops, uint64_t burst)
-{
-	tester = pthread_self();
-	clock_ns = 7 * SECOND;
-	rig_poll_ns = 50000;
-	rig_init(&r, 16, format & 2, false, 16);
-	if (format & 1)
-		mock_ring_packed(m, 16, format & 2, false);
-	r.config.limit = &limit;
-	set_limit(iops, burst);
-	rig_start(&r);
-	for (unsigned int i = 0; i < DEPTH; i++)
-		mock_blk(m, &req[i], VIRTIO_BLK_T_OUT, i, 512);
-}
-
-static void offer(unsigned int from, unsigned int to)
-{
-	for (; from < to; from++)
-		mock_stage(m, req[from].head);
-	mock_show(m);
-	mock_kick(m);
+	ring_alarm(0);
 }
 
 /* Each of them is completed once. */
@@ -234,7 +152,7 @@ START_TEST(pause_and_stop_of_a_held_ring)
 		mock_ring_packed(m, 16, _i & 2, false);
 	else
 		mock_ring(m, 16, _i & 2, false);
-	__atomic_store_n(&alarm_at, 0, __ATOMIC_SEQ_CST);
+	forget_alarm();
 	rig_start(&r);
 	mock_blk(m, &req[0], VIRTIO_BLK_T_GET_ID, 0, 20);
 	offer(0, 1);
@@ -304,8 +222,7 @@ START_TEST(stopped_by_an_error_while_held)
 {
 	struct blkplane_watch watch = { .stopped = stopped };
 
-	tester = pthread_self();
-	clock_ns = 7 * SECOND;
+	begin_clock();
 	rig_init(&r, 16, false, false, 16);
 	r.config.limit = &limit;
 	r.config.watch = &watch;
