@@ -185,6 +185,28 @@ for mode in poll irq; do
     wait
     [ -s pauses ] || fail "paused-$mode" 'it was never paused'
 done
+# With limits, so that requests wait for the alarm of their thread, and with others all the time: each filter lets that pass.
+limited() {
+    while [ -e keep ]; do
+        ./microvm-ctl socket limit 0 iops=2000,iops-burst=4 2>/dev/null || continue
+        ./microvm-ctl socket limit 0 iops=3000,bps=50M,bps-burst=64K 2>/dev/null || continue
+        echo once
+    done >limits
+}
+for engine in io_uring libaio sync; do
+    filled disk.img
+    keys=,iops=1000,iops-burst=4,engine=$engine
+    measure "held-$engine" 200 'depth=8' --stats on
+    grep -q ' [1-9][0-9]* times held by limits' "out/blkbench-held-$engine.log.err" ||
+        fail "held-$engine" 'nothing was ever held'
+    : >keep
+    limited &
+    measure "limited-$engine" 400 'depth=8 op=randrw mode=irq' --control socket
+    rm keep
+    wait
+    [ -s limits ] || fail "limited-$engine" 'its limits were never changed'
+done
+keys=
 filled disk.img
 : >keep
 heard &
