@@ -18,12 +18,10 @@ void blkplane_limit_take(struct blkplane *p, const struct io_task *task)
 
 void blkplane_limit_hold(struct blkplane *p)
 {
-	uint64_t due = blklimit_due(p->config.limit, p->now);
-
 	/* A ring in which nothing waits sleeps as any other, and asks for a doorbell. */
-	if (!due || !vring_more(&p->ring))
+	if (!vring_more(&p->ring))
 		return;
-	p->client.due = due;
+	p->client.due = p->spent;
 	if (p->held)
 		return;
 	p->held = true;
@@ -33,5 +31,6 @@ void blkplane_limit_hold(struct blkplane *p)
 void blkplane_limit_learn(struct blkplane *p)
 {
 	p->limited = p->config.limit && blklimit_any(p->config.limit);
-	p->spent = p->held = false;
+	p->spent = 0;
+	p->held = false;
 }

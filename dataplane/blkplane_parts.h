@@ -35,9 +35,9 @@ struct blkplane {
 	bool starved; /* stopped popping for want of a free place in the engine */
 	bool broken;  /* the driver has been told that the ring is broken */
 	bool limited; /* there is a limit now */
-	bool spent;   /* and nothing left in it, as far as is known at `now` (ns) */
 	bool held;    /* requests wait for it */
-	uint64_t now;
+	uint64_t now,
+		spent; /* ns; when it was looked at last, and until when nothing is left: 0: there is */
 	bool paused;	      /* nothing is taken until it is resumed */
 	struct io_queue kept; /* they failed, and are repeated then */
 

@@ -21,6 +21,7 @@ $(OBJ)/tests/unit/test_evloop_polled: ALL_LDFLAGS += \
 $(OBJ)/tests/unit/test_blkplane_alone: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
 $(OBJ)/tests/unit/test_blkplane_limit: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_blkplane_limit_threads: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
+$(OBJ)/tests/unit/test_iothread_due: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
@@ -31,7 +32,7 @@ $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate
 $(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
 	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait \
-	io_uring_register_buffers timerfd_create)
+	io_uring_register_buffers timerfd_create epoll_ctl)
 $(OBJ)/tests/unit/test_iothread_patience: ALL_LDFLAGS += \
 	$(call wrap,sched_getaffinity sched_getscheduler sched_setscheduler clock_gettime)
 $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap eventfd io_setup io_submit preadv)

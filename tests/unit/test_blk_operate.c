@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dataplane/blkplane.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -330,6 +331,45 @@ START_TEST(capacity_is_never_read_in_halves)
 }
 END_TEST
 
+static bool is_held(void)
+{
+	struct blkplane_stats stats;
+
+	blk_stats(d.blk, 0, &stats);
+	return stats.held;
+}
+
+/* Before there is a driver, while its requests wait, and for good. */
+START_TEST(limits_before_and_while_a_driver_is_at_work)
+{
+	const struct blklimit_rates slow = { .bps = 1, .bps_burst = 1 }, none = { 0 };
+	struct blklimit_rates now;
+	struct mock_blk req;
+	struct vring_used_elem elem;
+
+	disk_init(&d, BLK_ENGINE_SYNC);
+	disk_open(&d);
+	blk_set_limits(d.blk, &slow);
+	blk_limits(d.blk, &now);
+	ck_assert_uint_eq(now.bps, 1);
+	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES);
+	/* Has to be paid for, for more than an hour. */
+	ck_assert_uint_eq(write_at(0, 4096), VIRTIO_BLK_S_OK);
+	mock_blk(m, &req, VIRTIO_BLK_T_OUT, 8, 4096);
+	for (unsigned int i = 0; i < 2; i++) {
+		mock_offer(m, req.head);
+		mock_wait_until(is_held());
+		ck_assert(!mock_has_used(m));
+		blk_set_limits(d.blk, i ? &none : &slow);
+		mock_wait_used(m, &elem);
+		ck_assert_uint_eq(mock_status(m, &req), VIRTIO_BLK_S_OK);
+	}
+	ck_assert_uint_eq(write_at(0, 4096), VIRTIO_BLK_S_OK);
+	ck_assert_int_eq(disk_close(&d), 0);
+	disk_fini(&d);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_operate");
@@ -341,6 +381,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, size_that_will_not_do);
 	tcase_add_test(t, flush_for_the_operator);
 	tcase_add_test(t, paused_disk_and_what_comes_of_it);
+	tcase_add_test(t, limits_before_and_while_a_driver_is_at_work);
 	tcase_add_test(t, capacity_is_never_read_in_halves);
 	suite_add_tcase(s, t);
 	return s;

@@ -5,6 +5,7 @@
 #include "dataplane/base.h"
 #include "dataplane/blklimit.h"
 #include "tests/lib/mockdrv.h"
+#include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 
 #define MS     1000000ull
@@ -210,12 +211,15 @@ START_TEST(settle)
 }
 END_TEST
 
-#define TAKES 20000u
+/* Enough for them to meet between reading and changing it; all at once. */
+#define TAKES ROUNDS(200000u, 100000u, 20000u)
+static pthread_barrier_t together;
 
 static void *take_some(void *arg)
 {
 	struct io_task task = { .op = IO_READ, .len = 3 };
 
+	pthread_barrier_wait(&together);
 	for (unsigned int i = 0; i < TAKES; i++)
 		blklimit_take(&limit, &task, now);
 	return arg;
@@ -228,6 +232,7 @@ START_TEST(threads_that_share_it_lose_no_token)
 
 	set(1000, 1, 1000, 1);
 	begin = now;
+	must(!pthread_barrier_init(&together, NULL, 3));
 	for (unsigned int i = 0; i < 3; i++)
 		must(!pthread_create(&thread[i], NULL, take_some, NULL));
 	for (unsigned int i = 0; i < 3; i++)

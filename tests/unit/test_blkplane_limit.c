@@ -106,6 +106,20 @@ START_TEST(empty_ring_needs_no_alarm)
 }
 END_TEST
 
+/* Answered by the device itself, it is an operation all the same. */
+START_TEST(disk_id_counts_too)
+{
+	begin(_i, 10, 1);
+	mock_forget(m);
+	for (unsigned int i = 0; i < 2; i++)
+		mock_blk(m, &req[i], VIRTIO_BLK_T_GET_ID, 0, 20);
+	offer(0, 2);
+	expect_alarm(7 * SECOND + 100 * MS);
+	take_back(2);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(limit_raised_lifted_and_set_while_held)
 {
 	begin(0, 1, 1);
@@ -254,6 +268,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, burst_then_one_at_each_alarm, 0, 4);
 	tcase_add_loop_test(t, held_ring_sleeps, 0, 4);
 	tcase_add_loop_test(t, empty_ring_needs_no_alarm, 0, 4);
+	tcase_add_loop_test(t, disk_id_counts_too, 0, 4);
 	tcase_add_test(t, limit_raised_lifted_and_set_while_held);
 	tcase_add_loop_test(t, pause_and_stop_of_a_held_ring, 0, 4);
 	tcase_add_test(t, neighbour_goes_on);

@@ -2,6 +2,7 @@
 /* A host that has no memory, threads or descriptors for a dataplane thread, with both kinds of loop. */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,6 +13,10 @@
 
 /* What the host answers, once each; 0: what it really does. */
 static int timer_error, calloc_error, attr_error, create_error, enable_error;
+static unsigned int watch_refused; /* the call with that number from now, counted from 1 */
+
+int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 
 int __real_timerfd_create(int clock, int flags);
 int __wrap_timerfd_create(int clock, int flags);
@@ -61,6 +66,15 @@ static int take(int *error)
 
 	*error = 0;
 	return err;
+}
+
+/* Of the calls to come, the one with that number is refused; counted from 1. */
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+	if (!watch_refused || --watch_refused)
+		return __real_epoll_ctl(epoll, op, fd, event);
+	errno = ENOSPC;
+	return -1;
 }
 
 int __wrap_timerfd_create(int clock, int flags)
@@ -123,6 +137,10 @@ START_TEST(host_out_of_memory_or_threads)
 	expect_refused(_i, -ENOMEM);
 	create_error = EAGAIN;
 	expect_refused(_i, -EAGAIN);
+	for (unsigned int i = 1; !_i && i <= 2; i++) {
+		watch_refused = i;
+		expect_refused(_i, -ENOSPC);
+	}
 	if (_i) {
 		enable_error = EBADFD;
 		expect_refused(_i, -EBADFD);
