@@ -175,6 +175,32 @@ START_TEST(thread_looks_on_until_somebody_is_due)
 }
 END_TEST
 
+/* It would look on, but for whom? And a long sleep is one, whatever ends it. */
+START_TEST(thread_looks_for_nobody_who_is_due)
+{
+	struct timed t;
+	unsigned int peeks, served;
+
+	begin_timed(_i, 10);
+	join_timed(&t, 0, NULL);
+	for (unsigned int i = 0; i < 5; i++)
+		serve_again(&t, 5000);
+	ck_assert_uint_gt(READ_ONCE(t.window), 1000);
+	wait_idle_thread();
+	peeks = get(&t.c.peeks);
+	__atomic_store_n(&t.in, SECOND, __ATOMIC_SEQ_CST);
+	serve_again(&t, 5000);
+	mock_wait_until(alarm_set());
+	ck_assert_uint_eq(get(&t.c.peeks), peeks);
+	served = get(&t.served);
+	expect_alarm();
+	mock_wait_until(get(&t.served) > served);
+	ck_assert_uint_eq(READ_ONCE(t.window), 0);
+	leave(&t.c);
+	iothread_destroy(thread);
+}
+END_TEST
+
 /* A short sleep is a reason to look on longer; not one that is short because somebody was due. */
 START_TEST(sleep_that_an_alarm_ends_is_not_over_yet)
 {
@@ -208,6 +234,7 @@ Suite *test_suite(void)
 
 	tcase_add_loop_test(t, thread_is_woken_for_the_first_that_is_due, 0, 4);
 	tcase_add_loop_test(t, thread_looks_on_until_somebody_is_due, 0, 2);
+	tcase_add_loop_test(t, thread_looks_for_nobody_who_is_due, 0, 2);
 	tcase_add_loop_test(t, sleep_that_an_alarm_ends_is_not_over_yet, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
