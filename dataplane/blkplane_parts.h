@@ -32,12 +32,12 @@ struct blkplane {
 	struct iothread_call *pause; /* the same; then the ring is left alone */
 
 	struct alone alone;
-	bool starved; /* stopped popping for want of a free place in the engine */
-	bool broken;  /* the driver has been told that the ring is broken */
-	bool limited; /* there is a limit now */
-	bool held;    /* requests wait for it */
-	uint64_t now,
-		spent; /* ns; when it was looked at last, and until when nothing is left: 0: there is */
+	bool starved;	      /* stopped popping for want of a free place in the engine */
+	bool broken;	      /* the driver has been told that the ring is broken */
+	bool limited;	      /* there is a limit now */
+	bool held;	      /* requests wait for it */
+	uint64_t now;	      /* ns: when the limit was looked at last */
+	uint64_t spent;	      /* ns: until when nothing is left of it; 0: something is */
 	bool paused;	      /* nothing is taken until it is resumed */
 	struct io_queue kept; /* they failed, and are repeated then */
 
