@@ -285,6 +285,9 @@ START_TEST(row18_indices_wrap)
 	unsigned int seen[64] = { 0 };
 
 	rig_init(&r, 32, true, false, 32);
+	/* No multiple of what 8 requests take: each begins everywhere in turn. */
+	if (_i)
+		mock_ring_packed(m, 31, true, false);
 	for (unsigned int i = 0; i < 8; i++)
 		mock_blk(m, &req[i], VIRTIO_BLK_T_GET_ID, 0, 20);
 	rig_start(&r);
@@ -298,7 +301,7 @@ START_TEST(row18_indices_wrap)
 		seen[elem.id]++;
 		done++;
 	}
-	ck_assert_uint_eq(mock_used_index(m), (uint16_t)70000);
+	ck_assert(!mock_has_used(m));
 	for (unsigned int i = 0; i < 8; i++)
 		ck_assert_uint_eq(seen[req[i].head], 70000 / 8);
 	rig_fini(&r);
@@ -383,7 +386,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, back_pressure_the_ring_is_the_queue);
 	tcase_add_test(t, host_takes_one_request_per_submit);
 	tcase_add_test(t, writethrough_reaches_the_engine);
-	tcase_add_test(t, row18_indices_wrap);
+	tcase_add_loop_test(t, row18_indices_wrap, 0, 2);
 	tcase_add_loop_test(t, no_wake_up_is_lost_to_a_driver_that_rings_when_asked, 0, 2);
 	tcase_add_test(t, row20_start_refuses_a_ring_it_cannot_use);
 	tcase_add_test(t, an_idle_plane_sleeps);
