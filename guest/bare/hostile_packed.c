@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's packed rings: rows 2, 3, 10 and 16 (tests/rows). */
+/* A hostile guest's packed rings: rows 2, 3, 10, 16 and 20 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 static void begin_packed(uint16_t size, uint64_t features)
@@ -88,4 +88,34 @@ TEST(row16_packed_events_of_any_kind)
 		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
 	}
 	device_reset(&d);
+}
+
+static bool ring_is_taken(uint32_t size, uint64_t ring, uint64_t driver, uint64_t device)
+{
+	device_negotiate(&d, PACKED);
+	return device_set_queue(&d, size, ring, driver, device);
+}
+
+/* Of any size up to the largest (2.8), a ring at 16 and events at 4 bytes, all of it in RAM. */
+TEST(row20_packed_rings_that_cannot_be)
+{
+	static const uint32_t sizes[] = { 0, 257, 0x8000, 0x8001, 0x10000, 0xffffffff };
+	const uint64_t outside[] = { ram_end, 0xfee00000u, 1ull << 52, 0xfffffffffffffff0ull };
+	uint64_t at = (uintptr_t)page_alloc(4 * PAGE), driver = at + 2 * PAGE, device = driver + 4;
+
+	begin_packed(8, 0);
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		check(!ring_is_taken(sizes[i], at, driver, device));
+	for (unsigned int i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		check(!ring_is_taken(7, outside[i], driver, device));
+		check(!ring_is_taken(7, at, outside[i], device));
+		check(!ring_is_taken(7, at, driver, outside[i]));
+	}
+	check(!ring_is_taken(7, at + 8, driver, device));
+	check(!ring_is_taken(7, at, driver + 2, device));
+	check(!ring_is_taken(7, at, driver, device + 2));
+	check(!ring_is_taken(8, ram_end - 7 * 16, driver, device));
+	check(ring_is_taken(7, ram_end - 7 * 16, driver, ram_end - 4));
+	check(ring_is_taken(QUEUE_MAX, at + 16, driver, device));
+	device_check_alive(&d);
 }

@@ -54,8 +54,7 @@ TEST(row21_queue_registers_while_running)
 {
 	struct request r;
 
-	device_find(&d, 0);
-	device_start(&d, 8, 0);
+	begin(8, 0);
 	device_set_queue(&d, 4, ram_end, ram_end, ram_end);
 	reg_write(&d, VIRTIO_MMIO_QUEUE_READY, 0);
 	check(reg_read(&d, VIRTIO_MMIO_QUEUE_READY) == 1);
@@ -235,12 +234,11 @@ TEST(row26_reset_with_requests_in_flight)
 {
 	struct request r[32];
 
-	device_find(&d, 0);
 	for (unsigned int round = 0; round < rounds(20); round++) {
-		struct ring *ring = &d.ring;
+		uint32_t bytes;
 		uint8_t *used;
 
-		device_start(&d, 128, 0);
+		begin(128, 0);
 		for (unsigned int i = 0; i < 32; i++) {
 			request_init(&r[i], VIRTIO_BLK_T_IN, 8 * i, 4 * PAGE);
 			request_chain(&d, &r[i]);
@@ -250,8 +248,9 @@ TEST(row26_reset_with_requests_in_flight)
 		kick(&d);
 		device_reset(&d);
 		check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == 0);
-		used = (uint8_t *)ring->used;
-		memset(used, 0x5a, 6 + 8 * 128);
+		used = d.ring.packed ? (uint8_t *)d.ring.packed : (uint8_t *)d.ring.used;
+		bytes = d.ring.packed ? 16 * 128 : 6 + 8 * 128;
+		memset(used, 0x5a, bytes);
 		for (unsigned int i = 0; i < 32; i++) {
 			memset(r[i].data, 0x5a, r[i].len);
 			*r[i].status = 0x5a;
@@ -259,7 +258,7 @@ TEST(row26_reset_with_requests_in_flight)
 		/* Long enough for a late write to be seen now and then. */
 		for (uint64_t end = arch_ticks() + 1000000; arch_ticks() < end;)
 			arch_relax();
-		check(all_bytes(used, 0x5a, 6 + 8 * 128));
+		check(all_bytes(used, 0x5a, bytes));
 		for (unsigned int i = 0; i < 32; i++)
 			check(all_bytes(r[i].data, 0x5a, r[i].len) && *r[i].status == 0x5a);
 		check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == 0);

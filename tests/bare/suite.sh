@@ -119,7 +119,7 @@ fi
 # The attacks on rings once more, in packed ones.
 filled disk.img
 boot hostile-packed 0 hostile.bz \
-    'packed=1 tests=row02,row03,row04,row05,row06,row07,row08,row09,row10,row12,row13,row15_ring,row17_refill,row19,row26_resets,row27' \
+    'packed=1 tests=row02,row03,row04,row05,row06,row07,row08,row09,row10,row12,row13,row15,row17,row19,row21,row26,row27' \
     --disk disk.img,packed=on --disk second.img,readonly
 same hostile-packed 'size of the image' $((sectors * 512)) "$(size disk.img)"
 crash row41_triple_fault_with_writes_in_flight triple-fault 'triple fault'
