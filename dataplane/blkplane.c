@@ -22,14 +22,43 @@ static void slot_put(struct blkplane *p, struct slot *slot)
 	p->free_slot = slot;
 }
 
-/* The one place where a request ends. Inlined also where it is rare, lest it is not where it counts. */
-static inline __attribute__((always_inline)) void finish(struct blkplane *p, struct slot *slot,
-							 int result)
+static __attribute__((noinline)) uint64_t moved_ranges(const struct slot *slot)
 {
+	uint64_t sum = 0;
+
+	if (slot->req.kind == BLKREQ_DISCARD || slot->req.kind == BLKREQ_WRITE_ZEROES)
+		for (unsigned int i = 0; i < slot->task.range_count; i++)
+			sum += slot->task.range[i].len;
+	return sum;
+}
+
+/* What the engine has moved for it, if it did not fail. */
+static inline uint64_t moved(const struct slot *slot)
+{
+	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : moved_ranges(slot);
+}
+
+/* The one place where a request ends; `bytes`: what it has moved if it did not fail. Inlined also where it
+ * is rare, lest it is not where it counts. */
+static inline __attribute__((always_inline)) void finish(struct blkplane *p, struct slot *slot,
+							 int result, uint64_t bytes)
+{
+	const struct blkreq *req = &slot->req;
+
 	/* A broken queue's requests are only drained: the driver has to reset it. */
-	if (!p->broken)
-		vring_push(&p->ring, slot->req.chain.head, blkreq_finish(&slot->req, result));
+	if (!p->broken) {
+		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
+		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
+	}
 	slot_put(p, slot);
+}
+
+/* The engine is done with it, and nobody wants to keep it. */
+static void finish_task(struct blkplane *p, struct io_task *task)
+{
+	struct slot *slot = container_of(task, struct slot, task);
+
+	finish(p, slot, task->result, moved(slot));
 }
 
 /* The driver hears of it now, or when the plane has been resumed. Apart: it is rare. */
@@ -39,7 +68,7 @@ static __attribute__((noinline)) void fail(struct blkplane *p, struct io_task *t
 
 	/* A plane that is to be stopped is not resumed any more. */
 	if (p->stop || !blkpolicy_keeps(&p->config.policy, task, &p->kept)) {
-		finish(p, container_of(task, struct slot, task), task->result);
+		finish_task(p, task);
 		return;
 	}
 	p->paused = true;
@@ -52,7 +81,7 @@ void blkplane_fail_kept(struct blkplane *p)
 	struct io_task *task;
 
 	while ((task = io_queue_take(&p->kept)))
-		finish(p, container_of(task, struct slot, task), task->result);
+		finish_task(p, task);
 }
 
 static void start(struct blkplane *p, struct io_task *task)
@@ -96,7 +125,7 @@ static int take(struct blkplane *p)
 	case BLKREQ_DONE:
 		if (p->limited)
 			blkplane_limit_take(p, NULL);
-		finish(p, slot, 0);
+		finish(p, slot, 0, 0);
 		return 1;
 	case BLKREQ_BROKEN:
 		break;
@@ -106,10 +135,11 @@ static int take(struct blkplane *p)
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
-/* The only writer. */
-static void count(uint64_t *counter, uint64_t n)
+/* What the thread looked on for, it found here. */
+static void claim(struct blkplane *p)
 {
-	WRITE_ONCE(*counter, *counter + n);
+	if (iothread_claim(p->config.thread))
+		blkstats_add(&p->config.stats->poll_hits, 1);
 }
 
 /* Complete what is finished, tell the driver once. */
@@ -118,17 +148,22 @@ static void complete(struct blkplane *p)
 	struct io_task *task;
 
 	while ((task = ioengine_finished(p->config.engine))) {
+		struct slot *slot = container_of(task, struct slot, task);
+
 		if (__builtin_expect(task->result, 0))
 			fail(p, task);
 		else
-			finish(p, container_of(task, struct slot, task), 0);
+			finish(p, slot, 0, moved(slot));
 	}
 	if (!vring_publish(&p->ring))
 		return;
+	claim(p);
 	iothread_told(p->config.thread);
 	if (vring_should_notify(&p->ring)) {
-		count(&p->config.stats->interrupts, 1);
+		blkstats_add(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
+	} else {
+		blkstats_add(&p->config.stats->suppressed, 1);
 	}
 }
 
@@ -161,8 +196,8 @@ static bool take_batch(struct blkplane *p)
 		room = ioengine_room(p->config.engine);
 	}
 	if (taken) {
-		count(&p->config.stats->requests, taken);
-		count(&p->config.stats->batches, 1);
+		claim(p);
+		blkstats_batch(p->config.stats, taken);
 		iothread_took(p->config.thread, taken);
 	}
 	ioengine_submit(p->config.engine);
@@ -218,6 +253,10 @@ static bool serve(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	p->client.due = 0;
+	if (p->kick.wakeups) {
+		blkstats_add(&p->config.stats->kicks, p->kick.wakeups);
+		p->kick.wakeups = 0;
+	}
 	if (p->config.engine->in_flight) {
 		/* What is given back may bring new requests, which are looked for below. */
 		vring_disarm(&p->ring);
@@ -263,7 +302,7 @@ static bool arm(struct iothread_client *client)
 		return true;
 	if (!takes(p) || p->starved || p->client.due)
 		return false;
-	count(&p->config.stats->sleeps, 1);
+	blkstats_add(&p->config.stats->sleeps, 1);
 	return vring_arm(&p->ring);
 }
 

@@ -15,23 +15,12 @@
 #include "dataplane/blklimit.h"
 #include "dataplane/blkpolicy.h"
 #include "dataplane/blkreq.h"
+#include "dataplane/blkstats.h"
 #include "dataplane/hostmem.h"
 #include "dataplane/ioengine.h"
 #include "dataplane/iothread.h"
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
-
-/*
- * What a ring has seen so far, also in earlier lives. The dataplane thread writes; any thread may
- * read, each field by itself (READ_ONCE).
- */
-struct blkplane_stats {
-	uint64_t requests;
-	uint64_t batches;    /* turns that took requests */
-	uint64_t interrupts; /* raised for used elements */
-	uint64_t sleeps;     /* times the thread asked for a doorbell */
-	uint64_t held;	     /* times requests had to wait for the disk's limits */
-};
 
 /* Who is to hear of what a driver does wrong, and the host. Called on the dataplane thread: it must not wait. */
 struct blkplane_watch {

@@ -25,7 +25,7 @@ void blkplane_limit_hold(struct blkplane *p)
 	if (p->held)
 		return;
 	p->held = true;
-	WRITE_ONCE(p->config.stats->held, p->config.stats->held + 1);
+	blkstats_add(&p->config.stats->held, 1);
 }
 
 void blkplane_limit_learn(struct blkplane *p)

@@ -72,6 +72,7 @@ static enum blkreq_verdict parse_transfer(struct blkreq *req, const struct blkre
 {
 	uint32_t per_block = disk->blk_size / BLKREQ_SECTOR;
 
+	req->kind = op;
 	if (op == IO_WRITE && disk->readonly)
 		return done(req, VIRTIO_BLK_S_IOERR);
 	if (data->len % disk->blk_size || sector % per_block ||
@@ -115,6 +116,7 @@ static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_
 	struct virtio_blk_discard_write_zeroes seg;
 	uint8_t status;
 
+	req->kind = op;
 	if (disk->readonly)
 		return done(req, VIRTIO_BLK_S_IOERR);
 	if (!(op == IO_DISCARD ? disk->discard_max : disk->zeroes_max))
@@ -150,6 +152,7 @@ static __attribute__((noinline)) enum blkreq_verdict parse_rare(struct blkreq *r
 {
 	switch (type) {
 	case VIRTIO_BLK_T_FLUSH:
+		req->kind = BLKREQ_FLUSH;
 		task->op = IO_FLUSH;
 		task->stable = false;
 		return BLKREQ_SUBMIT;
@@ -158,9 +161,11 @@ static __attribute__((noinline)) enum blkreq_verdict parse_rare(struct blkreq *r
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		return parse_ranges(req, disk, task, IO_WRITE_ZEROES, out);
 	case VIRTIO_BLK_T_GET_ID:
+		req->kind = BLKREQ_GET_ID;
 		req->written = fill(in, disk->id, BLKREQ_ID_BYTES);
 		return done(req, VIRTIO_BLK_S_OK);
 	default:
+		req->kind = BLKREQ_UNKNOWN;
 		return done(req, VIRTIO_BLK_S_UNSUPP);
 	}
 }

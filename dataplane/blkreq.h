@@ -28,12 +28,25 @@ struct blkreq_disk {
 	char id[BLKREQ_ID_BYTES]; /* GET_ID's answer; unused bytes are 0 */
 };
 
+/* What the driver asked for; first those that have an enum io_op, with the same number. */
+enum blkreq_kind {
+	BLKREQ_READ = IO_READ,
+	BLKREQ_WRITE = IO_WRITE,
+	BLKREQ_FLUSH = IO_FLUSH,
+	BLKREQ_DISCARD = IO_DISCARD,
+	BLKREQ_WRITE_ZEROES = IO_WRITE_ZEROES,
+	BLKREQ_GET_ID,
+	BLKREQ_UNKNOWN, /* no such type */
+	BLKREQ_KINDS
+};
+
 struct blkreq {
 	struct vring_chain chain;
 	uint8_t *status;     /* the last writable byte */
 	uint32_t in_len;     /* writable bytes in front of it */
 	uint32_t written;    /* how many of them, from the first on, are written on success */
 	uint8_t status_code; /* on success */
+	uint8_t kind;	     /* enum blkreq_kind; not set after BLKREQ_BROKEN */
 };
 
 enum blkreq_verdict {

@@ -218,6 +218,7 @@ static void ring_completion(struct evloop *loop, uint64_t user_data, int res, bo
 		struct ev_watch *watch = (struct ev_watch *)(data - TAG_WATCH);
 
 		watch->armed = more;
+		watch->wakeups += res > 0;
 		if (!more && watch->fd >= 0)
 			ring_arm_watch(loop, watch);
 	} else if (data) {
@@ -360,7 +361,7 @@ void evloop_alarm(struct evloop *loop, uint64_t at)
 
 int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = watch };
 
 	*watch = (struct ev_watch){ .fd = fd };
 	if (loop->kind != EVLOOP_EPOLL) {
@@ -378,15 +379,22 @@ void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }
 
-void evloop_turn(struct evloop *loop, bool wait)
+/* A signal only means another round. */
+static void epoll_sleep(struct evloop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
+	int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
 
+	for (int i = 0; i < n; i++)
+		((struct ev_watch *)events[i].data.ptr)->wakeups++;
+}
+
+void evloop_turn(struct evloop *loop, bool wait)
+{
 	if (loop->kind != EVLOOP_EPOLL)
 		ring_turn(loop, wait);
 	else if (wait)
-		/* A signal only means another round. */
-		epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
+		epoll_sleep(loop);
 }
 
 bool evloop_ready(const struct evloop *loop)

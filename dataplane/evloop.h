@@ -29,7 +29,8 @@ enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL, EVLOOP_IOPOLL };
 /* A watched eventfd. The caller's, from watch to unwatch. */
 struct ev_watch {
 	int fd;
-	bool armed; /* io_uring: the ring refers to it */
+	bool armed;	      /* io_uring: the ring refers to it */
+	unsigned int wakeups; /* so far; the owner may set it back */
 };
 
 /* A request on the ring: what its completion is handed to. */

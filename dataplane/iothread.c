@@ -100,6 +100,7 @@ static bool look_on(struct iothread *t)
 	lookout_looked(&t->lookout, t->expected, found);
 	if (found)
 		t->asleep_since = 0;
+	t->found = found;
 	return found;
 }
 
@@ -185,6 +186,7 @@ static void run(struct iothread *t)
 			return;
 		t->expected = LOOKOUT_ANSWERS;
 		more = serve(t) || evloop_polling(&t->loop);
+		t->found = false;
 		if (more || look_on(t) || arm(t) || overdue(t))
 			evloop_turn(&t->loop, false);
 		else

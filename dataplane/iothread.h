@@ -55,6 +55,7 @@ struct iothread {
 	struct iothread_call *calls;	    /* atomic; last come first */
 	struct lookout lookout;
 	enum lookout_for expected; /* since the last turn began */
+	bool found;		   /* this turn began as something was looked for and found */
 	uint64_t
 		asleep_since; /* ns, by turns that only looked at the clock in between; 0: it is not */
 	bool only_cpu;	      /* shared with the vCPUs, */
@@ -80,6 +81,14 @@ void iothread_add(struct iothread *thread, struct iothread_client *client);
 void iothread_took(struct iothread *thread, unsigned int requests);
 /* For a client: the driver was given something back, and may have its next requests ready soon. */
 void iothread_told(struct iothread *thread);
+/* For a client that had something to do: was it looked for? At each find the first one is told so. */
+static inline bool iothread_claim(struct iothread *thread)
+{
+	bool found = thread->found;
+
+	thread->found = false;
+	return found;
+}
 /* For a client that has something to do: was it so the last time, or another one? */
 bool iothread_busy_again(struct iothread *thread, const struct iothread_client *client);
 /* Also while it is being served. */

@@ -280,17 +280,18 @@ void blk_watch(struct blk *b, struct blkplane_watch *watch)
 	b->watch = watch;
 }
 
+/* Each of them whole. */
+static void copy_counters(void *to, const void *from, size_t size)
+{
+	for (size_t i = 0; i < size / sizeof(uint64_t); i++)
+		((uint64_t *)to)[i] = READ_ONCE(((const uint64_t *)from)[i]);
+}
+
 void blk_stats(const struct blk *b, unsigned int queue, struct blkplane_stats *stats)
 {
 	const struct blkplane_stats *now = &b->queues.queue[queue].stats;
 
-	*stats = (struct blkplane_stats){
-		.requests = READ_ONCE(now->requests),
-		.batches = READ_ONCE(now->batches),
-		.interrupts = READ_ONCE(now->interrupts),
-		.sleeps = READ_ONCE(now->sleeps),
-		.held = READ_ONCE(now->held),
-	};
+	copy_counters(stats, now, sizeof(*stats));
 }
 
 void blk_pause(struct blk *b)

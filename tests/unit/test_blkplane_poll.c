@@ -69,6 +69,9 @@ START_TEST(requests_are_found_while_looking_on)
 		if (mock_seconds() > end)
 			ck_abort_msg("%u of %u were found", found, used);
 	}
+	rig_stop(&r);
+	ck_assert_uint_gt(r.stats.poll_hits, 0);
+	ck_assert_uint_le(r.stats.poll_hits, 2ull * used);
 	rig_fini(&r);
 }
 END_TEST
