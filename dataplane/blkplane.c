@@ -10,7 +10,7 @@ static struct slot *slot_get(struct blkplane *p)
 	struct slot *slot = p->free_slot;
 
 	if (slot) {
-		p->free_slot = slot->next_free;
+		p->free_slot = slot->next;
 		return slot;
 	}
 	return (struct slot *)(p->slots + p->slot_size * p->slots_used++);
@@ -18,7 +18,7 @@ static struct slot *slot_get(struct blkplane *p)
 
 static void slot_put(struct blkplane *p, struct slot *slot)
 {
-	slot->next_free = p->free_slot;
+	slot->next = p->free_slot;
 	p->free_slot = slot;
 }
 
@@ -58,6 +58,8 @@ static void finish_task(struct blkplane *p, struct io_task *task)
 {
 	struct slot *slot = container_of(task, struct slot, task);
 
+	if (p->config.latency)
+		blkplane_times_reap(p, slot);
 	finish(p, slot, task->result, moved(slot));
 }
 
@@ -84,8 +86,9 @@ void blkplane_fail_kept(struct blkplane *p)
 		finish_task(p, task);
 }
 
-static void start(struct blkplane *p, struct io_task *task)
+static void start(struct blkplane *p, struct slot *slot)
 {
+	struct io_task *task = &slot->task;
 	struct ioengine *engine = p->config.engine;
 	/* Rings that share the thread are company, too, unless they have long been silent. */
 	bool company = !iothread_busy_again(p->config.thread, &p->client) || engine->in_flight ||
@@ -93,10 +96,14 @@ static void start(struct blkplane *p, struct io_task *task)
 	uint64_t begin;
 
 	if (!alone_try(&p->alone, company)) {
+		if (p->config.latency)
+			blkplane_times_take(p, slot);
 		ioengine_prep(engine, task);
 		return;
 	}
 	begin = monotonic_ns();
+	if (p->config.latency)
+		blkplane_times_run(p, slot, begin);
 	ioengine_run(engine, task);
 	alone_tried(&p->alone, monotonic_ns() - begin, vring_more(&p->ring));
 }
@@ -120,7 +127,7 @@ static int take(struct blkplane *p)
 	case BLKREQ_SUBMIT:
 		if (p->limited)
 			blkplane_limit_take(p, &slot->task);
-		start(p, &slot->task);
+		start(p, slot);
 		return 1;
 	case BLKREQ_DONE:
 		if (p->limited)
@@ -150,11 +157,15 @@ static void complete(struct blkplane *p)
 	while ((task = ioengine_finished(p->config.engine))) {
 		struct slot *slot = container_of(task, struct slot, task);
 
-		if (__builtin_expect(task->result, 0))
+		if (__builtin_expect(task->result, 0)) {
 			fail(p, task);
-		else
-			finish(p, slot, 0, moved(slot));
+			continue;
+		}
+		if (p->config.latency)
+			blkplane_times_reap(p, slot);
+		finish(p, slot, 0, moved(slot));
 	}
+	p->times.reaped = 0;
 	if (!vring_publish(&p->ring))
 		return;
 	claim(p);
@@ -165,6 +176,8 @@ static void complete(struct blkplane *p)
 	} else {
 		blkstats_add(&p->config.stats->suppressed, 1);
 	}
+	if (p->times.answers)
+		blkplane_times_answer(p);
 }
 
 /* Once: a broken ring is not served again. */
@@ -200,6 +213,10 @@ static bool take_batch(struct blkplane *p)
 		blkstats_batch(p->config.stats, taken);
 		iothread_took(p->config.thread, taken);
 	}
+	if (p->times.batch)
+		blkplane_times_submit(p);
+	if (p->config.latency)
+		blkplane_times_end_batch(p);
 	ioengine_submit(p->config.engine);
 	/* What the host could do at once is done. */
 	if (ioengine_ready(p->config.engine))

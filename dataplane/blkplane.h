@@ -45,8 +45,9 @@ struct blkplane_config {
 	int kick_fd;		 /* the doorbell's eventfd */
 	struct irqline *irq;
 	struct blkplane_stats *stats;
-	struct blkplane_watch *watch; /* NULL: nobody */
-	unsigned int queue;	      /* its number, for the watch */
+	struct blkplane_latency *latency; /* NULL: times are not measured */
+	struct blkplane_watch *watch;	  /* NULL: nobody */
+	unsigned int queue;		  /* its number, for the watch */
 	uint32_t *device_status; /* atomic; gets DEVICE_NEEDS_RESET when the ring breaks (2.1.2) */
 };
 

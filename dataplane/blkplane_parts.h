@@ -16,9 +16,21 @@
 /* A request from pop to push. */
 struct slot {
 	struct blkreq req;
-	struct slot *next_free;
+	struct slot *
+		next; /* the next free one; or of those a turn has taken, while times are measured */
+	uint64_t begun; /* when it was submitted; the same */
 	struct io_task task;
 	struct iovec iov[];
+};
+
+/* While times are measured; ns. */
+struct plane_times {
+	struct slot *batch;   /* taken by this turn, for the engine */
+	uint64_t taken;	      /* the first of them; 0: none */
+	uint64_t left;	      /* since then something waits in the ring; 0: not so */
+	uint64_t reaped;      /* by this turn; 0: nothing */
+	uint64_t unanswered;  /* since then something waits to be shown to the driver */
+	unsigned int answers; /* so many */
 };
 
 struct blkplane {
@@ -40,6 +52,7 @@ struct blkplane {
 	uint64_t spent;	      /* ns: until when nothing is left of it; 0: something is */
 	bool paused;	      /* nothing is taken until it is resumed */
 	struct io_queue kept; /* they failed, and are repeated then */
+	struct plane_times times;
 
 	/* One slot per ring entry, and one to look for the next request with. The one freed last is
 	 * used first, and never-used ones last, so only as many are ever touched as requests were
@@ -70,6 +83,19 @@ void blkplane_limit_take(struct blkplane *p, const struct io_task *task);
 void blkplane_limit_hold(struct blkplane *p);
 /* It may have been set, or lifted. */
 void blkplane_limit_learn(struct blkplane *p);
+
+/* On that thread, blkplane_times.c; while times are measured. It goes to the engine with this batch; */
+void blkplane_times_take(struct blkplane *p, struct slot *slot);
+/* or has been begun already. */
+void blkplane_times_run(struct blkplane *p, struct slot *slot, uint64_t now);
+/* There is a batch, and it is about to be submitted. */
+void blkplane_times_submit(struct blkplane *p);
+/* No more is taken by this turn. */
+void blkplane_times_end_batch(struct blkplane *p);
+/* The engine has finished with it. */
+void blkplane_times_reap(struct blkplane *p, const struct slot *slot);
+/* All that is finished has been shown, and there is something. */
+void blkplane_times_answer(struct blkplane *p);
 
 /* On that thread: all that is kept ends as failed. */
 void blkplane_fail_kept(struct blkplane *plane);

@@ -12,6 +12,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkreq.h"
+#include "dataplane/latency.h"
 
 /* Sizes of batches by powers of two: 1, 2 to 3, 4 to 7, ... up to a whole ring of the largest. */
 #define BLKSTATS_BATCHES 11
@@ -34,6 +35,18 @@ struct blkplane_stats {
 	uint64_t poll_hits;  /* times the thread looked on, and this queue had something to do */
 	uint64_t batch[BLKSTATS_BATCHES];
 	struct blkstats_op op[BLKREQ_KINDS];
+};
+
+/* Where its requests spend their time. On lines of its own, too. */
+struct blkplane_latency {
+	/* From when it was taken off the ring until it was submitted; or from when the turn before had to leave
+	 * something there, for want of room in the engine or by the disk's limits. What was there before, or
+	 * was left by several turns, has been there for longer. */
+	_Alignas(LINE_PAIR) struct latency ring;
+	/* From there until the host had done it; by enum io_op. With that what a failure was kept for. */
+	struct latency engine[IO_OPS];
+	/* From there until the driver can see it, and the interrupt is raised, if it wants one. */
+	struct latency answer;
 };
 
 /* As users know it: "write-zeroes". */

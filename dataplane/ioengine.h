@@ -25,6 +25,7 @@
 
 /* First those that move data; those behind IO_FLUSH are for the helper thread. */
 enum io_op { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD, IO_WRITE_ZEROES };
+#define IO_OPS (IO_WRITE_ZEROES + 1)
 
 struct io_task {
 	/* Set by the caller before prep. */

@@ -77,8 +77,10 @@ static int create_disks(struct machine *m)
 		struct blk_config config = confine_disk(&m->confine, i);
 		struct disk *disk = &m->disk[i];
 		const char *why;
-		int err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
+		int err;
 
+		config.stats = m->config->stats;
+		err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
 		if (err)
 			return report_option(err, "--disk", config.path, why);
 		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));

@@ -294,6 +294,14 @@ void blk_stats(const struct blk *b, unsigned int queue, struct blkplane_stats *s
 	copy_counters(stats, now, sizeof(*stats));
 }
 
+bool blk_latency(const struct blk *b, unsigned int queue, struct blkplane_latency *latency)
+{
+	if (!b->queues.latency)
+		return false;
+	copy_counters(latency, &b->queues.latency[queue], sizeof(*latency));
+	return true;
+}
+
 void blk_pause(struct blk *b)
 {
 	for (unsigned int i = 0; i < b->virtio.queue_count; i++)

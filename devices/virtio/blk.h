@@ -72,10 +72,12 @@ struct blk_config {
 	bool fixed_buffers;		   /* io_uring holds all of guest RAM, locked */
 	bool packed;			   /* offer RING_PACKED */
 	const struct blk_threads *threads; /* NULL: made where the driver starts the disk */
+	bool stats;			   /* measure where requests spend their time */
 	bool in_order; /* offer IN_ORDER: who accepts it gets some completions later */
 };
 
 struct blk;
+struct blkplane_latency;
 struct blkplane_stats;
 struct blkplane_watch;
 
@@ -95,6 +97,8 @@ void blk_watch(struct blk *blk, struct blkplane_watch *watch);
 
 /* What that queue has seen so far. Any thread. */
 void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);
+/* The same of its times. False: they are not measured. */
+bool blk_latency(const struct blk *blk, unsigned int queue, struct blkplane_latency *latency);
 
 /*
  * While no vCPU runs: no more requests are taken, and those in flight are finished. Waits for the

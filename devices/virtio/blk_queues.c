@@ -34,6 +34,11 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 	for (unsigned int i = 0; i < config->cpu_count; i++)
 		if (!CPU_ISSET(config->cpu[i], &host))
 			return -EINVAL;
+	if (config->stats) {
+		qs->latency = lines_alloc(config->queues * sizeof(*qs->latency));
+		if (!qs->latency)
+			return -ENOMEM;
+	}
 	qs->only_cpu = CPU_COUNT(&host) == 1;
 	qs->thread_count =
 		config->iothreads ? config->iothreads : threads_worth_it(&host, config->queues);
@@ -45,7 +50,7 @@ static struct iothread *thread_of(const struct blk_queues *qs, unsigned int n)
 	return qs->thread[qs->config->map_count ? qs->config->thread_of[n] : n % qs->thread_count];
 }
 
-void blk_queues_destroy(struct blk_queues *qs)
+static void destroy_all(struct blk_queues *qs)
 {
 	for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		ioengine_destroy(qs->queue[i].engine);
@@ -55,6 +60,13 @@ void blk_queues_destroy(struct blk_queues *qs)
 		iothread_destroy(qs->thread[i]);
 		qs->thread[i] = NULL;
 	}
+}
+
+void blk_queues_destroy(struct blk_queues *qs)
+{
+	destroy_all(qs);
+	if (qs->latency)
+		lines_free(qs->latency);
 }
 
 static int create_threads(struct blk_queues *qs, enum blk_engine which)
@@ -119,7 +131,7 @@ static int create_all(void *arg)
 			err = create_engines(qs, which);
 		if (!err)
 			break;
-		blk_queues_destroy(qs);
+		destroy_all(qs);
 		if (which == BLK_ENGINE_SYNC)
 			return err;
 		refused = refused ? refused : err;
@@ -150,6 +162,7 @@ int blk_queues_start(struct blk_queues *qs, unsigned int n, struct blkplane_conf
 	plane->thread = thread_of(qs, n);
 	plane->engine = qs->queue[n].engine;
 	plane->stats = &qs->queue[n].stats;
+	plane->latency = qs->latency ? &qs->latency[n] : NULL;
 	return blkplane_start(&qs->queue[n].plane, plane);
 }
 

@@ -25,14 +25,16 @@ struct blk_queues {
 	const struct image *image;
 	const struct hostmem *mem;
 	unsigned int thread_count;
+	struct blkplane_latency *latency; /* of each queue; NULL: not measured */
 	bool only_cpu; /* there is no other for a thread of the kernel's that spins */
 	struct iothread *thread[VIRTIO_MAX_QUEUES]; /* all NULL before the first start */
 	struct blk_queue queue[VIRTIO_MAX_QUEUES];
 };
 
-/* All are lent until destroy. -EINVAL: config->cpu has one that may not be used. */
+/* All are lent until destroy. -ENOMEM; -EINVAL: config->cpu has one that may not be used. */
 int blk_queues_init(struct blk_queues *queues, const struct blk_config *config,
 		    const struct image *image, const struct hostmem *mem);
+/* Also if init failed, over zeroed memory. */
 void blk_queues_destroy(struct blk_queues *queues);
 
 /* Start queue n, which is stopped. Thread, engine and statistics in *plane are filled in here.

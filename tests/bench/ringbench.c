@@ -4,7 +4,7 @@
  * 4 KiB in flight, by shared memory and an eventfd; no KVM, no exits, no interrupts.
  *
  * One line of JSON for each run: requests per second, the dataplane threads' CPU time per request,
- * doorbells per request. With --stages the same calls in one thread, and how long each stage takes.
+ * doorbells per request. --times: with the planes measuring, too. With --stages the same calls in one thread, and how long each stage takes.
  */
 #include "tests/bench/ringbench.h"
 
@@ -43,13 +43,15 @@ static struct {
 	bool share;
 	bool fixed;
 	bool stages;
-} opt = { "null", NULL, 32, 1, 0, 1000, 0, 1, false, false, false, false, false, false };
+	bool times;
+} opt = { .engine = "null", .depth = 32, .queues = 1, .poll_us = 1000, .seconds = 1 };
 
 struct queue {
 	_Alignas(128) struct driver driver;
 	struct irqline irq;
 	uint32_t status;
 	struct blkplane_stats stats;
+	struct blkplane_latency latency;
 	int kick_fd;
 	struct ioengine *engine;
 	struct blkplane *plane;
@@ -186,6 +188,7 @@ static void set_up(const struct ioengine_ops *ops)
 			.kick_fd = q->kick_fd,
 			.irq = &q->irq,
 			.stats = &q->stats,
+			.latency = opt.times ? &q->latency : NULL,
 			.device_status = &q->status,
 		};
 		if (blkplane_start(&q->plane, &config))
@@ -247,7 +250,8 @@ static const struct option long_options[] = {
 	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
 	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
 	{ "share", 0, NULL, 'H' },   { "cpu", 1, NULL, 'c' },	   { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },  { "fixed", 0, NULL, 'F' },	   { NULL, 0, NULL, 0 },
+	{ "packed", 0, NULL, 'k' },  { "fixed", 0, NULL, 'F' },	   { "times", 0, NULL, 'T' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -294,6 +298,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'k':
 			opt.packed = true;
+			break;
+		case 'T':
+			opt.times = true;
 			break;
 		case 'S':
 			opt.stages = true;

@@ -19,6 +19,7 @@ $(OBJ)/tests/unit/test_evloop_polled: ALL_LDFLAGS += \
 	$(call wrap,evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait io_uring_submit_and_get_events \
 	io_uring_register_buffers io_uring_unregister_buffers)
 $(OBJ)/tests/unit/test_blkplane_alone: ALL_LDFLAGS += $(call wrap,preadv clock_gettime)
+$(OBJ)/tests/unit/test_blkplane_times: ALL_LDFLAGS += $(call wrap,clock_gettime)
 $(OBJ)/tests/unit/test_blkplane_limit: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_blkplane_limit_threads: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_iothread_due: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)

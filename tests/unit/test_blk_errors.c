@@ -26,12 +26,13 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 				      struct io_uring_params *params);
 
 static bool no_memory;
+static unsigned int calloc_fails; /* as eventfd_fails */
 static bool no_aio, no_uring;
 static unsigned int eventfd_fails; /* the nth call from now; 0: none */
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	if (!no_memory)
+	if (!no_memory && (!calloc_fails || --calloc_fails))
 		return __real_calloc(n, size);
 	errno = ENOMEM;
 	return NULL;
@@ -83,6 +84,11 @@ START_TEST(host_out_of_memory_or_descriptors_for_a_disk)
 		expect_refused(-EMFILE);
 		ck_assert_uint_eq(eventfd_fails, 0);
 	}
+	/* Where times are to be kept. */
+	d.config.stats = true;
+	calloc_fails = 2;
+	expect_refused(-ENOMEM);
+	ck_assert_uint_eq(calloc_fails, 0);
 	disk_open(&d);
 	disk_fini(&d);
 }

@@ -105,9 +105,11 @@ END_TEST
 
 START_TEST(each_queue_counts_for_itself)
 {
+	struct blkplane_latency latency;
 	struct blkplane_stats stats;
 
 	begin(_i, 1);
+	ck_assert(!blk_latency(d.blk, 0, &latency));
 	/* A reset does not set it back. */
 	for (unsigned int life = 1; life <= 2; life++) {
 		bring_up(ALL);
@@ -119,6 +121,27 @@ START_TEST(each_queue_counts_for_itself)
 			ck_assert_uint_eq(stats.batches, stats.requests);
 			ck_assert_uint_le(stats.interrupts, stats.requests);
 		}
+	}
+	disk_fini(&d);
+}
+END_TEST
+
+START_TEST(each_queue_has_its_times)
+{
+	struct blkplane_latency latency;
+
+	queues_init(&d, BLK_ENGINE_SYNC, QUEUES);
+	d.config.stats = true;
+	disk_open(&d);
+	format = queues_format(0);
+	bring_up(ALL);
+	read_on(1u << 1);
+	read_on(1u << 1);
+	bring_up(ALL);
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		ck_assert(blk_latency(d.blk, i, &latency));
+		ck_assert_uint_eq(latency_count(&latency.engine[IO_READ]), i == 1 ? 2 : 0);
+		ck_assert_uint_eq(latency_count(&latency.ring), i == 1 ? 2 : 0);
 	}
 	disk_fini(&d);
 }
@@ -136,5 +159,6 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, row02_a_broken_queue_leaves_the_others_alone, 0, ways);
 	tcase_add_loop_test(t, each_queue_counts_for_itself, 0, ways);
 	suite_add_tcase(s, t);
+	tcase_add_test(t, each_queue_has_its_times);
 	return s;
 }
