@@ -14,7 +14,7 @@
 /* How long nobody is accepted after the host had no descriptor or memory for a connection. */
 #define ACCEPT_AGAIN_MS 1000
 /* A client with so much to be written is not read from. */
-#define OUT_FULL (CONTROL_OUT_MAX / 2)
+#define OUT_FULL (CONTROL_EVENTS_MAX / 2)
 
 struct client {
 	int fd;	      /* -1: it is gone */
@@ -65,8 +65,8 @@ static void write_out(struct client *c)
 	}
 }
 
-/* One line. A client that has no room for it is dropped. */
-static void say(struct client *c, const char *text, size_t len)
+/* One line. A client that would have more than `most` bytes to be written is dropped. */
+static void say(struct client *c, const char *text, size_t len, size_t most)
 {
 	if (c->fd < 0)
 		return;
@@ -74,7 +74,7 @@ static void say(struct client *c, const char *text, size_t len)
 		memmove(c->out, c->out + c->out_start, c->out_len);
 		c->out_start = 0;
 	}
-	if (!text || len + 1 > sizeof(c->out) - c->out_len) {
+	if (!text || c->out_len + len + 1 > most) {
 		drop(c);
 		return;
 	}
@@ -90,7 +90,7 @@ static void say_object(struct client *c, struct json_object *object)
 	size_t len = 0;
 	const char *text = control_text(object, &len);
 
-	say(c, text, len);
+	say(c, text, len, sizeof(c->out));
 	json_object_put(object);
 }
 
@@ -251,7 +251,7 @@ void control_event(struct control *ctl, struct json_object *event)
 
 	for (unsigned int i = 0; i < CONTROL_CLIENTS && text; i++)
 		if (ctl->client[i].events)
-			say(&ctl->client[i], text, len);
+			say(&ctl->client[i], text, len, CONTROL_EVENTS_MAX);
 	json_object_put(event);
 }
 

@@ -17,7 +17,10 @@
 
 #define CONTROL_CLIENTS 8
 #define CONTROL_POLLFDS (1 + CONTROL_CLIENTS)
-#define CONTROL_OUT_MAX (128u << 10)
+#define CONTROL_OUT_MAX \
+	(2u << 20) /* the statistics of 16 disks with 16 queues each, as large as they can be */
+/* Events are for who reads them: with so much to be written it does not. */
+#define CONTROL_EVENTS_MAX (128u << 10)
 
 struct control;
 

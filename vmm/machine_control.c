@@ -188,35 +188,6 @@ static struct json_object *status(const struct machine *m)
 	return object;
 }
 
-static struct json_object *queue_stats(const struct machine *m, unsigned int disk,
-				       unsigned int queue)
-{
-	struct json_object *object = json_object_new_object();
-	struct blkplane_stats s;
-
-	blk_stats(m->disk[disk].blk, queue, &s);
-	control_put_number(object, "disk", disk);
-	control_put_number(object, "queue", queue);
-	control_put_number(object, "requests", s.requests);
-	control_put_number(object, "batches", s.batches);
-	control_put_number(object, "interrupts", s.interrupts);
-	control_put_number(object, "sleeps", s.sleeps);
-	control_put_number(object, "held", s.held);
-	return object;
-}
-
-static struct json_object *stats(const struct machine *m)
-{
-	struct json_object *object = json_object_new_object();
-	struct json_object *queues = json_object_new_array();
-
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		for (unsigned int q = 0; q < blk_virtio(m->disk[i].blk)->queue_count; q++)
-			control_put(queues, NULL, queue_stats(m, i, q));
-	control_put(object, "queues", queues);
-	return object;
-}
-
 /* False: the answer is there at once. */
 static bool disk_order(struct machine *m, unsigned int client,
 		       const struct control_request *request, struct control_answer *answer,
@@ -241,7 +212,7 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		answer->result = status(m);
 		return true;
 	case CONTROL_STATS:
-		answer->result = stats(m);
+		answer->result = machine_stats_object(m);
 		return true;
 	case CONTROL_PAUSE:
 	case CONTROL_RESUME:

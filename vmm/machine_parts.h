@@ -128,7 +128,10 @@ void machine_alerts_forget(struct machine *m);
 /* Why the VM ends, as in the event of it. */
 const char *machine_end_reason(enum vm_end why);
 
-/* --stats: what each queue of a disk has seen. */
+/* What each queue of each disk has seen, for stats. */
+struct json_object *machine_stats_object(const struct machine *m);
+
+/* --stats: the same of one disk, to the log. */
 void machine_print_stats(const struct blk_config *config, struct blk *blk);
 
 #endif

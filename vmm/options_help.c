@@ -15,7 +15,7 @@ const char options_help[] =
 	"  --cpus N         number of CPUs (default: 1)\n"
 	"  --console on|off connect the serial port to stdin and stdout (default: on)\n"
 	"  --stats on|off   at the end: why vCPUs left the guest, and\n"
-	"                   what each queue of a disk has seen (default: off)\n"
+	"                   what disks did, and where it took time (default: off)\n"
 	"  --control PATH   a socket to watch and steer the VM by: microvm-ctl(1)\n"
 	"  --pidfile FILE   write the process's id there, and hold a lock on it\n"
 	"  --log FILE       append what there is to say to FILE (default: stderr)\n"

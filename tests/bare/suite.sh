@@ -142,7 +142,13 @@ measure() {
 }
 
 filled disk.img
-measure poll $requests 'depth=8'
+measure poll $requests 'depth=8' --stats on
+# What was asked for is counted, and where it spent its time.
+seen=$(sed -n 's/.*disk.img, queue 0: read: \([0-9]*\) requests, 0 failed, \([0-9]*\) bytes; .* in us: .*/\1 \2/p' out/blkbench-poll.log.err)
+seen=${seen:-0 0}
+{ [ "${seen% *}" -ge $requests ] && [ "${seen#* }" = $((${seen% *} * 4096)) ] &&
+    grep -q 'in the ring .* was told' out/blkbench-poll.log.err; } ||
+    fail blkbench-poll "no such statistics: $seen"
 measure poll-without-event-idx $requests 'depth=8 event_idx=0 op=randrw'
 measure irq $requests 'depth=8 mode=irq'
 measure irq-without-event-idx $requests 'depth=8 mode=irq event_idx=0 indirect=1'

@@ -43,6 +43,7 @@ static const char help[] =
 	"  quit          end the VM at once; the guest is not asked\n"
 	"  events        show what happens, until the VM ends\n"
 	"\n"
+	"  --prometheus  show stats as Prometheus reads them\n"
 	"  --json        show the answer, or each event, as one line of JSON\n"
 	"  --help, -h    show this text\n"
 	"  --version     show the version\n"
@@ -68,6 +69,7 @@ struct call {
 	const char *path;
 	const struct command *command;
 	bool json;
+	bool prometheus;
 };
 
 static int fail(enum exit_code code, const char *what, const char *why)
@@ -163,6 +165,8 @@ static int show_answer(const struct call *call, FILE *in, struct json_object *an
 	json_object_object_get_ex(answer, "result", &part);
 	if (call->json)
 		print_json(part);
+	else if (call->prometheus)
+		show_prometheus(part);
 	else if (call->command->show)
 		call->command->show(part);
 	return CTL_OK;
@@ -283,6 +287,8 @@ int main(int argc, char **argv)
 			return puts("microvm-ctl " MICROVM_VERSION) == EOF || fflush(stdout) == EOF;
 		if (!strcmp(argv[i], "--json"))
 			call.json = true;
+		else if (!strcmp(argv[i], "--prometheus"))
+			call.prometheus = true;
 		else if (argv[i][0] == '-')
 			return usage(argv[i], "unknown option (see --help)");
 		else
@@ -294,6 +300,8 @@ int main(int argc, char **argv)
 	call.command = find_command(argv[1]);
 	if (!call.command)
 		return usage(argv[1], "no such command (see --help)");
+	if (call.prometheus && (call.json || call.command->show != show_stats))
+		return usage("--prometheus", "is for stats, and without --json (see --help)");
 	if (words < 2 + call.command->words)
 		return usage(argv[1], "needs more arguments (see --help)");
 	if (words > 2 + call.command->words)

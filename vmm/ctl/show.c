@@ -2,36 +2,11 @@
 #include "vmm/ctl/show.h"
 
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct json_object *member(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, key, &value);
-	return value;
-}
-
-static uint64_t number(struct json_object *object, const char *key)
-{
-	return json_object_get_uint64(member(object, key));
-}
-
-static const char *text(struct json_object *object, const char *key)
-{
-	struct json_object *value = member(object, key);
-
-	return value ? json_object_get_string(value) : "?";
-}
-
-/* All of an array; of anything else, nothing. */
-static size_t length(struct json_object *array)
-{
-	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
-}
+#include "vmm/ctl/members.h"
 
 /* Of a disk: what it cannot do. */
 static void show_stopped(struct json_object *stopped)
@@ -78,22 +53,6 @@ void show_status(struct json_object *result)
 		print_limits(member(disk, "limits"), ", limits ");
 		show_stopped(member(disk, "stopped"));
 		putchar('\n');
-	}
-}
-
-void show_stats(struct json_object *result)
-{
-	struct json_object *queues = member(result, "queues");
-
-	for (size_t i = 0; i < length(queues); i++) {
-		struct json_object *q = json_object_array_get_idx(queues, i);
-
-		printf("disk %" PRIu64 ", queue %" PRIu64 ": %" PRIu64 " requests in %" PRIu64
-		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps, %" PRIu64
-		       " times held by limits\n",
-		       number(q, "disk"), number(q, "queue"), number(q, "requests"),
-		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"),
-		       number(q, "held"));
 	}
 }
 

@@ -7,6 +7,7 @@ struct json_object;
 
 void show_status(struct json_object *result);
 void show_stats(struct json_object *result);
+void show_prometheus(struct json_object *result); /* the same, for that */
 void show_size(struct json_object *result);
 void show_limits(struct json_object *result);
 void show_event(struct json_object *event);

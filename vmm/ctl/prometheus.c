@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What queues have seen, in Prometheus's text exposition format, version 0.0.4. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/ctl/members.h"
+#include "vmm/ctl/show.h"
+
+/* Bounds of times: each power of two of ns that buckets are told by. */
+#define FIRST_LOG 10
+#define LAST_LOG  34
+
+static void head(const char *name, const char *type, const char *what)
+{
+	printf("# HELP %s %s\n# TYPE %s %s\n", name, what, name, type);
+}
+
+/* The labels, without their closing brace. */
+static void labels(const char *name, const char *suffix, struct json_object *queue, const char *op)
+{
+	printf("%s%s{disk=\"%" PRIu64 "\",queue=\"%" PRIu64 "\"", name, suffix,
+	       number(queue, "disk"), number(queue, "queue"));
+	if (op)
+		printf(",op=\"%s\"", op);
+}
+
+static void sample(const char *name, struct json_object *queue, const char *op, uint64_t value)
+{
+	labels(name, "", queue, op);
+	printf("} %" PRIu64 "\n", value);
+}
+
+/* ns as seconds. */
+static void put_seconds(uint64_t ns)
+{
+	printf("%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
+}
+
+static void bucket_end(const char *bound, uint64_t count)
+{
+	printf("%s\"} %" PRIu64 "\n", bound, count);
+}
+
+static void times(const char *name, struct json_object *queue, const char *op,
+		  struct json_object *histogram)
+{
+	struct json_object *buckets = member(histogram, "buckets"), *one;
+	uint64_t count = 0;
+	size_t next = 0;
+
+	for (unsigned int log = FIRST_LOG; log <= LAST_LOG; log++) {
+		for (; next < length(buckets); next++) {
+			one = element(buckets, next);
+			if (!element(one, 0) ||
+			    json_object_get_uint64(element(one, 0)) > UINT64_C(1) << log)
+				break;
+			count += json_object_get_uint64(element(one, 1));
+		}
+		labels(name, "_bucket", queue, op);
+		printf(",le=\"");
+		put_seconds(UINT64_C(1) << log);
+		bucket_end("", count);
+	}
+	labels(name, "_bucket", queue, op);
+	printf(",le=\"");
+	bucket_end("+Inf", number(histogram, "count"));
+	labels(name, "_sum", queue, op);
+	printf("} ");
+	put_seconds(number(histogram, "sum"));
+	printf("\n");
+	labels(name, "_count", queue, op);
+	printf("} %" PRIu64 "\n", number(histogram, "count"));
+}
+
+/* A member's name and its metric's. */
+struct metric {
+	const char *key, *name, *what;
+};
+
+static const struct metric of_queues[] = {
+	{ "kicks", "microvm_queue_kicks_total", "Wake-ups by the doorbell." },
+	{ "interrupts", "microvm_queue_interrupts_total", "Interrupts raised for used elements." },
+	{ "suppressed", "microvm_queue_interrupts_suppressed_total",
+	  "Interrupts that the driver did not ask for." },
+	{ "sleeps", "microvm_queue_sleeps_total", "Times the thread asked for a doorbell." },
+	{ "poll-hits", "microvm_queue_poll_hits_total",
+	  "Times the thread looked on and found something to do." },
+	{ "held", "microvm_queue_held_total", "Times requests had to wait for the disk's limits." },
+};
+
+static const struct metric of_operations[] = {
+	{ "requests", "microvm_requests_total", "Requests finished, well or not." },
+	{ "failed", "microvm_requests_failed_total", "Requests that failed or are not supported." },
+	{ "bytes", "microvm_bytes_total", "Bytes of requests that did not fail." },
+};
+
+static const struct metric of_times[] = {
+	{ "ring", "microvm_ring_seconds", "From the ring to the engine." },
+	{ "answer", "microvm_answer_seconds", "From the engine's end until the driver was told." },
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static void show_queues(struct json_object *queues, const struct metric *metric)
+{
+	head(metric->name, "counter", metric->what);
+	for (size_t i = 0; i < length(queues); i++) {
+		struct json_object *q = element(queues, i);
+
+		sample(metric->name, q, NULL, number(q, metric->key));
+	}
+}
+
+static void show_operations(struct json_object *queues, const struct metric *metric)
+{
+	head(metric->name, "counter", metric->what);
+	for (size_t i = 0; i < length(queues); i++) {
+		struct json_object *q = element(queues, i);
+
+		json_object_object_foreach(members(member(q, "operations")), op, counters)
+			sample(metric->name, q, op, number(counters, metric->key));
+	}
+}
+
+static void show_batches(struct json_object *queues)
+{
+	static const char name[] = "microvm_batch_requests";
+
+	head(name, "histogram", "Requests taken by a turn.");
+	for (size_t i = 0; i < length(queues); i++) {
+		struct json_object *q = element(queues, i);
+		struct json_object *sizes = member(q, "batch-sizes");
+		uint64_t count = 0;
+
+		for (size_t k = 0; k < length(sizes); k++) {
+			count += json_object_get_uint64(element(sizes, k));
+			labels(name, "_bucket", q, NULL);
+			printf(",le=\"%u", (2u << k) - 1);
+			bucket_end("", count);
+		}
+		/* What was counted since then is left out: le="+Inf" and _count have to agree. */
+		labels(name, "_bucket", q, NULL);
+		printf(",le=\"");
+		bucket_end("+Inf", count);
+		labels(name, "_sum", q, NULL);
+		printf("} %" PRIu64 "\n", number(q, "requests"));
+		labels(name, "_count", q, NULL);
+		printf("} %" PRIu64 "\n", count);
+	}
+}
+
+static void show_latency(struct json_object *queues)
+{
+	static const char engine[] = "microvm_engine_seconds";
+
+	for (size_t m = 0; m < COUNT(of_times); m++) {
+		head(of_times[m].name, "histogram", of_times[m].what);
+		for (size_t i = 0; i < length(queues); i++) {
+			struct json_object *q = element(queues, i);
+
+			times(of_times[m].name, q, NULL,
+			      member(member(q, "latency"), of_times[m].key));
+		}
+	}
+	head(engine, "histogram", "With the host.");
+	for (size_t i = 0; i < length(queues); i++) {
+		struct json_object *q = element(queues, i);
+
+		json_object_object_foreach(members(member(member(q, "latency"), "engine")), op,
+					   histogram) times(engine, q, op, histogram);
+	}
+}
+
+void show_prometheus(struct json_object *result)
+{
+	struct json_object *queues = member(result, "queues");
+
+	for (size_t i = 0; i < COUNT(of_operations); i++)
+		show_operations(queues, &of_operations[i]);
+	for (size_t i = 0; i < COUNT(of_queues); i++)
+		show_queues(queues, &of_queues[i]);
+	show_batches(queues);
+	if (length(queues) && member(element(queues, 0), "latency"))
+		show_latency(queues);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What queues have seen, for people. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "vmm/ctl/members.h"
+#include "vmm/ctl/show.h"
+
+/* Up to three digits and a unit, or "-". */
+static void show_time(struct json_object *histogram, const char *key)
+{
+	static const char *const units[] = { "us", "ms", "s" };
+	double t = (double)number(histogram, key) / 1e3;
+	unsigned int unit = 0;
+
+	while (t >= 999.5 && unit < 2) {
+		t /= 1e3;
+		unit++;
+	}
+	if (number(histogram, "count"))
+		printf(" %7.*f %-2s", t < 9.95 ? 1 : 0, t, units[unit]);
+	else
+		printf(" %7s   ", "-");
+}
+
+static void show_times(struct json_object *histogram)
+{
+	show_time(histogram, "p50");
+	show_time(histogram, "p99");
+	show_time(histogram, "p99.9");
+}
+
+static void show_operations(struct json_object *queue, struct json_object *latency)
+{
+	struct json_object *engine = member(latency, "engine");
+
+	printf("  %-13s %12s %10s %16s%s\n", "", "requests", "failed", "bytes",
+	       latency ? "        p50        p99      p99.9" : "");
+	json_object_object_foreach(members(member(queue, "operations")), name, op)
+	{
+		if (!number(op, "requests"))
+			continue;
+		printf("  %-13s %12" PRIu64 " %10" PRIu64 " %16" PRIu64, name,
+		       number(op, "requests"), number(op, "failed"), number(op, "bytes"));
+		if (member(engine, name))
+			show_times(member(engine, name));
+		printf("\n");
+	}
+	if (!latency)
+		return;
+	printf("  %-54s", "before: in the ring");
+	show_times(member(latency, "ring"));
+	printf("\n  %-54s", "after: until the driver was told");
+	show_times(member(latency, "answer"));
+	printf("\n");
+}
+
+static void show_batches(struct json_object *sizes)
+{
+	const char *between = "  batches of";
+
+	for (size_t i = 0; i < length(sizes); i++) {
+		uint64_t count = json_object_get_uint64(element(sizes, i));
+
+		if (!count)
+			continue;
+		if (i)
+			printf("%s %u-%u: %" PRIu64, between, 1u << i, (2u << i) - 1, count);
+		else
+			printf("%s 1: %" PRIu64, between, count);
+		between = ",";
+	}
+	printf("\n");
+}
+
+void show_stats(struct json_object *result)
+{
+	struct json_object *queues = member(result, "queues");
+
+	for (size_t i = 0; i < length(queues); i++) {
+		struct json_object *q = element(queues, i);
+
+		printf("disk %" PRIu64 ", queue %" PRIu64 ": %" PRIu64 " requests in %" PRIu64
+		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps, %" PRIu64
+		       " times held by limits\n",
+		       number(q, "disk"), number(q, "queue"), number(q, "requests"),
+		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"),
+		       number(q, "held"));
+		if (!number(q, "requests"))
+			continue;
+		printf("  %" PRIu64 " kicks, %" PRIu64 " interrupts not wanted, %" PRIu64
+		       " found by looking on\n",
+		       number(q, "kicks"), number(q, "suppressed"), number(q, "poll-hits"));
+		show_batches(member(q, "batch-sizes"));
+		show_operations(q, member(q, "latency"));
+	}
+}
