@@ -45,7 +45,8 @@ CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata
 HARDEN_x86_64  := -fcf-protection
 HARDEN_aarch64 := -mbranch-protection=standard
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))
-CPPFLAGS += -I. -D_GNU_SOURCE $(SYSROOT:%=-isystem %/usr/include)
+# Debian keeps some headers by architecture.
+CPPFLAGS += -I. -D_GNU_SOURCE $(foreach dir,include include/$(CROSS),$(SYSROOT:%=-isystem %/usr/$(dir)))
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(MODE_$(VARIANT)) \
 	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)

@@ -3,6 +3,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkplane_parts.h"
+#include "dataplane/probes.h"
 
 /* There is one: no more heads can be in flight than the ring has entries. */
 static struct slot *slot_get(struct blkplane *p)
@@ -48,6 +49,7 @@ static inline __attribute__((always_inline)) void finish(struct blkplane *p, str
 	/* A broken queue's requests are only drained: the driver has to reset it. */
 	if (!p->broken) {
 		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
+		PROBE_2(push, p, req->chain.head, result);
 		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
 	}
 	slot_put(p, slot);
@@ -95,6 +97,7 @@ static void start(struct blkplane *p, struct slot *slot)
 		       vring_more(&p->ring);
 	uint64_t begin;
 
+	PROBE_4(submit, p, slot->req.chain.head, task->op, task->offset, task->len);
 	if (!alone_try(&p->alone, company)) {
 		if (p->config.latency)
 			blkplane_times_take(p, slot);
@@ -113,6 +116,7 @@ static int take(struct blkplane *p)
 {
 	struct slot *slot = slot_get(p);
 	struct vring_chain *chain = &slot->req.chain;
+	enum blkreq_verdict verdict;
 	int got;
 
 	chain->iov = slot->iov;
@@ -123,7 +127,10 @@ static int take(struct blkplane *p)
 		return got;
 	}
 
-	switch (blkreq_parse(&slot->req, &p->config.disk, &slot->task)) {
+	PROBE_1(pop, p, chain->head);
+	verdict = blkreq_parse(&slot->req, &p->config.disk, &slot->task);
+	PROBE_3(parse, p, chain->head, slot->req.kind, verdict);
+	switch (verdict) {
 	case BLKREQ_SUBMIT:
 		if (p->limited)
 			blkplane_limit_take(p, &slot->task);
@@ -153,10 +160,12 @@ static void claim(struct blkplane *p)
 static void complete(struct blkplane *p)
 {
 	struct io_task *task;
+	bool wanted;
 
 	while ((task = ioengine_finished(p->config.engine))) {
 		struct slot *slot = container_of(task, struct slot, task);
 
+		PROBE_3(complete, p, slot->req.chain.head, task->op, task->result);
 		if (__builtin_expect(task->result, 0)) {
 			fail(p, task);
 			continue;
@@ -170,7 +179,9 @@ static void complete(struct blkplane *p)
 		return;
 	claim(p);
 	iothread_told(p->config.thread);
-	if (vring_should_notify(&p->ring)) {
+	wanted = vring_should_notify(&p->ring);
+	PROBE_1(notify, p, wanted);
+	if (wanted) {
 		blkstats_add(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
 	} else {
@@ -184,6 +195,7 @@ static void complete(struct blkplane *p)
 static void tell_broken(struct blkplane *p)
 {
 	p->broken = true;
+	PROBE_1(broken, p, p->ring.broken);
 	log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 	/* Pairs with the vCPU's acquire load of the status register. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
@@ -243,6 +255,7 @@ static void leave(struct blkplane *p)
 {
 	struct iothread *t = p->config.thread;
 
+	PROBE(reset, p);
 	iothread_remove(t, &p->client);
 	evloop_unwatch(&t->loop, &p->kick);
 	if (p->config.engine->event_fd >= 0)
