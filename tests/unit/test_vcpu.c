@@ -159,7 +159,7 @@ static void start(void)
 {
 	const char *why;
 
-	ck_assert_int_eq(vm_create(&vm, &why), 0);
+	ck_assert_int_eq(vm_create(&vm, 64 << 20, &why), 0);
 	ck_assert_int_eq(vm_post_writes(&vm, DEVICE, 4), 0);
 	ck_assert_int_eq(bus_add(&mmio, DEVICE, PAGE, &ops, NULL), 0);
 	vcpu_init_signal();
