@@ -30,3 +30,10 @@ struct engine_way engine_way(int way)
 		.direct = way % 2 == 0,
 	};
 }
+
+unsigned int engine_rounds(int way, unsigned int rounds)
+{
+	const struct ioengine_ops *ops = engine_way(way).ops;
+
+	return ops == &ioengine_sqpoll || ops == &ioengine_iopoll ? rounds / 10 : rounds;
+}

@@ -22,4 +22,8 @@ struct engine_way {
 int engine_ways(void);
 struct engine_way engine_way(int way);
 
+/* How often a test that repeats itself does so: a tenth where only the ring is another than io_uring's,
+ * whose ways take long on few processors. */
+unsigned int engine_rounds(int way, unsigned int rounds);
+
 #endif

@@ -257,12 +257,14 @@ END_TEST
 
 /* ---- under load ---- */
 
-#define PAUSES ROUNDS(2000u, 200u, 300u)
+#define PAUSES ROUNDS(1000u, 200u, 300u)
 #define DEPTH  8u
 
 static void *pause_and_resume(void *arg)
 {
-	for (unsigned int i = 0; i < PAUSES; i++) {
+	const unsigned int pauses = *(unsigned int *)arg;
+
+	for (unsigned int i = 0; i < pauses; i++) {
 		uint64_t requests;
 
 		blkplane_pause(r.plane);
@@ -282,6 +284,7 @@ static void *pause_and_resume(void *arg)
 /* Writes and reads of sectors of their own; each comes back once, and every round is new. */
 START_TEST(nothing_is_lost_or_done_twice_under_load_on_every_engine)
 {
+	unsigned int pauses = engine_rounds(_i, PAUSES);
 	struct mock_blk req[DEPTH];
 	pthread_t operator;
 	uint64_t done = 0;
@@ -289,7 +292,7 @@ START_TEST(nothing_is_lost_or_done_twice_under_load_on_every_engine)
 	rig_poll_ns = 20000;
 	rig_init_file(&r, engine_way(_i).ops, 32, engine_way(_i).direct);
 	rig_start(&r);
-	must(!pthread_create(&operator, NULL, pause_and_resume, NULL));
+	must(!pthread_create(&operator, NULL, pause_and_resume, &pauses));
 	for (unsigned int i = 0; i < DEPTH; i++)
 		mock_blk(m, &req[i], VIRTIO_BLK_T_OUT, i * 8, 4096);
 	for (unsigned int round = 0; !is_answered() || round % 2; round++) {

@@ -276,7 +276,7 @@ START_TEST(race_of_everything_on_every_engine)
 	pthread_t starter[2], other[ARRAY_SIZE(run)];
 
 	/* A device that is busy with something else may make each stop wait for milliseconds. */
-	lives = engine_way(_i).direct ? LIVES / 5 : LIVES;
+	lives = engine_way(_i).direct ? LIVES / 5 : engine_rounds(_i, LIVES);
 	signal(SIGXFSZ, SIG_IGN);
 	rows_init(&d, _i);
 	d.config.queues = d.config.iothreads = 2;

@@ -80,12 +80,12 @@ static uint64_t used_memory(uint8_t **from)
 
 START_TEST(row26_row27_ten_thousand_starts_and_stops_under_load_on_every_engine)
 {
-	const unsigned int cycles = engine_way(_i).direct ? DIRECT : CYCLES;
+	const unsigned int cycles = engine_rounds(_i, engine_way(_i).direct ? DIRECT : CYCLES);
 	static uint8_t expected[128 << 10];
 	struct mock_blk req[REQUESTS];
 	pthread_t guest;
-	uint8_t *memory;
-	uint64_t len;
+	uint8_t *memory = NULL;
+	uint64_t len = 0;
 
 	rows_init(&d, _i);
 	d.config.packed = true;
