@@ -160,6 +160,25 @@ START_TEST(it_has_waited_since_the_first_turn_that_left_it)
 }
 END_TEST
 
+/* Longer than any bound. */
+START_TEST(a_minute_with_the_engine)
+{
+	struct mock_blk req;
+
+	begin(16);
+	offer(&req, 1, VIRTIO_BLK_T_IN);
+	scripted_wait(r.engine, 1);
+	wait_idle_thread();
+	pass(60000 * MS);
+	scripted_complete(r.engine, 0, SCRIPTED_ALL);
+	take_back(1);
+	rig_stop(&r);
+	expect(&latency.engine[IO_READ], 1, 60000);
+	ck_assert_uint_eq(latency.engine[IO_READ].bucket[LATENCY_BUCKETS - 1], 1);
+	rig_fini(&r);
+}
+END_TEST
+
 /* The driver holds the thread in the interrupt. */
 START_TEST(time_until_the_interrupt)
 {
@@ -251,6 +270,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, time_in_the_engine_by_operation);
 	tcase_add_test(t, what_has_no_room_waits_in_the_ring);
 	tcase_add_test(t, it_has_waited_since_the_first_turn_that_left_it);
+	tcase_add_test(t, a_minute_with_the_engine);
 	tcase_add_test(t, time_until_the_interrupt);
 	tcase_add_test(t, what_is_kept_in_order_is_not_answered);
 	tcase_add_test(t, who_is_alone_is_measured);
