@@ -257,7 +257,7 @@ END_TEST
 
 /* ---- under load ---- */
 
-#define PAUSES ROUNDS(1000u, 200u, 300u)
+#define PAUSES ROUNDS(2000u, 200u, 300u)
 #define DEPTH  8u
 
 static void *pause_and_resume(void *arg)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ten thousand starts and stops of a disk under load (fewer with sanitizers), over every engine:
- * requests in flight, doorbells all the time, each stop at another moment, both ring formats by turns. test_race.c does as many
- * over a host that holds the requests.
+ * Ten thousand starts and stops of a disk under load, over every engine (fewer with sanitizers, and a tenth
+ * with io_uring's other rings): requests in flight, doorbells all the time, each stop at another moment, both
+ * ring formats by turns. test_race.c does as many over a host that holds the requests.
  */
 #include <pthread.h>
 #include <sched.h>
