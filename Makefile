@@ -44,11 +44,16 @@ WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototype
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
 HARDEN_x86_64  := -fcf-protection
 HARDEN_aarch64 := -mbranch-protection=standard
+# What runs once a boot or once a command is small; what runs once a request is fast.
+SMALL_release := -Os
+SMALL_FOR     := vmm/%
+# Half of what the loader relocates is said by a bit each.
+LINK_x86_64   := -Wl,-z,pack-relative-relocs
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))
 # Debian keeps some headers by architecture.
 CPPFLAGS += -I. -D_GNU_SOURCE $(foreach dir,include include/$(CROSS),$(SYSROOT:%=-isystem %/usr/$(dir)))
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
-ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(MODE_$(VARIANT)) \
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(LINK_$(ARCH)) $(MODE_$(VARIANT)) \
 	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)
 # The device tree, and kernels that gzip has compressed.
 LDLIBS_aarch64 := -l:libfdt.a -l:libz.a
@@ -95,7 +100,7 @@ $(BUILD)/sysroot: tools/fetch-sysroot
 
 $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) -MMD -MP -c -o $@ $<
 
 # The system calls of each kind of thread, as BPF. Whatever the variant, this is run here.
 $(BUILD)/seccomp/compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
@@ -125,8 +130,8 @@ $(VERSIONED): $(BUILD)/version/version.h
 # Everything is compiled again when the flags change.
 $(OBJ)/flags: FORCE
 	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS)' | cmp -s - $@ || \
-		echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS)' >$@
+	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT))' | cmp -s - $@ || \
+		echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT))' >$@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
