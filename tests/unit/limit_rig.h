@@ -3,9 +3,10 @@
 #ifndef TESTS_UNIT_LIMIT_RIG_H
 #define TESTS_UNIT_LIMIT_RIG_H
 
-#include <pthread.h>
 #include <sys/timerfd.h>
 
+#define OWNCLOCK_TICK 100u
+#include "tests/lib/ownclock.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -13,16 +14,10 @@ static struct rig r, other;
 static struct mockdrv *const m = &r.m;
 static struct blklimit limit;
 
-#define MS	1000000ull
-#define SECOND	(1000 * MS)
-#define TICK_NS 100u /* from one look at the clock to the next */
-#define DEPTH	5u
+#define DEPTH 5u
 
-/* ---- time ---- */
+/* ---- alarms ---- */
 
-static pthread_t tester;
-static bool own_clock;
-static uint64_t clock_ns;   /* atomic */
 static unsigned int alarms; /* atomic: how often one was asked for */
 
 /* Each thread's. */
@@ -31,22 +26,8 @@ static struct alarm {
 	uint64_t at; /* atomic; 0: none was asked for since the last time that went by */
 } alarm_of[2];
 
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	uint64_t t;
-
-	/* Check reads it as well, before a test begins. */
-	if (!own_clock || pthread_equal(pthread_self(), tester))
-		return __real_clock_gettime(id, ts);
-	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
-	*ts = (struct timespec){ .tv_sec = (time_t)(t / SECOND), .tv_nsec = (long)(t % SECOND) };
-	return 0;
-}
 
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
 {
@@ -59,13 +40,6 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, stru
 			 (uint64_t) new->it_value.tv_sec *SECOND + (uint64_t) new->it_value.tv_nsec,
 			 __ATOMIC_SEQ_CST);
 	return 0;
-}
-
-static void begin_clock(void)
-{
-	tester = pthread_self();
-	own_clock = true;
-	clock_ns = 7 * SECOND;
 }
 
 static uint64_t alarm_set_by(unsigned int thread)
@@ -90,7 +64,7 @@ static void set_limit(uint64_t iops, uint64_t burst)
 	struct blklimit_rates rates = { .iops = iops, .iops_burst = burst };
 
 	must(blklimit_settle(&rates));
-	blklimit_set(&limit, &rates, __atomic_load_n(&clock_ns, __ATOMIC_SEQ_CST));
+	blklimit_set(&limit, &rates, ownclock_now());
 	if (r.plane)
 		blkplane_limit_changed(r.plane);
 }
@@ -98,7 +72,7 @@ static void set_limit(uint64_t iops, uint64_t burst)
 /* Formats: packed, EVENT_IDX. */
 static void begin(int format, uint64_t iops, uint64_t burst)
 {
-	begin_clock();
+	ownclock_begin();
 	rig_poll_ns = 50000;
 	rig_init(&r, 16, format & 2, false, 16);
 	if (format & 1)

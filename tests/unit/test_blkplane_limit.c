@@ -26,7 +26,7 @@ static void expect_alarm(uint64_t about)
 	ck_assert_uint_lt(at, about + 50 * MS);
 	wait_idle_thread();
 	forget_alarm();
-	__atomic_store_n(&clock_ns, at, __ATOMIC_SEQ_CST);
+	ownclock_set(at);
 	ring_alarm(0);
 }
 
@@ -150,7 +150,7 @@ START_TEST(pause_and_stop_of_a_held_ring)
 	blkplane_pause(r.plane);
 	wait_idle_thread();
 	/* The time that goes by meanwhile counts. */
-	__atomic_store_n(&clock_ns, 8 * SECOND, __ATOMIC_SEQ_CST);
+	ownclock_set(8 * SECOND);
 	ck_assert_uint_eq(scripted_held(r.engine), 0);
 	blkplane_resume(r.plane);
 	scripted_wait(r.engine, 1);
@@ -236,7 +236,7 @@ START_TEST(stopped_by_an_error_while_held)
 {
 	struct blkplane_watch watch = { .stopped = stopped };
 
-	begin_clock();
+	ownclock_begin();
 	rig_init(&r, 16, false, false, 16);
 	r.config.limit = &limit;
 	r.config.watch = &watch;

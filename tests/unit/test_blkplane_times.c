@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Where requests spend their time. Linked with --wrap: the dataplane's clock is the test's. */
 #include <errno.h>
-#include <pthread.h>
 
 #include "dataplane/alone.h"
+#define OWNCLOCK_TICK 10u
+#include "tests/lib/ownclock.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -11,35 +12,9 @@ static struct rig r;
 static struct mockdrv *const m = &r.m;
 static struct blkplane_latency latency;
 
-#define MS	1000000ull
-#define TICK_NS 10u /* from one look at the clock to the next: looking on has an end */
-
-static pthread_t tester;
-static uint64_t clock_ns; /* atomic */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	uint64_t t;
-
-	if (pthread_equal(pthread_self(), tester))
-		return __real_clock_gettime(id, ts);
-	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
-	*ts = (struct timespec){ .tv_sec = (time_t)(t / (1000 * MS)),
-				 .tv_nsec = (long)(t % (1000 * MS)) };
-	return 0;
-}
-
-static void pass(uint64_t ns)
-{
-	__atomic_fetch_add(&clock_ns, ns, __ATOMIC_SEQ_CST);
-}
-
 static void begin(unsigned int depth)
 {
-	clock_ns = 7000 * MS;
+	ownclock_begin();
 	latency = (struct blkplane_latency){ 0 };
 	rig_init(&r, 16, false, false, depth);
 	r.config.latency = &latency;
@@ -80,13 +55,13 @@ START_TEST(time_in_the_engine_by_operation)
 	offer(req, 3, VIRTIO_BLK_T_IN);
 	scripted_wait(r.engine, 3);
 	wait_idle_thread();
-	pass(20 * MS);
+	ownclock_pass(20 * MS);
 	scripted_complete_all(r.engine, SCRIPTED_ALL);
 	take_back(3);
 	offer(req, 1, VIRTIO_BLK_T_FLUSH);
 	scripted_wait(r.engine, 1);
 	wait_idle_thread();
-	pass(50 * MS);
+	ownclock_pass(50 * MS);
 	scripted_complete(r.engine, 0, -EIO);
 	take_back(1);
 	/* Never with the engine. */
@@ -114,7 +89,7 @@ START_TEST(what_has_no_room_waits_in_the_ring)
 	for (unsigned int i = 0; i < 3; i++) {
 		scripted_wait(r.engine, 1);
 		wait_idle_thread();
-		pass(30 * MS);
+		ownclock_pass(30 * MS);
 		scripted_complete(r.engine, 0, SCRIPTED_ALL);
 		take_back(1);
 	}
@@ -136,7 +111,7 @@ START_TEST(it_has_waited_since_the_first_turn_that_left_it)
 	scripted_wait(r.engine, 1);
 	for (unsigned int i = 0; i < 3; i++) {
 		wait_idle_thread();
-		pass(10 * MS);
+		ownclock_pass(10 * MS);
 		mock_kick(m);
 	}
 	wait_idle_thread();
@@ -147,7 +122,7 @@ START_TEST(it_has_waited_since_the_first_turn_that_left_it)
 	take_back(1);
 	/* And what comes now has not waited. */
 	wait_idle_thread();
-	pass(80 * MS);
+	ownclock_pass(80 * MS);
 	mock_blk(m, &more, VIRTIO_BLK_T_OUT, 0, 512);
 	mock_offer(m, more.head);
 	scripted_wait(r.engine, 1);
@@ -169,7 +144,7 @@ START_TEST(a_minute_with_the_engine)
 	offer(&req, 1, VIRTIO_BLK_T_IN);
 	scripted_wait(r.engine, 1);
 	wait_idle_thread();
-	pass(60000 * MS);
+	ownclock_pass(60000 * MS);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	take_back(1);
 	rig_stop(&r);
@@ -191,7 +166,7 @@ START_TEST(time_until_the_interrupt)
 	rig_block_irq(&r);
 	scripted_complete_all(r.engine, SCRIPTED_ALL);
 	mock_wait_index(m, 2);
-	pass(40 * MS);
+	ownclock_pass(40 * MS);
 	mock_irqs(m);
 	rig_stop(&r);
 	ck_assert_uint_eq(latency_count(&latency.answer), 2);
@@ -206,7 +181,7 @@ START_TEST(what_is_kept_in_order_is_not_answered)
 {
 	struct mock_blk req[2];
 
-	clock_ns = 7000 * MS;
+	ownclock_begin();
 	latency = (struct blkplane_latency){ 0 };
 	rig_init(&r, 16, false, false, 16);
 	m->ring.in_order = true;
@@ -222,7 +197,7 @@ START_TEST(what_is_kept_in_order_is_not_answered)
 	wait_idle_thread();
 	ck_assert_uint_eq(mock_used_index(m), 0);
 	ck_assert_uint_eq(READ_ONCE(latency.answer.sum), 0);
-	pass(60 * MS);
+	ownclock_pass(60 * MS);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	mock_wait_until(mock_used_index(m));
 	rig_stop(&r);
@@ -237,7 +212,7 @@ START_TEST(who_is_alone_is_measured)
 	struct vring_used_elem elem;
 	struct mock_blk req;
 
-	clock_ns = 7000 * MS;
+	ownclock_begin();
 	latency = (struct blkplane_latency){ 0 };
 	rig_init_file(&r, &ioengine_libaio, 16, false);
 	mock_ring(m, 16, false, false);
@@ -264,8 +239,6 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_times");
 	TCase *t = tcase_create("blkplane_times");
 
-	/* Also in the processes of the tests. */
-	tester = pthread_self();
 	suite_add_tcase(s, t);
 	tcase_add_test(t, time_in_the_engine_by_operation);
 	tcase_add_test(t, what_has_no_room_waits_in_the_ring);

@@ -2,32 +2,14 @@
 /* Clients that are to be served at a time. Linked with --wrap: the thread's clock is the test's. */
 #include <sys/timerfd.h>
 
+#define OWNCLOCK_TICK 100u
+#include "tests/lib/ownclock.h"
 #include "tests/unit/iothread_rig.h"
 
-#define MS	1000000ull
-#define SECOND	(1000 * MS)
-#define TICK_NS 100u /* from one look at the clock to the next */
-
-static pthread_t tester;
-static bool own_clock;
-static uint64_t clock_ns; /* atomic */
 static uint64_t alarm_at; /* atomic; 0: none was asked for since the last one that went off */
 
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	uint64_t t;
-
-	if (!own_clock || pthread_equal(pthread_self(), tester))
-		return __real_clock_gettime(id, ts);
-	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
-	*ts = (struct timespec){ .tv_sec = (time_t)(t / SECOND), .tv_nsec = (long)(t % SECOND) };
-	return 0;
-}
 
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
 {
@@ -89,15 +71,8 @@ static void join_timed(struct timed *t, uint64_t in, const struct client *near)
 
 static void begin_timed(int kind, uint64_t poll_us)
 {
-	tester = pthread_self();
-	own_clock = true;
-	clock_ns = 7 * SECOND;
+	ownclock_begin();
 	begin(kind, poll_us);
-}
-
-static void pass(uint64_t ns)
-{
-	__atomic_fetch_add(&clock_ns, ns, __ATOMIC_SEQ_CST);
 }
 
 /* It goes off, at its time. */
@@ -109,7 +84,7 @@ static uint64_t expect_alarm(void)
 	mock_wait_until(alarm_set());
 	wait_idle_thread();
 	at = __atomic_exchange_n(&alarm_at, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&clock_ns, at, __ATOMIC_SEQ_CST);
+	ownclock_set(at);
 	must(!__real_timerfd_settime(thread->loop.alarm_fd, 0, &soon, NULL));
 	return at;
 }
@@ -120,7 +95,7 @@ static void serve_again(struct timed *t, uint64_t slept)
 
 	wait_idle_thread();
 	served = get(&t->served);
-	pass(slept);
+	ownclock_pass(slept);
 	wake(&t->c);
 	mock_wait_until(get(&t->served) > served);
 }
@@ -168,7 +143,7 @@ START_TEST(thread_looks_on_until_somebody_is_due)
 	mock_wait_until(get(&t.served) >= served + 2);
 	ck_assert_uint_eq(alarm_set(), 0);
 	ck_assert_uint_ge(get(&t.looks), 16);
-	ck_assert_uint_le(get(&t.looks), 1000 / TICK_NS * 16);
+	ck_assert_uint_le(get(&t.looks), 1000 / OWNCLOCK_TICK * 16);
 	leave(&t.c);
 	leave(&near);
 	iothread_destroy(thread);

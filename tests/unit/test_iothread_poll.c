@@ -2,8 +2,9 @@
 /* How long a dataplane thread looks on before it sleeps. Each test runs on both kinds of loop. */
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
+#define OWNCLOCK_TICK 100u
+#include "tests/lib/ownclock.h"
 #include "tests/unit/iothread_rig.h"
 
 /* ---- a host with one processor ---- */
@@ -22,29 +23,6 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 		CPU_SET_S(0, size, set);
 	}
 	return err;
-}
-
-/* ---- a clock of the test's own, for the dataplane's thread ---- */
-
-#define TICK_NS 100u /* from one look at it to the next */
-
-static pthread_t tester;
-static bool own_clock;
-static uint64_t clock_ns; /* atomic */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	uint64_t t;
-
-	if (!own_clock || pthread_equal(pthread_self(), tester))
-		return __real_clock_gettime(id, ts);
-	t = __atomic_add_fetch(&clock_ns, TICK_NS, __ATOMIC_ACQ_REL);
-	*ts = (struct timespec){ .tv_sec = (time_t)(t / 1000000000u),
-				 .tv_nsec = (long)(t % 1000000000u) };
-	return 0;
 }
 
 START_TEST(polling_begins_when_sleeps_are_short)
@@ -74,12 +52,12 @@ static uint64_t looks_on_after(struct client *c, uint64_t slept_ns)
 	wait_idle_thread();
 	armed = get(&c->armed);
 	peeks = get(&c->peeks);
-	__atomic_add_fetch(&clock_ns, slept_ns - TICK_NS, __ATOMIC_ACQ_REL);
+	ownclock_pass(slept_ns - OWNCLOCK_TICK);
 	wake(c);
 	mock_wait_until(get(&c->armed) > armed);
 	wait_idle_thread();
 	/* Looks between two looks at the clock: 16. */
-	return (uint64_t)(get(&c->peeks) - peeks) / 16 * TICK_NS;
+	return (uint64_t)(get(&c->peeks) - peeks) / 16 * OWNCLOCK_TICK;
 }
 
 /* A brief look, ever rarer since it is in vain; besides, longer by and by while sleeps are short, never
@@ -88,8 +66,7 @@ START_TEST(polling_follows_what_sleeping_cost)
 {
 	struct client c;
 
-	tester = pthread_self();
-	own_clock = true;
+	ownclock_begin();
 	begin(_i, 10);
 	join(&c);
 	wait_idle_thread();
@@ -133,11 +110,10 @@ START_TEST(without_a_window_it_looks_briefly_and_rarely)
 {
 	unsigned int peeks;
 
-	tester = pthread_self();
-	own_clock = true;
+	ownclock_begin();
 	peeks = looks_in_vain(0);
-	ck_assert_uint_ge(peeks, LOOKOUT_BRIEF / TICK_NS * 16);
-	ck_assert_uint_le(peeks, 10 * LOOKOUT_BRIEF / TICK_NS * 16);
+	ck_assert_uint_ge(peeks, LOOKOUT_BRIEF / OWNCLOCK_TICK * 16);
+	ck_assert_uint_le(peeks, 10 * LOOKOUT_BRIEF / OWNCLOCK_TICK * 16);
 }
 END_TEST
 
