@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# tests/check, with steps of our own.
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+
+
+def script(folder, *steps):
+    """A copy with these steps, a command each without blanks in its words, below a folder of its own."""
+    with open(os.path.join(HERE, "../check"), encoding="utf-8") as file:
+        text = file.read()
+    text = re.sub(r"\nstep here .*\ngo\n", "\n" + "".join(f"step here {s}\n" for s in steps) + "go\n", text, count=1,
+                  flags=re.S)
+    os.mkdir(os.path.join(folder, "tests"))
+    path = os.path.join(folder, "tests/check")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def child(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+    return path
+
+
+def ends(pid, patience=10):
+    """Whether it has ended or does so: whoever inherits it may take a moment to collect it."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class Check(unittest.TestCase):
+    def test_steps_are_added_up(self):
+        with tempfile.TemporaryDirectory() as folder:
+            good = child(folder, "good", "echo 'some: 3 passed, 0 failed, 1 skipped'\n")
+            bad = child(folder, "bad", "exit 7\n")
+            done = subprocess.run(["bash", script(folder, good, bad, good)], stdout=subprocess.PIPE, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"total: 6 passed, 1 failed, 2 skipped\n", done.stdout)
+
+    def test_nothing_goes_on_after_a_signal_that_comes_twice(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pid_file = os.path.join(folder, "pid")
+            slow = child(folder, "slow", f"echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000\n")
+            run = subprocess.Popen(["bash", script(folder, slow)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while not os.path.exists(pid_file):
+                self.assertIsNone(run.poll())
+                time.sleep(0.01)
+            with open(pid_file, encoding="utf-8") as file:
+                pid = int(file.read())
+            while run.poll() is None:
+                run.send_signal(signal.SIGTERM)
+            self.assertEqual(run.returncode, 143)
+            self.assertTrue(ends(pid))
