@@ -78,7 +78,7 @@ BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all run check unit boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
+.PHONY: all run check unit unit-all boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
 .SECONDARY:
 all: $(PLACE)microvm $(PLACE)microvm-ctl
 
@@ -155,6 +155,10 @@ $(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 # One variant's unit tests: make unit VARIANT=clang-tsan
 unit: $(TESTS)
 	$(Q)tests/unit/run $(VARIANT) $(TESTS)
+
+# Those of `check`, and each sanitizer with the other compiler.
+unit-all:
+	$(Q)for v in release gcc-asan gcc-tsan clang-asan clang-tsan; do $(MAKE) -s unit VARIANT=$$v || exit 1; done
 
 bench-programs: $(BENCHES)
 
@@ -240,6 +244,7 @@ clean:
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
+	@echo 'make unit-all   unit tests of every VARIANT'
 	@echo 'make boot       boot tests alone'
 	@echo 'make boot-budget  what the monitor adds to a boot: exits by cause, time, beside QEMU'
 	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf'
