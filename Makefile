@@ -55,11 +55,11 @@ CPPFLAGS += -I. -D_GNU_SOURCE $(foreach dir,include include/$(CROSS),$(SYSROOT:%
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(LINK_$(ARCH)) $(MODE_$(VARIANT)) \
 	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)
-# The device tree, and kernels that gzip has compressed.
-LDLIBS_aarch64 := -l:libfdt.a -l:libz.a
+# Kernels that gzip has compressed.
+LDLIBS_aarch64 := -l:libz.a
 # The shared liburing of Debian 12 does not export io_uring_enable_rings; the static one has it.
 # The same for json-c, of which little is used: a library to load would cost a third of a millisecond at each start.
-LDLIBS := -laio -l:liburing.a -l:libjson-c.a $(LDLIBS_$(ARCH))
+LDLIBS := -laio -l:liburing.a -l:libjson-c.a -l:libfdt.a $(LDLIBS_$(ARCH))
 
 # ---- what is built --------------------------------------------------------------------------
 

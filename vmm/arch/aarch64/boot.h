@@ -35,7 +35,7 @@ int kernel_load(const struct arch_boot_config *config, struct boot_kernel *kerne
  * tree.c: the device tree (Devicetree Specification 0.4, and the kernel's bindings) of a machine
  * with a GIC of version 3. -ENOSPC: it does not fit into `size` bytes.
  */
-int tree_build(void *tree, size_t size, const struct arch_boot_config *config,
+int tree_build(void *area, size_t size, const struct arch_boot_config *config,
 	       const struct boot_initrd *initrd);
 /* Make it that of a machine with a GIC of version 2, in the same bytes. */
 int tree_use_gicv2(void *tree, size_t size);
