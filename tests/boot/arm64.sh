@@ -80,6 +80,33 @@ test_console_off_engine_sync() {
     keep_disk
 }
 
+# fio COMMAND OPTION...: a guest in which fio checks every block (tests/linux/guest.sh); it finds nothing wrong.
+fio() {
+    command=$1
+    shift
+    boot --kernel vmlinuz --initrd fio.cpio --append "quiet run=\"t $command\"" "$@"
+    want_code 0
+    want "done ${command%% *}"
+    unwanted WRONG
+}
+
+test_fio_checks_every_block() {
+    truncate -s 4M uring.img libaio.img
+    fio 'fio_engines /dev/vda /dev/vdb' --cpus 2 --disk uring.img --disk libaio.img,engine=libaio
+    rm -f uring.img libaio.img
+}
+
+test_fio_finds_a_flipped_bit() {
+    rm -f good.img
+    truncate -s 4M good.img
+    fio fio_write --disk good.img
+    cp good.img flipped.img
+    flip flipped.img 1060921
+    fio fio_read --disk good.img,readonly --disk flipped.img,readonly
+    want 'verify failed at file /dev/vdb'
+    rm -f good.img flipped.img
+}
+
 test_dump_dtb() {
     new_log
     microvm --kernel vmlinuz --memory 300M --cpus 3 --dump-dtb out/tree.dtb </dev/null >"$log" 2>&1

@@ -142,6 +142,13 @@ contents() {
     ./debugfs -R "cat $2" "$1" 2>/dev/null
 }
 
+# flip IMAGE AT: turns a bit of that byte over.
+flip() {
+    byte=$(dd if="$1" bs=1 skip="$2" count=1 2>/dev/null | od -An -t u1 | tr -d ' ')
+    # shellcheck disable=SC2059 # the format is the byte
+    printf "\\$(printf %o $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
 # run_test FUNCTION: one line for it, and the end of its last console if it failed.
 run_test() {
     name=${1#test_} reason='' skip='' boots=0 log=/dev/null

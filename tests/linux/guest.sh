@@ -66,6 +66,14 @@ guest_fio_depths() {
     verify even /dev/vda --rw=randrw --bsrange=4k-256k --ba=4k --iodepth=32 --size="$(($1 * 2))M"
 }
 
+# The least that says something, one disk for each engine of the host.
+guest_fio_engines() {
+    for disk in "$@"; do
+        verify "${disk#/dev/}-one" "$disk" --rw=randwrite --bsrange=512-64k --iodepth=1 --size=1M
+        verify "${disk#/dev/}-deep" "$disk" --rw=randwrite --bsrange=512-64k --iodepth=16 --size=2M
+    done
+}
+
 # Two jobs for each disk, on ranges of their own, one for each CPU; all at once.
 guest_fio_disks() {
     mb=$1
@@ -363,5 +371,6 @@ guest_end() {
 
 name=$1
 shift
+type "guest_$name" >/dev/null || wrong "no guest_$name here"
 "guest_$name" "$@"
 [ $bad = 0 ] && echo "done $name"

@@ -141,10 +141,7 @@ test_fio_finds_a_flipped_bit() {
     guest fio_write --disk disk.img
     want_good
     cp disk.img flipped.img
-    at=$((mib + 12345))
-    byte=$(dd if=flipped.img bs=1 skip=$at count=1 2>/dev/null | od -An -t u1 | tr -d ' ')
-    # shellcheck disable=SC2059 # the format is the byte
-    printf "\\$(printf %o $((byte ^ 16)))" | dd of=flipped.img bs=1 seek=$at conv=notrunc 2>/dev/null
+    flip flipped.img $((mib + 12345))
     [ "$(cmp -l disk.img flipped.img | wc -l)" = 1 ] || fail 'the bit could not be turned over'
     guest fio_read --disk disk.img,readonly --disk flipped.img,readonly
     want_good
