@@ -28,9 +28,10 @@ struct arch_ram_range {
  * hole kept for MMIO. Returns the number of ranges. */
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES]);
 
-/* Lay out the machine's devices, with a serial port or without, and with `disks` disks. -ENOSPC: too
- * many. */
-int arch_devices(struct devlist *list, bool serial, unsigned int disks);
+/* Lay out the machine's devices, with a serial port or without, and with `disks` disks; those that
+ * can be told of in this way. -ENOSPC: too many disks. -EOPNOTSUPP: no kernel is told so here. */
+int arch_devices(struct devlist *list, enum description description, bool serial,
+		 unsigned int disks);
 
 /* Puts the model of a device that is the architecture's own (everything but serial ports and
  * disks) on its bus. `ender` must outlive the bus. -ENODEV: `desc` is not such a device. */
@@ -42,7 +43,7 @@ int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus 
 const char *arch_default_cmdline(bool console);
 
 /* Append to the string in buf where disks are, for kernels that can only find them on their command
- * line. -E2BIG when it does not fit in `size` bytes. */
+ * line; nothing where a device tree says it. -E2BIG when it does not fit in `size` bytes. */
 int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size);
 
 /* Everything a boot is made of. The files are the caller's and are only read. */
@@ -76,7 +77,7 @@ int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boo
 		   struct arch_boot_error *error);
 
 /* The device tree as it is in guest RAM, once arch_vm_finish is done; it stays where it is.
- * -EOPNOTSUPP: this machine is described in another way. */
+ * -EOPNOTSUPP: the machine is described in another way. */
 int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size);
 
 /* What KVM_CREATE_VM wants to be told, for that much RAM. -E2BIG: more than a VM can have here. */

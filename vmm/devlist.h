@@ -3,7 +3,8 @@
  * devlist: the machine's devices, once, as data.
  *
  * The architecture lays the list out (arch_devices); machine.c builds a device model per entry;
- * ACPI tables and virtio_mmio.device= are ways of writing the same list down for the guest.
+ * ACPI tables, the device tree and virtio_mmio.device= are ways of writing the same list down for
+ * the guest.
  */
 #ifndef VMM_DEVLIST_H
 #define VMM_DEVLIST_H
@@ -23,6 +24,13 @@ enum dev_kind {
 
 #define DEV_NO_GSI UINT32_MAX
 
+/* What the guest is told of the machine by. */
+enum description {
+	DESCRIBE_DEFAULT, /* what the architecture's kernels usually go by */
+	DESCRIBE_ACPI,
+	DESCRIBE_FDT,
+};
+
 struct dev_desc {
 	enum dev_kind kind;
 	bool pio; /* base is a port, else a GPA */
@@ -35,6 +43,7 @@ struct dev_desc {
 #define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 5)
 
 struct devlist {
+	enum description description; /* never DESCRIBE_DEFAULT */
 	unsigned int count;
 	struct dev_desc dev[DEVLIST_MAX];
 };

@@ -40,6 +40,17 @@ static int add(char *line, size_t size, const char *text)
 	return 0;
 }
 
+int loader_devices(const struct machine_config *config, struct devlist *devices)
+{
+	int err = arch_devices(devices, config->description, config->console, config->disk_count);
+
+	if (err == -EOPNOTSUPP)
+		return report_option(err, "--describe",
+				     config->description == DESCRIBE_ACPI ? "acpi" : "fdt",
+				     "kernels for this architecture are not told so");
+	return err ? report_host(err, "devices") : 0;
+}
+
 int loader_cmdline(const struct machine_config *config, const struct devlist *devices, char *line,
 		   size_t size)
 {
@@ -145,8 +156,7 @@ int loader_dump_tree(const struct machine_config *config, const struct arch_boot
 	int fd, err = arch_boot_tree(boot, &tree, &size);
 
 	if (err)
-		return report_option(err, "--dump-dtb", config->dump_dtb,
-				     "this machine is described by ACPI tables");
+		return report_option(err, "--dump-dtb", config->dump_dtb, NULL);
 	fd = open(config->dump_dtb, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return report_option(-errno, "--dump-dtb", config->dump_dtb, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * loader: from the user's --kernel, --initrd, --append and --cmdline to guest RAM that can be run.
+ * loader: from the user's --kernel, --initrd, --append and --cmdline to guest RAM that can be run,
+ * and which devices it is told of.
  * Main thread, set-up only.
  */
 #ifndef VMM_LOADER_H
@@ -12,6 +13,9 @@
 #include "vmm/arch.h"
 #include "vmm/devlist.h"
 #include "vmm/options.h"
+
+/* The machine's devices, told of as --describe wants it. 0 or -errno, already reported. */
+int loader_devices(const struct machine_config *config, struct devlist *devices);
 
 /*
  * The kernel's command line: --cmdline as it is; or the default line, the disks for kernels that

@@ -275,7 +275,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = open_events(m);
 	if (!err)
-		err = arch_devices(&m->devices, config->console, config->disk_count);
+		err = loader_devices(config, &m->devices);
 	if (!err)
 		err = create_memory(m);
 	if (!err)

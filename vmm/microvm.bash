@@ -33,7 +33,8 @@ _microvm_disk() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --pidfile --log --log-level --stop-timeout --dump-dtb --disk --help --version'
+        --control --pidfile --log --log-level --stop-timeout --describe
+        --dump-dtb --disk --help --version'
     local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
     current=$value
     # bash has made words of what is between equals signs and colons, and of these.
@@ -51,6 +52,7 @@ _microvm() {
     --kernel | --initrd | --control | --pidfile | --log | --dump-dtb) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$current") ;;
+    --describe) mapfile -t COMPREPLY < <(compgen -W 'acpi fdt' -- "$current") ;;
     --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on log off' -- "$current") ;;
     --console | --stats | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
     --disk) _microvm_disk "$value" "$current" ;;

@@ -134,6 +134,17 @@ static const char *set_stop_timeout(struct parse *p, char *value)
 	return NULL;
 }
 
+static const char *set_describe(struct parse *p, char *value)
+{
+	if (!strcmp(value, "acpi"))
+		p->config->description = DESCRIBE_ACPI;
+	else if (!strcmp(value, "fdt"))
+		p->config->description = DESCRIBE_FDT;
+	else
+		return "must be acpi or fdt";
+	return NULL;
+}
+
 static const char *set_dump_dtb(struct parse *p, char *value)
 {
 	return set_file(&p->config->dump_dtb, value);
@@ -189,6 +200,7 @@ static const struct option options[] = {
 	{ "--log", false, set_log },
 	{ "--log-level", false, set_log_level },
 	{ "--stop-timeout", false, set_stop_timeout },
+	{ "--describe", false, set_describe },
 	{ "--dump-dtb", false, set_dump_dtb },
 	{ "--disk", true, set_disk },
 };
@@ -239,10 +251,14 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 		why = "--kernel FILE is missing (see --help)";
 	else if (config->append && config->cmdline)
 		why = "--append, --cmdline: only one of the two is possible";
+	else if (config->dump_dtb && config->description == DESCRIBE_ACPI)
+		why = "--describe acpi: there is no device tree to be dumped then";
 	if (why) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
 		return false;
 	}
+	if (config->dump_dtb)
+		config->description = DESCRIBE_FDT;
 	for (unsigned int i = 0; i < config->disk_count; i++) {
 		char shown[SHOWN_MAX];
 

@@ -31,9 +31,10 @@ struct machine_config {
 	enum log_level log_level;  /* the highest that is logged */
 	unsigned int stop_timeout; /* seconds from the power button to the stop */
 	const char *pidfile;	   /* NULL: none */
-	const char *dump_dtb;	   /* a file for the device tree, instead of running; NULL: none */
-	const char *control;	   /* --control, the path of its socket; NULL: none */
-	bool stats;		   /* print what each queue has seen when the VM ends */
+	enum description description;
+	const char *dump_dtb; /* a file for the device tree, instead of running; NULL: none */
+	const char *control;  /* --control, the path of its socket; NULL: none */
+	bool stats;	      /* print what each queue has seen when the VM ends */
 	enum sandbox_mode sandbox;
 	const char *user; /* to become, as sandbox_find_user wants it; NULL: none */
 	bool core_dump;	  /* allowed, with guest RAM */

@@ -237,7 +237,7 @@ static void check_boot(const struct arch_boot *boot, uint64_t ram_size)
 	memset(code, FILLER, sizeof(code));
 	for (uint64_t at = 0; at < MIB; at += sizeof(code))
 		fuzz_must(memcmp(ram + RAM_MAX - ram_size + at, code, sizeof(code)));
-	fuzz_must(boot->entry == BOOT_ENTRY_64 || boot->entry == BOOT_ENTRY_PVH);
+	fuzz_must(boot->entry == BOOT_ENTRY_64 || (boot->entry == BOOT_ENTRY_PVH && !boot->tree));
 	fuzz_must(boot->ip >= MIB && boot->ip < ram_size && boot->params < MIB);
 }
 
@@ -260,7 +260,8 @@ static void load(struct input *in)
 	int err;
 
 	make_ram(&mem, config.ram_size);
-	fuzz_must(!arch_devices(&devices, true, choice >> 4 & 1 ? DEVLIST_MAX_DISKS : 1));
+	fuzz_must(!arch_devices(&devices, choice >> 5 & 1 ? DESCRIBE_FDT : DESCRIBE_ACPI, true,
+				choice >> 4 & 1 ? DEVLIST_MAX_DISKS : 1));
 	memset(cmdline, 'a', chars);
 	cmdline[chars] = '\0';
 	memset(file, FILLER, sizeof(file));

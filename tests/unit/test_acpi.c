@@ -76,7 +76,7 @@ static void build(unsigned int cpus, unsigned int disks)
 	struct devlist devices;
 
 	memset(area, 0xa5, sizeof(area));
-	ck_assert_int_eq(arch_devices(&devices, true, disks), 0);
+	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, disks), 0);
 	ck_assert_int_eq(acpi_build(area, AREA_SIZE, GPA, cpus, &devices), 0);
 	for (size_t i = AREA_SIZE; i < sizeof(area); i++)
 		ck_assert_uint_eq(area[i], 0xa5);
@@ -169,7 +169,7 @@ START_TEST(tables_that_do_not_fit_are_refused_at_every_size)
 	struct devlist devices;
 	size_t size = 0;
 
-	ck_assert_int_eq(arch_devices(&devices, true, 2), 0);
+	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 2), 0);
 	do {
 		memset(area, 0xa5, sizeof(area));
 		int err = acpi_build(area, size, GPA, 2, &devices);

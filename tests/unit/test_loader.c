@@ -14,14 +14,14 @@ static void setup(void)
 {
 	memset(&config, 0, sizeof(config));
 	config.console = true;
-	ck_assert_int_eq(arch_devices(&devices, true, 0), 0);
+	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 0), 0);
 }
 
 static void with_disks(unsigned int count, bool readonly)
 {
 	config.disk_count = count;
 	config.disk[0].readonly = readonly;
-	ck_assert_int_eq(arch_devices(&devices, true, count), 0);
+	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, count), 0);
 }
 
 static int ends_with(const char *text, const char *end)
@@ -51,6 +51,18 @@ START_TEST(a_disk_without_initrd_is_the_root)
 	with_disks(1, true);
 	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
 	ck_assert(ends_with(line, " root=/dev/vda ro"));
+}
+END_TEST
+
+/* Found by both, a disk would be two, one of which cannot have its registers. */
+START_TEST(disks_of_a_device_tree_are_not_on_the_line)
+{
+	config.disk_count = 2;
+	config.description = DESCRIBE_FDT;
+	ck_assert_int_eq(loader_devices(&config, &devices), 0);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_ptr_null(strstr(line, "virtio_mmio"));
+	ck_assert(ends_with(line, " root=/dev/vda rw"));
 }
 END_TEST
 
@@ -106,6 +118,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, without_disks_the_default_line_is_all);
 	tcase_add_test(tc, a_disk_without_initrd_is_the_root);
+	tcase_add_test(tc, disks_of_a_device_tree_are_not_on_the_line);
 	tcase_add_test(tc, an_initrd_finds_its_root_itself);
 	tcase_add_test(tc, what_is_appended_comes_last_and_so_wins);
 	tcase_add_test(tc, cmdline_replaces_everything);

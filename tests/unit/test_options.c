@@ -92,6 +92,22 @@ START_TEST(all_options_in_both_forms)
 }
 END_TEST
 
+START_TEST(dumping_a_tree_describes_by_it)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k"), OPTIONS_RUN);
+	ck_assert_int_eq(config.description, DESCRIBE_DEFAULT);
+	free_copies();
+	ck_assert_int_eq(PARSE("--kernel", "k", "--describe", "acpi"), OPTIONS_RUN);
+	ck_assert_int_eq(config.description, DESCRIBE_ACPI);
+	free_copies();
+	ck_assert_int_eq(PARSE("--kernel", "k", "--describe=fdt"), OPTIONS_RUN);
+	ck_assert_int_eq(config.description, DESCRIBE_FDT);
+	free_copies();
+	ck_assert_int_eq(PARSE("--kernel", "k", "--dump-dtb", "f"), OPTIONS_RUN);
+	ck_assert_int_eq(config.description, DESCRIBE_FDT);
+}
+END_TEST
+
 START_TEST(empty_texts_are_texts)
 {
 	ck_assert_int_eq(PARSE("--kernel", "k", "--append="), OPTIONS_RUN);
@@ -243,6 +259,9 @@ static const struct {
 	{ { "--sandbox", "no" }, "--sandbox no: must be on, log or off" },
 	{ { "--user=" }, "--user : the name is empty" },
 	{ { "--core-dump=1" }, "--core-dump 1: must be on or off" },
+	{ { "--describe=" }, "--describe : must be acpi or fdt" },
+	{ { "--describe", "acpi", "--dump-dtb", "f" },
+	  "--describe acpi: there is no device tree to be dumped then" },
 	{ { "--kernel", "l" }, "--kernel l: given twice" },
 	{ { "--initrd", "" }, "--initrd : the file name is empty" },
 	{ { "--initrd=a", "--initrd=a" }, "--initrd a: given twice" },
@@ -402,6 +421,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, disk_defaults);
 	tcase_add_test(tc, all_options_in_both_forms);
+	tcase_add_test(tc, dumping_a_tree_describes_by_it);
 	tcase_add_test(tc, empty_texts_are_texts);
 	tcase_add_loop_test(tc, memory_sizes, 0, ARRAY_SIZE(sizes));
 	tcase_add_test(tc, disk_keys_each);

@@ -134,7 +134,7 @@ static void create_vm(void)
 		ck_assert_int_eq(ioctl(vm.vm_fd, KVM_SET_USER_MEMORY_REGION, &slot), 0);
 	}
 	vm.ender.end = end;
-	ck_assert_int_eq(arch_devices(&vm.devices, true, 0), 0);
+	ck_assert_int_eq(arch_devices(&vm.devices, DESCRIBE_DEFAULT, true, 0), 0);
 	for (unsigned int i = 0; i < vm.devices.count; i++)
 		arch_device_create(&vm.devices.dev[i], &vm.pio, &vm.mmio, &vm.ender);
 }

@@ -29,7 +29,7 @@ static void record(struct vm_ender *ender, enum vm_end why)
 static void setup(void)
 {
 	recorder = (struct recorder){ .ender.end = record };
-	ck_assert_int_eq(arch_devices(&list, true, 2), 0);
+	ck_assert_int_eq(arch_devices(&list, DESCRIBE_DEFAULT, true, 2), 0);
 	for (unsigned int i = 0; i < list.count; i++) {
 		bool elsewhere = list.dev[i].kind == DEV_SERIAL ||
 				 list.dev[i].kind == DEV_VIRTIO_BLK ||
@@ -42,11 +42,13 @@ static void setup(void)
 
 START_TEST(devices_do_not_collide)
 {
+	enum description description = _i ? DESCRIBE_FDT : DESCRIBE_ACPI;
 	struct devlist all;
 	unsigned int disks = 0;
 
-	ck_assert_int_eq(arch_devices(&all, true, DEVLIST_MAX_DISKS + 1), -ENOSPC);
-	ck_assert_int_eq(arch_devices(&all, true, DEVLIST_MAX_DISKS), 0);
+	ck_assert_int_eq(arch_devices(&all, description, true, DEVLIST_MAX_DISKS + 1), -ENOSPC);
+	ck_assert_int_eq(arch_devices(&all, description, true, DEVLIST_MAX_DISKS), 0);
+	ck_assert_int_eq(all.description, description);
 	for (unsigned int i = 0; i < all.count; i++) {
 		const struct dev_desc *a = &all.dev[i];
 
@@ -234,8 +236,8 @@ START_TEST(without_a_console_there_is_no_serial_port)
 {
 	struct devlist with, without;
 
-	ck_assert_int_eq(arch_devices(&with, true, 2), 0);
-	ck_assert_int_eq(arch_devices(&without, false, 2), 0);
+	ck_assert_int_eq(arch_devices(&with, DESCRIBE_DEFAULT, true, 2), 0);
+	ck_assert_int_eq(arch_devices(&without, DESCRIBE_DEFAULT, false, 2), 0);
 	ck_assert_uint_eq(without.count, with.count - 1);
 	ck_assert_int_eq(with.dev[0].kind, DEV_SERIAL);
 	for (unsigned int i = 0; i < without.count; i++) {
@@ -264,7 +266,7 @@ Suite *test_suite(void)
 	TCase *tcase = tcase_create("x86_platform");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_add_test(tcase, devices_do_not_collide);
+	tcase_add_loop_test(tcase, devices_do_not_collide, 0, 2);
 	tcase_add_test(tcase, cmdline_names_the_disks);
 	tcase_add_test(tcase, only_the_right_writes_end_the_vm);
 	tcase_add_test(tcase, odd_sizes_are_ignored);

@@ -11,10 +11,14 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 }
 
 /* The machine is ended by PSCI, which is KVM's. */
-int arch_devices(struct devlist *list, bool serial, unsigned int disks)
+int arch_devices(struct devlist *list, enum description description, bool serial,
+		 unsigned int disks)
 {
+	if (description == DESCRIBE_ACPI)
+		return -EOPNOTSUPP;
 	if (disks > DEVLIST_MAX_DISKS)
 		return -ENOSPC;
+	list->description = DESCRIBE_FDT;
 	list->count = 0;
 	if (serial)
 		list->dev[list->count++] =

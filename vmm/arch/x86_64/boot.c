@@ -2,6 +2,7 @@
 #include "vmm/arch/x86_64/boot.h"
 
 #include <errno.h>
+#include <libfdt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,22 @@ static int write_acpi(const struct arch_boot_config *config)
 	return acpi_build(area, LAYOUT_ACPI_SIZE, LAYOUT_ACPI, config->cpus, config->devices);
 }
 
+static int write_description(const struct arch_boot_config *config, struct boot_kernel *kernel,
+			     const struct boot_initrd *initrd, struct arch_boot_error *error)
+{
+	int err = kernel->wants_tree ? tree_write(config, initrd, &kernel->boot.tree)
+				     : write_acpi(config);
+
+	if (err)
+		return boot_fail(
+			error, BOOT_KERNEL,
+			kernel->wants_tree
+				? "cannot be told of the machine: the device tree does not fit"
+				: "cannot be told of the machine: the ACPI tables do not fit",
+			err);
+	return 0;
+}
+
 static int load_all(const struct arch_boot_config *config, struct boot_kernel *kernel,
 		    struct arch_boot_error *error)
 {
@@ -101,17 +118,13 @@ static int load_all(const struct arch_boot_config *config, struct boot_kernel *k
 		err = cpu_write_tables(config->mem);
 	if (err)
 		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has", err);
-	err = write_acpi(config);
-	if (err)
-		return boot_fail(error, BOOT_KERNEL,
-				 "cannot be told of the machine: the ACPI tables do not fit", err);
-	return 0;
+	return write_description(config, kernel, &initrd, error);
 }
 
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,
 		   struct arch_boot_error *error)
 {
-	struct boot_kernel kernel = { 0 };
+	struct boot_kernel kernel = { .wants_tree = config->devices->description == DESCRIBE_FDT };
 	int err = load_all(config, &kernel, error);
 
 	if (err)
@@ -125,8 +138,9 @@ int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boo
 
 int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size)
 {
-	(void)boot;
-	(void)tree;
-	(void)size;
-	return -EOPNOTSUPP;
+	if (!boot->tree)
+		return -EOPNOTSUPP;
+	*tree = boot->tree;
+	*size = fdt_totalsize(boot->tree);
+	return 0;
 }

@@ -20,8 +20,9 @@ enum boot_entry {
 
 struct arch_boot {
 	enum boot_entry entry;
-	uint64_t ip;	 /* GPA of the first instruction */
-	uint64_t params; /* GPA of what the entry wants in its register */
+	uint64_t ip;	  /* GPA of the first instruction */
+	uint64_t params;  /* GPA of what the entry wants in its register */
+	const void *tree; /* in guest RAM; NULL: ACPI tables describe the machine */
 };
 
 /* Bytes at the start of a kernel file that are enough to tell what it is and to hold the whole
@@ -35,6 +36,7 @@ struct boot_kernel {
 	uint64_t initrd_limit;	 /* the initrd ends here or below */
 	uint64_t cmdline_max;	 /* characters, without the NUL */
 	struct setup_header hdr; /* of a bzImage as in the file; of other kernels made up */
+	bool wants_tree;	 /* known before it is loaded */
 };
 
 /* RAM from 0 up to the hole: where the kernel and the initrd have to be. */
@@ -56,6 +58,13 @@ int elf_load(const struct arch_boot_config *config, const struct boot_file *file
  * structures are not in guest RAM. */
 int bootparams_write(const struct arch_boot_config *config, const struct boot_kernel *kernel,
 		     const struct boot_initrd *initrd);
+
+/*
+ * tree.c: the device tree, in the setup_data node at LAYOUT_TREE that bootparams_write has told of.
+ * *tree is in guest RAM. -EFAULT as above; -ENOSPC: it does not fit there.
+ */
+int tree_write(const struct arch_boot_config *config, const struct boot_initrd *initrd,
+	       const void **tree);
 
 /* cpu.c: GDT and identity page tables for the first vCPU, and code at the reset vector that resets
  * the machine. -EFAULT as above. */

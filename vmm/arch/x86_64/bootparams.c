@@ -99,16 +99,17 @@ static int write_cmdline(const struct hostmem *mem, const char *cmdline)
 }
 
 /* A seed for the kernel's random number generator, so that it need not wait for entropy. Without
- * one (getrandom has failed) the kernel boots as well: returns the GPA of the node, or 0. */
-static uint64_t write_rng_seed(const struct hostmem *mem)
+ * one (getrandom has failed) the kernel boots as well: returns the GPA of the first node; `next` is
+ * the one behind it; 0: none. */
+static uint64_t write_rng_seed(const struct hostmem *mem, uint64_t next)
 {
 	uint8_t seed[RNG_SEED_SIZE];
 	struct setup_data *node =
 		hostmem_lookup(mem, LAYOUT_SETUP_DATA, sizeof(*node) + sizeof(seed), true);
 
 	if (!node || getrandom(seed, sizeof(seed), 0) != sizeof(seed))
-		return 0;
-	node->next = 0;
+		return next;
+	node->next = next;
 	node->type = SETUP_RNG_SEED;
 	node->len = sizeof(seed);
 	memcpy(node->data, seed, sizeof(seed));
@@ -144,8 +145,9 @@ static int write_boot_params(const struct arch_boot_config *config,
 	if (!params)
 		return -EFAULT;
 	memset(params, 0, sizeof(*params));
-	fill_header(params, kernel, initrd, write_rng_seed(config->mem));
-	params->acpi_rsdp_addr = LAYOUT_ACPI;
+	fill_header(params, kernel, initrd,
+		    write_rng_seed(config->mem, kernel->wants_tree ? LAYOUT_TREE : 0));
+	params->acpi_rsdp_addr = kernel->wants_tree ? 0 : LAYOUT_ACPI;
 	params->e820_entries = (uint8_t)memory_map(config->ram_size, map);
 	for (unsigned int i = 0; i < params->e820_entries; i++)
 		params->e820_table[i] =

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ELF vmlinux: entered by its PVH note where it has one (Xen's HVM direct boot ABI), else at its
- * 64-bit entry point with boot_params, like a bzImage.
+ * 64-bit entry point with boot_params, like a bzImage; so, too, where a device tree is handed over,
+ * for which PVH has no place.
  */
 #include <elf.h>
 #include <errno.h>
@@ -200,10 +201,10 @@ static uint64_t entry_gpa(const struct elf_image *elf, uint64_t entry, bool may_
 	return 0;
 }
 
-static int choose_entry(const struct elf_image *elf, struct arch_boot *boot,
+static int choose_entry(const struct elf_image *elf, bool wants_tree, struct arch_boot *boot,
 			struct arch_boot_error *error)
 {
-	if (elf->pvh) {
+	if (elf->pvh && !wants_tree) {
 		boot->entry = BOOT_ENTRY_PVH;
 		boot->ip = entry_gpa(elf, elf->pvh_entry, false);
 		boot->params = LAYOUT_PVH_INFO;
@@ -260,7 +261,7 @@ int elf_load(const struct arch_boot_config *config, const struct boot_file *file
 	err = read_notes(file, &elf, error);
 	if (err)
 		return err;
-	err = choose_entry(&elf, &kernel->boot, error);
+	err = choose_entry(&elf, kernel->wants_tree, &kernel->boot, error);
 	if (err)
 		return err;
 	err = load_segments(file, &elf, config->mem, error);

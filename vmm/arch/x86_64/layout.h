@@ -27,12 +27,16 @@
 #define LAYOUT_EBDA	    0x9fc00ull /* end of the low usable memory */
 #define LAYOUT_ACPI	    0xe0000ull /* RSDP first, where a scan of the BIOS area finds it */
 #define LAYOUT_ACPI_SIZE    0x1fff0ull
+/* A device tree instead of them: a struct setup_data, and the tree in it. */
+#define LAYOUT_TREE	    LAYOUT_ACPI
+#define LAYOUT_TREE_SIZE    LAYOUT_ACPI_SIZE
 #define LAYOUT_RESET_VECTOR 0xffff0ull	/* where a BIOS would be entered: 16 bytes */
 #define LAYOUT_HIGH_MEMORY  0x100000ull /* kernels load here or above */
 
 /* MMIO */
 #define LAYOUT_VIRTIO	   0xd0000000ull
-#define LAYOUT_VIRTIO_SIZE 0x1000u /* per device */
+#define LAYOUT_VIRTIO_SIZE 0x1000u	 /* per device */
+#define LAYOUT_POWER	   0xd0010000ull /* LAYOUT_ACPI_PM's registers, for kernels without ACPI */
 #define LAYOUT_IOAPIC	   0xfec00000u
 #define LAYOUT_LAPIC	   0xfee00000u
 /* Pages KVM on Intel processors wants for itself (KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_TSS_ADDR). */

@@ -28,25 +28,37 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 	return 2;
 }
 
-int arch_devices(struct devlist *list, bool serial, unsigned int disks)
+/* Without ACPI power-off is a register in memory, and there is no button that a kernel would know. */
+int arch_devices(struct devlist *list, enum description description, bool serial,
+		 unsigned int disks)
 {
 	static const struct dev_desc port = { DEV_SERIAL, true, LAYOUT_SERIAL, LAYOUT_SERIAL_SIZE,
 					      LAYOUT_SERIAL_GSI };
 	static const struct dev_desc fixed[] = {
-		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
 		{ DEV_PVPANIC, true, LAYOUT_PVPANIC, LAYOUT_PVPANIC_SIZE, DEV_NO_GSI },
 		{ DEV_I8042_RESET, true, LAYOUT_I8042, LAYOUT_I8042_SIZE, DEV_NO_GSI },
+	};
+	static const struct dev_desc acpi[] = {
+		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
 		{ DEV_POWER_BUTTON, true, 0, 0, LAYOUT_BUTTON_GSI },
 	};
+	static const struct dev_desc power = { DEV_ACPI_PM, false, LAYOUT_POWER,
+					       LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI };
 
-	_Static_assert(1 + ARRAY_SIZE(fixed) + DEVLIST_MAX_DISKS <= DEVLIST_MAX, "list too short");
+	_Static_assert(1 + ARRAY_SIZE(fixed) + ARRAY_SIZE(acpi) + DEVLIST_MAX_DISKS <= DEVLIST_MAX,
+		       "list too short");
 	if (disks > DEVLIST_MAX_DISKS)
 		return -ENOSPC;
+	list->description = description == DESCRIBE_FDT ? DESCRIBE_FDT : DESCRIBE_ACPI;
 	list->count = 0;
 	if (serial)
 		list->dev[list->count++] = port;
 	for (unsigned int i = 0; i < ARRAY_SIZE(fixed); i++)
 		list->dev[list->count++] = fixed[i];
+	for (unsigned int i = 0; i < ARRAY_SIZE(acpi) && list->description == DESCRIBE_ACPI; i++)
+		list->dev[list->count++] = acpi[i];
+	if (list->description == DESCRIBE_FDT)
+		list->dev[list->count++] = power;
 	for (unsigned int i = 0; i < disks; i++)
 		list->dev[list->count++] =
 			(struct dev_desc){ DEV_VIRTIO_BLK, false,
@@ -73,7 +85,7 @@ const char *arch_default_cmdline(bool console)
 
 int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size)
 {
-	return devlist_cmdline(list, buf, size);
+	return list->description == DESCRIBE_FDT ? 0 : devlist_cmdline(list, buf, size);
 }
 
 static void end_vm(void *dev, enum vm_end why)
