@@ -21,16 +21,19 @@ fio_jobs='for engine in libaio io_uring psync; do for thread in 0 1; do
     fio --name=job --numjobs=2 --directory=/root --size=256k --bs=4k --rw=randrw --direct=1 --iodepth=8
         --verify=crc32c --ioengine=$engine --thread=$thread --output=/tmp/fio && echo fio-$engine-$thread-good; done; done;'
 
-# with_acpi KERNEL CPUS: both disks, the clock and the CPUs are found; fio works; the guest powers off.
-with_acpi() {
+# finds_all KERNEL CPUS OPTION...: both disks, the clock and the CPUs are found; fio works; the guest powers off.
+finds_all() {
+    kernel=$1 cpus=$2
+    shift 2
     dd if=/dev/zero of=second.img bs=1024 seek=4095 count=1 2>/dev/null
-    minimal "$1" "run=\"$fio_jobs
+    minimal "$kernel" "run=\"$fio_jobs
+        echo acpi-\$(ls -d /sys/firmware/acpi 2>/dev/null | wc -l) tree-\$(ls -d /proc/device-tree 2>/dev/null | wc -l);
         echo cpus-\$(nproc) clock-\$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource);
         echo blocks-\$(cat /sys/block/vdb/size) modules-\$(ls /proc/modules 2>&1 | grep -c No.such);
-        echo y >/root/written\"" --cpus "$2" --disk second.img
+        echo y >/root/written\"" --cpus "$cpus" --disk second.img "$@"
     rm -f second.img
     want_code 0
-    want "cpus-$2 clock-kvm-clock"
+    want "cpus-$cpus clock-kvm-clock"
     want 'blocks-8192 modules-1'
     for engine in libaio io_uring psync; do
         want "fio-$engine-0-good"
@@ -39,6 +42,16 @@ with_acpi() {
     want 'microvm-guest: init reached'
     want_clean disk.img
     [ "$(contents disk.img /root/written)" = y ] || fail 'nothing was written'
+}
+
+with_acpi() {
+    finds_all "$1" "$2"
+    want 'acpi-1 tree-0'
+}
+
+with_tree() {
+    finds_all "$1" "$2" --describe fdt
+    want 'acpi-0 tree-1'
 }
 
 # without_acpi KERNEL: the disks are those on the command line, there is one CPU, and the keyboard controller ends it.
@@ -74,6 +87,23 @@ test_bzimage_without_acpi() {
 
 test_elf_without_acpi() {
     without_acpi vmlinux
+}
+
+test_bzimage_one_cpu_device_tree() {
+    with_tree bzImage 1
+}
+
+test_elf_two_cpus_device_tree() {
+    with_tree vmlinux 2
+}
+
+# The interrupts are pins of the I/O APIC, and pvpanic is found.
+test_device_tree_interrupts_and_panic() {
+    minimal bzImage 'run="cat /proc/interrupts; echo c >/proc/sysrq-trigger"' --describe fdt
+    want_code 5
+    want 'Kernel panic'
+    want '4-edge      ttyS0'
+    want '5-edge      virtio0'
 }
 
 # As `make run KERNEL=...` boots it: the stock kernel's initramfs, whose modules this one has no use for.
