@@ -28,6 +28,8 @@ CC_gcc-tsan   := gcc
 CC_clang-asan := clang
 CC_clang-tsan := clang
 CC_coverage   := clang
+# To see what it says of another architecture's code; what it is linked with there is gcc's.
+CC_clang      := clang $(if $(CROSS),--target=$(CROSS) -isystem /usr/$(CROSS)/include)
 COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
 
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -38,6 +40,7 @@ MODE_clang-asan := $(ASAN)
 MODE_gcc-tsan   := $(TSAN)
 MODE_clang-tsan := $(TSAN)
 MODE_coverage   := -O1
+MODE_clang      := $(MODE_release) -Qunused-arguments
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts.
@@ -78,9 +81,12 @@ BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all run check unit unit-all boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
+.PHONY: all objects run check unit unit-all boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
 .SECONDARY:
 all: $(PLACE)microvm $(PLACE)microvm-ctl
+
+# Compiled, not linked.
+objects: $(OBJ)/vmm/main.o $(LIB) $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c))
 
 $(PLACE)microvm: $(OBJ)/microvm
 	$(Q)cp $< $@

@@ -120,7 +120,9 @@ test_dump_dtb() {
 test_units() {
     new_log
     for program in units/test_*; do
+        before=$(date +%s)
         UNIT_TMP=. "./$program" >>"$log" 2>&1 || fail "$program"
+        echo "-- $program: $(($(date +%s) - before)) s" >>"$log"
     done
 }
 
