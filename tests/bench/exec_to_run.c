@@ -2,8 +2,8 @@
 /*
  * exec_to_run PROGRAM [ARG...]: how long from exec to the first KVM_RUN, and what is resident then.
  *
- * Starts the program under ptrace with a seccomp filter that stops it at one system call only,
- * ioctl(KVM_RUN), so that nothing else it does is slowed down. Prints
+ * Starts the program with a seccomp filter that has one system call only, ioctl(KVM_RUN), ask this
+ * program, so that nothing else it does is slowed down: a tracer would stop each thread it starts. Prints
  *   run_us=N rss_kib=N
  * where rss_kib leaves out the largest mapping, guest RAM; then ends the program. Exit 1 with a line
  * on standard error when it never gets there.
@@ -12,13 +12,16 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -43,23 +46,31 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static void start(char **argv)
+/* `began`: us, just before exec, for the parent to see. */
+static void start(char **argv, int parent, double *began)
 {
 	struct sock_filter filter[] = {
 		LOAD(nr),
 		UNLESS(SYS_ioctl, 3),
 		LOAD(args[1]),
 		UNLESS((unsigned int)KVM_RUN, 1),
-		RETURN(SECCOMP_RET_TRACE),
+		RETURN(SECCOMP_RET_USER_NOTIF),
 		RETURN(SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
+	char byte;
 
-	if (ptrace(PTRACE_TRACEME, 0, 0, 0) || raise(SIGSTOP))
-		fail("ptrace");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL))
+		fail("prctl");
+	/* Closed by exec. */
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			  &program);
+	if (fd < 0)
 		fail("seccomp");
+	/* The parent takes it over and says so. */
+	if (write(parent, &fd, sizeof(fd)) != sizeof(fd) || read(parent, &byte, 1) != 1)
+		fail("socketpair");
+	*began = now_us();
 	execv(argv[0], argv);
 	fail(argv[0]);
 }
@@ -89,54 +100,55 @@ static long resident_kib(pid_t pid)
 	return sum - of_largest;
 }
 
+/* The child's descriptor to be asked by. */
+static int take_over(pid_t child, int socket)
+{
+	int process = (int)syscall(SYS_pidfd_open, child, 0);
+	long number;
+	int fd;
+
+	if (process < 0 || read(socket, &number, sizeof(number)) != sizeof(number))
+		fail("no word from the child");
+	fd = (int)syscall(SYS_pidfd_getfd, process, (int)number, 0);
+	if (fd < 0 || write(socket, "", 1) != 1)
+		fail("pidfd_getfd");
+	close(process);
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
-	double begin = 0;
-	int status;
+	double *began = mmap(NULL, sizeof(*began), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct pollfd asked = { .events = POLLIN };
+	int pair[2];
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: exec_to_run PROGRAM [ARG...]\n");
 		return 1;
 	}
+	if (began == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		fail("socketpair");
 	pid_t child = fork();
 	if (child < 0)
 		fail("fork");
 	if (!child)
-		start(argv + 1);
-	if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
-		fail("waitpid");
-	if (ptrace(PTRACE_SETOPTIONS, child, 0,
-		   PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
-			   PTRACE_O_TRACESECCOMP))
-		fail("ptrace options");
-	ptrace(PTRACE_CONT, child, 0, 0);
+		start(argv + 1, pair[1], began);
+	close(pair[1]);
+	asked.fd = take_over(child, pair[0]);
 
-	for (;;) {
-		pid_t pid = waitpid(-1, &status, __WALL);
-		int deliver = 0;
+	/* It hangs up when nobody is left who could ask. */
+	while (poll(&asked, 1, -1) < 0 && errno == EINTR)
+		;
+	double end = now_us();
+	bool runs = asked.revents & POLLIN;
 
-		if (pid < 0)
-			fail("waitpid");
-		if (WIFEXITED(status) || WIFSIGNALED(status)) {
-			if (pid != child)
-				continue;
-			fprintf(stderr, "exec_to_run: %s ended before it ran a vCPU\n", argv[1]);
-			return 1;
-		}
-		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8)) {
-			begin = now_us();
-		} else if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
-			double end = now_us();
-
-			printf("run_us=%.0f rss_kib=%ld\n", end - begin, resident_kib(child));
-			kill(child, SIGKILL);
-			/* Only then are its locks gone. */
-			while (waitpid(-1, &status, __WALL) > 0)
-				;
-			return 0;
-		} else if (WSTOPSIG(status) != SIGTRAP && WSTOPSIG(status) != SIGSTOP) {
-			deliver = WSTOPSIG(status);
-		}
-		ptrace(PTRACE_CONT, pid, 0, deliver);
-	}
+	if (runs)
+		printf("run_us=%.0f rss_kib=%ld\n", end - *began, resident_kib(child));
+	else
+		fprintf(stderr, "exec_to_run: %s ended before it ran a vCPU\n", argv[1]);
+	kill(child, SIGKILL);
+	/* Only then are its locks gone. */
+	waitpid(child, NULL, 0);
+	return !runs;
 }
