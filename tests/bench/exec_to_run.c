@@ -4,9 +4,10 @@
  *
  * Starts the program with a seccomp filter that has one system call only, ioctl(KVM_RUN), ask this
  * program, so that nothing else it does is slowed down: a tracer would stop each thread it starts. Prints
- *   run_us=N rss_kib=N
- * where rss_kib leaves out the largest mapping, guest RAM; then ends the program. Exit 1 with a line
- * on standard error when it never gets there.
+ *   run_us=N cpu_us=N rss_kib=N
+ * where cpu_us is the processor time of all its threads until then, and rss_kib leaves out the largest
+ * mapping, guest RAM; then ends the program. Exit 1 with a line on standard error when it never gets
+ * there.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -32,11 +33,11 @@
 #define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
 #define RETURN(value)	    BPF_STMT(BPF_RET | BPF_K, (value))
 
-static double now_us(void)
+static double us(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
@@ -46,8 +47,13 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* `began`: us, just before exec, for the parent to see. */
-static void start(char **argv, int parent, double *began)
+/* Just before exec, for the parent to see; us. */
+struct began {
+	double at;
+	double cpu;
+};
+
+static void start(char **argv, int parent, struct began *began)
 {
 	struct sock_filter filter[] = {
 		LOAD(nr),
@@ -70,7 +76,8 @@ static void start(char **argv, int parent, double *began)
 	/* The parent takes it over and says so. */
 	if (write(parent, &fd, sizeof(fd)) != sizeof(fd) || read(parent, &byte, 1) != 1)
 		fail("socketpair");
-	*began = now_us();
+	began->cpu = us(CLOCK_PROCESS_CPUTIME_ID);
+	began->at = us(CLOCK_MONOTONIC);
 	execv(argv[0], argv);
 	fail(argv[0]);
 }
@@ -118,8 +125,8 @@ static int take_over(pid_t child, int socket)
 
 int main(int argc, char **argv)
 {
-	double *began = mmap(NULL, sizeof(*began), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct began *began = mmap(NULL, sizeof(*began), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct pollfd asked = { .events = POLLIN };
 	int pair[2];
 
@@ -140,11 +147,13 @@ int main(int argc, char **argv)
 	/* It hangs up when nobody is left who could ask. */
 	while (poll(&asked, 1, -1) < 0 && errno == EINTR)
 		;
-	double end = now_us();
+	double end = us(CLOCK_MONOTONIC);
 	bool runs = asked.revents & POLLIN;
+	clockid_t cpu = CLOCK_PROCESS_CPUTIME_ID;
 
-	if (runs)
-		printf("run_us=%.0f rss_kib=%ld\n", end - *began, resident_kib(child));
+	if (runs && clock_getcpuclockid(child, &cpu) == 0)
+		printf("run_us=%.0f cpu_us=%.0f rss_kib=%ld\n", end - began->at,
+		       us(cpu) - began->cpu, resident_kib(child));
 	else
 		fprintf(stderr, "exec_to_run: %s ended before it ran a vCPU\n", argv[1]);
 	kill(child, SIGKILL);
