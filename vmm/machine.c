@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
-#include "dataplane/blkplane.h"
 #include "vmm/arch.h"
 #include "vmm/loader.h"
 #include "vmm/confine.h"
@@ -21,13 +20,6 @@
 
 /* How long the end of the VM waits for a reader of the console. */
 #define CONSOLE_DRAIN_MS 1000
-#define CMDLINE_MAX	 65536
-
-static const struct bus_ops virtio_bus_ops = {
-	.name = "virtio-blk",
-	.read = virtio_mmio_read,
-	.write = virtio_mmio_write,
-};
 
 static void machine_end(struct vm_ender *ender, enum vm_end why)
 {
@@ -118,92 +110,6 @@ static int create_vm(struct machine *m)
 	return err ? report_host(err, "setting up the VM") : 0;
 }
 
-static int attach_serial(struct machine *m, const struct dev_desc *desc)
-{
-	struct bus *bus = desc->pio ? &m->pio : &m->mmio;
-	int err;
-
-	m->serial_irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	m->serial_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->serial_irq_fd < 0 || m->serial_wake_fd < 0)
-		return -errno;
-	err = serial_create(&m->serial, m->serial_irq_fd, m->serial_wake_fd);
-	if (!err)
-		err = vm_interrupt(&m->vm, desc->gsi, m->serial_irq_fd);
-	if (!err)
-		err = bus_add(bus, desc->base, desc->size, &serial_bus_ops, m->serial);
-	return err;
-}
-
-static int attach_doorbells(struct machine *m, uint64_t gpa, const struct virtio_device *dev)
-{
-	int err = 0;
-
-	if (dev->queue_count == 1)
-		return vm_doorbell(&m->vm, gpa, dev->queue[0].kick_fd);
-	for (unsigned int i = 0; i < dev->queue_count && !err; i++)
-		err = vm_doorbell_value(&m->vm, gpa, i, dev->queue[i].kick_fd);
-	return err;
-}
-
-static int post_writes(struct machine *m, uint64_t gpa)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED && !err; i++)
-		err = vm_post_writes(&m->vm, gpa + virtio_mmio_posted[i].offset,
-				     virtio_mmio_posted[i].size);
-	return err;
-}
-
-static int attach_disk(struct machine *m, const struct dev_desc *desc, struct disk *disk)
-{
-	const struct virtio_device *dev = blk_virtio(disk->blk);
-	int err = vm_interrupt(&m->vm, desc->gsi, dev->irq.fd);
-
-	if (!err)
-		err = attach_doorbells(m, desc->base + VIRTIO_MMIO_DOORBELL, dev);
-	if (!err)
-		err = post_writes(m, desc->base);
-	if (!err)
-		err = bus_add(&m->mmio, desc->base, desc->size, &virtio_bus_ops, &disk->mmio);
-	return err;
-}
-
-static int attach_button(struct machine *m, const struct dev_desc *desc)
-{
-	m->button_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return m->button_fd < 0 ? -errno : vm_interrupt(&m->vm, desc->gsi, m->button_fd);
-}
-
-static int attach_devices(struct machine *m)
-{
-	unsigned int disks = 0;
-
-	for (unsigned int i = 0; i < m->devices.count; i++) {
-		const struct dev_desc *desc = &m->devices.dev[i];
-		int err;
-
-		switch (desc->kind) {
-		case DEV_SERIAL:
-			err = attach_serial(m, desc);
-			break;
-		case DEV_POWER_BUTTON:
-			err = attach_button(m, desc);
-			break;
-		case DEV_VIRTIO_BLK:
-			err = attach_disk(m, desc, &m->disk[disks++]);
-			break;
-		default:
-			err = arch_device_create(desc, &m->pio, &m->mmio, &m->ender);
-			break;
-		}
-		if (err)
-			return report_host(err, "attaching a device");
-	}
-	return 0;
-}
-
 static int create_vcpus(struct machine *m)
 {
 	int err;
@@ -291,7 +197,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err && config->dump_dtb)
 		err = loader_dump_tree(config, m->boot);
 	if (!err)
-		err = attach_devices(m);
+		err = machine_attach_devices(m);
 	if (!err)
 		err = open_console(m);
 	if (!err)

@@ -82,6 +82,9 @@ struct machine {
 	bool paused;			     /* the main thread's: it is known to */
 };
 
+/* Each of m->devices; disks and the VM are made. 0 or -errno, and that is reported. */
+int machine_attach_devices(struct machine *m);
+
 /* With --control: the socket. 0 or -errno, and that is reported. */
 int machine_control_open(struct machine *m);
 
