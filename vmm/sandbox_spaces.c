@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/sandbox_parts.h"
@@ -20,6 +22,9 @@
 #define SPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)
 /* A directory that every host has, to build the new root on. */
 #define PLACE "/proc"
+/* A directory's own links; /proc/self/task has one more for each thread. */
+#define TASK_LINKS  2
+#define ALONE_TRIES 10000
 
 /*
  * An empty directory that cannot be written to. The old root stays below it: to put it away would
@@ -70,6 +75,22 @@ static void drop_capabilities(void)
 	syscall(SYS_capset, &header, none);
 }
 
+/*
+ * Who has other threads gets no user namespace, and one that has been joined may still be on its way
+ * out. There is no event for the end of that way; it takes microseconds, unless the host is busy.
+ */
+static void wait_until_alone(int self_fd)
+{
+	const struct timespec pause = { .tv_nsec = 20000 };
+	struct stat task;
+
+	for (unsigned int i = 0; i < ALONE_TRIES; i++) {
+		if (fstatat(self_fd, "task", &task, 0) || task.st_nlink <= TASK_LINKS + 1)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* A user namespace, and in it those of `spaces` that are still wanted. */
 static int user_space(int self_fd, int spaces)
 {
@@ -77,6 +98,7 @@ static int user_space(int self_fd, int spaces)
 	gid_t gid = getegid();
 	int err;
 
+	wait_until_alone(self_fd);
 	if (unshare(CLONE_NEWUSER | spaces))
 		return -errno;
 	err = map_ids(self_fd, uid, gid);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
@@ -134,6 +135,51 @@ static void isolated(void)
 START_TEST(namespaces_show_an_empty_root)
 {
 	in_child(isolated);
+}
+END_TEST
+
+/* A thread is there until somebody who waits for its end lets go. */
+static int leash[2] = { -1, -1 };
+
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	if (leash[1] >= 0)
+		close(leash[1]);
+	leash[1] = -1;
+	return __real_nanosleep(time, left);
+}
+
+static void *on_the_leash(void *arg)
+{
+	char byte;
+
+	NEED(read(leash[0], &byte, 1) == 0);
+	return arg;
+}
+
+static void isolated_beside_a_thread(void)
+{
+	pthread_t thread;
+	int status, err;
+	pid_t alone = fork();
+
+	NEED(alone >= 0);
+	if (!alone)
+		_exit(sandbox_isolate(NULL, &err) || err);
+	NEED(waitpid(alone, &status, 0) == alone);
+	SKIP_IF(status != 0);
+	NEED(!pipe(leash));
+	NEED(!pthread_create(&thread, NULL, on_the_leash, NULL));
+	NEED(sandbox_isolate(NULL, &err) == 0);
+	NEED(err == 0);
+}
+
+START_TEST(a_thread_on_its_way_out_costs_no_namespace)
+{
+	in_child(isolated_beside_a_thread);
 }
 END_TEST
 
@@ -275,6 +321,7 @@ Suite *test_suite(void)
 	if (!SANITIZED) {
 		tcase_add_test(t, landlock_leaves_no_path_and_no_network);
 		tcase_add_test(t, namespaces_show_an_empty_root);
+		tcase_add_test(t, a_thread_on_its_way_out_costs_no_namespace);
 		tcase_add_test(t, another_user_for_good);
 		tcase_add_test(t, inherited_files_are_closed);
 		tcase_add_test(t, no_core_dumps_unless_asked_for);
