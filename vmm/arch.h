@@ -15,6 +15,7 @@
 #include "vmm/bus.h"
 #include "vmm/devlist.h"
 
+struct bootread;
 struct kvm_run;
 
 #define ARCH_MAX_RAM_RANGES 2
@@ -55,6 +56,7 @@ struct arch_boot_config {
 	unsigned int cpus;
 	const struct hostmem *mem;
 	const struct devlist *devices;
+	struct bootread *read; /* what is large is added to it, for the caller to have it read */
 };
 
 /* Which part of the configuration made a boot impossible, and why in words for the user. */
@@ -69,8 +71,9 @@ struct arch_boot_error {
 struct arch_boot;
 
 /*
- * Load kernel, initrd, command line and the description of the machine into guest RAM. Nothing in
- * the files is trusted; nothing outside guest RAM is touched. On error *error is filled.
+ * Load kernel, initrd, command line and the description of the machine into guest RAM; what is large,
+ * when config->read is done. Nothing in the files is trusted; nothing outside guest RAM is touched. On
+ * error *error is filled.
  * *boot is allocated and the caller's: free().
  */
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "vmm/bootread.h"
 
 #define PAGE 4096ull
 
@@ -52,14 +53,13 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uin
 	return 0;
 }
 
-int boot_file_load(const struct boot_file *file, uint64_t offset, const struct hostmem *mem,
-		   uint64_t gpa, uint64_t len)
+int boot_file_load(const struct arch_boot_config *config, enum arch_boot_part what,
+		   const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len)
 {
-	void *to = hostmem_lookup(mem, gpa, len, true);
+	struct bootread_part part = { what, *file, offset,
+				      hostmem_lookup(config->mem, gpa, len, true), len };
 
-	if (!to)
-		return -EFAULT;
-	return boot_file_read(file, offset, to, len);
+	return part.to ? bootread_add(config->read, &part) : -EFAULT;
 }
 
 int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint64_t limit,
@@ -82,11 +82,6 @@ int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint
 	if (initrd->gpa < floor)
 		return boot_fail(error, BOOT_INITRD,
 				 "does not fit into guest memory beside the kernel", -EFBIG);
-	err = boot_file_load(&file, 0, config->mem, initrd->gpa, initrd->size);
-	if (err)
-		return boot_fail(error, BOOT_INITRD,
-				 err == -ENODATA ? "became shorter while it was read"
-						 : "cannot be read",
-				 err);
-	return 0;
+	err = boot_file_load(config, BOOT_INITRD, &file, 0, initrd->gpa, initrd->size);
+	return err ? boot_fail(error, BOOT_INITRD, "cannot be read", err) : 0;
 }

@@ -32,9 +32,10 @@ int boot_file_open(struct boot_file *file, int fd);
 /* All of [offset, offset + len) into buf. -ENODATA: the file ends before; -errno of pread. */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len);
 
-/* The same into guest RAM; -EFAULT: not all of it is RAM. */
-int boot_file_load(const struct boot_file *file, uint64_t offset, const struct hostmem *mem,
-		   uint64_t gpa, uint64_t len);
+/* Have the same read into guest RAM (config->read). -EFAULT: not all of it is RAM; -E2BIG: too many
+ * parts. */
+int boot_file_load(const struct arch_boot_config *config, enum arch_boot_part what,
+		   const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len);
 
 /* The initrd, if there is one, as high as possible in [floor, limit), which are GPAs; on a page of
  * its own. A failure has filled *error. */

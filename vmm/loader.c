@@ -90,19 +90,21 @@ static int report(const struct machine_config *config, int err, const struct arc
 	return report_option(err, "--kernel", config->kernel, error->why);
 }
 
-static int load(const struct machine_config *config, const struct devlist *devices,
-		const struct hostmem *mem, int kernel_fd, int initrd_fd, struct arch_boot **boot)
+static int load(struct loader *l, const struct devlist *devices, const struct hostmem *mem,
+		struct arch_boot **boot)
 {
+	const struct machine_config *config = l->config;
 	struct arch_boot_error error = { .part = BOOT_CMDLINE, .why = "too long" };
 	char *line = malloc(CMDLINE_MAX);
 	struct arch_boot_config arch = {
-		.kernel_fd = kernel_fd,
-		.initrd_fd = initrd_fd,
+		.kernel_fd = l->kernel_fd,
+		.initrd_fd = l->initrd_fd,
 		.cmdline = line,
 		.ram_size = config->memory,
 		.cpus = config->cpus,
 		.mem = mem,
 		.devices = devices,
+		.read = &l->read,
 	};
 	int err;
 
@@ -117,21 +119,41 @@ static int load(const struct machine_config *config, const struct devlist *devic
 	return err;
 }
 
-int loader_load(const struct machine_config *config, const struct devlist *devices,
-		const struct hostmem *mem, struct arch_boot **boot)
+int loader_begin(struct loader *l, const struct machine_config *config,
+		 const struct devlist *devices, const struct hostmem *mem, struct arch_boot **boot)
 {
-	int kernel_fd = -1, initrd_fd = -1;
-	int err = open_input(&kernel_fd, "--kernel", config->kernel);
+	int err;
 
+	*l = (struct loader){ config, -1, -1, BOOTREAD_INIT, true };
+	err = open_input(&l->kernel_fd, "--kernel", config->kernel);
 	if (!err && config->initrd)
-		err = open_input(&initrd_fd, "--initrd", config->initrd);
+		err = open_input(&l->initrd_fd, "--initrd", config->initrd);
 	if (!err)
-		err = load(config, devices, mem, kernel_fd, initrd_fd, boot);
-	if (initrd_fd >= 0)
-		close(initrd_fd);
-	if (kernel_fd >= 0)
-		close(kernel_fd);
+		err = load(l, devices, mem, boot);
+	if (!err)
+		bootread_start(&l->read);
 	return err;
+}
+
+int loader_finish(struct loader *l)
+{
+	struct arch_boot_error error;
+	int err = bootread_finish(&l->read, &error);
+
+	loader_cancel(l);
+	return err ? report(l->config, err, &error) : 0;
+}
+
+void loader_cancel(struct loader *l)
+{
+	if (!l->open)
+		return;
+	bootread_cancel(&l->read);
+	if (l->initrd_fd >= 0)
+		close(l->initrd_fd);
+	if (l->kernel_fd >= 0)
+		close(l->kernel_fd);
+	l->open = false;
 }
 
 static int write_all(int fd, const uint8_t *data, size_t size)

@@ -2,7 +2,7 @@
 /*
  * loader: from the user's --kernel, --initrd, --append and --cmdline to guest RAM that can be run,
  * and which devices it is told of.
- * Main thread, set-up only.
+ * Main thread, set-up only; it has a thread read the files (bootread.h).
  */
 #ifndef VMM_LOADER_H
 #define VMM_LOADER_H
@@ -11,6 +11,7 @@
 
 #include "dataplane/hostmem.h"
 #include "vmm/arch.h"
+#include "vmm/bootread.h"
 #include "vmm/devlist.h"
 #include "vmm/options.h"
 
@@ -25,9 +26,25 @@ int loader_devices(const struct machine_config *config, struct devlist *devices)
 int loader_cmdline(const struct machine_config *config, const struct devlist *devices, char *line,
 		   size_t size);
 
-/* Load it all. *boot is the caller's: free(). 0 or -errno, already reported. */
-int loader_load(const struct machine_config *config, const struct devlist *devices,
-		const struct hostmem *mem, struct arch_boot **boot);
+/* All zero until loader_begin. */
+struct loader {
+	const struct machine_config *config;
+	int kernel_fd;
+	int initrd_fd;
+	struct bootread read;
+	bool open;
+};
+
+/* Judge the files and begin to read them into guest RAM. *boot is the caller's: free(). 0 or -errno,
+ * already reported. */
+int loader_begin(struct loader *l, const struct machine_config *config,
+		 const struct devlist *devices, const struct hostmem *mem, struct arch_boot **boot);
+
+/* Wait until all of it is there. As above. */
+int loader_finish(struct loader *l);
+
+/* Nothing more is read. Whatever has been done before; guest RAM can be unmapped then. */
+void loader_cancel(struct loader *l);
 
 /* Write --dump-dtb, once arch_vm_finish is done. 0 or -errno, already reported. */
 int loader_dump_tree(const struct machine_config *config, const struct arch_boot *boot);

@@ -187,7 +187,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = create_disks(m);
 	if (!err)
-		err = loader_load(config, &m->devices, &m->memory.map, &m->boot);
+		err = loader_begin(&m->loader, config, &m->devices, &m->memory.map, &m->boot);
 	if (!err && config->control)
 		err = machine_control_open(m);
 	if (!err)
@@ -198,6 +198,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		err = loader_dump_tree(config, m->boot);
 	if (!err)
 		err = machine_attach_devices(m);
+	if (!err)
+		err = loader_finish(&m->loader);
 	if (!err)
 		err = open_console(m);
 	if (!err)
@@ -330,6 +332,7 @@ int machine_destroy(struct machine *m)
 
 	if (!m)
 		return 0;
+	loader_cancel(&m->loader);
 	destroy_vcpus(m);
 	confine_end(&m->confine);
 	if (m->console)

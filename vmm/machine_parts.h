@@ -15,6 +15,7 @@
 #include "vmm/control.h"
 #include "vmm/errands.h"
 #include "vmm/gate.h"
+#include "vmm/loader.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
@@ -58,6 +59,7 @@ struct machine {
 	struct bus mmio;
 	unsigned int disk_count;
 	struct disk disk[DEVLIST_MAX_DISKS];
+	struct loader loader;
 	struct arch_boot *boot;
 	struct vm vm;
 	int serial_irq_fd;

@@ -14,6 +14,7 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "vmm/arch/x86_64/boot.h"
+#include "vmm/bootread.h"
 
 #define GUARD	    0x10000ul
 #define MIB	    (1ull << 20)
@@ -252,11 +253,13 @@ static void load(struct input *in)
 	uint8_t choice = in_u8(in);
 	size_t chars = choice >= 0xf0 ? in_u16(in) + 4000u : in_u8(in);
 	uint64_t len;
+	struct bootread read = BOOTREAD_INIT;
 	struct arch_boot_config config = { .cmdline = cmdline,
 					   .ram_size = sizes[choice % 8],
 					   .cpus = 1 + (choice >> 3 & 1) * 1023u,
 					   .mem = &mem,
-					   .devices = &devices };
+					   .devices = &devices,
+					   .read = &read };
 	int err;
 
 	make_ram(&mem, config.ram_size);
@@ -290,6 +293,8 @@ static void load(struct input *in)
 
 	err = arch_boot_load(&config, &boot, &error);
 	fuzz_must(err <= 0);
+	/* What has been judged can be read. */
+	fuzz_must(err || !bootread_finish(&read, &error));
 	if (err) {
 		fuzz_must(error.why && *error.why && error.part <= BOOT_CMDLINE);
 		fuzz_must(error.part != BOOT_INITRD || config.initrd_fd >= 0);

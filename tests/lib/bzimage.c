@@ -51,7 +51,7 @@ struct boot_result boot_fds(const struct guestram *ram, int kernel_fd, int initr
 	struct boot_result r = { .error = { (enum arch_boot_part) - 1, NULL } };
 
 	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 1), 0);
-	r.err = arch_boot_load(&config, &r.boot, &r.error);
+	r.err = guestram_boot(&config, &r.boot, &r.error);
 	if (r.err)
 		ck_assert_ptr_nonnull(r.error.why);
 	return r;

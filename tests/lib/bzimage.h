@@ -31,7 +31,7 @@ struct boot_result {
 	struct arch_boot *boot; /* the test's: free() */
 };
 
-/* arch_boot_load with one CPU and one disk. */
+/* guestram_boot with one CPU and one disk. */
 struct boot_result boot_fds(const struct guestram *ram, int kernel_fd, int initrd_fd,
 			    const char *cmdline);
 struct boot_result boot_bytes(const struct guestram *ram, const uint8_t *file, size_t len,

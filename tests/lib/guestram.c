@@ -2,8 +2,11 @@
 #include "tests/lib/guestram.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "vmm/bootread.h"
 
 #define GUARD 4096u
 
@@ -38,6 +41,24 @@ void *guestram_at(const struct guestram *ram, uint64_t gpa, uint64_t len)
 
 	ck_assert_ptr_nonnull(hva);
 	return hva;
+}
+
+int guestram_boot(struct arch_boot_config *config, struct arch_boot **boot,
+		  struct arch_boot_error *error)
+{
+	struct bootread read = BOOTREAD_INIT;
+	int err;
+
+	config->read = &read;
+	err = arch_boot_load(config, boot, error);
+	if (err)
+		return err;
+	err = bootread_finish(&read, error);
+	if (err) {
+		free(*boot);
+		*boot = NULL;
+	}
+	return err;
 }
 
 int memfile(const void *data, size_t len)

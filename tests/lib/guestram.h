@@ -27,6 +27,10 @@ void guestram_destroy(struct guestram *ram);
 /* Fails the test when it is not all RAM. */
 void *guestram_at(const struct guestram *ram, uint64_t gpa, uint64_t len);
 
+/* arch_boot_load, and all that it wants to have read. */
+int guestram_boot(struct arch_boot_config *config, struct arch_boot **boot,
+		  struct arch_boot_error *error);
+
 /* A file with these bytes; or, `data` NULL, a hole of that size. Returns its descriptor. */
 int memfile(const void *data, size_t len);
 

@@ -101,7 +101,7 @@ static struct result load_with(int initrd_fd, const char *cmdline)
 	struct result r = { .error = { (enum arch_boot_part) - 1, NULL } };
 
 	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 1), 0);
-	r.err = arch_boot_load(&config, &r.boot, &r.error);
+	r.err = guestram_boot(&config, &r.boot, &r.error);
 	close(config.kernel_fd);
 	if (r.err)
 		ck_assert_ptr_nonnull(r.error.why);

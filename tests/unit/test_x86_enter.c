@@ -149,7 +149,7 @@ static void load_kernel(int kernel_fd)
 					   .mem = &vm.ram.mem,
 					   .devices = &vm.devices };
 	struct arch_boot_error error = { 0 };
-	int err = arch_boot_load(&config, &vm.boot, &error);
+	int err = guestram_boot(&config, &vm.boot, &error);
 
 	ck_assert_msg(err == 0, "%s", error.why);
 	close(kernel_fd);

@@ -53,7 +53,7 @@ static void teardown(void)
 static void load(void)
 {
 	size_t size;
-	int err = arch_boot_load(&config, &boot, &error);
+	int err = guestram_boot(&config, &boot, &error);
 
 	ck_assert_msg(!err, "%s", error.why);
 	ck_assert_int_eq(arch_boot_tree(boot, &tree, &size), 0);
@@ -101,7 +101,7 @@ START_TEST(by_default_there_is_acpi_and_no_tree)
 
 	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 2), 0);
 	ck_assert_int_eq(devices.description, DESCRIBE_ACPI);
-	ck_assert_int_eq(arch_boot_load(&config, &boot, &error), 0);
+	ck_assert_int_eq(guestram_boot(&config, &boot, &error), 0);
 	ck_assert_int_eq(arch_boot_tree(boot, &tree, &size), -EOPNOTSUPP);
 	ck_assert_ptr_null(find(SETUP_DTB));
 	ck_assert_uint_eq(boot_params_of(&ram)->acpi_rsdp_addr, TREE_GPA);
@@ -133,7 +133,7 @@ START_TEST(elf_with_a_pvh_note_enters_64_bit_code)
 	ck_assert_ptr_nonnull(find(SETUP_DTB));
 	free(boot);
 	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_ACPI, true, 2), 0);
-	ck_assert_int_eq(arch_boot_load(&config, &boot, &error), 0);
+	ck_assert_int_eq(guestram_boot(&config, &boot, &error), 0);
 	ck_assert_int_eq(boot->entry, BOOT_ENTRY_PVH);
 }
 END_TEST
@@ -263,7 +263,7 @@ START_TEST(tree_that_does_not_fit_is_refused)
 	boot = NULL;
 	memcpy(reset, guestram_at(&ram, RESET, sizeof(reset)), sizeof(reset));
 	config.cpus = 4096;
-	ck_assert_int_eq(arch_boot_load(&config, &boot, &error), -ENOSPC);
+	ck_assert_int_eq(guestram_boot(&config, &boot, &error), -ENOSPC);
 	ck_assert_int_eq(error.part, BOOT_KERNEL);
 	ck_assert_ptr_nonnull(strstr(error.why, "device tree"));
 	ck_assert_mem_eq(reset, guestram_at(&ram, RESET, sizeof(reset)), sizeof(reset));

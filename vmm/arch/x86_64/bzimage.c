@@ -132,12 +132,10 @@ int bzimage_load(const struct arch_boot_config *config, const struct boot_file *
 	err = place(&kernel->hdr, boot_low_ram(config), &image, error);
 	if (err)
 		return err;
-	err = boot_file_load(file, image.code_offset, config->mem, image.load, image.code_size);
+	err = boot_file_load(config, BOOT_KERNEL, file, image.code_offset, image.load,
+			     image.code_size);
 	if (err)
-		return boot_fail(error, BOOT_KERNEL,
-				 err == -ENODATA ? "became shorter while it was read"
-						 : "cannot be read",
-				 err);
+		return boot_fail(error, BOOT_KERNEL, "cannot be read", err);
 	kernel->boot.entry = BOOT_ENTRY_64;
 	kernel->boot.ip = image.load + ENTRY_64_OFFSET;
 	kernel->boot.params = LAYOUT_BOOT_PARAMS;

@@ -218,8 +218,8 @@ static int choose_entry(const struct elf_image *elf, bool wants_tree, struct arc
 	return 0;
 }
 
-static int load_segments(const struct boot_file *file, const struct elf_image *elf,
-			 const struct hostmem *mem, struct arch_boot_error *error)
+static int load_segments(const struct arch_boot_config *config, const struct boot_file *file,
+			 const struct elf_image *elf, struct arch_boot_error *error)
 {
 	for (unsigned int i = 0; i < elf->phnum; i++) {
 		const Elf64_Phdr *phdr = &elf->phdr[i];
@@ -228,8 +228,10 @@ static int load_segments(const struct boot_file *file, const struct elf_image *e
 
 		if (!is_load(phdr))
 			continue;
-		to = hostmem_lookup(mem, phdr->p_paddr, phdr->p_memsz, true);
-		err = to ? boot_file_read(file, phdr->p_offset, to, phdr->p_filesz) : -EFAULT;
+		to = hostmem_lookup(config->mem, phdr->p_paddr, phdr->p_memsz, true);
+		err = to ? boot_file_load(config, BOOT_KERNEL, file, phdr->p_offset, phdr->p_paddr,
+					  phdr->p_filesz)
+			 : -EFAULT;
 		if (err)
 			return read_fail(error, err);
 		memset(to + phdr->p_filesz, 0, phdr->p_memsz - phdr->p_filesz);
@@ -264,7 +266,7 @@ int elf_load(const struct arch_boot_config *config, const struct boot_file *file
 	err = choose_entry(&elf, kernel->wants_tree, &kernel->boot, error);
 	if (err)
 		return err;
-	err = load_segments(file, &elf, config->mem, error);
+	err = load_segments(config, file, &elf, error);
 	if (err)
 		return err;
 	make_up_header(&kernel->hdr);
