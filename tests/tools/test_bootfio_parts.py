@@ -11,6 +11,7 @@ import unittest
 from unittest import mock
 
 from bootfio import boot, compare, context, fiojson, matrix, monitors, options, probe, report, stats, summary
+from bootfio.place import Local
 from bootfio.errors import Fatal, RowFailed
 
 
@@ -171,7 +172,7 @@ class Boot(unittest.TestCase):
         setup = monitors.Setup("k", 256, 2, rootfs="a,b", vmlinux="v", binaries={
             "microvm": "m", "qemu": "q", "lkvm": "l", "firecracker": "f"})
         with tempfile.TemporaryDirectory() as work:
-            place = type("P", (), {"directory": work})
+            place = Local(work)
             for variant in (monitors.Variant("m", "ours", "poll-us=0", "microvm"), monitors.Variant("q", "qemu", "native"),
                             monitors.Variant("l", "lkvm"), monitors.Variant("f", "firecracker", "Async")):
                 words = monitors.command(variant, setup, "d,e", "echo 1", place)

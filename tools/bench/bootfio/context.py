@@ -127,9 +127,6 @@ class Context:
         if kind == "firecracker" and not self.setup.vmlinux:
             self.skipped.append((kind, "no kernel as ELF (--vmlinux)"))
             return
-        if kind != "qemu" and self.place.emulated:
-            self.skipped.append((kind, "not in the emulated host"))
-            return
         self.setup.binaries[kind] = self._stage(kind, path)
         if kind == "qemu":
             if self.place.emulated:

@@ -106,9 +106,7 @@ def _firecracker(variant, setup, disk, run, place):
                           "is_read_only": True})
     config = {"boot-source": source, "drives": drives,
               "machine-config": {"vcpu_count": setup.cpus, "mem_size_mib": setup.memory_mb}}
-    path = os.path.join(place.directory, f"{variant.name}.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(config, file, indent=1)
+    path = place.write(f"{variant.name}.json", json.dumps(config))
     return [setup.binaries["firecracker"], "--no-api", "--config-file", path]
 
 

@@ -141,6 +141,13 @@ class Local(Place):
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def write(self, name, text):
+        """A file beside the disks: its path."""
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
     def close(self):
         for process in list(self._running):
             self.kill(process)
@@ -237,6 +244,12 @@ class Remote(Place):
         if status:
             raise OSError(path)
         return "\n".join(lines)
+
+    def write(self, name, text):
+        """Nothing that is written before it is up is needed: only the path is."""
+        if self._popen:
+            self.must(["sh", "-c", 'printf %s "$1" >"$2"', "sh", text, name], name)
+        return "./" + name
 
     def close(self):
         if self._popen:
