@@ -61,7 +61,9 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 		return add(line, size, config->cmdline);
 
 	err = add(line, size, arch_default_cmdline(config->console));
-	if (!err)
+	/* Who asks for ACPI has a kernel that goes by it: told here as well, it would find each disk
+	 * twice, and say so. */
+	if (!err && config->description != DESCRIBE_ACPI)
 		err = arch_cmdline_disks(devices, line, size);
 	if (!err && config->disk_count && !config->initrd)
 		err = add(line, size, " root=/dev/vda");

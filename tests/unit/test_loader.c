@@ -66,6 +66,16 @@ START_TEST(disks_of_a_device_tree_are_not_on_the_line)
 }
 END_TEST
 
+START_TEST(disks_are_not_on_the_line_of_who_asks_for_acpi)
+{
+	with_disks(2, false);
+	config.description = DESCRIBE_ACPI;
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_ptr_null(strstr(line, "virtio_mmio"));
+	ck_assert(ends_with(line, " root=/dev/vda rw"));
+}
+END_TEST
+
 START_TEST(an_initrd_finds_its_root_itself)
 {
 	with_disks(2, false);
@@ -119,6 +129,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, without_disks_the_default_line_is_all);
 	tcase_add_test(tc, a_disk_without_initrd_is_the_root);
 	tcase_add_test(tc, disks_of_a_device_tree_are_not_on_the_line);
+	tcase_add_test(tc, disks_are_not_on_the_line_of_who_asks_for_acpi);
 	tcase_add_test(tc, an_initrd_finds_its_root_itself);
 	tcase_add_test(tc, what_is_appended_comes_last_and_so_wins);
 	tcase_add_test(tc, cmdline_replaces_everything);
