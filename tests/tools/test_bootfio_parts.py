@@ -10,7 +10,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from bootfio import boot, compare, context, fiojson, matrix, monitors, options, probe, report, stats, summary
+from bootfio import boot, compare, context, fiojson, guest, matrix, monitors, options, probe, report, stats, summary
 from bootfio.place import Local
 from bootfio.errors import Fatal, RowFailed
 
@@ -130,6 +130,38 @@ Pss:                 500 kB
 Rss:                   8 kB
 Pss:                   8 kB
 """
+
+
+class Counted(unittest.TestCase):
+    """Counted runs on two clocks: the emulator's, which fio's time is told by, and that on the wall."""
+
+    def scale(self, seconds_of_a_request, wall_of_a_request):
+        wall = [0.0]
+
+        class Fake(guest.Guest):
+            def words(self, row, **how):
+                return how["requests"]
+
+            def fio(self, words):
+                wall[0] += words * wall_of_a_request
+                return 0.1 + words * seconds_of_a_request
+
+        context = mock.Mock(logs="/nonexistent")
+        with mock.patch("bootfio.guest.time.monotonic", lambda: wall[0]):
+            return Fake(monitors.Variant("m", "ours"), context)._warm_up(matrix.Row("randread", "4k", 1, 1), 100, 800)
+
+    def test_quick_requests_are_more(self):
+        self.assertEqual(self.scale(0.0001, 0.0001), 12)
+        self.assertEqual(self.scale(0.01, 0.01), 1)
+
+    def test_a_clock_that_stands_still_is_not_waited_for(self):
+        self.assertEqual(self.scale(0.0, 0.0001), 30)
+        self.assertEqual(self.scale(0.0, 0.02), 3)
+        self.assertEqual(self.scale(0.0, 0.07), 1)
+
+    def test_a_row_that_is_too_slow_ends_with_the_reason(self):
+        with self.assertRaisesRegex(RowFailed, "800 requests of each job take 80 s"):
+            self.scale(0.0, 0.1)
 
 
 class Probes(unittest.TestCase):

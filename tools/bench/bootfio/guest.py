@@ -4,6 +4,7 @@
 import math
 import os
 import re
+import time
 from contextlib import suppress
 
 from . import fiojson, matrix, monitors
@@ -18,8 +19,9 @@ FIO = ("f() { fio \"$@\" --output=/tmp/fio.out </dev/null >/tmp/fio.err 2>&1; s=
        "[ $s = 0 ] || tail -n 3 /tmp/fio.err; }; "
        "j() { tr -d ' \\n' </tmp/fio.out | fold -w 1000; echo; echo mark json; }")
 
-# Counted runs take at least so many seconds, unless that would be more than so many times the requests.
-TIMED, MOST = 0.8, 30
+# Counted runs take at least so many seconds, unless that would be more than so many times the requests; and no more than so
+# many of those that pass here, where a host that waits for its disk stops the other clock.
+TIMED, MOST, WALL = 0.8, 30, 60
 
 
 class Guest:
@@ -119,9 +121,13 @@ class Guest:
 
     def _warm_up(self, row, few, many):
         """By how much the many have to be more, so that a clock of hundredths can time them."""
+        began = time.monotonic()
         long = self.fio(self.words(row, requests=many))
+        wall = time.monotonic() - began
         short = self.fio(self.words(row, requests=few))
-        return min(MOST, max(1, math.ceil(TIMED / max(long - short, 0.01))))
+        if wall > WALL:
+            raise RowFailed(f"too slow to be measured: {many} requests of each job take {wall:.0f} s (--counts asks for fewer)")
+        return min(MOST, max(1, math.ceil(TIMED / max(long - short, 0.01))), max(1, int(WALL / max(wall, 0.01))))
 
     def memory(self):
         return self.probe.memory(self.context.setup.memory_mb) if self.probe else None

@@ -126,7 +126,7 @@ def parser():
     g.add_argument("--pin", choices=["auto", "off"], default="auto",
                    help="auto: monitors and fio stay on processors of their own where there are enough")
     g.add_argument("--timeout", type=number(1, 86400, float), metavar="S",
-                   help="how long a guest may be silent (60 beyond --seconds; emulated 600)")
+                   help="how long a guest may be silent (60 beyond --seconds; emulated 300)")
     g.add_argument("--place", choices=["auto", "native", "emulated"], default="auto")
     g.add_argument("--dir", metavar="DIR", help="where the files are (build/boot-and-fio/data)")
     g.add_argument("--out", metavar="DIR", help="where results go (build/boot-and-fio)")
@@ -170,7 +170,7 @@ def effective(options, emulated, host_cpus):
     o.warm_up = o.warm_up or o.seconds / 3
     o.size = o.size or ((64 if emulated else 256) << 20)
     o.cpus = o.cpus or (1 if emulated else max(1, min(4, host_cpus // 2)))
-    o.timeout = o.timeout or (600.0 if emulated else 60.0 + o.seconds)
+    o.timeout = o.timeout or (300.0 if emulated else 60.0 + o.seconds)
     o.jobs = sorted({1 if j == "1" else o.cpus for j in o.jobs or (["1", "cpus"] if o.full else ["1"])})
     o.peers = [] if o.peers == ["none"] else o.peers or ["qemu", "lkvm", "firecracker", "host"]
     o.ours = o.ours or (matrix.OURS_FULL if o.full else matrix.OURS_QUICK)
