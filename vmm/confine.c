@@ -47,6 +47,8 @@ int confine_enter(struct confine *c)
 		.mode = config->sandbox,
 		.user = config->user ? &c->user : NULL,
 		.core_dump = config->core_dump,
+		.supervisor_fd = config->supervisor_fd,
+		.pids_err = config->pids_err,
 	};
 	int err;
 

@@ -13,6 +13,7 @@
 #include "dataplane/base.h"
 #include "vmm/machine_parts.h"
 #include "vmm/report.h"
+#include "vmm/supervisor.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
@@ -23,9 +24,13 @@ int machine_stop_open(struct machine *m)
 
 	/* Threads inherit the mask. */
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGQUIT);
+	if (m->config->supervisor_fd) {
+		sigaddset(&set, SUPERVISOR_SIGNAL);
+	} else {
+		sigaddset(&set, SIGINT);
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGQUIT);
+	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->signal_fd < 0)
@@ -72,8 +77,13 @@ void machine_stop_take(struct machine *m)
 {
 	struct signalfd_siginfo info;
 
-	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info))
-		take_signal(m, (int)info.ssi_signo);
+	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		int signal =
+			m->config->supervisor_fd ? supervisor_passed(&info) : (int)info.ssi_signo;
+
+		if (signal)
+			take_signal(m, signal);
+	}
 }
 
 int machine_stop_prepare(const struct machine *m)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "vmm/options.h"
 #include "vmm/report.h"
 #include "vmm/service.h"
+#include "vmm/supervisor.h"
 #include "vmm/trim.h"
 #include "version.h" /* generated: tools/version */
 
@@ -62,34 +64,71 @@ static int open_log(const struct machine_config *config)
 	return 0;
 }
 
-static int run(const struct machine_config *config)
+static int run_machine(const struct machine_config *config, const struct service *service)
 {
 	struct machine *machine;
-	struct service service;
 	enum vm_end end;
+
+	if (machine_create(&machine, config)) {
+		service_close(service, true);
+		return EXIT_SETUP;
+	}
+	if (config->dump_dtb) {
+		machine_destroy(machine);
+		service_close(service, true);
+		return EXIT_POWEROFF;
+	}
+	trim_start();
+	service_ready(service);
+	end = machine_run(machine);
+	service_stopping(service);
+	/* A disk that may have lost data is not a good end. */
+	if (machine_destroy(machine))
+		end = VM_END_ERROR;
+	service_close(service, false);
+	return exit_code(end);
+}
+
+static bool wants_supervisor(const struct machine_config *config)
+{
+	return config->user && config->sandbox != SANDBOX_OFF && geteuid() == 0;
+}
+
+/* Returns the exit code, or minus the signal that has ended the VM. */
+static int run(struct machine_config *config)
+{
+	struct supervisor supervisor;
+	struct service service;
+	int role;
 
 	if (open_log(config))
 		return EXIT_SETUP;
 	if (service_open(&service, config->pidfile))
 		return EXIT_SETUP;
-	if (machine_create(&machine, config)) {
-		service_close(&service, true);
-		return EXIT_SETUP;
+	if (wants_supervisor(config)) {
+		role = supervisor_fork(&supervisor);
+		if (role == 1)
+			return supervisor_run(&supervisor, &service, config->sandbox);
+		if (role == 0) {
+			config->supervisor_fd = supervisor.fd;
+			service_relay(&service, supervisor.fd);
+		}
+		config->pids_err = role;
 	}
-	if (config->dump_dtb) {
-		machine_destroy(machine);
-		service_close(&service, true);
-		return EXIT_POWEROFF;
-	}
-	trim_start();
-	service_ready(&service);
-	end = machine_run(machine);
-	service_stopping(&service);
-	/* A disk that may have lost data is not a good end. */
-	if (machine_destroy(machine))
-		end = VM_END_ERROR;
-	service_close(&service, false);
-	return exit_code(end);
+	return run_machine(config, &service);
+}
+
+/* Who waits for the supervisor is to see what has come of the VM. */
+static int end_by(int signal_number)
+{
+	sigset_t this;
+
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+	sigemptyset(&this);
+	sigaddset(&this, signal_number);
+	sigprocmask(SIG_UNBLOCK, &this, NULL);
+	return EXIT_ERROR;
 }
 
 /* A closed 0, 1 or 2 would become the number of an image or of KVM, and be written to as such. */
@@ -114,13 +153,15 @@ int main(int argc, char **argv)
 {
 	static struct machine_config config;
 	char message[OPTIONS_MESSAGE_MAX];
+	int status;
 
 	/* Threads allocate when they begin and end, if at all: memory of their own is only lost. */
 	mallopt(M_ARENA_MAX, 1);
 	fill_standard_fds();
 	switch (options_parse(argc, argv, &config, message)) {
 	case OPTIONS_RUN:
-		return run(&config);
+		status = run(&config);
+		return status < 0 ? end_by(-status) : status;
 	case OPTIONS_HELP:
 		return print(options_help);
 	case OPTIONS_VERSION:

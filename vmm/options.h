@@ -38,6 +38,9 @@ struct machine_config {
 	enum sandbox_mode sandbox;
 	const char *user; /* to become, as sandbox_find_user wants it; NULL: none */
 	bool core_dump;	  /* allowed, with guest RAM */
+	/* Not of the command line, but main's: as sandbox_config has them. */
+	int supervisor_fd;
+	int pids_err;
 	unsigned int disk_count;
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vmm/sandbox.h"
 
+#include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -8,6 +10,7 @@
 
 #include "vmm/report.h"
 #include "vmm/sandbox_parts.h"
+#include "vmm/supervisor.h"
 
 /* What this host does not lend, for one line. */
 struct missing {
@@ -61,11 +64,24 @@ int sandbox_enter(const struct sandbox_config *config)
 	if (err)
 		return report_host(err, "--user");
 	note(&missing, "namespaces", spaces_err);
+	note(&missing, "a process id namespace", config->pids_err);
 	settle_core_dumps(config->core_dump);
+	if (config->supervisor_fd && supervisor_tie(config->supervisor_fd))
+		return report_host(-ESRCH, "the supervisor");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	note(&missing, "Landlock", sandbox_landlock());
 	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG));
 	if (missing.len)
 		log_warn("sandbox: this host does without: %s; the rest applies", missing.text);
 	return 0;
+}
+
+void sandbox_supervisor(enum sandbox_mode mode, pid_t vm)
+{
+	/* What this host does without, the VM says. */
+	sandbox_limit_fds(0);
+	settle_core_dumps(false);
+	sandbox_keep_capabilities(1u << CAP_KILL);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	sandbox_filter_supervisor(mode == SANDBOX_LOG, vm);
 }

@@ -3,6 +3,8 @@
  * sandbox: what the process gives up before the first guest instruction, for good. A process enters
  * it once, from its only thread, when everything is open and loaded.
  *
+ * Before all that, root's --user has made it process 1 of a namespace for process ids (supervisor.h).
+ *
  * In this order: what was inherited is closed; limits; mount, network and IPC namespaces, with an
  * empty root; another user (--user); a user namespace and no capabilities; no_new_privs; Landlock
  * without a single file; a seccomp filter for the process. Then each thread, when it begins, enters
@@ -46,6 +48,8 @@ struct sandbox_config {
 	bool core_dump;			 /* allowed, and so is ptrace by the same user */
 	bool lock_memory;		 /* io_uring is going to lock guest RAM */
 	unsigned int more_fds;		 /* descriptors that are going to be opened at most */
+	int supervisor_fd; /* whose end is this process's, see supervisor.h; 0: nobody's */
+	int pids_err;	   /* why there is no namespace for process ids, where one is wanted */
 };
 
 /*
@@ -57,6 +61,10 @@ int sandbox_find_user(struct sandbox_user *user, const char *text, const char **
 /* 0, or -errno when the user cannot be changed; that has been logged. SANDBOX_OFF: only that, and
  * core dumps. */
 int sandbox_enter(const struct sandbox_config *config);
+
+/* The supervisor's own: of capabilities CAP_KILL alone, no core dumps, no_new_privs, and a filter with which
+ * `vm` is the only process that it can signal. */
+void sandbox_supervisor(enum sandbox_mode mode, pid_t vm);
 
 /* What a thread of that kind does first. Outside of a sandbox: nothing. */
 const struct thread_begin *sandbox_thread(enum sandbox_kind kind);

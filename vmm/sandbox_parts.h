@@ -18,6 +18,9 @@ void sandbox_limit_memory(void);
  */
 int sandbox_isolate(const struct sandbox_user *user, int *spaces_err);
 
+/* None but these of the first 32, for good. */
+void sandbox_keep_capabilities(uint32_t kept);
+
 /* No group but the user's, and no way back. */
 int sandbox_become(const struct sandbox_user *user);
 
@@ -26,5 +29,8 @@ int sandbox_landlock(void);
 
 /* The filter of the process, on all of its threads. `log`: this one and those of threads only log. */
 int sandbox_filter(bool log);
+
+/* That of a supervisor, whose VM is process `vm`. */
+int sandbox_filter_supervisor(bool log, pid_t vm);
 
 #endif

@@ -22,6 +22,7 @@ static int enter_filter(const struct thread_begin *begin);
 	}
 
 static struct filter process = FILTER(program_process);
+static struct filter supervisor = FILTER(program_supervisor);
 static struct filter of_kind[SANDBOX_KINDS] = {
 	[SANDBOX_MAIN] = FILTER(program_main),	    [SANDBOX_VCPU] = FILTER(program_vcpu),
 	[SANDBOX_URING] = FILTER(program_io_uring), [SANDBOX_LIBAIO] = FILTER(program_libaio),
@@ -29,14 +30,16 @@ static struct filter of_kind[SANDBOX_KINDS] = {
 };
 static bool entered;
 
-/* What is known only now. */
-static void complete(struct filter *f, bool log)
+/* What is known only now; `vm`: for the supervisor. */
+static void complete(struct filter *f, bool log, pid_t vm)
 {
 	for (unsigned int i = 0; i < f->program.len; i++) {
 		struct sock_filter *insn = &f->program.filter[i];
 
 		if (BPF_CLASS(insn->code) == BPF_JMP && insn->k == OWN_PID)
 			insn->k = (uint32_t)getpid();
+		if (BPF_CLASS(insn->code) == BPF_JMP && insn->k == VM_PID)
+			insn->k = (uint32_t)vm;
 		if (log && insn->code == (BPF_RET | BPF_K) && insn->k == SECCOMP_RET_KILL_PROCESS)
 			insn->k = SECCOMP_RET_LOG;
 	}
@@ -59,12 +62,18 @@ int sandbox_filter(bool log)
 {
 	int err;
 
-	complete(&process, log);
+	complete(&process, log, 0);
 	for (unsigned int i = 0; i < SANDBOX_KINDS; i++)
-		complete(&of_kind[i], log);
+		complete(&of_kind[i], log, 0);
 	err = load(&process, SECCOMP_FILTER_FLAG_TSYNC);
 	entered = !err;
 	return err;
+}
+
+int sandbox_filter_supervisor(bool log, pid_t vm)
+{
+	complete(&supervisor, log, vm);
+	return load(&supervisor, 0);
 }
 
 const struct thread_begin *sandbox_thread(enum sandbox_kind kind)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Namespaces. None for process ids: it would need a second process to stand for this one, with
- * signals, job control, exit status and kill -9 passed on; and there is no call left that takes
- * another process's id (seccomp/rules.h, Landlock's scope).
+ * Namespaces, but for that of process ids, which needs a second process to stand for this one, and so is
+ * made for root's --user only (supervisor.h). Without it, too, there is no call left that takes another
+ * process's id (seccomp/rules.h, Landlock's scope).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,12 +67,13 @@ static int map_ids(int self_fd, uid_t uid, gid_t gid)
 	return err ? err : put(self_fd, "gid_map", groups);
 }
 
-static void drop_capabilities(void)
+void sandbox_keep_capabilities(uint32_t kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { { .effective = kept,
+									   .permitted = kept } };
 
-	syscall(SYS_capset, &header, none);
+	syscall(SYS_capset, &header, sets);
 }
 
 /*
@@ -127,7 +128,7 @@ int sandbox_isolate(const struct sandbox_user *user, int *spaces_err)
 		int user_err = self_fd < 0 ? -ENOENT : user_space(self_fd, spaces);
 		*spaces_err = *spaces_err ? *spaces_err : user_err;
 	}
-	drop_capabilities();
+	sandbox_keep_capabilities(0);
 	if (self_fd >= 0)
 		close(self_fd);
 	return err;

@@ -15,6 +15,8 @@
 #include "dataplane/base.h"
 #include "vmm/report.h"
 
+const char service_words[SERVICE_WORDS] = { 'R', 'S' };
+
 /* A process's id as a line. */
 #define TEXT_MAX 16
 
@@ -104,7 +106,7 @@ int service_open(struct service *s, const char *pidfile)
 {
 	const char *manager = getenv("NOTIFY_SOCKET");
 
-	*s = (struct service){ .pid_fd = -1, .notify_fd = -1 };
+	*s = (struct service){ .pid_fd = -1, .notify_fd = -1, .relay_fd = -1 };
 	if (manager && *manager) {
 		s->notify_fd = connect_manager(manager);
 		if (s->notify_fd < 0)
@@ -113,34 +115,64 @@ int service_open(struct service *s, const char *pidfile)
 	return pidfile ? open_pidfile(s, pidfile) : 0;
 }
 
-/* A manager that does not listen is not waited for. */
-static void tell(const struct service *s, const char *what)
-{
-	if (s->notify_fd >= 0)
-		send(s->notify_fd, what, strlen(what), MSG_NOSIGNAL);
-}
-
-void service_ready(const struct service *s)
+static void write_pidfile(const struct service *s)
 {
 	char text[TEXT_MAX];
 	int len = snprintf(text, sizeof(text), "%d\n", getpid());
 
 	if (s->pid_fd >= 0 && write(s->pid_fd, text, (size_t)len) != len)
 		report_option(-errno, "--pidfile", s->pidfile, NULL);
-	tell(s, "READY=1");
+}
+
+void service_heard(const struct service *s, enum service_word word)
+{
+	static const char *const message[] = {
+		[SERVICE_READY] = "READY=1",
+		[SERVICE_STOPPING] = "STOPPING=1",
+	};
+
+	if (word == SERVICE_READY)
+		write_pidfile(s);
+	/* A manager that does not listen is not waited for. */
+	if (s->notify_fd >= 0)
+		send(s->notify_fd, message[word], strlen(message[word]), MSG_NOSIGNAL);
+}
+
+static void tell(const struct service *s, enum service_word word)
+{
+	if (s->relay_fd < 0)
+		service_heard(s, word);
+	else if (write(s->relay_fd, &service_words[word], 1) < 0)
+		log_debug("the supervisor does not listen");
+}
+
+void service_ready(const struct service *s)
+{
+	tell(s, SERVICE_READY);
 }
 
 void service_stopping(const struct service *s)
 {
-	tell(s, "STOPPING=1");
+	tell(s, SERVICE_STOPPING);
+}
+
+static void close_fds(const struct service *s)
+{
+	if (s->pid_fd >= 0)
+		close(s->pid_fd);
+	if (s->notify_fd >= 0)
+		close(s->notify_fd);
+}
+
+void service_relay(struct service *s, int relay_fd)
+{
+	close_fds(s);
+	*s = (struct service){ .pid_fd = -1, .notify_fd = -1, .relay_fd = relay_fd };
 }
 
 void service_close(const struct service *s, bool remove)
 {
 	if (s->created && remove)
 		unlink(s->pidfile);
-	if (s->pid_fd >= 0)
-		close(s->pid_fd);
-	if (s->notify_fd >= 0)
-		close(s->notify_fd);
+	close_fds(s);
 }

@@ -13,7 +13,12 @@ struct service {
 	bool created;	     /* it was not there */
 	int pid_fd;
 	int notify_fd; /* connected; -1: nobody wants to know */
+	int relay_fd;  /* where somebody else tells them; -1: nowhere */
 };
+
+/* What there is to tell, in this order, and the byte that stands for it on relay_fd. */
+enum service_word { SERVICE_READY, SERVICE_STOPPING, SERVICE_WORDS };
+extern const char service_words[SERVICE_WORDS];
 
 /*
  * Before the sandbox: locks the file of that name, which may be new or another process's old one and
@@ -22,6 +27,12 @@ struct service {
  * is no error, but is said.
  */
 int service_open(struct service *service, const char *pidfile);
+
+/* This process is not the one that was started: what there is to tell goes to that by `relay_fd`, a pipe.
+ * The pidfile and the socket are closed here. */
+void service_relay(struct service *service, int relay_fd);
+/* And what comes out of it is told here. */
+void service_heard(const struct service *service, enum service_word word);
 
 /* In the sandbox: all is set up; and the VM has ended, disks are still to be flushed. */
 void service_ready(const struct service *service);

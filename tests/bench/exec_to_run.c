@@ -6,7 +6,7 @@
  * program, so that nothing else it does is slowed down: a tracer would stop each thread it starts. Prints
  *   run_us=N cpu_us=N rss_kib=N
  * where cpu_us is the processor time of all its threads until then, and rss_kib leaves out the largest
- * mapping, guest RAM; then ends the program. Exit 1 with a line on standard error when it never gets
+ * mapping, guest RAM. Both are of the process that runs it, which may have a supervisor. Then ends the program. Exit 1 with a line on standard error when it never gets
  * there.
  */
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -123,6 +124,35 @@ static int take_over(pid_t child, int socket)
 	return fd;
 }
 
+/* The process of the thread that asks; it goes on waiting. */
+static pid_t who_asks(int fd)
+{
+	struct seccomp_notif ask = { 0 };
+	char line[128], path[64];
+	pid_t process = 0;
+
+	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &ask))
+		fail("who asks");
+	snprintf(path, sizeof(path), "/proc/%u/status", ask.pid);
+	FILE *f = fopen(path, "r");
+	if (!f)
+		fail(path);
+	while (!process && fgets(line, sizeof(line), f))
+		sscanf(line, "Tgid: %d", &process);
+	fclose(f);
+	return process;
+}
+
+/* Its locks are gone then. */
+static void end_process(pid_t process)
+{
+	struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, process, 0), .events = POLLIN };
+
+	kill(process, SIGKILL);
+	if (ended.fd >= 0)
+		poll(&ended, 1, -1);
+}
+
 int main(int argc, char **argv)
 {
 	struct began *began = mmap(NULL, sizeof(*began), PROT_READ | PROT_WRITE,
@@ -149,15 +179,18 @@ int main(int argc, char **argv)
 		;
 	double end = us(CLOCK_MONOTONIC);
 	bool runs = asked.revents & POLLIN;
+	pid_t process = runs ? who_asks(asked.fd) : child;
 	clockid_t cpu = CLOCK_PROCESS_CPUTIME_ID;
 
-	if (runs && clock_getcpuclockid(child, &cpu) == 0)
+	/* What it took before exec is no part of it; who was forked since began with nothing. */
+	if (runs && clock_getcpuclockid(process, &cpu) == 0)
 		printf("run_us=%.0f cpu_us=%.0f rss_kib=%ld\n", end - began->at,
-		       us(cpu) - began->cpu, resident_kib(child));
+		       us(cpu) - (process == child ? began->cpu : 0), resident_kib(process));
 	else
 		fprintf(stderr, "exec_to_run: %s ended before it ran a vCPU\n", argv[1]);
-	kill(child, SIGKILL);
-	/* Only then are its locks gone. */
+	if (process != child)
+		end_process(process);
+	end_process(child);
 	waitpid(child, NULL, 0);
 	return !runs;
 }

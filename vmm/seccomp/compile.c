@@ -25,7 +25,8 @@ static void fail(const char *what, int err)
 
 static int has(unsigned int filter, const struct rule *rule)
 {
-	return !filters[filter].kind || rule->kinds & filters[filter].kind;
+	return filters[filter].kind ? rule->kinds & filters[filter].kind
+				    : rule->kinds != SUPERVISOR;
 }
 
 static int number(uint32_t arch, const struct rule *rule)
@@ -113,7 +114,7 @@ static void print_list(uint32_t arch, unsigned int filter)
 		count++;
 		strcat(names, word);
 	}
-	printf("%-8s %2u:%s\n", filters[filter].name, count, names);
+	printf("%-10s %2u:%s\n", filters[filter].name, count, names);
 }
 
 int main(int argc, char **argv)
@@ -125,7 +126,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (argc == 2)
-		printf("/* Made of vmm/seccomp/rules.h. */\n#define OWN_PID 0x%08xu\n\n", OWN_PID);
+		printf("/* Made of vmm/seccomp/rules.h. */\n#define OWN_PID 0x%08xu\n#define "
+		       "VM_PID 0x%08xu\n\n",
+		       OWN_PID, VM_PID);
 	for (unsigned int i = 0; i < COUNT(filters); i++) {
 		if (argc == 3)
 			print_list(arch, i);

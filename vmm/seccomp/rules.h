@@ -26,20 +26,22 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define MAIN   (1u << 0)
-#define VCPU   (1u << 1)
-#define URING  (1u << 2) /* dataplane threads, by engine */
-#define LIBAIO (1u << 3)
-#define SYNC   (1u << 4)
-#define WORKER (1u << 5)
-#define MAKER  0u /* the process's filter only */
-#define EPOLL  (LIBAIO | SYNC)
-#define PLANES (URING | EPOLL)
-#define BLOCKS (PLANES | WORKER) /* who discards and zeroes */
-#define ALL    (MAIN | VCPU | BLOCKS)
+#define MAIN	   (1u << 0)
+#define VCPU	   (1u << 1)
+#define URING	   (1u << 2) /* dataplane threads, by engine */
+#define LIBAIO	   (1u << 3)
+#define SYNC	   (1u << 4)
+#define WORKER	   (1u << 5)
+#define MAKER	   0u	     /* the process's filter only */
+#define SUPERVISOR (1u << 6) /* no thread: a process of its own (supervisor.h) */
+#define EPOLL	   (LIBAIO | SYNC)
+#define PLANES	   (URING | EPOLL)
+#define BLOCKS	   (PLANES | WORKER) /* who discards and zeroes */
+#define ALL	   (MAIN | VCPU | BLOCKS)
 
 /* Stands for the process's id, which is put in its place when the filter is loaded. */
 #define OWN_PID		0x5eccb0d1u
+#define VM_PID		0x5eccb0d2u /* and, for the supervisor, the VM's */
 
 #define RULE_CONDITIONS 2
 
@@ -167,14 +169,34 @@ static const struct rule rules[] = {
 	CALL(ALL, "restart_syscall"),
 	REFUSE(ALL, "openat", EACCES),
 	REFUSE(ALL, "prctl", EPERM),
+
+	/* The supervisor waits, passes on, and ends as the VM did. */
+	CALL(SUPERVISOR, "poll"),
+	CALL(SUPERVISOR, "ppoll"),
+	CALL(SUPERVISOR, "read"),
+	CALL(SUPERVISOR, "write"),
+	CALL_IF(SUPERVISOR, "sendto", ARG_IS(4, 0)),
+	CALL(SUPERVISOR, "waitid"),
+	CALL_IF(SUPERVISOR, "kill", ARG_IS(0, VM_PID)),
+	CALL_IF(SUPERVISOR, "rt_sigqueueinfo", ARG_IS(0, VM_PID)),
+	CALL_IF(SUPERVISOR, "tgkill", ARG_IS(0, OWN_PID)),
+	CALL(SUPERVISOR, "rt_sigprocmask"),
+	CALL(SUPERVISOR, "rt_sigaction"),
+	CALL(SUPERVISOR, "getpid"),
+	CALL(SUPERVISOR, "gettid"),
+	CALL(SUPERVISOR, "getuid"), /* sigqueue says who it is */
+	CALL(SUPERVISOR, "clock_gettime"),
+	CALL(SUPERVISOR, "restart_syscall"),
+	CALL(SUPERVISOR, "close"),
+	CALL(SUPERVISOR, "exit_group"),
 };
 
 static const struct {
 	const char *name;
-	unsigned int kind; /* 0: all rows */
+	unsigned int kind; /* 0: all rows but the supervisor's */
 } filters[] = {
 	{ "process", 0 },     { "main", MAIN }, { "vcpu", VCPU },     { "io_uring", URING },
-	{ "libaio", LIBAIO }, { "sync", SYNC }, { "worker", WORKER },
+	{ "libaio", LIBAIO }, { "sync", SYNC }, { "worker", WORKER }, { "supervisor", SUPERVISOR },
 };
 
 #endif

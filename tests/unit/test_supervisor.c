@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The supervisor of a VM that somebody has broken into: what it hears of it, and what it can do at all.
+ * (What it does for a VM that behaves, tests/cli/supervised shows.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "dataplane/base.h"
+#include "tests/lib/sanitizer.h"
+#include "tests/lib/suite.h"
+#include "vmm/supervisor.h"
+
+#define CODE 9
+
+/* A VM that says `words` and ends. */
+static void supervise(const char *words, const struct service *service)
+{
+	struct supervisor s = { 0 };
+	sigset_t child;
+	int ends[2];
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	s.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s.signal_fd < 0 || pipe2(ends, O_CLOEXEC))
+		_exit(1);
+	s.vm = fork();
+	if (!s.vm)
+		_exit(write(ends[1], words, strlen(words)) < 0 && errno != EPIPE ? 1 : CODE);
+	close(ends[1]);
+	s.fd = ends[0];
+	_exit(supervisor_run(&s, service, SANDBOX_ON));
+}
+
+/* What a service manager is told, message by message. */
+static void told(const char *words, const char *wanted)
+{
+	struct service service = { .pid_fd = -1, .relay_fd = -1 };
+	char heard[512] = "";
+	int ends[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+	service.notify_fd = ends[1];
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (!pid)
+		supervise(words, &service);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), CODE);
+	for (size_t len = 0; (n = recv(ends[0], heard + len, 100, MSG_DONTWAIT)) > 0;) {
+		len += (size_t)n;
+		heard[len++] = ' ';
+		ck_assert_uint_lt(len, sizeof(heard) - 101);
+	}
+	ck_assert_str_eq(heard, wanted);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+START_TEST(each_word_is_heard_once_and_in_its_turn)
+{
+	static char flood[60000];
+
+	told("", "");
+	told("R", "READY=1 ");
+	told("RS", "READY=1 STOPPING=1 ");
+	told("S", "");
+	told("xR", "");
+	told("RR", "READY=1 ");
+	told("RSRSRS", "READY=1 STOPPING=1 ");
+	memset(flood, 'R', sizeof(flood) - 1);
+	told(flood, "READY=1 ");
+}
+END_TEST
+
+/* ---- its filter ---- */
+
+static pid_t vm, stranger;
+
+#define TRY(name, ...)                             \
+	static long name(void)                     \
+	{                                          \
+		return syscall(SYS_##__VA_ARGS__); \
+	}
+
+TRY(try_read, read, -1, NULL, 0)
+TRY(try_wait, waitid, P_PID, vm, NULL, WEXITED | WNOHANG, NULL)
+TRY(try_vm, kill, vm, 0)
+TRY(try_open, openat, AT_FDCWD, "/etc/passwd", O_RDONLY)
+TRY(try_execve, execve, "/bin/true", NULL, NULL)
+TRY(try_fork, clone, SIGCHLD, 0, 0, 0, 0)
+TRY(try_socket, socket, AF_UNIX, SOCK_STREAM, 0)
+TRY(try_stranger, kill, stranger, 0)
+TRY(try_everybody, kill, -1, 0)
+TRY(try_group, kill, 0, 0)
+TRY(try_thread, tgkill, stranger, stranger, 0)
+TRY(try_queue, rt_sigqueueinfo, stranger, SIGTERM, NULL)
+TRY(try_ptrace, ptrace, 0, 0, 0, 0)
+TRY(try_mmap, mmap, NULL, 4096, 3, 34, -1, 0)
+TRY(try_setuid, setuid, 0)
+TRY(try_prctl, prctl, 4, 1, 0, 0, 0)
+
+static const struct {
+	const char *name;
+	long (*run)(void);
+	bool lives;
+} tries[] = {
+	{ "read", try_read, true },
+	{ "waitid", try_wait, true },
+	{ "kill of the VM", try_vm, true },
+	{ "open", try_open, false },
+	{ "execve", try_execve, false },
+	{ "fork", try_fork, false },
+	{ "socket", try_socket, false },
+	{ "kill of another process", try_stranger, false },
+	{ "kill of all", try_everybody, false },
+	{ "kill of its group", try_group, false },
+	{ "tgkill of another process", try_thread, false },
+	{ "rt_sigqueueinfo to another process", try_queue, false },
+	{ "ptrace", try_ptrace, false },
+	{ "mmap", try_mmap, false },
+	{ "setuid", try_setuid, false },
+	{ "prctl", try_prctl, false },
+};
+
+static pid_t idler(void)
+{
+	pid_t pid = fork();
+
+	while (!pid)
+		pause();
+	return pid;
+}
+
+START_TEST(it_can_signal_the_vm_and_little_else)
+{
+	vm = idler();
+	stranger = idler();
+	for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (!pid) {
+			sandbox_supervisor(SANDBOX_ON, vm);
+			tries[i].run();
+			_exit(0);
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_msg(tries[i].lives ? status == 0
+					     : WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+			      "%s: %#x", tries[i].name, (unsigned int)status);
+	}
+	kill(vm, SIGKILL);
+	kill(stranger, SIGKILL);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("supervisor");
+	TCase *t = tcase_create("supervisor");
+
+	/* Sanitizers make system calls of their own. */
+	if (!SANITIZED) {
+		tcase_add_test(t, each_word_is_heard_once_and_in_its_turn);
+		tcase_add_test(t, it_can_signal_the_vm_and_little_else);
+	}
+	suite_add_tcase(s, t);
+	return s;
+}
