@@ -14,7 +14,8 @@ struct control_socket {
  */
 int control_socket_open(struct control_socket *s, const char *path, const char **why);
 
-/* The file stays: the sandbox has no path to remove it by, and the next VM replaces it. */
+/* The file stays: the sandbox has no path to remove it by. A supervisor removes it (runfile.h), or
+ * the next VM replaces it. */
 void control_socket_close(struct control_socket *s);
 
 #endif

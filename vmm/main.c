@@ -108,7 +108,7 @@ static int run(struct machine_config *config)
 	if (wants_supervisor(config)) {
 		role = supervisor_fork(&supervisor);
 		if (role == 1)
-			return supervisor_run(&supervisor, &service, config->sandbox);
+			return supervisor_run(&supervisor, &service, config);
 		if (role == 0) {
 			config->supervisor_fd = supervisor.fd;
 			service_relay(&service, supervisor.fd);

@@ -76,12 +76,15 @@ int sandbox_enter(const struct sandbox_config *config)
 	return 0;
 }
 
-void sandbox_supervisor(enum sandbox_mode mode, pid_t vm)
+void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b)
 {
+	uint32_t removes = a >= 0 || b >= 0 ? 1u << CAP_DAC_OVERRIDE : 0;
+
 	/* What this host does without, the VM says. */
 	sandbox_limit_fds(0);
 	settle_core_dumps(false);
-	sandbox_keep_capabilities(1u << CAP_KILL);
+	sandbox_keep_capabilities(1u << CAP_KILL | removes);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	sandbox_landlock_removing(a, b);
 	sandbox_filter_supervisor(mode == SANDBOX_LOG, vm);
 }

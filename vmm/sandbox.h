@@ -62,9 +62,12 @@ int sandbox_find_user(struct sandbox_user *user, const char *text, const char **
  * core dumps. */
 int sandbox_enter(const struct sandbox_config *config);
 
-/* The supervisor's own: of capabilities CAP_KILL alone, no core dumps, no_new_privs, and a filter with which
- * `vm` is the only process that it can signal. */
-void sandbox_supervisor(enum sandbox_mode mode, pid_t vm);
+/*
+ * The supervisor's own: of capabilities CAP_KILL alone, and CAP_DAC_OVERRIDE where there are files to be
+ * removed, which Landlock allows in the directories `a` and `b` (-1: none) and nothing else; no core dumps,
+ * no_new_privs, and a filter with which `vm` is the only process that it can signal.
+ */
+void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b);
 
 /* What a thread of that kind does first. Outside of a sandbox: nothing. */
 const struct thread_begin *sandbox_thread(enum sandbox_kind kind);

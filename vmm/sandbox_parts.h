@@ -27,6 +27,10 @@ int sandbox_become(const struct sandbox_user *user);
 /* No file, no TCP, and no signal to other processes: as much as this kernel's Landlock knows. */
 int sandbox_landlock(void);
 
+/* The same, but files in the directories `a` and `b` (-1: none) can be removed, and all processes be sent
+ * signals. */
+int sandbox_landlock_removing(int a, int b);
+
 /* The filter of the process, on all of its threads. `log`: this one and those of threads only log. */
 int sandbox_filter(bool log);
 

@@ -19,6 +19,8 @@ const char service_words[SERVICE_WORDS] = { 'R', 'S' };
 
 /* A process's id as a line. */
 #define TEXT_MAX 16
+/* Each is in vain only when a VM ends just then. */
+#define ATTEMPTS 16
 
 /* Nobody's image is overwritten by a slip: a number and the end of the line, or nothing. */
 static bool is_pidfile(int fd)
@@ -46,6 +48,11 @@ static int lock_pidfile(int fd, const char **why)
 			*why = "in use by another process";
 		return -errno;
 	}
+	/* Its holder may have removed it before: there is no name any more that it could be found by. */
+	if (fstat(fd, &st))
+		return -errno;
+	if (!st.st_nlink)
+		return -ESTALE;
 	if (!is_pidfile(fd)) {
 		*why = "there is something else in it";
 		return -EEXIST;
@@ -53,26 +60,37 @@ static int lock_pidfile(int fd, const char **why)
 	return ftruncate(fd, 0) ? -errno : 0;
 }
 
-static int open_pidfile(struct service *s, const char *path)
+static int open_locked(struct service *s, const char *path, const char **why)
 {
-	const char *why = NULL;
 	/* Whatever it is, it is not waited for. */
 	int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = open(path, flags), err;
 
+	s->created = false;
 	if (fd < 0 && errno == ENOENT) {
 		fd = open(path, flags | O_CREAT | O_EXCL, 0644);
 		s->created = fd >= 0;
 	}
-	err = fd < 0 ? -errno : lock_pidfile(fd, &why);
-	if (!err) {
-		s->pidfile = path;
-		s->pid_fd = fd;
-		return 0;
-	}
-	if (fd >= 0)
+	if (fd < 0)
+		return -errno;
+	err = lock_pidfile(fd, why);
+	if (err) {
 		close(fd);
-	return report_option(err, "--pidfile", path, why);
+		return err;
+	}
+	s->pidfile = path;
+	s->pid_fd = fd;
+	return 0;
+}
+
+static int open_pidfile(struct service *s, const char *path)
+{
+	const char *why = NULL;
+	int err = -ESTALE;
+
+	for (unsigned int i = 0; i < ATTEMPTS && err == -ESTALE; i++)
+		err = open_locked(s, path, &why);
+	return err ? report_option(err, "--pidfile", path, why) : 0;
 }
 
 /* sd_notify(3): a datagram socket, whose name is a path, or abstract when it begins with @. */

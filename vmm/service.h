@@ -39,7 +39,7 @@ void service_ready(const struct service *service);
 void service_stopping(const struct service *service);
 
 /* `remove`: the set-up failed, nothing new is to be left. Else the file stays, for a sandbox has no
- * paths; that nobody holds its lock says that its process is gone. */
+ * paths (a supervisor removes it, runfile.h); that nobody holds its lock says that its process is gone. */
 void service_close(const struct service *service, bool remove);
 
 #endif

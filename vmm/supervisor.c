@@ -191,18 +191,34 @@ static void hear(struct supervisor *s, const struct service *service)
 		service_heard(service, s->words++);
 	else
 		close_fd(&s->fd);
+	if (s->words > SERVICE_READY) {
+		runfile_see(&s->pidfile);
+		runfile_see(&s->control);
+	}
 	if (s->words == SERVICE_WORDS)
 		close_fd(&s->fd);
 }
 
-int supervisor_run(struct supervisor *s, const struct service *service, enum sandbox_mode mode)
+static void confine(struct supervisor *s, const struct service *service,
+		    const struct machine_config *config)
+{
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	runfile_open(&s->pidfile, config->pidfile);
+	runfile_open(&s->control, config->control);
+	/* Of a VM that is not set up, what is new goes as well. */
+	if (service->created)
+		runfile_see(&s->pidfile);
+	sandbox_supervisor(config->sandbox, s->vm, s->pidfile.dir_fd, s->control.dir_fd);
+}
+
+int supervisor_run(struct supervisor *s, const struct service *service,
+		   const struct machine_config *config)
 {
 	struct signalfd_siginfo info;
 	int status = INT_MIN;
 
-	close(STDIN_FILENO);
-	close(STDOUT_FILENO);
-	sandbox_supervisor(mode, s->vm);
+	confine(s, service, config);
 	while (status == INT_MIN) {
 		struct pollfd fds[] = { { .fd = s->fd, .events = POLLIN },
 					{ .fd = s->signal_fd, .events = POLLIN } };
@@ -217,5 +233,7 @@ int supervisor_run(struct supervisor *s, const struct service *service, enum san
 	/* What it said last. */
 	while (s->fd >= 0)
 		hear(s, service);
+	runfile_remove(&s->control);
+	runfile_remove(&s->pidfile);
 	return status;
 }

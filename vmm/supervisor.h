@@ -15,14 +15,16 @@
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
-#include "vmm/sandbox.h"
+#include "vmm/options.h"
+#include "vmm/runfile.h"
 #include "vmm/service.h"
 
 struct supervisor {
 	pid_t vm;	    /* as the supervisor sees it */
 	int fd;		    /* a pipe, from the VM to the supervisor: this process's end */
 	unsigned int words; /* of the VM's, that have been heard */
-	sigset_t heard;	    /* signals that the supervisor takes from signal_fd */
+	struct runfile pidfile, control;
+	sigset_t heard; /* signals that the supervisor takes from signal_fd */
 	int signal_fd;
 };
 
@@ -34,11 +36,11 @@ struct supervisor {
 int supervisor_fork(struct supervisor *supervisor);
 
 /*
- * The supervisor: confines itself, then waits. Returns the VM's exit code, or minus the signal that has
- * ended it.
+ * The supervisor: confines itself, waits, and removes the pidfile and the control socket. Returns the VM's
+ * exit code, or minus the signal that has ended it.
  */
 int supervisor_run(struct supervisor *supervisor, const struct service *service,
-		   enum sandbox_mode mode);
+		   const struct machine_config *config);
 
 /*
  * In the VM: when the supervisor at the other end of `fd` dies, so does this process. Each change of

@@ -86,6 +86,41 @@ static void landlocked(void)
 		NEED(fails(kill(getppid(), 0), EPERM));
 }
 
+static void removing(void)
+{
+	char a[] = "/tmp/microvm-XXXXXX", b[] = "/tmp/microvm-XXXXXX";
+	int inside, outside, status;
+
+	NEED(mkdtemp(a) && mkdtemp(b));
+	inside = open(a, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	outside = open(b, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	NEED(openat(inside, "x", O_CREAT | O_CLOEXEC, 0600) >= 0);
+	NEED(openat(outside, "x", O_CREAT | O_CLOEXEC, 0600) >= 0);
+	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	/* Somebody is left to clean up. */
+	if (!fork()) {
+		NEED(sandbox_landlock_removing(-1, inside) == 0);
+		NEED(kill(getppid(), 0) == 0);
+		NEED(fails(unlinkat(outside, "x", 0), EACCES));
+		NEED(fails(openat(inside, "x", O_RDONLY), EACCES));
+		NEED(!unlinkat(inside, "x", 0));
+		_exit(0);
+	}
+	NEED(wait(&status) > 0);
+	unlinkat(inside, "x", 0);
+	unlinkat(outside, "x", 0);
+	rmdir(a);
+	rmdir(b);
+	_exit(WEXITSTATUS(status));
+}
+
+START_TEST(landlock_lets_a_supervisor_remove_files_and_signal)
+{
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 1)
+		in_child(removing);
+}
+END_TEST
+
 START_TEST(landlock_leaves_no_path_and_no_network)
 {
 	in_child(landlocked);
@@ -320,6 +355,7 @@ Suite *test_suite(void)
 	/* Sanitizers open files of their own, and have threads. */
 	if (!SANITIZED) {
 		tcase_add_test(t, landlock_leaves_no_path_and_no_network);
+		tcase_add_test(t, landlock_lets_a_supervisor_remove_files_and_signal);
 		tcase_add_test(t, namespaces_show_an_empty_root);
 		tcase_add_test(t, a_thread_on_its_way_out_costs_no_namespace);
 		tcase_add_test(t, another_user_for_good);

@@ -24,6 +24,7 @@
 /* A VM that says `words` and ends. */
 static void supervise(const char *words, const struct service *service)
 {
+	const struct machine_config config = { .sandbox = SANDBOX_ON };
 	struct supervisor s = { 0 };
 	sigset_t child;
 	int ends[2];
@@ -39,7 +40,7 @@ static void supervise(const char *words, const struct service *service)
 		_exit(write(ends[1], words, strlen(words)) < 0 && errno != EPIPE ? 1 : CODE);
 	close(ends[1]);
 	s.fd = ends[0];
-	_exit(supervisor_run(&s, service, SANDBOX_ON));
+	_exit(supervisor_run(&s, service, &config));
 }
 
 /* What a service manager is told, message by message. */
@@ -100,6 +101,9 @@ TRY(try_read, read, -1, NULL, 0)
 TRY(try_wait, waitid, P_PID, vm, NULL, WEXITED | WNOHANG, NULL)
 TRY(try_vm, kill, vm, 0)
 TRY(try_open, openat, AT_FDCWD, "/etc/passwd", O_RDONLY)
+TRY(try_path, openat, AT_FDCWD, "/etc/passwd", O_PATH)
+TRY(try_remove, unlinkat, AT_FDCWD, "/etc/no-such", 0)
+TRY(try_rmdir, unlinkat, AT_FDCWD, "/etc/no-such", AT_REMOVEDIR)
 TRY(try_execve, execve, "/bin/true", NULL, NULL)
 TRY(try_fork, clone, SIGCHLD, 0, 0, 0, 0)
 TRY(try_socket, socket, AF_UNIX, SOCK_STREAM, 0)
@@ -121,6 +125,9 @@ static const struct {
 	{ "read", try_read, true },
 	{ "waitid", try_wait, true },
 	{ "kill of the VM", try_vm, true },
+	{ "a path", try_path, true },
+	{ "unlink", try_remove, true },
+	{ "rmdir", try_rmdir, false },
 	{ "open", try_open, false },
 	{ "execve", try_execve, false },
 	{ "fork", try_fork, false },
@@ -154,7 +161,7 @@ START_TEST(it_can_signal_the_vm_and_little_else)
 		int status;
 
 		if (!pid) {
-			sandbox_supervisor(SANDBOX_ON, vm);
+			sandbox_supervisor(SANDBOX_ON, vm, -1, -1);
 			tries[i].run();
 			_exit(0);
 		}

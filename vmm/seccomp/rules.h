@@ -189,6 +189,12 @@ static const struct rule rules[] = {
 	CALL(SUPERVISOR, "restart_syscall"),
 	CALL(SUPERVISOR, "close"),
 	CALL(SUPERVISOR, "exit_group"),
+	/* And removes what the VM has made (runfile.h). */
+	CALL_IF(SUPERVISOR, "openat", ARG_BITS(2, O_PATH, O_PATH)),
+	CALL(SUPERVISOR, "newfstatat"),
+	CALL(SUPERVISOR, "fstat"),
+	CALL(SUPERVISOR, "flock"),
+	CALL_IF(SUPERVISOR, "unlinkat", ARG_IS(2, 0)),
 };
 
 static const struct {
