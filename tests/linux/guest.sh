@@ -90,6 +90,26 @@ guest_fio_disks() {
     wait $jobs
 }
 
+# DISK...: random reads of each, until the host has seen enough of them.
+guest_fio_until_told() {
+    for disk in "$@"; do
+        fio --thread --name=load --filename="$disk" --rw=randread --bs=4k --direct=1 --ioengine=libaio --iodepth=8 \
+            --norandommap --time_based --runtime=3600 --eta=never --output="/tmp/load-${disk#/dev/}" &
+        jobs="${jobs:-} $!"
+    done
+    for disk in "$@"; do
+        busy "$disk"
+    done
+    host under-load
+    # shellcheck disable=SC2086 # a list
+    kill $jobs
+    # shellcheck disable=SC2086 # a list
+    wait $jobs
+    for disk in "$@"; do
+        grep -q 'err= 0' "/tmp/load-${disk#/dev/}" || wrong "fio on $disk: $(cat "/tmp/load-${disk#/dev/}")"
+    done
+}
+
 # As many random reads by fio as the host asks for: "DEPTH NUMBER", again and again. For tools/fio-ratio.
 guest_rates() {
     echo 'rates: ready'
@@ -270,6 +290,20 @@ guest_no_space() {
     wait
     host full
     put /dev/vda 3 $first $(($1 - first)) || wrong "dd with room again: $(cat /tmp/dd.log)"
+    has /dev/vda 3 $first $(($1 - first))
+    has /dev/vda 1 0 $first
+}
+
+# TOTAL: there is no room on the host for all of /dev/vda, until there is; many writes at a time.
+guest_room_later() {
+    put /dev/vda 1 0 $first || wrong "dd: $(cat /tmp/dd.log)"
+    host to-fill
+    at=$first
+    while [ $at -lt "$1" ]; do
+        { put /dev/vda 3 $at $first || echo "WRONG: dd at $at"; } &
+        at=$((at + first))
+    done
+    wait
     has /dev/vda 3 $first $(($1 - first))
     has /dev/vda 1 0 $first
 }

@@ -149,6 +149,53 @@ test_fio_finds_a_flipped_bit() {
     rm -f flipped.img
 }
 
+# reads DISK: how many requests it has finished; and now: hundredths of a second of the host's clock.
+reads() {
+    ./microvm-ctl socket stats --prometheus |
+        awk -v disk="{disk=\"$1\"," 'index($1, "microvm_requests_total" disk) == 1 { n += $2 } END { print n + 0 }'
+}
+
+now() {
+    cut -d ' ' -f 1 /proc/uptime | tr -d .
+}
+
+# within RATE BURST DEPTH COUNT: while the first disk does COUNT requests, it gets no more of them than a bucket of BURST
+# lets pass that is filled at RATE, beside DEPTH that had passed before; the second disk does more.
+within() {
+    since=$(now) other=$(reads 1) first=$(reads 0)
+    last=$first
+    while [ $((last - first)) -lt "$4" ]; do
+        kill -0 "$pid" 2>/dev/null || { fail "ended under a limit" && return 1; }
+        sleep 0.1
+        last=$(reads 0)
+    done
+    # The clock has been cut off twice.
+    until=$(($(now) + 2))
+    did=$((last - first)) may=$(($2 + $3 + $1 * (until - since) / 100))
+    other=$(($(reads 1) - other))
+    echo "limit $1: $did requests in $((until - since)) hundredths of a second, of $may; without a limit $other" >>"$log"
+    [ "$did" -le "$may" ] || fail "limit $1: $did requests, where $may could pass"
+    [ "$other" -gt "$did" ] || fail "limit $1: $did requests, and of the disk without a limit $other"
+}
+
+# By what the device has counted: fio waits for what is held back, and knows nothing of it.
+test_fio_within_limits() {
+    image disk.img 4
+    image second.img 4
+    rm -f socket
+    begin 'fio_until_told /dev/vda /dev/vdb' --disk disk.img,iops=40 --disk second.img --control socket
+    if await 'ready under-load'; then
+        within 40 4 8 $((fio_mb * 25))
+        ./microvm-ctl socket limit 0 iops=20,iops-burst=30 >>"$log" || fail 'the limit cannot be changed'
+        within 20 30 8 $((fio_mb * 20))
+        ./microvm-ctl socket limit 0 none >>"$log" || fail 'the limit cannot be lifted'
+        send
+    fi
+    end
+    want_good
+    rm -f second.img socket
+}
+
 # ---- file systems ----
 
 fsload_on() {
@@ -337,6 +384,66 @@ test_no_space_on_ext4() {
     rm -f small.img
 }
 
+# await_stop: until the disk has stopped the VM.
+await_stop() {
+    while :; do
+        seen=$(./microvm-ctl socket status 2>/dev/null)
+        case $seen in
+        *'stopped by write: No space left on device'*) break ;;
+        *'stopped by'*) fail "something else has stopped it: $seen" && return 1 ;;
+        esac
+        kill -0 "$pid" 2>/dev/null || { fail 'ended before a disk stopped it' && return 1; }
+        sleep 0.1
+    done
+}
+
+# room_later DISK-OPTIONS: as no_space, but the VM waits for the room, and the guest knows nothing of it. With --user, and
+# so with a supervisor, too.
+room_later() {
+    head -c $((8 * mib)) /dev/zero >small/ballast
+    truncate -s 12M small/disk.img
+    rm -f socket
+    begin "room_later $((12 * mib))" --disk "small/disk.img,werror=stop$1" --control socket --user 4321:8765
+    await 'ready to-fill' || return
+    : >"$log.events"
+    ./microvm-ctl socket events >>"$log.events" &
+    watcher=$!
+    # Who listens has heard this, and misses nothing from now on.
+    until grep -q resumed "$log.events"; do
+        ./microvm-ctl socket pause && ./microvm-ctl socket resume
+        sleep 0.1
+    done
+    send
+    # In vain, and then not.
+    await_stop && ./microvm-ctl socket resume
+    await_stop && rm small/ballast && sync && ./microvm-ctl socket resume
+    end
+    wait $watcher
+    want_good
+    unwanted 'I/O error'
+    [ "$(grep -c 'stopped.*No space left on device' "$log.events")" -ge 2 ] || fail 'not stopped twice, or no event of it'
+    rm -f socket
+    same small/disk.img 1 0 $mib
+    same small/disk.img 3 $mib $((11 * mib))
+}
+
+test_room_later_on_tmpfs() {
+    may_mount || return
+    mount -t tmpfs -o size=16m tmpfs small
+    room_later ''
+}
+
+test_room_later_on_ext4() {
+    may_mount || return
+    file_system small.img 18
+    lend small.img || return
+    mount -t ext4 "$loop" small
+    room_later ,direct=on
+    give_back
+    judge 'e2fsck of the file system that was full' ./e2fsck -fn small.img
+    rm -f small.img
+}
+
 # held FILE: how many KiB of it the host holds.
 held() {
     sync
@@ -463,7 +570,7 @@ trap give_back EXIT
 trap 'exit 143' HUP INT TERM
 
 # Close relatives of others, for the long form.
-relatives='fsload_cached image_truncated no_space_on_tmpfs_sync reboot_under_load'
+relatives='room_later_on_tmpfs fsload_cached image_truncated no_space_on_tmpfs_sync reboot_under_load'
 
 case $1 in
 long) fio_mb=64 fs_steps=20000 keep_files=60 rounds=30 generations=3 relatives='' limit=1800 ;;

@@ -5,10 +5,10 @@
 
 .PHONY: linux soak linux-guest
 
-linux: microvm linux-guest
+linux: microvm microvm-ctl linux-guest
 	$(Q)tests/linux/run ./microvm $(BUILD)/guest $(BUILD)/linux short $(RUNS)
 
-soak: microvm linux-guest
+soak: microvm microvm-ctl linux-guest
 	$(Q)tests/linux/run ./microvm $(BUILD)/guest $(BUILD)/linux long $(RUNS)
 
 linux-guest: $(BUILD)/linux/done
