@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What each architecture does for the runtime, in a directory of its own. */
+/*
+ * What each architecture does for the runtime, in a directory of its own; with hostile_machine.c, the
+ * hostile guest's tests of what only its machine has.
+ */
 #ifndef BARE_ARCH_H
 #define BARE_ARCH_H
 
 #include <stdint.h>
 
-/* Ticks of a steady clock, and how many of them are too long to wait: 10 s or more. */
+/*
+ * Ticks of a steady clock; how many of them are a millisecond, if that is known here, else 0; and how
+ * many are too long to wait: 10 s or more. Set before bare_main.
+ */
 uint64_t arch_ticks(void);
-extern const uint64_t arch_patience;
+extern uint64_t arch_khz, arch_patience;
 void arch_relax(void);
 
 /* Called by the architecture once it can run C: sets ram_* and the command line, then goes on. */
@@ -16,14 +22,18 @@ _Noreturn void bare_main(const char *command_line);
 void arch_putc(char c);
 /* What the serial port has received; -1: nothing. */
 int arch_getc(void);
-/* Port I/O, for tests of the machine. */
-void arch_out8(uint16_t port, uint8_t value);
-uint8_t arch_in8(uint16_t port);
-uint16_t arch_in16(uint16_t port);
-uint32_t arch_in32(uint16_t port);
-void arch_out32(uint16_t port, uint32_t value);
-void arch_string_out(uint16_t port, const void *from, unsigned long bytes);
-void arch_string_in(uint16_t port, void *to, unsigned long bytes);
+
+/*
+ * Device registers: one access of 1, 2, 4 or 8 bytes at any address, aligned or not. Whoever a write
+ * reaches sees what was stored before it; what is loaded after a read is no older than what was read.
+ */
+uint64_t arch_read(uint64_t at, unsigned int bytes);
+void arch_write(uint64_t at, unsigned int bytes, uint64_t value);
+
+/* Where the virtio-mmio device of that number is, and its interrupt. False: there is none. */
+bool arch_device(unsigned int number, uint64_t *base, uint32_t *gsi);
+/* The registers of an interrupt controller: never RAM. */
+extern const uint64_t arch_irqchip;
 
 /*
  * Interrupts of a device by its GSI, edge-triggered, counted in irq_count[slot] (0 or 1). They
@@ -42,13 +52,7 @@ bool cpu_start(void);
 void cpu_work(void (*work)(void *), void *arg);
 bool cpu_idle(void);
 
-/*
- * Takes the way out of exceptions away, and makes one: a triple fault. `emulated` goes through an
- * instruction at CPL 0 that KVM's instruction emulator does not know, if that is what runs it.
- */
-_Noreturn void arch_crash(bool emulated);
-
-/* The machine's end. A panic is told to the host as a guest's panic. */
+/* The machine's end. A panic is told to the host as a guest's panic or, where it cannot be, by a reset. */
 _Noreturn void arch_power_off(void);
 _Noreturn void arch_panic(void);
 

@@ -13,7 +13,7 @@
  *	event_idx=0		not negotiated; ring=N: its size, default 256
  *	verify=1		reads must find, and writes leave, a pattern. It costs time
  *	wait=1			waits for a byte on the serial port after `begin` and `end`
- *	tsc_khz=N		the clock
+ *	tsc_khz=N		the clock, where the guest cannot know
  *
  * Between the lines `begin` and `end` it does what is measured, and nothing is in flight when it
  * says them. Then one line, `result key=value...`, with latencies in nanoseconds.
@@ -88,7 +88,10 @@ static void report(uint64_t irqs)
 /* The first disk among what there is: some machines have empty transports. */
 static void find(void)
 {
-	for (unsigned int i = 0; option("virtio_mmio.device=", i); i++)
+	uint64_t base;
+	uint32_t gsi;
+
+	for (unsigned int i = 0; arch_device(i, &base, &gsi); i++)
 		if (device_probe(&b.d, i))
 			return;
 	bare_skip("no disk");
@@ -124,7 +127,7 @@ TEST(blkbench)
 	uint64_t requests, ticks, ring_size, irqs;
 	bool indirect;
 
-	tsc_khz = number("tsc_khz=", 0);
+	tsc_khz = number("tsc_khz=", arch_khz);
 	check(tsc_khz > 0);
 	choose();
 	ring_size = number("ring=", QUEUE_MAX);

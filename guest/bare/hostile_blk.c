@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's block requests, console and end: rows 30 to 41 (tests/rows). */
+/* A hostile guest's block requests and console: rows 30 to 40 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 static bool readonly(void)
@@ -286,32 +286,7 @@ TEST(row40_flood_of_the_console)
 	device_check_alive(&d);
 }
 
-/* Every port and size a CPL 3 program may reach here, with string instructions among them. */
-TEST(row40_odd_ports)
-{
-	uint8_t *data = page_alloc(PAGE);
-
-	arch_string_out(0x3f8 + 7, data, PAGE);
-	arch_string_in(0x3f8, data, PAGE);
-	arch_string_in(0x3f8 + 5, data, PAGE);
-	arch_string_in(0x700, data, PAGE);
-	check(all_bytes(data, 0xff, PAGE));
-	for (uint16_t port = 0x3f8 - 4; port < 0x3f8 + 8; port++) {
-		arch_in16(port);
-		arch_in32(port);
-	}
-	arch_out32(0x3f8 + 7, 0xffffffff);
-	arch_out32(0x500, 0xffffffff);
-	check(arch_in32(0x7f0) == 0xffffffff);
-	device_find(&d, 0);
-	device_check_alive(&d);
-}
-
-/*
- * With writes in flight; chosen by end=. The host sees an orderly end with an exit code of its own,
- * and no part of a write that is not whole sectors.
- */
-static void crash(bool emulated)
+void writes_in_flight(void)
 {
 	struct request r[8];
 
@@ -325,19 +300,4 @@ static void crash(bool emulated)
 	}
 	ring_show(&d);
 	kick(&d);
-	arch_crash(emulated);
-}
-
-TEST(row41_triple_fault_with_writes_in_flight)
-{
-	if (!option("end=triple-fault", 0))
-		bare_skip("another end was chosen");
-	crash(false);
-}
-
-TEST(row41_internal_error_with_writes_in_flight)
-{
-	if (!option("end=internal-error", 0))
-		bare_skip("another end was chosen");
-	crash(true);
 }

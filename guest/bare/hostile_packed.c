@@ -100,7 +100,7 @@ static bool ring_is_taken(uint32_t size, uint64_t ring, uint64_t driver, uint64_
 TEST(row20_packed_rings_that_cannot_be)
 {
 	static const uint32_t sizes[] = { 0, 257, 0x8000, 0x8001, 0x10000, 0xffffffff };
-	const uint64_t outside[] = { ram_end, 0xfee00000u, 1ull << 52, 0xfffffffffffffff0ull };
+	const uint64_t outside[] = { ram_end, arch_irqchip, 1ull << 52, 0xfffffffffffffff0ull };
 	uint64_t at = (uintptr_t)page_alloc(4 * PAGE), driver = at + 2 * PAGE, device = driver + 4;
 
 	begin_packed(8, 0);

@@ -2,6 +2,8 @@
 /* A hostile guest's indices, loops, addresses and floods: rows 1 to 9, 17 and 19 (tests/rows). */
 #include "guest/bare/hostile.h"
 
+#define FOUR_GIB (1ull << 32)
+
 /* One that has to go on while another is attacked. */
 static struct device other;
 
@@ -207,8 +209,9 @@ TEST(row07_total_above_4_gib)
 {
 	struct vring_desc *table = page_alloc(PAGE);
 	struct request r = request(SECTOR);
-	uint32_t most = (uint32_t)(ram_end - ram_start) & ~(PAGE - 1);
-	unsigned int count = (unsigned int)(0x100000000ull / most) + 1;
+	uint64_t ram = ram_end - ram_start;
+	uint32_t most = (uint32_t)(ram < FOUR_GIB / 2 ? ram : FOUR_GIB / 2) & ~(PAGE - 1);
+	unsigned int count = (unsigned int)(FOUR_GIB / most) + 1;
 
 	if (count > 250)
 		bare_skip("too little memory to say it in one chain");
@@ -224,13 +227,14 @@ TEST(row07_total_above_4_gib)
 
 TEST(row08_buffers_outside_ram)
 {
-	bad_buffer(d.base, SECTOR);		  /* the device's own registers */
-	bad_buffer(0xfee00000u, SECTOR);	  /* the local APIC */
+	bad_buffer(d.base, SECTOR); /* the device's own registers */
+	bad_buffer(arch_irqchip, SECTOR);
 	bad_buffer(ram_end, SECTOR);		  /* right above RAM */
 	bad_buffer(ram_end - SECTOR + 1, SECTOR); /* its last byte is */
 	bad_buffer(ram_end - 1, 2 * SECTOR);
 	bad_buffer(1ull << 52, SECTOR);
-	bad_buffer(ram_high_end ? ram_high_end : 1ull << 32, SECTOR);
+	if (ram_high_end || ram_end < FOUR_GIB)
+		bad_buffer(ram_high_end ? ram_high_end : FOUR_GIB, SECTOR);
 }
 
 TEST(row08_buffer_ends_with_ram)

@@ -100,17 +100,15 @@ TEST(many_zeroes_in_flight)
 
 TEST(write_cache_is_switched)
 {
-	volatile uint8_t *wce;
+	const uint32_t wce = offsetof(struct virtio_blk_config, wce);
 	uint8_t *data = page_alloc(PAGE), *read = page_alloc(PAGE);
 
 	device_find(&d, 0);
 	device_start(&d, 16, FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_CONFIG_WCE));
-	wce = (volatile uint8_t *)(d.base + VIRTIO_MMIO_CONFIG +
-				   offsetof(struct virtio_blk_config, wce));
-	check(*wce == 1);
+	check(config_read(&d, wce, 1) == 1);
 	for (unsigned int i = 0; i < 8; i++) {
-		*wce = i & 1;
-		check(*wce == (i & 1));
+		config_write(&d, wce, 1, i & 1);
+		check(config_read(&d, wce, 1) == (i & 1));
 		memset(data, (int)(i + 1), PAGE);
 		check(blk_do(&d, VIRTIO_BLK_T_OUT, 8 * i, data, PAGE) == VIRTIO_BLK_S_OK);
 		check(blk_do(&d, VIRTIO_BLK_T_IN, 8 * i, read, PAGE) == VIRTIO_BLK_S_OK);

@@ -12,7 +12,9 @@ BARE_CFLAGS := -I. -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-
 	       -fno-strict-aliasing $(WARN)
 BARE_LDFLAGS := -static -nostdlib -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096 \
 		-Wl,--build-id=none,--no-warn-rwx-segments -T $(BARE_ARCH)/bare.ld
-BARE_RUNTIME := $(patsubst %,$(BARE_OBJ)/%.o,$(wildcard $(BARE_ARCH)/*.S $(BARE_ARCH)/*.c) \
+# NAME.c, and NAME_*.c with it, are a guest's; all else of an architecture is the runtime's.
+BARE_RUNTIME := $(patsubst %,$(BARE_OBJ)/%.o,$(wildcard $(BARE_ARCH)/*.S) \
+		$(filter-out $(BARE_GUESTS:%=$(BARE_ARCH)/%%.c),$(wildcard $(BARE_ARCH)/*.c)) \
 		$(addprefix guest/bare/,text.c run.c virtio.c packed.c))
 
 .PHONY: bare
@@ -27,8 +29,8 @@ $(BARE_OBJ)/%.S.o: %.S guest/bare/targets.mk
 	$(Q)$(BARE_CC) -I. -MMD -MP -c -o $@ $<
 
 define bare_guest
-$(BARE_OBJ)/$(1).linked: $(BARE_RUNTIME) \
-		$(patsubst %,$(BARE_OBJ)/%.o,$(wildcard guest/bare/$(1)*.c)) $(BARE_ARCH)/bare.ld
+$(BARE_OBJ)/$(1).linked: $(BARE_RUNTIME) $(BARE_ARCH)/bare.ld \
+		$(patsubst %,$(BARE_OBJ)/%.o,$(wildcard guest/bare/$(1)*.c $(BARE_ARCH)/$(1)*.c))
 	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $$@ $$(filter %.o,$$^)
 endef
 $(foreach guest,$(BARE_GUESTS),$(eval $(call bare_guest,$(guest))))

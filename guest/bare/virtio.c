@@ -6,17 +6,9 @@
 
 bool device_probe(struct device *d, unsigned int number)
 {
-	/* Size, address and interrupt: 4K@0xd0000000:5 */
-	const char *s = option("virtio_mmio.device=", number);
-
 	memset(d, 0, sizeof(*d));
-	if (!s)
+	if (!arch_device(number, &d->base, &d->gsi))
 		return false;
-	parse_number(s, &s);
-	while (*s && *s != '@')
-		s++;
-	d->base = parse_number(s + 1, &s);
-	d->gsi = (uint32_t)parse_number(s + 1, &s);
 	check(reg_read(d, VIRTIO_MMIO_MAGIC_VALUE) == MAGIC);
 	check(reg_read(d, VIRTIO_MMIO_VERSION) == 2);
 	return reg_read(d, VIRTIO_MMIO_DEVICE_ID) == BLOCK_ID;
@@ -30,12 +22,22 @@ void device_find(struct device *d, unsigned int number)
 
 uint32_t reg_read(const struct device *d, uint32_t reg)
 {
-	return *(volatile uint32_t *)(d->base + reg);
+	return (uint32_t)arch_read(d->base + reg, 4);
 }
 
 void reg_write(const struct device *d, uint32_t reg, uint32_t value)
 {
-	*(volatile uint32_t *)(d->base + reg) = value;
+	arch_write(d->base + reg, 4, value);
+}
+
+uint64_t config_read(const struct device *d, uint32_t at, unsigned int bytes)
+{
+	return arch_read(d->base + VIRTIO_MMIO_CONFIG + at, bytes);
+}
+
+void config_write(const struct device *d, uint32_t at, unsigned int bytes, uint64_t value)
+{
+	arch_write(d->base + VIRTIO_MMIO_CONFIG + at, bytes, value);
 }
 
 uint32_t status(const struct device *d)
@@ -74,7 +76,7 @@ void device_negotiate(struct device *d, uint64_t features)
 	reg_write(d, VIRTIO_MMIO_STATUS, STATUS_FEATURES_OK);
 	check(status(d) == STATUS_FEATURES_OK);
 	for (uint32_t i = 0; i < sizeof(d->space); i++)
-		((uint8_t *)&d->space)[i] = *(volatile uint8_t *)(d->base + VIRTIO_MMIO_CONFIG + i);
+		((uint8_t *)&d->space)[i] = (uint8_t)config_read(d, i, 1);
 }
 
 bool device_set_queue(const struct device *d, uint32_t size, uint64_t desc, uint64_t avail,

@@ -67,13 +67,16 @@ struct device {
 	struct virtio_blk_config space;
 };
 
-/* The device of that number on the command line; false: none, or no disk. */
+/* The device of that number; false: none, or no disk. */
 bool device_probe(struct device *d, unsigned int number);
 /* The disk of that number; the test is skipped without it. */
 void device_find(struct device *d, unsigned int number);
 
 uint32_t reg_read(const struct device *d, uint32_t reg);
 void reg_write(const struct device *d, uint32_t reg, uint32_t value);
+/* The configuration space, by 1, 2, 4 or 8 bytes. */
+uint64_t config_read(const struct device *d, uint32_t at, unsigned int bytes);
+void config_write(const struct device *d, uint32_t at, unsigned int bytes, uint64_t value);
 uint32_t status(const struct device *d);
 
 /* From any state to FEATURES_OK with those features beside VERSION_1 (and no others). */

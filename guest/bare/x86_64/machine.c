@@ -3,6 +3,7 @@
 
 #include <asm/bootparam.h>
 
+#include "guest/bare/x86_64/ports.h"
 #include "guest/bare/x86_64/start.h"
 #include "vmm/arch/x86_64/layout.h"
 
@@ -68,7 +69,9 @@ _Noreturn void arch_main(unsigned int from, const void *info);
 _Noreturn void arch_exception(void);
 
 /* At least 10 s, up to 4 GHz. */
-const uint64_t arch_patience = 40000000000;
+uint64_t arch_patience = 40000000000;
+uint64_t arch_khz;
+const uint64_t arch_irqchip = LAYOUT_LAPIC;
 
 uint64_t arch_ticks(void)
 {
@@ -80,55 +83,57 @@ void arch_relax(void)
 	__builtin_ia32_pause();
 }
 
-void arch_out8(uint16_t port, uint8_t value)
+uint64_t arch_read(uint64_t at, unsigned int bytes)
 {
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+	switch (bytes) {
+	case 1:
+		return *(volatile uint8_t *)at;
+	case 2:
+		return *(volatile uint16_t *)at;
+	case 4:
+		return *(volatile uint32_t *)at;
+	default:
+		return *(volatile uint64_t *)at;
+	}
 }
 
-uint8_t arch_in8(uint16_t port)
+void arch_write(uint64_t at, unsigned int bytes, uint64_t value)
 {
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
+	switch (bytes) {
+	case 1:
+		*(volatile uint8_t *)at = (uint8_t)value;
+		break;
+	case 2:
+		*(volatile uint16_t *)at = (uint16_t)value;
+		break;
+	case 4:
+		*(volatile uint32_t *)at = (uint32_t)value;
+		break;
+	default:
+		*(volatile uint64_t *)at = value;
+	}
 }
 
-uint16_t arch_in16(uint16_t port)
+bool arch_device(unsigned int number, uint64_t *base, uint32_t *gsi)
 {
-	uint16_t value;
+	/* Size, address and interrupt: 4K@0xd0000000:5 */
+	const char *s = option("virtio_mmio.device=", number);
 
-	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-uint32_t arch_in32(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-void arch_out32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-void arch_string_out(uint16_t port, const void *from, unsigned long bytes)
-{
-	__asm__ volatile("rep outsb" : "+S"(from), "+c"(bytes) : "d"(port) : "memory");
-}
-
-void arch_string_in(uint16_t port, void *to, unsigned long bytes)
-{
-	__asm__ volatile("rep insb" : "+D"(to), "+c"(bytes) : "d"(port) : "memory");
+	if (!s)
+		return false;
+	parse_number(s, &s);
+	while (*s && *s != '@')
+		s++;
+	*base = parse_number(s + 1, &s);
+	*gsi = (uint32_t)parse_number(s + 1, &s);
+	return true;
 }
 
 void arch_putc(char c)
 {
-	while (!(arch_in8(LAYOUT_SERIAL + SERIAL_LINE_STATUS) & SERIAL_EMPTY))
+	while (!(in8(LAYOUT_SERIAL + SERIAL_LINE_STATUS) & SERIAL_EMPTY))
 		arch_relax();
-	arch_out8(LAYOUT_SERIAL, (uint8_t)c);
+	out8(LAYOUT_SERIAL, (uint8_t)c);
 }
 
 int arch_getc(void)
@@ -137,13 +142,13 @@ int arch_getc(void)
 
 	/* Monitors keep input back until the guest has opened the port. Its interrupt stays masked. */
 	if (!open) {
-		arch_out8(LAYOUT_SERIAL + SERIAL_INTERRUPTS, SERIAL_RX_IRQ);
-		arch_out8(LAYOUT_SERIAL + SERIAL_MODEM, SERIAL_OUT2);
+		out8(LAYOUT_SERIAL + SERIAL_INTERRUPTS, SERIAL_RX_IRQ);
+		out8(LAYOUT_SERIAL + SERIAL_MODEM, SERIAL_OUT2);
 		open = true;
 	}
-	if (!(arch_in8(LAYOUT_SERIAL + SERIAL_LINE_STATUS) & SERIAL_RECEIVED))
+	if (!(in8(LAYOUT_SERIAL + SERIAL_LINE_STATUS) & SERIAL_RECEIVED))
 		return -1;
-	return arch_in8(LAYOUT_SERIAL);
+	return in8(LAYOUT_SERIAL);
 }
 
 static void set_gate(unsigned int vector, const void *entry)
@@ -161,20 +166,20 @@ static void set_gate(unsigned int vector, const void *entry)
 
 _Noreturn void arch_power_off(void)
 {
-	arch_out8(LAYOUT_ACPI_PM + ACPI_PM_SLEEP_CONTROL,
-		  ACPI_SLEEP_TYPE_S5 << ACPI_SLEEP_TYPE_SHIFT | ACPI_SLEEP_ENABLE);
+	out8(LAYOUT_ACPI_PM + ACPI_PM_SLEEP_CONTROL,
+	     ACPI_SLEEP_TYPE_S5 << ACPI_SLEEP_TYPE_SHIFT | ACPI_SLEEP_ENABLE);
 	/* Another monitor's machine: its keyboard controller resets it, or else a crash does. */
-	arch_out8(KEYBOARD_COMMAND, KEYBOARD_RESET);
-	arch_crash(false);
+	out8(KEYBOARD_COMMAND, KEYBOARD_RESET);
+	machine_crash(false);
 }
 
 _Noreturn void arch_panic(void)
 {
-	arch_out8(LAYOUT_PVPANIC, PVPANIC_PANICKED);
+	out8(LAYOUT_PVPANIC, PVPANIC_PANICKED);
 	arch_power_off();
 }
 
-_Noreturn void arch_crash(bool emulated)
+_Noreturn void machine_crash(bool emulated)
 {
 	/* Without a code segment in its gate, an exception leads to the next. */
 	for (unsigned int i = 0; i < IDT_ENTRIES; i++)

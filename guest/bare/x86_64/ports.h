@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Port I/O, and the end that is a crash: for machine.c and for tests of the machine. */
+#ifndef BARE_X86_PORTS_H
+#define BARE_X86_PORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline void out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint8_t in8(uint16_t port)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint16_t in16(uint16_t port)
+{
+	uint16_t value;
+
+	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint32_t in32(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline void out32(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void string_out(uint16_t port, const void *from, unsigned long bytes)
+{
+	__asm__ volatile("rep outsb" : "+S"(from), "+c"(bytes) : "d"(port) : "memory");
+}
+
+static inline void string_in(uint16_t port, void *to, unsigned long bytes)
+{
+	__asm__ volatile("rep insb" : "+D"(to), "+c"(bytes) : "d"(port) : "memory");
+}
+
+/*
+ * Takes the way out of exceptions away, and makes one: a triple fault. `emulated` goes through an
+ * instruction at CPL 0 that KVM's instruction emulator does not know, if that is what runs it.
+ */
+_Noreturn void machine_crash(bool emulated);
+
+#endif
