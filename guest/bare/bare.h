@@ -2,14 +2,15 @@
 /*
  * bare: what a freestanding test guest stands on. One image is a set of tests; it runs those that
  * the kernel command line chooses (tests=PREFIX[,PREFIX]..., default all), says a line for each
- * over the serial port, and powers the machine off; after a failure it reports a guest panic.
+ * over the serial port, and powers the machine off; after a failure it reports a guest panic, or
+ * resets a machine that has no way to be told of one.
  *
  *	ok NAME
  *	FAILED NAME: file:line: what
  *	exit CODE	0, or that of the first failed check: each has its own
  *
  * Tests run on the first CPU, interrupts off unless they ask for them. Memory is identity-mapped
- * up to 4 GiB. No test trusts the state an earlier one left the device in.
+ * up to 4 GiB, and on aarch64 up to 511. No test trusts the state an earlier one left the device in.
  */
 #ifndef BARE_H
 #define BARE_H
@@ -63,9 +64,9 @@ uint64_t random64(void);
 
 /* ---- memory ---- */
 
-/* RAM the image may use, and where all RAM below 4 GiB ends. Set before the first test. */
+/* RAM the image may use, and where all RAM that is mapped ends. Set before the first test. */
 extern uint64_t ram_start, ram_end;
-/* RAM from 4 GiB on; 0: none. Not mapped here. */
+/* More of it, from 4 GiB on; 0: none. Not mapped here. */
 extern uint64_t ram_high_end;
 
 /* Zeroed, and gone when the test has ended. */
