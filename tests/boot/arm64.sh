@@ -131,6 +131,13 @@ test_gicv2() {
     microvm --kernel vmlinuz --dump-dtb out/gicv2.dtb </dev/null || fail 'no tree'
     grep -q arm,cortex-a15-gic out/gicv2.dtb || fail 'the tree does not say so'
     keeps --cpus 2
+    # And without Linux (guest/bare), which forgives an interrupt too much.
+    dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null
+    cp second.img first.img
+    boot --kernel polite.img --cpus 2 --append 'few=1 tests=interrupt,no_interrupt,two_' --disk first.img --disk second.img
+    want_code 0
+    want 'ok two_disks_with_interrupts_of_their_own'
+    rm first.img second.img
 }
 
 mkdir -p out
