@@ -115,6 +115,12 @@ test_dump_dtb() {
     grep -q 'arm,gic-v3' out/tree.dtb || fail 'the tree does not tell of the interrupt controller'
 }
 
+test_no_acpi() {
+    boot --kernel vmlinuz --describe acpi
+    want_code 3
+    want '--describe acpi: kernels for this architecture are not told so'
+}
+
 # Test programs whose subject is the processor's or the kernel's: rings and the order in which they are seen, engines, the
 # filters of the sandbox.
 test_units() {

@@ -118,11 +118,11 @@ want_code() {
 
 # want TEXT, or unwanted TEXT: on the last console. The kernel is quiet and does not repeat the command there.
 want() {
-    grep -qF "$1" "$log" || fail "no '$1' on the console"
+    grep -qF -e "$1" "$log" || fail "no '$1' on the console"
 }
 
 unwanted() {
-    ! grep -qF "$1" "$log" || fail "'$1' on the console"
+    ! grep -qF -e "$1" "$log" || fail "'$1' on the console"
 }
 
 # want_clean IMAGE: its file system needs nothing, not even its journal.
