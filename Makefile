@@ -259,6 +259,7 @@ help:
 	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'
 	@echo 'make linux      what Linux guests do to their disks; RUNS="NAME..." for some tests only'
 	@echo 'make soak       the same for longer'
+	@echo 'make check-systemd  the example unit under a real systemd, in an emulated host'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
 	@echo 'make coverage   which lines and branches of dataplane/ and devices/ the tests reach'
 	@echo 'make fuzz       every fuzz target for SECONDS=60 each, JOBS=1 at a time'
