@@ -40,7 +40,7 @@ class BootBudget(unittest.TestCase):
             d for d in os.environ["PATH"].split(":") if not any(os.path.exists(f"{d}/{p}") for p in ("lkvm", "firecracker")))
         done = subprocess.run(
             [os.path.join(TOP, "tools/boot-budget"), f"{self.bin}/microvm", f"{self.work}/kernel", self.work, "2"],
-            env={**os.environ, "PATH": path, "KVMHOST": "native", "TRACE": "/nonexistent"},
+            env={**os.environ, "PATH": path, "KVMHOST": "native", "TRACE": "/nonexistent", "SETTLE": "0"},
             capture_output=True, text=True, timeout=120, check=False)
         return done.returncode, done.stdout + done.stderr
 
