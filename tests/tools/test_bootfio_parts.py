@@ -159,6 +159,29 @@ class Counted(unittest.TestCase):
         self.assertEqual(self.scale(0.0, 0.02), 3)
         self.assertEqual(self.scale(0.0, 0.07), 1)
 
+    def test_a_short_run_that_was_disturbed_does_not_count(self):
+        times = iter([1.2, 0.1, 1.3])
+        row = matrix.Row("randread", "4k", 1, 1)
+
+        class Fake(guest.Guest):
+            def words(self, row, **how):
+                return []
+
+            def fio(self, words):
+                return next(times)
+
+            def look(self):
+                return {}
+
+            def result(self):
+                return {"iops": 1000.0, "bandwidth": 4096000.0}
+
+        context = mock.Mock(logs="/nonexistent")
+        context.options.counts = [100, 800]
+        fake = Fake(monitors.Variant("m", "ours"), context)
+        fake.scale[row] = 2
+        self.assertAlmostEqual(fake._counted(row)[0]["iops"], 1500 / 1.2)
+
     def test_a_row_that_is_too_slow_ends_with_the_reason(self):
         with self.assertRaisesRegex(RowFailed, "800 requests of each job take 80 s"):
             self.scale(0.0, 0.1)

@@ -107,7 +107,9 @@ class Guest:
         if row not in self.scale:
             self.scale[row] = self._warm_up(row, few, many)
         many *= self.scale[row]
-        short = self.fio(self.words(row, requests=few))
+        # One that was disturbed would take most of the long one's time away, and leave a rate of fables; a long one that was
+        # is only slower.
+        short = min(self.fio(self.words(row, requests=few)) for _ in range(2))
         before = self.look()
         long = self.fio(self.words(row, requests=many))
         after = self.look()
