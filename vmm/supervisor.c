@@ -100,7 +100,7 @@ int supervisor_fork(struct supervisor *s)
 	sigset_t before;
 	int ends[2];
 
-	s->signal_fd = -1;
+	*s = (struct supervisor){ .fd = -1, .signal_fd = -1 };
 	if (!may_signal())
 		return -EPERM;
 	if (pipe2(ends, O_CLOEXEC))
