@@ -132,6 +132,22 @@ Pss:                   8 kB
 """
 
 
+class Room(unittest.TestCase):
+    def test_the_whole_matrix_fits_into_the_guest(self):
+        rows = matrix.rows(matrix.FULL, [1, 4])
+        self.assertEqual(max(map(matrix.buffers, rows)), 4 * 128 << 20)
+        self.assertEqual(options.ram(rows), 640 << 20)
+        self.assertEqual(options.ram(matrix.rows(matrix.QUICK, [1])), 256 << 20)
+        self.assertEqual(options.ram([]), 256 << 20)
+
+    def test_counted_runs_fill_the_queue(self):
+        for row in matrix.rows(matrix.FULL, [1]):
+            few, many = matrix.counts(row, 100, 800)
+            self.assertGreaterEqual(few, row.depth)
+            self.assertGreaterEqual(many - few, 3 * row.depth)
+        self.assertEqual(matrix.counts(matrix.Row("seqread", "64k", 4, 1), 100, 800), (25, 200))
+
+
 class Counted(unittest.TestCase):
     """Counted runs on two clocks: the emulator's, which fio's time is told by, and that on the wall."""
 

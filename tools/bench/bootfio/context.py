@@ -63,6 +63,10 @@ class Context:
         self.place = Remote(top, self.out, limit) if emulated else Local(self.dir, self.pinned)
         self._find_guest()
         self._find_monitors()
+        if emulated:
+            # All guests are up at once.
+            guests = sum(v.kind != "host" for v in self.variants)
+            self.place.memory_mb = max(self.place.memory_mb, 512 + guests * (options.memory >> 20))
         self.fio = self.setup.binaries.get("fio", "")
         probe = first_of(os.path.join(top, "build/release/tests/bench/exec_to_run"))
         self.exec_to_run = self._stage("exec_to_run", probe) if probe and not options.no_boot else ""

@@ -67,6 +67,13 @@ def fio_words(row, filename, engine, file_bytes, seconds=None, requests=None):
 
 
 def counts(row, few, many):
-    """How many requests a counted run does: larger ones are fewer, to move no more than four times the data."""
+    """How many requests a counted run does: larger ones are fewer, to move no more than four times the data; but the short run
+    fills the queue, and the long one fills it some times more."""
     divide = {"4k": 1, "64k": 4, "1m": 64}[row.bs]
-    return max(1, few // divide), max(2, many // divide)
+    few = max(few // divide, row.depth)
+    return few, max(many // divide, few + 3 * row.depth)
+
+
+def buffers(row):
+    """Bytes that fio needs for its requests in flight."""
+    return row.depth * row.jobs * SIZES[row.bs]

@@ -113,7 +113,7 @@ def parser():
     g.add_argument("--initrd", type=file, metavar="FILE", help="with busybox and fio; runs run=\"...\" and powers off")
     g.add_argument("--rootfs", type=file, metavar="FILE", help="the same as a disk")
     g.add_argument("--cpus", type=number(1, 64), metavar="N", help="virtual CPUs (half of the host's, 4 at most)")
-    g.add_argument("--memory", type=size, metavar="SIZE", default=256 << 20, help="guest RAM (256M)")
+    g.add_argument("--memory", type=size, metavar="SIZE", help="guest RAM (256M; more where a row's buffers need it)")
     g = p.add_argument_group("how")
     g.add_argument("--runs", type=number(1, 1000), metavar="N", help="of each row (3; with --full 5)")
     g.add_argument("--boots", type=number(1, 1000), metavar="N", help="of each monitor (as many as runs)")
@@ -161,6 +161,12 @@ def blocks(options, emulated):
     return [(options.workloads or first[0], options.sizes or first[1], options.depths or first[2])]
 
 
+def ram(rows):
+    """Guest RAM for all of these rows: what fio holds in flight, and as much beside it as a guest needs that does little."""
+    step = 64 << 20
+    return max(256 << 20, (max(map(matrix.buffers, rows), default=0) + (128 << 20) + step - 1) // step * step)
+
+
 def effective(options, emulated, host_cpus):
     """Fills in what depends on the place."""
     o = options
@@ -172,6 +178,7 @@ def effective(options, emulated, host_cpus):
     o.cpus = o.cpus or (1 if emulated else max(1, min(4, host_cpus // 2)))
     o.timeout = o.timeout or (300.0 if emulated else 60.0 + o.seconds)
     o.jobs = sorted({1 if j == "1" else o.cpus for j in o.jobs or (["1", "cpus"] if o.full else ["1"])})
+    o.memory = o.memory or ram([] if o.no_fio else matrix.rows(blocks(o, emulated), o.jobs))
     o.peers = [] if o.peers == ["none"] else o.peers or ["qemu", "lkvm", "firecracker", "host"]
     o.ours = o.ours or (matrix.OURS_FULL if o.full else matrix.OURS_QUICK)
     return o

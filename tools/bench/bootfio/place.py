@@ -160,6 +160,7 @@ class Remote(Place):
     name, emulated = "emulated", True
     clock_name = "the emulator's CPU time"
     patience = 600
+    memory_mb = 2048
 
     def __init__(self, top, out, timeout):
         self._top, self._files, self._timeout = top, [], timeout
@@ -188,8 +189,8 @@ class Remote(Place):
     def open(self):
         with open(os.path.join(self._out, "emulated-host.log"), "w", encoding="utf-8") as log:
             self._popen = subprocess.Popen(
-                [os.path.join(self._top, "tools/kvmhost"), "--timeout", str(self._timeout), "--pid-file", self._pid_file]
-                + self._files + ["--", "sh", "./agent"],
+                [os.path.join(self._top, "tools/kvmhost"), "--timeout", str(self._timeout), "--pid-file", self._pid_file,
+                 "--memory", str(self.memory_mb)] + self._files + ["--", "sh", "./agent"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                 env={**os.environ, "KVMHOST": "emulated"})
         ready = self._popen.stdout.readline()
