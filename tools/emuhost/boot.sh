@@ -104,15 +104,36 @@ one_cpu() {
     echo "$1"
 }
 
+# tell_stolen PID: once a second, to port and file, for how many seconds until now an emulated processor had something to do
+# and waited for one of this machine's: in each second, that which waited the longest.
+tell_stolen() {
+    total=0
+    : >"$work/delays"
+    while kill -0 "$1" 2>/dev/null; do
+        for task in /proc/"$1"/task/*; do
+            case $(cat "$task/comm") in
+            CPU*) read -r _ delay _ <"$task/schedstat" && echo "$task $delay" ;;
+            esac
+        done >"$work/delays.new" 2>/dev/null
+        total=$(awk -v total=$total 'NR == FNR { was[$1] = $2; next }
+            $1 in was && $2 - was[$1] > most { most = $2 - was[$1] }
+            END { printf "%.0f", total + most }' "$work/delays" "$work/delays.new")
+        mv "$work/delays.new" "$work/delays"
+        echo $((total / 1000000000)) | tee "$work/stolen.new"
+        mv "$work/stolen.new" "$work/stolen"
+        sleep 1
+    done
+}
+
 # watch_host PID: ends the emulated machine when the command's time and some more is over: then it did not end the command
 # itself, and hangs. Where its processors are is asked first.
 watch_host() {
     [ "$timeout" != 0 ] || return 0
-    seconds=0
-    while [ $seconds -lt $((timeout + host_grace)) ]; do
+    deadline=$(($(date +%s) + timeout + host_grace)) stolen=0
+    while [ $(($(date +%s) - stolen)) -lt $deadline ]; do
         sleep 1
-        seconds=$((seconds + 1))
         kill -0 "$1" 2>/dev/null || return 0
+        [ ! -e "$work/stolen" ] || read -r stolen <"$work/stolen"
     done
     touch "$work/hung"
     for question in 'info status' 'info registers -a' 'info registers -a' 'info lapic' 'info pic'; do
@@ -151,7 +172,7 @@ boot_host() {
         ;;
     esac
     set -- "$@" -accel tcg,thread=multi -smp "$cpus" -m "$memory" -no-reboot \
-        -nodefaults -no-user-config -display none \
+        -name emuhost,debug-threads=on -nodefaults -no-user-config -display none \
         -initrd "$work/host.cpio" -append "console=$console panic=-1 quiet mitigations=off"
     n=0
     while read -r disk; do
@@ -163,7 +184,8 @@ boot_host() {
     set -- "$@" -device virtio-serial-pci \
         -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status \
         -chardev "file,id=stdout,path=$work/stdout" -device virtserialport,chardev=stdout,name=stdout \
-        -chardev "file,id=stderr,path=$work/stderr" -device virtserialport,chardev=stderr,name=stderr
+        -chardev "file,id=stderr,path=$work/stderr" -device virtserialport,chardev=stderr,name=stderr \
+        -chardev "pipe,id=stolen,path=$work/port" -device virtserialport,chardev=stolen,name=stolen
     # The emulator makes its input and output non-blocking, also for others who have the same pipe open: cat would end at
     # the first full pipe. So it has standard output only where that is a terminal.
     if [ "$tty" = yes ]; then
@@ -178,6 +200,9 @@ boot_host() {
         exec 7>/dev/null
     fi
 
+    # Held open for both directions, so that nobody waits for the other end; nothing comes out.
+    mkfifo "$work/port.in" "$work/port.out"
+    exec 8<>"$work/port.in"
     # Only for watch_host.
     mkfifo "$work/monitor.in" "$work/monitor.out"
     cat "$work/monitor.out" >"$work/answers" &
@@ -192,13 +217,18 @@ boot_host() {
     # instruction cannot be torn. It costs nothing that could be measured.
     pinned=
     [ "$arch" = aarch64 ] || pinned="taskset -c $(one_cpu)"
-    $pinned "qemu-system-$arch" "$@" <&3 >&7 4>&- 5>&- 6>&- 2>"$work/qemu.log" &
+    $pinned "qemu-system-$arch" "$@" <&3 >&7 4>&- 5>&- 6>&- 8>&- 2>"$work/qemu.log" &
     child=$!
     echo "$child" >"$pid_file"
-    watch_host "$child" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- &
+    tell_stolen "$child" </dev/null >&8 2>/dev/null 4>&- 5>&- 6>&- 7>&- &
+    teller=$!
+    watch_host "$child" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- 8>&- &
     wait "$child" && ended=0 || ended=$?
     child=
-    exec 4>&- 5>&- 6>&- 7>&-
+    # It writes where all is about to be removed.
+    kill "$teller" 2>/dev/null || true
+    wait "$teller" 2>/dev/null || true
+    exec 4>&- 5>&- 6>&- 7>&- 8>&-
     # shellcheck disable=SC2086 # a list
     wait $cats || true
     [ -z "$saved" ] || stty "$saved" <&3
