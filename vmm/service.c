@@ -158,9 +158,12 @@ void service_heard(const struct service *s, enum service_word word)
 
 static void tell(const struct service *s, enum service_word word)
 {
+	char heard;
+
 	if (s->relay_fd < 0)
 		service_heard(s, word);
-	else if (write(s->relay_fd, &service_words[word], 1) < 0)
+	else if (write(s->relay_fd, &service_words[word], 1) < 0 ||
+		 read(s->relay_fd, &heard, 1) < 0)
 		log_debug("the supervisor does not listen");
 }
 

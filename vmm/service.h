@@ -28,8 +28,8 @@ extern const char service_words[SERVICE_WORDS];
  */
 int service_open(struct service *service, const char *pidfile);
 
-/* This process is not the one that was started: what there is to tell goes to that by `relay_fd`, a pipe.
- * The pidfile and the socket are closed here. */
+/* This process is not the one that was started: what there is to tell goes to that by `relay_fd`, a socket,
+ * and is waited for until it comes back. The pidfile and the manager's socket are closed here. */
 void service_relay(struct service *service, int relay_fd);
 /* And what comes out of it is told here. */
 void service_heard(const struct service *service, enum service_word word);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,7 +104,7 @@ int supervisor_fork(struct supervisor *s)
 	*s = (struct supervisor){ .fd = -1, .signal_fd = -1 };
 	if (!may_signal())
 		return -EPERM;
-	if (pipe2(ends, O_CLOEXEC))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return -errno;
 	take_signals(s, &before);
 	s->signal_fd = signalfd(-1, &s->heard, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -182,20 +183,23 @@ static int take_signal(const struct supervisor *s, int signal)
 	return INT_MIN;
 }
 
-/* Each word once, in its turn: somebody may be in the VM. */
+/* Each word once, in its turn: somebody may be in the VM. It goes on when the word has been heard: who can see
+ * that it runs finds its pidfile written, and what it replaces is not taken for the VM's. */
 static void hear(struct supervisor *s, const struct service *service)
 {
 	char word;
+	bool heard = read(s->fd, &word, 1) == 1 && word == service_words[s->words];
 
-	if (read(s->fd, &word, 1) == 1 && word == service_words[s->words])
+	if (heard)
 		service_heard(service, s->words++);
-	else
-		close_fd(&s->fd);
 	if (s->words > SERVICE_READY) {
 		runfile_see(&s->pidfile);
 		runfile_see(&s->control);
 	}
-	if (s->words == SERVICE_WORDS)
+	/* In vain if it has ended. */
+	if (heard && write(s->fd, &word, 1) != 1)
+		log_debug("the VM has ended");
+	if (!heard || s->words == SERVICE_WORDS)
 		close_fd(&s->fd);
 }
 

@@ -21,7 +21,7 @@
 
 struct supervisor {
 	pid_t vm;	    /* as the supervisor sees it */
-	int fd;		    /* a pipe, from the VM to the supervisor: this process's end */
+	int fd;		    /* between the two, a socket: this process's end */
 	unsigned int words; /* of the VM's, that have been heard */
 	struct runfile pidfile, control;
 	sigset_t heard; /* signals that the supervisor takes from signal_fd */

@@ -33,12 +33,15 @@ static void supervise(const char *words, const struct service *service)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
+	signal(SIGPIPE, SIG_IGN);
 	s.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s.signal_fd < 0 || pipe2(ends, O_CLOEXEC))
+	if (s.signal_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		_exit(1);
 	s.vm = fork();
 	if (!s.vm)
-		_exit(write(ends[1], words, strlen(words)) < 0 && errno != EPIPE ? 1 : CODE);
+		_exit(send(ends[1], words, strlen(words), MSG_NOSIGNAL) < 0 && errno != EPIPE
+			      ? 1
+			      : CODE);
 	close(ends[1]);
 	s.fd = ends[0];
 	_exit(supervisor_run(&s, service, &config));
@@ -111,6 +114,55 @@ static void fork_and_say(const struct service *service)
 START_TEST(a_supervisor_on_a_used_stack_hears)
 {
 	told(NULL, "READY=1 STOPPING=1 ");
+}
+END_TEST
+
+/* In the VM: the words, and what the manager has been told when they are said. */
+static void say_and_look(int relay, int manager)
+{
+	struct service service = { .pid_fd = -1, .notify_fd = -1, .relay_fd = relay };
+	char heard[64];
+
+	service_ready(&service);
+	if (recv(manager, heard, sizeof(heard), MSG_DONTWAIT) != (ssize_t)strlen("READY=1"))
+		_exit(1);
+	service_stopping(&service);
+	_exit(recv(manager, heard, sizeof(heard), MSG_DONTWAIT) == (ssize_t)strlen("STOPPING=1")
+		      ? CODE
+		      : 2);
+}
+
+START_TEST(socket_of_another_vm_removed_by_a_supervisor_that_heard_late)
+{
+	const struct machine_config config = { .sandbox = SANDBOX_ON };
+	struct service service = { .pid_fd = -1, .relay_fd = -1 };
+	struct supervisor s = { 0 };
+	int manager[2], ends[2], status;
+	sigset_t child;
+	pid_t pid;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, manager), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	service.notify_fd = manager[1];
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		sigemptyset(&child);
+		sigaddset(&child, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &child, NULL);
+		s.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+		s.vm = fork();
+		if (!s.vm)
+			say_and_look(ends[1], manager[0]);
+		close(ends[1]);
+		s.fd = ends[0];
+		_exit(supervisor_run(&s, &service, &config));
+	}
+	close(ends[0]);
+	close(ends[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == CODE, "%#x",
+		      (unsigned int)status);
 }
 END_TEST
 
@@ -211,6 +263,7 @@ Suite *test_suite(void)
 	if (!SANITIZED) {
 		tcase_add_test(t, each_word_is_heard_once_and_in_its_turn);
 		tcase_add_test(t, a_supervisor_on_a_used_stack_hears);
+		tcase_add_test(t, socket_of_another_vm_removed_by_a_supervisor_that_heard_late);
 		tcase_add_test(t, it_can_signal_the_vm_and_little_else);
 	}
 	suite_add_tcase(s, t);
