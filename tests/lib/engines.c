@@ -9,15 +9,21 @@ static const struct {
 	enum blk_engine engine;
 } engines[] = {
 	{ "io_uring", &ioengine_uring, BLK_ENGINE_URING },
-	{ "sqpoll", &ioengine_sqpoll, BLK_ENGINE_SQPOLL },
 	{ "iopoll", &ioengine_iopoll, BLK_ENGINE_IOPOLL },
 	{ "libaio", &ioengine_libaio, BLK_ENGINE_LIBAIO },
 	{ "sync", &ioengine_sync, BLK_ENGINE_SYNC },
+	{ "sqpoll", &ioengine_sqpoll, BLK_ENGINE_SQPOLL },
 };
 
+int engine_count(void)
+{
+	return (int)ARRAY_SIZE(engines);
+}
+
+/* The last one has no second way. */
 int engine_ways(void)
 {
-	return 2 * (int)ARRAY_SIZE(engines);
+	return 2 * engine_count() - 1;
 }
 
 struct engine_way engine_way(int way)

@@ -295,7 +295,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, features_and_configuration_space);
 	tcase_add_test(t, configuration_space_with_4096_byte_blocks);
-	tcase_add_loop_test(t, requests_end_to_end, 0, engine_ways() / 2);
+	tcase_add_loop_test(t, requests_end_to_end, 0, engine_count());
 	tcase_add_test(t, row35_serial_numbers);
 	tcase_add_test(t, row33_read_only_disk_with_and_without_the_feature);
 	tcase_add_test(t, row36_flush_not_negotiated);
