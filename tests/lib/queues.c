@@ -2,6 +2,12 @@
 #include "tests/lib/queues.h"
 
 #include "dataplane/base.h"
+#include "tests/lib/engines.h"
+
+int queues_ways(void)
+{
+	return QUEUES_FORMATS * (engine_count() - 1) + 1;
+}
 
 uint64_t queues_format(int i)
 {

@@ -151,7 +151,7 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_queues_rings");
 	TCase *t = tcase_create("blk_queues_rings");
-	const int ways = QUEUES_FORMATS * engine_count();
+	const int ways = queues_ways();
 
 	tcase_add_loop_test(t, only_some_queues_are_ready, 0, ways);
 	tcase_add_loop_test(t, each_queue_has_an_order_of_its_own, 0, ways);

@@ -386,7 +386,7 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_ring_reset");
 	TCase *t = tcase_create("blk_ring_reset");
-	const int n = QUEUES_FORMATS * engine_count();
+	const int n = queues_ways();
 
 	tcase_add_loop_test(t, one_queue_is_reset_and_laid_out_anew, 0, n);
 	tcase_add_loop_test(t, ring_that_was_reset_begins_anew, 0, n);
