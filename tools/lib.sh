@@ -31,6 +31,14 @@ cpu_has_virt() {
     esac
 }
 
+# deb_arch: this machine's architecture by Debian's name.
+deb_arch() {
+    case $(uname -m) in
+    aarch64) echo arm64 ;;
+    *) echo amd64 ;;
+    esac
+}
+
 # kvm_usable: cpu_has_virt, and this user may open /dev/kvm.
 kvm_usable() {
     cpu_has_virt && [ -r /dev/kvm ] && [ -w /dev/kvm ]
