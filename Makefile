@@ -76,8 +76,9 @@ TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
 # With one thread there is nothing to be found by a thread sanitizer, and these are slow with it.
 TESTS     := $(if $(filter %-tsan,$(VARIANT)),$(filter-out $(OBJ)/tests/unit/test_exhaustive%,$(TESTS)),$(TESTS))
 TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
+FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
 # NAME.c, and NAME_*.c with it.
-BENCH_SRC := $(filter-out tests/bench/ringbench_%,$(wildcard tests/bench/*.c))
+BENCH_SRC := $(filter-out tests/bench/ringbench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 

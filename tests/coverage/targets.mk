@@ -7,14 +7,14 @@
 
 COVERAGE_ROOMS := dataplane devices
 # Their rules are elsewhere, and may be read later.
-COVERAGE_BIN   := $(TESTS) $(patsubst tests/fuzz/fuzz_%.c,$(OBJ)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
+COVERAGE_BIN   := $(TESTS) $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(OBJ)/tests/fuzz/replay_%)
 COVERAGE_FLAGS := -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic
 
 .PHONY: coverage coverage-programs
 
 coverage:
 	$(Q)$(MAKE) --no-print-directory VARIANT=coverage coverage-programs
-	$(Q)tests/coverage/run $(BUILD)/coverage $(TEST_SRC) $(wildcard tests/fuzz/fuzz_*.c)
+	$(Q)tests/coverage/run $(BUILD)/coverage $(TEST_SRC) $(FUZZ_SRC)
 
 coverage-programs: $(COVERAGE_BIN)
 

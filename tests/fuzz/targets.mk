@@ -7,7 +7,7 @@
 
 SECONDS      ?= 60
 JOBS         ?= 1
-FUZZ_NAMES   := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_NAMES   := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
 FUZZ_OBJ     := $(BUILD)/fuzz
 FUZZ_CC      := clang
 FUZZ_MODE    := $(ASAN) -fsanitize=fuzzer-no-link
