@@ -34,7 +34,8 @@ COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
 
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -O1 -fsanitize=thread -fno-omit-frame-pointer
-MODE_release    := -O2 -D_FORTIFY_SOURCE=2 -fno-asynchronous-unwind-tables
+# Without the first there are none on x86_64, but still on aarch64.
+MODE_release    := -O2 -D_FORTIFY_SOURCE=2 -fno-asynchronous-unwind-tables -fno-unwind-tables
 MODE_gcc-asan   := $(ASAN)
 MODE_clang-asan := $(ASAN)
 MODE_gcc-tsan   := $(TSAN)
