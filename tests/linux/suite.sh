@@ -275,6 +275,11 @@ test_transport_unbound_under_load() {
 
 # kexec HOW GENERATIONS APPEND: another kernel takes over the machine.
 kexec() {
+    if [ "$(uname -m)" = aarch64 ]; then
+        # shellcheck disable=SC2034 # for lib.sh
+        skip="Debian's arm64 kernel has no kexec_file_load"
+        return
+    fi
     image disk.img 4
     # Disks are whole sectors.
     for file in vmlinuz kexec.cpio; do
