@@ -259,10 +259,12 @@ grep -q '^queue-broken disk=0 queue=0 why=' told || fail hostile-heard 'no event
 
 # A disk whose host has room for a part of it: each time that stops the VM, there is some more. What was written, another
 # boot finds.
-# stopped TIMES: until that has been told more often; false: the VM has ended.
+# stopped TIMES: until that has been told more often; false: the VM has ended. The first time may come before anybody
+# listens: resumed in vain, it comes again.
 stopped() {
     until [ "$(grep -c '^stopped ' roomy)" -gt "$1" ]; do
         [ -e keep ] || return 1
+        [ "$1" != 0 ] || ! ./microvm-ctl socket status | grep -q 'stopped by' || ./microvm-ctl socket resume
         sleep 0.01
     done 2>/dev/null
 }
