@@ -184,6 +184,7 @@ static void complete(struct blkplane *p)
 	if (wanted) {
 		blkstats_add(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
+		iothread_raised(p->config.thread);
 	} else {
 		blkstats_add(&p->config.stats->suppressed, 1);
 	}

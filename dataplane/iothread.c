@@ -82,6 +82,18 @@ static bool look_for(struct iothread *t, uint64_t ns)
 	return false;
 }
 
+/*
+ * KVM passes an interrupt on by a kernel thread of this processor where it cannot do so at once: on
+ * x86_64, one for the I/O APIC. Whoever looks on here would keep that from running, and the driver from
+ * what it is looked for.
+ */
+static void let_interrupts_go(struct iothread *t)
+{
+	if (t->raised)
+		sched_yield();
+	t->raised = false;
+}
+
 /* Look on for as long as it pays. True: there is something to do. */
 static bool look_on(struct iothread *t)
 {
@@ -96,6 +108,7 @@ static bool look_on(struct iothread *t)
 		return false;
 	/* What the host was given it can do meanwhile. */
 	evloop_turn(&t->loop, false);
+	let_interrupts_go(t);
 	found = look_for(t, window);
 	lookout_looked(&t->lookout, t->expected, found);
 	if (found)
@@ -160,6 +173,7 @@ static void sleep_until_woken(struct iothread *t)
 	if (t->sched_other)
 		choose_patience(t);
 	evloop_turn(&t->loop, true);
+	t->raised = false;
 	if (timed)
 		slept(t);
 }
@@ -343,6 +357,11 @@ void iothread_add(struct iothread *t, struct iothread_client *client)
 void iothread_took(struct iothread *t, unsigned int requests)
 {
 	t->taken += requests;
+}
+
+void iothread_raised(struct iothread *t)
+{
+	t->raised = true;
 }
 
 void iothread_told(struct iothread *t)

@@ -56,6 +56,7 @@ struct iothread {
 	struct lookout lookout;
 	enum lookout_for expected; /* since the last turn began */
 	bool found;		   /* this turn began as something was looked for and found */
+	bool raised;		   /* an interrupt, since others could last have the processor */
 	uint64_t
 		asleep_since; /* ns, by turns that only looked at the clock in between; 0: it is not */
 	bool only_cpu;	      /* shared with the vCPUs, */
@@ -81,6 +82,8 @@ void iothread_add(struct iothread *thread, struct iothread_client *client);
 void iothread_took(struct iothread *thread, unsigned int requests);
 /* For a client: the driver was given something back, and may have its next requests ready soon. */
 void iothread_told(struct iothread *thread);
+/* For a client: the driver was sent an interrupt. */
+void iothread_raised(struct iothread *thread);
 /* For a client that had something to do: was it looked for? At each find the first one is told so. */
 static inline bool iothread_claim(struct iothread *thread)
 {

@@ -20,6 +20,7 @@ struct client {
 	unsigned int done;  /* atomic */
 	unsigned int armed; /* atomic: how often the thread was about to sleep */
 	unsigned int peeks; /* atomic */
+	bool raises;	    /* atomic: what it does interrupts the driver */
 	struct ev_watch watch;
 	int fd;
 };
@@ -41,6 +42,8 @@ static bool serve(struct iothread_client *client)
 	if (get(&c->done) == get(&c->work))
 		return false;
 	add(&c->done, 1);
+	if (LOAD_ACQUIRE(c->raises))
+		iothread_raised(thread);
 	return get(&c->done) != get(&c->work);
 }
 

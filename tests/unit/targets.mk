@@ -11,6 +11,7 @@ $(OBJ)/tests/unit/test_blk_errors: ALL_LDFLAGS += $(call wrap,calloc eventfd io_
 $(OBJ)/tests/unit/test_blk_operate: ALL_LDFLAGS += $(call wrap,fdatasync ftruncate lseek fstat)
 $(OBJ)/tests/unit/test_blk_queues: ALL_LDFLAGS += $(call wrap,blkplane_start sched_getaffinity io_setup)
 $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start)
+$(OBJ)/tests/unit/test_blkplane: ALL_LDFLAGS += $(call wrap,iothread_raised)
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
 	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
@@ -30,7 +31,7 @@ $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
 $(OBJ)/tests/unit/test_ioranges: ALL_LDFLAGS += $(call wrap,fallocate ioctl pwrite lseek fdatasync)
 $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate fdatasync ioengine_hurry)
-$(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity clock_gettime)
+$(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity sched_yield clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
 	$(call wrap,calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait \
 	io_uring_register_buffers timerfd_create epoll_ctl)

@@ -9,6 +9,17 @@
 static struct rig r;
 static struct mockdrv *const m = &r.m;
 
+static unsigned int raised; /* the thread was told so often of an interrupt; atomic */
+
+void __wrap_iothread_raised(struct iothread *thread);
+void __real_iothread_raised(struct iothread *thread);
+
+void __wrap_iothread_raised(struct iothread *thread)
+{
+	__atomic_fetch_add(&raised, 1, __ATOMIC_SEQ_CST);
+	__real_iothread_raised(thread);
+}
+
 static void expect_used(uint16_t head, uint32_t len)
 {
 	struct vring_used_elem elem;
@@ -116,6 +127,7 @@ START_TEST(one_submit_and_one_interrupt_per_batch)
 	mock_wait_index(m, 5);
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_irqs(m), 1);
+	ck_assert_uint_eq(raised, 1);
 	ck_assert_uint_eq(r.irq.status, IRQLINE_USED_RING);
 	rig_fini(&r);
 }

@@ -25,6 +25,18 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 	return err;
 }
 
+static unsigned int yields; /* atomic: the thread's */
+
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+
+int __wrap_sched_yield(void)
+{
+	if (thread && pthread_equal(pthread_self(), thread->thread))
+		add(&yields, 1);
+	return __real_sched_yield();
+}
+
 START_TEST(polling_begins_when_sleeps_are_short)
 {
 	struct client c;
@@ -124,6 +136,46 @@ START_TEST(polling_never_begins_on_an_only_processor)
 }
 END_TEST
 
+/* What it does at one wake-up; did it look on behind that? */
+static bool looked_on(struct client *c, unsigned int work, bool raises)
+{
+	unsigned int armed, peeks;
+
+	wait_idle_thread();
+	armed = get(&c->armed);
+	peeks = get(&c->peeks);
+	STORE_RELEASE(c->raises, raises);
+	add(&c->work, work);
+	wake(c);
+	mock_wait_until(get(&c->armed) > armed);
+	wait_idle_thread();
+	return get(&c->peeks) > peeks;
+}
+
+/* KVM may need this processor to send it: whoever looks on lets others have it first, once. */
+START_TEST(interrupt_is_kept_back_by_who_looks_on)
+{
+	unsigned int looks = 0;
+	struct client c;
+
+	ownclock_begin();
+	begin(_i % 2, _i < 2 ? 0 : 10);
+	join(&c);
+	wait_idle_thread();
+	yields = 0;
+	for (unsigned int i = 0; i < 100; i++) {
+		looks += looked_on(&c, 1, true);
+		ck_assert_uint_eq(get(&yields), looks);
+		looked_on(&c, 1, false);
+		looked_on(&c, 0, true);
+		ck_assert_uint_eq(get(&yields), looks);
+	}
+	ck_assert_uint_gt(looks, 0);
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
 /* Whether it looks on or sleeps when they come. */
 START_TEST(calls_come_in_while_polling)
 {
@@ -153,6 +205,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, polling_follows_what_sleeping_cost, 0, 2);
 	tcase_add_test(t, without_a_window_it_looks_briefly_and_rarely);
 	tcase_add_loop_test(t, polling_never_begins_on_an_only_processor, 0, 2);
+	tcase_add_loop_test(t, interrupt_is_kept_back_by_who_looks_on, 0, 4);
 	tcase_add_loop_test(t, calls_come_in_while_polling, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
