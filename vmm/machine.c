@@ -174,6 +174,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	gate_init(&m->gate);
 	m->end_fd = m->signal_fd = -1;
 	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
+	m->swallow_fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	/* What the user named comes first: a mistake there is reported on any host. */
@@ -344,6 +345,7 @@ int machine_destroy(struct machine *m)
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);
 	close_fd(m->button_fd);
+	close_fd(m->swallow_fd);
 	vm_destroy(&m->vm);
 	free(m->boot);
 	result = destroy_disks(m);

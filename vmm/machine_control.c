@@ -16,13 +16,18 @@
 
 /* ---- on the errands' thread ---- */
 
-/* vCPUs first: then nobody sets up a queue or resets a disk any more. */
-static void halt(struct machine *m)
+static void stop_vcpus(struct machine *m)
 {
 	gate_close(&m->gate);
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_kick(&m->vcpu[i]);
 	gate_await(&m->gate);
+}
+
+/* vCPUs first: then nobody sets up a queue or resets a disk any more. */
+static void halt(struct machine *m)
+{
+	stop_vcpus(m);
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		blk_pause(m->disk[i].blk);
 }
@@ -68,15 +73,24 @@ static void run_flush(struct errand *errand)
 static void run_resize(struct errand *errand)
 {
 	struct order *order = container_of(errand, struct order, errand);
-	struct disk *disk = &order->machine->disk[order->request.disk];
+	struct machine *m = order->machine;
+	struct disk *disk = &m->disk[order->request.disk];
 	const char *why;
 	int err;
 
 	virtio_mmio_hold(&disk->mmio);
 	err = blk_resize(disk->blk, order->request.size, &why);
 	virtio_mmio_release(&disk->mmio);
-	if (err)
+	if (err) {
 		control_refuse(&order->answer, "failed", "disk %u: %s", order->request.disk, why);
+		return;
+	}
+	/* Blocks of the larger size are there before the driver hears of them. */
+	if (!m->halted)
+		stop_vcpus(m);
+	blk_tell_size(disk->blk);
+	if (!m->halted)
+		gate_open(&m->gate);
 }
 
 static void run_limit(struct errand *errand)

@@ -64,7 +64,8 @@ struct machine {
 	struct vm vm;
 	int serial_irq_fd;
 	int serial_wake_fd;
-	int button_fd; /* an eventfd: press it by a write */
+	int button_fd;	/* an eventfd: press it by a write */
+	int swallow_fd; /* an eventfd that nobody reads */
 	struct serial *serial;
 	struct console *console;
 	struct gate gate;

@@ -10,6 +10,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 
 #include "dataplane/base.h"
@@ -54,10 +55,16 @@ static bool writethrough(const struct blk *b)
 	return b->config.writethrough || !virtio_has(&b->virtio, VIRTIO_BLK_F_FLUSH);
 }
 
+/* As the driver sees it, who takes no lock. */
+static struct virtio_blk_config *shown_space(const struct blk *b)
+{
+	return (struct virtio_blk_config *)b->virtio.window->config;
+}
+
 static void set_wce(struct blk *b, uint8_t wce)
 {
-	/* Pairs with reads of the configuration space, which take no lock. */
-	WRITE_ONCE(b->space.wce, wce);
+	b->space.wce = wce;
+	WRITE_ONCE(shown_space(b)->wce, wce);
 }
 
 /* 5.2.5.2: with nothing to flush by, it begins as writethrough. */
@@ -133,7 +140,7 @@ static int start_queue(struct blk *b, unsigned int n)
 		.irq = &dev->irq,
 		.watch = b->watch,
 		.queue = n,
-		.device_status = &dev->status,
+		.device_status = virtio_status_shown(dev),
 	};
 	int err;
 
@@ -210,6 +217,7 @@ static void release(struct blk *b)
 		close(b->virtio.queue[i].kick_fd);
 	if (b->virtio.irq.fd >= 0)
 		close(b->virtio.irq.fd);
+	virtio_window_destroy(b->virtio.window);
 	lines_free(b);
 }
 
@@ -249,8 +257,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	b->config = *config;
 	b->virtio = (struct virtio_device){
 		.id = VIRTIO_ID_BLOCK,
-		.config = &b->space,
-		.config_len = BLK_SPACE_LEN,
+		.window = virtio_window_create(),
 		.irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.mem = mem,
 		.ops = &blk_ops,
@@ -259,7 +266,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	if (b->virtio.irq.fd < 0)
 		err = -errno;
 	else
-		err = create_doorbells(b);
+		err = b->virtio.window ? create_doorbells(b) : -ENOMEM;
 	if (!err)
 		err = image_open(&b->image, config, why);
 	if (!err)
@@ -268,7 +275,9 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		release(b);
 		return err;
 	}
+	b->virtio.irq.status = virtio_window_reg(b->virtio.window, VIRTIO_MMIO_INTERRUPT_STATUS);
 	b->virtio.offered = blk_space_fill(&b->space, config, &b->image);
+	memcpy(shown_space(b), &b->space, BLK_SPACE_LEN);
 	fill_disk(b, index);
 	blklimit_set(&b->limit, &config->limits, monotonic_ns());
 	*blk = b;
@@ -319,13 +328,13 @@ int blk_flush(struct blk *b)
 	return image_flush_beside(&b->image);
 }
 
-/* Pairs with reads of the configuration space, which take no lock. */
 static void set_capacity(struct blk *b, uint64_t sectors)
 {
-	uint8_t *to = (uint8_t *)&b->space + offsetof(struct virtio_blk_config, capacity);
-
-	for (unsigned int i = 0; i < sizeof(sectors); i++)
-		WRITE_ONCE(to[i], (uint8_t)(sectors >> 8 * i));
+	_Static_assert(offsetof(struct virtio_window, config) % sizeof(sectors) == 0 &&
+			       offsetof(struct virtio_blk_config, capacity) == 0,
+		       "aligned");
+	b->space.capacity = sectors;
+	STORE_RELEASE(*(uint64_t *)(void *)b->virtio.window->config, sectors);
 }
 
 int blk_resize(struct blk *b, uint64_t bytes, const char **why)
@@ -334,13 +343,20 @@ int blk_resize(struct blk *b, uint64_t bytes, const char **why)
 
 	if (err || b->image.size == b->disk.capacity)
 		return err;
-	/* Blocks of the larger size are there before the driver hears of them. */
 	WRITE_ONCE(b->disk.capacity, b->image.size);
 	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
 		blk_queues_set_capacity(&b->queues, i, b->image.size);
-	set_capacity(b, b->image.size / BLKREQ_SECTOR);
-	virtio_config_changed(&b->virtio);
 	return 0;
+}
+
+void blk_tell_size(struct blk *b)
+{
+	uint64_t sectors = b->disk.capacity / BLKREQ_SECTOR;
+
+	if (b->space.capacity == sectors)
+		return;
+	set_capacity(b, sectors);
+	virtio_config_changed(&b->virtio);
 }
 
 void blk_set_limits(struct blk *b, const struct blklimit_rates *limits)

@@ -116,10 +116,14 @@ int blk_flush(struct blk *blk);
 
 /*
  * Give it the size of `bytes`, or of its image (0). A file is grown to it; it is never cut. Requests
- * that are in flight are finished; later ones behind the end fail. The driver is told. While the
- * transport is held. -errno, and *why in words, as in image_open.
+ * that are in flight are finished; later ones behind the end fail. While the transport is held. -errno,
+ * and *why in words, as in image_open.
  */
 int blk_resize(struct blk *blk, uint64_t bytes, const char **why);
+
+/* And tell the driver, if that changed its size. While no vCPU runs, for one that reads the size in two
+ * pieces must find another generation behind them if it changed in between. */
+void blk_tell_size(struct blk *blk);
 
 /* Its limits from now on, settled; with full buckets. While the transport is held, one thread at a time. */
 void blk_set_limits(struct blk *blk, const struct blklimit_rates *limits);

@@ -12,21 +12,23 @@
 #define VERSION	   2
 #define VENDOR	   0x6d76566du /* no registry exists; drivers ignore it */
 #define NO_REGION  0xffffffffu /* 4.2.2: the length of a shared memory region that is not there */
-#define CONFIG_END 0x200
+#define WINDOW_END sizeof(struct virtio_window)
 
 /* 4.2.2, newer than the kernel headers of Debian 12. */
 #define VIRTIO_MMIO_QUEUE_RESET 0x0c0
 
 _Static_assert(VIRTIO_MMIO_DOORBELL == VIRTIO_MMIO_QUEUE_NOTIFY, "doorbell");
+_Static_assert(VIRTIO_MMIO_ACK == VIRTIO_MMIO_INTERRUPT_ACK, "acknowledgement");
+_Static_assert(WINDOW_REGISTERS == VIRTIO_MMIO_CONFIG, "window");
 
 /*
- * Selectors, features accepted and queue size; the acknowledgement; the queue's addresses. None of them
- * means anything to a doorbell or to the dataplane: these know what QueueReady and Status made of them.
+ * Features accepted and their selector; the queue's size and addresses. None of them means anything to a
+ * doorbell or to the dataplane: these know what QueueReady and Status made of them.
  */
 const struct virtio_mmio_range virtio_mmio_posted[VIRTIO_MMIO_POSTED] = {
-	{ VIRTIO_MMIO_DEVICE_FEATURES_SEL,
-	  VIRTIO_MMIO_QUEUE_NUM + 4 - VIRTIO_MMIO_DEVICE_FEATURES_SEL },
-	{ VIRTIO_MMIO_INTERRUPT_ACK, 4 },
+	{ VIRTIO_MMIO_DRIVER_FEATURES,
+	  VIRTIO_MMIO_DRIVER_FEATURES_SEL + 4 - VIRTIO_MMIO_DRIVER_FEATURES },
+	{ VIRTIO_MMIO_QUEUE_NUM, 4 },
 	{ VIRTIO_MMIO_QUEUE_DESC_LOW,
 	  VIRTIO_MMIO_QUEUE_USED_HIGH + 4 - VIRTIO_MMIO_QUEUE_DESC_LOW },
 };
@@ -50,49 +52,6 @@ static const struct {
 	{ S_FEATURES_OK, S_DRIVER_OK, ACTIVATE },
 };
 
-/* What the driver said so far: without the bit that is the device's. */
-static uint32_t driver_status(const struct virtio_device *dev)
-{
-	return LOAD_ACQUIRE(dev->status) & ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
-}
-
-static void status_step(struct virtio_mmio *m, uint32_t to, enum status_action action)
-{
-	struct virtio_device *dev = m->dev;
-
-	if (action == CHECK_FEATURES && (m->accepted_beyond || !virtio_features_ok(dev)))
-		return;
-	if (action == CHECK_FEATURES && dev->ops->negotiated)
-		dev->ops->negotiated(dev);
-	__atomic_fetch_or(&dev->status, to, __ATOMIC_SEQ_CST);
-	if (action == ACTIVATE)
-		virtio_activate(dev);
-}
-
-static void write_status(struct virtio_mmio *m, uint32_t value)
-{
-	struct virtio_device *dev = m->dev;
-	uint32_t now = driver_status(dev);
-
-	if (!value) {
-		virtio_reset(dev);
-		m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
-		m->accepted_beyond = false;
-		return;
-	}
-	value &= ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
-	if (value == (now | VIRTIO_CONFIG_S_FAILED)) {
-		__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_FAILED, __ATOMIC_SEQ_CST);
-		return;
-	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(status_table); i++) {
-		if (status_table[i].from == now && status_table[i].to == value) {
-			status_step(m, value, status_table[i].action);
-			return;
-		}
-	}
-}
-
 static struct virtio_queue *selected_queue(struct virtio_mmio *m)
 {
 	return m->queue_sel < m->dev->queue_count ? &m->dev->queue[m->queue_sel] : NULL;
@@ -105,9 +64,76 @@ static uint32_t read_features(const struct virtio_mmio *m)
 		       : 0;
 }
 
+static void show(struct virtio_mmio *m, uint64_t offset, uint32_t value)
+{
+	WRITE_ONCE(*virtio_window_reg(m->dev->window, offset), value);
+}
+
+/* What never changes. */
+static void show_identity(struct virtio_mmio *m)
+{
+	show(m, VIRTIO_MMIO_MAGIC_VALUE, MAGIC);
+	show(m, VIRTIO_MMIO_VERSION, VERSION);
+	show(m, VIRTIO_MMIO_DEVICE_ID, m->dev->id);
+	show(m, VIRTIO_MMIO_VENDOR_ID, VENDOR);
+	show(m, VIRTIO_MMIO_SHM_LEN_LOW, NO_REGION);
+	show(m, VIRTIO_MMIO_SHM_LEN_HIGH, NO_REGION);
+	show(m, VIRTIO_MMIO_SHM_BASE_LOW, NO_REGION);
+	show(m, VIRTIO_MMIO_SHM_BASE_HIGH, NO_REGION);
+}
+
+/* What hangs on selectors. QueueReset reads 0: a write to it returns when the queue is quiet. */
+static void show_selected(struct virtio_mmio *m)
+{
+	const struct virtio_queue *q = selected_queue(m);
+
+	show(m, VIRTIO_MMIO_DEVICE_FEATURES, read_features(m));
+	show(m, VIRTIO_MMIO_QUEUE_NUM_MAX, q ? q->max_size : 0);
+	show(m, VIRTIO_MMIO_QUEUE_READY, q && q->ready);
+}
+
+static void status_step(struct virtio_mmio *m, uint32_t to, enum status_action action)
+{
+	struct virtio_device *dev = m->dev;
+
+	if (action == CHECK_FEATURES && (m->accepted_beyond || !virtio_features_ok(dev)))
+		return;
+	if (action == CHECK_FEATURES && dev->ops->negotiated)
+		dev->ops->negotiated(dev);
+	virtio_status_add(dev, to);
+	if (action == ACTIVATE)
+		virtio_activate(dev);
+}
+
+static void write_status(struct virtio_mmio *m, uint32_t value)
+{
+	struct virtio_device *dev = m->dev;
+	uint32_t now = dev->status;
+
+	if (!value) {
+		virtio_reset(dev);
+		m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
+		m->accepted_beyond = false;
+		show_selected(m);
+		virtio_status_clear(dev);
+		return;
+	}
+	value &= ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (value == (now | VIRTIO_CONFIG_S_FAILED)) {
+		virtio_status_add(dev, VIRTIO_CONFIG_S_FAILED);
+		return;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(status_table); i++) {
+		if (status_table[i].from == now && status_table[i].to == value) {
+			status_step(m, value, status_table[i].action);
+			return;
+		}
+	}
+}
+
 static bool features_are_final(const struct virtio_device *dev)
 {
-	return driver_status(dev) & VIRTIO_CONFIG_S_FEATURES_OK;
+	return dev->status & VIRTIO_CONFIG_S_FEATURES_OK;
 }
 
 static void write_features(struct virtio_mmio *m, uint32_t value)
@@ -138,7 +164,7 @@ static void write_ready(struct virtio_mmio *m, struct virtio_queue *q, uint32_t 
 {
 	bool ready = value == 1 && virtio_queue_ok(m->dev, m->queue_sel);
 
-	if (driver_status(m->dev) & VIRTIO_CONFIG_S_DRIVER_OK) {
+	if (m->dev->status & VIRTIO_CONFIG_S_DRIVER_OK) {
 		if (ready)
 			virtio_queue_restart(m->dev, m->queue_sel);
 		return;
@@ -162,7 +188,7 @@ static void write_queue(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 			virtio_queue_reset(m->dev, m->queue_sel);
 		return;
 	}
-	if (driver_status(m->dev) & VIRTIO_CONFIG_S_DRIVER_OK && !q->was_reset)
+	if (m->dev->status & VIRTIO_CONFIG_S_DRIVER_OK && !q->was_reset)
 		return;
 	if (offset == VIRTIO_MMIO_QUEUE_READY) {
 		write_ready(m, q, value);
@@ -192,38 +218,6 @@ static void write_queue(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 	case VIRTIO_MMIO_QUEUE_USED_HIGH:
 		set_high(&q->used, value);
 		break;
-	}
-}
-
-static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
-{
-	const struct virtio_queue *q = selected_queue(m);
-
-	switch (offset) {
-	case VIRTIO_MMIO_MAGIC_VALUE:
-		return MAGIC;
-	case VIRTIO_MMIO_VERSION:
-		return VERSION;
-	case VIRTIO_MMIO_DEVICE_ID:
-		return m->dev->id;
-	case VIRTIO_MMIO_VENDOR_ID:
-		return VENDOR;
-	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return read_features(m);
-	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return q ? q->max_size : 0;
-	case VIRTIO_MMIO_QUEUE_READY:
-		return q && q->ready;
-	case VIRTIO_MMIO_SHM_LEN_LOW:
-	case VIRTIO_MMIO_SHM_LEN_HIGH:
-	case VIRTIO_MMIO_SHM_BASE_LOW:
-	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		return NO_REGION;
-	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return m->dev->generation;
-	default:
-		/* Among them QueueReset: a write to it returns when the queue is quiet. */
-		return 0;
 	}
 }
 
@@ -262,18 +256,6 @@ static void kick(struct virtio_mmio *m, uint32_t queue)
 	(void)ignored;
 }
 
-/* The registers an interrupt handler and a waiting driver use: no lock. True when it was one. */
-static bool read_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t *value)
-{
-	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS)
-		*value = irqline_read(&m->dev->irq);
-	else if (offset == VIRTIO_MMIO_STATUS)
-		*value = LOAD_ACQUIRE(m->dev->status);
-	else
-		return false;
-	return true;
-}
-
 static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
 	if (offset == VIRTIO_MMIO_INTERRUPT_ACK)
@@ -285,15 +267,6 @@ static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 	return true;
 }
 
-static void read_config(const struct virtio_device *dev, uint64_t offset, uint8_t *data,
-			unsigned int len)
-{
-	/* A field of several bytes that changes meanwhile: the driver finds another generation
-	 * behind it, which is read under the lock that the change is made under (2.5.1). */
-	for (unsigned int i = 0; i < len && offset + i < dev->config_len; i++)
-		data[i] = READ_ONCE(((const uint8_t *)dev->config)[offset + i]);
-}
-
 static void write_config(struct virtio_mmio *m, uint64_t offset, const uint8_t *data,
 			 unsigned int len)
 {
@@ -302,7 +275,7 @@ static void write_config(struct virtio_mmio *m, uint64_t offset, const uint8_t *
 	if (!dev->ops->write_config)
 		return;
 	pthread_mutex_lock(&m->lock);
-	if (driver_status(dev) & VIRTIO_CONFIG_S_FEATURES_OK)
+	if (dev->status & VIRTIO_CONFIG_S_FEATURES_OK)
 		dev->ops->write_config(dev, offset, data, len);
 	pthread_mutex_unlock(&m->lock);
 }
@@ -311,6 +284,8 @@ void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *dev)
 {
 	*m = (struct virtio_mmio){ .dev = dev };
 	pthread_mutex_init(&m->lock, NULL);
+	show_identity(m);
+	show_selected(m);
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *m)
@@ -331,21 +306,26 @@ void virtio_mmio_release(struct virtio_mmio *m)
 void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int len)
 {
 	struct virtio_mmio *m = mmio;
-	uint32_t value = 0;
+	const uint8_t *from = (const uint8_t *)m->dev->window;
+	uint32_t value;
 
 	memset(data, 0, len);
+	if (!range_inside(offset, len, WINDOW_END))
+		return;
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		if (range_inside(offset, len, CONFIG_END))
-			read_config(m->dev, offset - VIRTIO_MMIO_CONFIG, data, len);
+		for (unsigned int i = 0; i < len; i++)
+			data[i] = READ_ONCE(from[offset + i]);
 		return;
 	}
 	if (len != sizeof(value) || offset % sizeof(value))
 		return;
-	if (!read_unlocked(m, offset, &value)) {
+	/* A field of several bytes that changes meanwhile: the driver finds another generation behind
+	 * it, which waits for who is changing it (2.5.1). */
+	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
 		pthread_mutex_lock(&m->lock);
-		value = read_register(m, offset);
+	value = LOAD_ACQUIRE(*virtio_window_reg(m->dev->window, offset));
+	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
 		pthread_mutex_unlock(&m->lock);
-	}
 	memcpy(data, &value, sizeof(value));
 }
 
@@ -355,7 +335,7 @@ void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigne
 	uint32_t value;
 
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		if (range_inside(offset, len, CONFIG_END))
+		if (range_inside(offset, len, WINDOW_END))
 			write_config(m, offset - VIRTIO_MMIO_CONFIG, data, len);
 		return;
 	}
@@ -366,5 +346,6 @@ void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigne
 		return;
 	pthread_mutex_lock(&m->lock);
 	write_register(m, offset, value);
+	show_selected(m);
 	pthread_mutex_unlock(&m->lock);
 }

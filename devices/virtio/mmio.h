@@ -3,9 +3,10 @@
  * mmio: the virtio-mmio register file, version 2 (virtio 1.2, 4.2.2), and the driver's steps
  * through the device status (3.1.1).
  *
- * Called from any vCPU thread, and where it says so from others. Status and interrupt registers are read and acknowledged without a
- * lock; the rest takes the transport's own lock, which no dataplane thread ever takes. A write of 0
- * to Status returns when the device is quiet.
+ * Called from any vCPU thread, and where it says so from others. What is read is the device's window
+ * (window.h), whether the guest reads it as memory or by virtio_mmio_read; no lock is needed for it. A
+ * write takes the transport's own lock, which no dataplane thread ever takes, and has changed the window
+ * when it returns; one of 0 to Status returns when the device is quiet. Acknowledgements take none.
  */
 #ifndef VIRTIO_MMIO_H
 #define VIRTIO_MMIO_H
@@ -19,9 +20,13 @@
 /* Where the doorbell is, for the ioeventfd. */
 #define VIRTIO_MMIO_DOORBELL 0x50
 
+/* A write of this value there changes nothing (irqline.h), and may as well not be seen. */
+#define VIRTIO_MMIO_ACK	     0x64
+#define VIRTIO_MMIO_ACK_IDLE IRQLINE_USED_RING
+
 /*
- * Registers whose writes may be done late, as long as that is in order and before any other access
- * to a register, by any CPU, that comes after them: what nobody looks at but such an access.
+ * Registers whose writes may be done late, as long as that is in order and before any other write to a
+ * register, by any CPU, that comes after them: nothing in the window depends on them.
  */
 #define VIRTIO_MMIO_POSTED 3
 extern const struct virtio_mmio_range {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 
 #include "dataplane/base.h"
@@ -48,6 +49,17 @@ static void clear_queue(struct virtio_queue *q)
 	q->desc = q->avail = q->used = 0;
 }
 
+uint32_t *virtio_status_shown(const struct virtio_device *dev)
+{
+	return virtio_window_reg(dev->window, VIRTIO_MMIO_STATUS);
+}
+
+void virtio_status_add(struct virtio_device *dev, uint32_t bits)
+{
+	STORE_RELEASE(dev->status, dev->status | bits);
+	__atomic_fetch_or(virtio_status_shown(dev), bits, __ATOMIC_SEQ_CST);
+}
+
 void virtio_reset(struct virtio_device *dev)
 {
 	dev->ops->reset(dev);
@@ -56,23 +68,28 @@ void virtio_reset(struct virtio_device *dev)
 		clear_queue(&dev->queue[i]);
 	dev->accepted = 0;
 	irqline_clear(&dev->irq);
-	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
 	STORE_RELEASE(dev->status, 0);
+}
+
+void virtio_status_clear(struct virtio_device *dev)
+{
+	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
+	STORE_RELEASE(*virtio_status_shown(dev), 0);
 }
 
 void virtio_needs_reset(struct virtio_device *dev)
 {
-	uint32_t before =
-		__atomic_fetch_or(&dev->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
-
+	__atomic_fetch_or(virtio_status_shown(dev), VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	/* A driver that is still setting up is not notified (3.1.1). */
-	if (before & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (LOAD_ACQUIRE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)
 		irqline_raise(&dev->irq, IRQLINE_CONFIG);
 }
 
 void virtio_config_changed(struct virtio_device *dev)
 {
-	dev->generation++;
+	uint32_t *generation = virtio_window_reg(dev->window, VIRTIO_MMIO_CONFIG_GENERATION);
+
+	STORE_RELEASE(*generation, *generation + 1);
 	if (LOAD_ACQUIRE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)
 		irqline_raise(&dev->irq, IRQLINE_CONFIG);
 }

@@ -2,9 +2,10 @@
 /*
  * virtio: what every device has, whatever the transport (virtio 1.2, section 2).
  *
- * The transport (mmio.c) owns the control path: it calls the ops and changes everything here but
- * `status` bit DEVICE_NEEDS_RESET and irq.status under its own lock, on vCPU threads, or on the
- * main thread when no vCPU runs. The dataplane only ever sees what activate copied for it.
+ * The transport (mmio.c) owns the control path: it calls the ops and changes everything here under
+ * its own lock, on vCPU threads, or on the main thread when no vCPU runs. The dataplane only ever sees
+ * what activate copied for it, and two words of the window: Status, where it adds DEVICE_NEEDS_RESET,
+ * and InterruptStatus.
  */
 #ifndef VIRTIO_VIRTIO_H
 #define VIRTIO_VIRTIO_H
@@ -15,6 +16,7 @@
 #include "dataplane/hostmem.h"
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
+#include "devices/virtio/window.h"
 
 #define VIRTIO_MAX_QUEUES 16
 
@@ -38,7 +40,7 @@ struct virtio_ops {
 	/* FEATURES_OK: what the driver accepted is final. NULL: of no interest. */
 	void (*negotiated)(struct virtio_device *dev);
 	/* The driver, past FEATURES_OK, writes `len` bytes (1 to 8) at `offset` of the configuration
-	 * space, any bytes of which may lie beyond config_len. NULL: all of it is read-only. */
+	 * space, any bytes of which may lie beyond its end. NULL: all of it is read-only. */
 	void (*write_config)(struct virtio_device *dev, uint64_t offset, const uint8_t *data,
 			     unsigned int len);
 };
@@ -59,12 +61,9 @@ struct virtio_device {
 	uint32_t id;	   /* section 5 */
 	uint64_t offered;  /* feature bits */
 	uint64_t accepted; /* by the driver */
-	const void
-		*config; /* device configuration space; any vCPU reads it, byte by byte, unlocked */
-	uint32_t config_len; /* bytes */
-	uint32_t generation; /* of the configuration space; changes with it */
-	uint32_t status;     /* atomic: the dataplane sets DEVICE_NEEDS_RESET */
-	struct irqline irq;
+	uint32_t status;   /* what the driver has said; atomic, for who reads it without the lock */
+	struct virtio_window *window; /* what the driver reads */
+	struct irqline irq;	      /* its word is in the window */
 	const struct hostmem *mem;
 	unsigned int queue_count;
 	struct virtio_queue queue[VIRTIO_MAX_QUEUES];
@@ -87,8 +86,17 @@ bool virtio_features_ok(const struct virtio_device *dev);
 /* Is the queue one the dataplane can run? */
 bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue);
 
-/* Back to the state after power-on; `status` becomes 0 last, when all is quiet. */
+/* The driver has come so far; Status shows it. */
+void virtio_status_add(struct virtio_device *dev, uint32_t bits);
+
+/* The word that Status shows: atomic; what the driver has said, and DEVICE_NEEDS_RESET. */
+uint32_t *virtio_status_shown(const struct virtio_device *dev);
+
+/* Back to the state after power-on; it is quiet then, which Status does not show yet. */
 void virtio_reset(struct virtio_device *dev);
+
+/* When all else that can be read is as after power-on: Status shows 0. */
+void virtio_status_clear(struct virtio_device *dev);
 
 /* 2.6.1: stop that queue; its registers are as after power-on when it is quiet. */
 void virtio_queue_reset(struct virtio_device *dev, unsigned int queue);
@@ -99,8 +107,8 @@ void virtio_queue_restart(struct virtio_device *dev, unsigned int queue);
 /* DRIVER_OK. When it fails the device needs a reset and says so (2.1.2). */
 void virtio_activate(struct virtio_device *dev);
 
-/* The device has changed its configuration space by itself (2.5, 4.2.2.1): under the transport's lock,
- * in which drivers read the generation. Tells a driver that is up. */
+/* The device has changed its configuration space by itself (2.5, 4.2.2.1): while no vCPU reads, or
+ * under the transport's lock, in which the generation is read. Tells a driver that is up. */
 void virtio_config_changed(struct virtio_device *dev);
 
 /* The device cannot go on as the driver believes it does: tell the driver (2.1.2). */

@@ -180,7 +180,7 @@ TEST(row16_used_event_and_flags_flip)
 	check(status(&d) == STATUS_RUNNING);
 }
 
-/* ---- 28: a flood of writes that KVM keeps until there is an exit ---- */
+/* ---- 28: a flood of acknowledgements, beside writes that KVM keeps until there is an exit ---- */
 
 static void acknowledge_loop(void *arg)
 {
@@ -201,7 +201,7 @@ TEST(row28_acknowledgements_in_a_flood)
 	work_begin(acknowledge_loop, &d);
 	for (unsigned int i = 0; i < rounds(1000); i++) {
 		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
-		/* Nobody acknowledges what was not read. */
+		/* No acknowledgement takes it. */
 		wait_until(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == VIRTIO_MMIO_INT_VRING);
 		/* In order among the other's. */
 		reg_write(&d, VIRTIO_MMIO_QUEUE_SEL, 0xffff);

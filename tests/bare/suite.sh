@@ -227,6 +227,20 @@ for mode in poll irq; do
     wait
     [ -s pauses ] || fail "paused-$mode" 'it was never paused'
 done
+# By the control socket: another size all the time, while the guest reads it.
+resized() {
+    while [ -e keep ]; do
+        for size in 2147483647K 2147483648K; do
+            ./microvm-ctl socket resize 0 $size >/dev/null 2>&1 || continue
+        done
+    done
+}
+truncate -s 1M resized.img
+: >keep
+resized &
+boot resized 0 "polite.$suffix" 'tests=capacity_is resizes=50' --disk resized.img --control socket
+rm -f keep resized.img
+wait
 # With limits, so that requests wait for the alarm of their thread, and with others all the time: each filter lets that pass.
 limited() {
     while [ -e keep ]; do

@@ -49,6 +49,7 @@ static struct {
 struct queue {
 	_Alignas(128) struct driver driver;
 	struct irqline irq;
+	_Alignas(LINE_PAIR) uint32_t irq_status;
 	uint32_t status;
 	struct blkplane_stats stats;
 	struct blkplane_latency latency;
@@ -175,7 +176,8 @@ static void set_up(const struct ioengine_ops *ops)
 		driver_init(&q->driver, ram + DRIVER_BYTES * i, GPA + DRIVER_BYTES * i, opt.packed,
 			    opt.indirect, disk_bytes);
 		q->kick_fd = eventfd(0, EFD_NONBLOCK);
-		q->irq.fd = eventfd(0, EFD_NONBLOCK);
+		q->irq = (struct irqline){ .status = &q->irq_status,
+					   .fd = eventfd(0, EFD_NONBLOCK) };
 		if (ioengine_create(&q->engine, ops, &engine))
 			die("engine");
 		struct blkplane_config config = {

@@ -126,7 +126,8 @@ static double one_round(struct iothread *dataplane, struct ioengine *engine)
 	struct vring_avail *avail = (struct vring_avail *)(ram + AVAIL);
 	struct blkplane_stats stats = { 0 };
 	uint32_t device_status = VIRTIO_CONFIG_S_DRIVER_OK;
-	struct irqline irq = { .fd = irq_fd };
+	uint32_t irq_status = 0;
+	struct irqline irq = { .status = &irq_status, .fd = irq_fd };
 	struct blkplane_config config = {
 		.name = "bench",
 		.mem = &mem,

@@ -4,6 +4,19 @@
 #include <check.h>
 #include <string.h>
 
+void reg_open(struct virtio_device *dev, const void *space, size_t len)
+{
+	dev->window = virtio_window_create();
+	ck_assert_ptr_nonnull(dev->window);
+	memcpy(dev->window->config, space, len);
+	dev->irq.status = virtio_window_reg(dev->window, VIRTIO_MMIO_INTERRUPT_STATUS);
+}
+
+void reg_close(struct virtio_device *dev)
+{
+	virtio_window_destroy(dev->window);
+}
+
 uint32_t reg_get(struct virtio_mmio *mmio, uint64_t offset)
 {
 	uint32_t value = 0x5a5a5a5a;

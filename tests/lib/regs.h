@@ -21,6 +21,10 @@
 #define ST_NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 #define ST_FAILED      VIRTIO_CONFIG_S_FAILED
 
+/* For a device that a test makes: its window, with that configuration space; until reg_close. */
+void reg_open(struct virtio_device *dev, const void *space, size_t len);
+void reg_close(struct virtio_device *dev);
+
 uint32_t reg_get(struct virtio_mmio *mmio, uint64_t offset);
 void reg_set(struct virtio_mmio *mmio, uint64_t offset, uint32_t value);
 void reg_set_status(struct virtio_mmio *mmio, uint32_t status);

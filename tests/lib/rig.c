@@ -12,7 +12,8 @@ uint64_t rig_poll_ns;
 static void init(struct rig *r, uint16_t size, bool event_idx, bool indirect)
 {
 	mock_init(&r->m, size, event_idx, indirect);
-	r->irq = (struct irqline){ .fd = r->m.irq_fd };
+	r->irq = (struct irqline){ .status = &r->irq_status, .fd = r->m.irq_fd };
+	r->irq_status = 0;
 	r->status = VIRTIO_CONFIG_S_DRIVER_OK;
 	r->plane = NULL;
 	r->has_image = false;
@@ -99,7 +100,7 @@ bool rig_is_broken(const struct rig *r)
 void rig_wait_broken(struct rig *r)
 {
 	mock_wait_until(rig_is_broken(r));
-	mock_wait_until(__atomic_load_n(&r->irq.status, __ATOMIC_SEQ_CST) & IRQLINE_CONFIG);
+	mock_wait_until(__atomic_load_n(&r->irq_status, __ATOMIC_SEQ_CST) & IRQLINE_CONFIG);
 	ck_assert_uint_ge(mock_wait_irq(&r->m), 1);
 }
 

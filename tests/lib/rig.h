@@ -17,7 +17,8 @@
 struct rig {
 	struct mockdrv m;
 	struct irqline irq;
-	uint32_t status; /* device status */
+	uint32_t irq_status; /* InterruptStatus */
+	uint32_t status;     /* device status */
 	struct blkplane_stats stats;
 	struct blkplane_config config;
 	struct blkplane *plane;

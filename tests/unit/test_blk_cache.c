@@ -27,7 +27,8 @@ static int wce_while_flushing = -1; /* what another vCPU would read meanwhile */
 
 int __wrap_fdatasync(int fd)
 {
-	const struct virtio_blk_config *space = d.dev->config;
+	const struct virtio_blk_config *space =
+		(const struct virtio_blk_config *)d.dev->window->config;
 
 	__atomic_fetch_add(&flushes, 1, __ATOMIC_SEQ_CST);
 	WRITE_ONCE(wce_while_flushing, READ_ONCE(space->wce));
@@ -221,11 +222,11 @@ END_TEST
 /* Wherever an access begins, and however long it is: that byte changes, and no other. */
 START_TEST(row23_row29_config_written_by_any_piece)
 {
-	struct virtio_blk_config before, now;
+	struct virtio_window before, now;
 	uint8_t data[8];
 
 	begin(BLK_ENGINE_SYNC, false, BOTH);
-	memcpy(&before, d.dev->config, d.dev->config_len);
+	before = *d.dev->window;
 	for (unsigned int len = 1; len <= 8; len++) {
 		for (uint64_t at = VIRTIO_MMIO_CONFIG; at < 0x210; at++) {
 			bool covers = at <= WCE && WCE < at + len;
@@ -237,8 +238,8 @@ START_TEST(row23_row29_config_written_by_any_piece)
 			virtio_mmio_write(&d.mmio, at, data, len);
 			ck_assert_uint_eq(wce(), !covers);
 			set_wce(1);
-			memcpy(&now, d.dev->config, d.dev->config_len);
-			ck_assert_mem_eq(&now, &before, d.dev->config_len);
+			now = *d.dev->window;
+			ck_assert_mem_eq(&now, &before, sizeof(now));
 		}
 	}
 	virtio_mmio_write(&d.mmio, ~0ull - 3, data, 8);

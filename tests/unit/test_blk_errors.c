@@ -8,6 +8,7 @@
 #include <liburing.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/lib/disk.h"
@@ -18,6 +19,8 @@ void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 int __real_eventfd(unsigned int count, int flags);
 int __wrap_eventfd(unsigned int count, int flags);
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 int __real_io_setup(int depth, io_context_t *ctx);
 int __wrap_io_setup(int depth, io_context_t *ctx);
 int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
@@ -25,7 +28,7 @@ int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *params);
 
-static bool no_memory;
+static bool no_memory, no_pages;
 static unsigned int calloc_fails; /* as eventfd_fails */
 static bool no_aio, no_uring;
 static unsigned int eventfd_fails; /* the nth call from now; 0: none */
@@ -44,6 +47,14 @@ int __wrap_eventfd(unsigned int count, int flags)
 		return __real_eventfd(count, flags);
 	errno = EMFILE;
 	return -1;
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	if (!no_pages)
+		return __real_mmap(addr, len, prot, flags, fd, offset);
+	errno = ENOMEM;
+	return MAP_FAILED;
 }
 
 int __wrap_io_setup(int depth, io_context_t *ctx)
@@ -79,6 +90,9 @@ START_TEST(host_out_of_memory_or_descriptors_for_a_disk)
 	no_memory = true;
 	expect_refused(-ENOMEM);
 	no_memory = false;
+	no_pages = true;
+	expect_refused(-ENOMEM);
+	no_pages = false;
 	for (unsigned int call = 1; call <= 2; call++) {
 		eventfd_fails = call;
 		expect_refused(-EMFILE);

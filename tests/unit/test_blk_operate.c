@@ -69,6 +69,9 @@ static int resize(uint64_t bytes, const char **why)
 
 	virtio_mmio_hold(&d.mmio);
 	err = blk_resize(d.blk, bytes, why);
+	/* No vCPU reads memory here: all readers take the lock for the generation. */
+	if (!err)
+		blk_tell_size(d.blk);
 	virtio_mmio_release(&d.mmio);
 	return err;
 }

@@ -128,7 +128,7 @@ START_TEST(one_submit_and_one_interrupt_per_batch)
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_irqs(m), 1);
 	ck_assert_uint_eq(raised, 1);
-	ck_assert_uint_eq(r.irq.status, IRQLINE_USED_RING);
+	ck_assert_uint_eq(r.irq_status, IRQLINE_USED_RING);
 	rig_fini(&r);
 }
 END_TEST

@@ -11,7 +11,7 @@ static struct mockdrv *const m = &r.m;
 
 static uint32_t irq_bits(void)
 {
-	return __atomic_load_n(&r.irq.status, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&r.irq_status, __ATOMIC_SEQ_CST);
 }
 
 /* An empty ring, in format number `packed`. */
@@ -59,7 +59,7 @@ static void expect_broken_then_recovers(const struct mock_blk *good)
 	ck_assert_uint_eq(mock_irqs(m), 0);
 
 	r.status = 0;
-	r.irq.status = 0;
+	r.irq_status = 0;
 	lay_out(m->ring.packed, true);
 	mock_blk(m, &again, VIRTIO_BLK_T_GET_ID, 0, 20);
 	rig_start(&r);
@@ -241,7 +241,7 @@ START_TEST(breaking_the_queue_a_hundred_times_is_logged_a_few_times)
 	rig_init(&r, 16, false, true, 16);
 	for (unsigned int i = 0; i < 100; i++) {
 		lay_out(i % 2, false);
-		r.status = r.irq.status = 0;
+		r.status = r.irq_status = 0;
 		rig_start(&r);
 		mock_offer(m, 16);
 		rig_wait_broken(&r);

@@ -364,8 +364,8 @@ static void *kick_storm(void *arg)
 {
 	while (!flag_is_set()) {
 		mock_kick(m);
-		__atomic_fetch_or(&r.irq.status, 0, __ATOMIC_SEQ_CST);
-		__atomic_fetch_and(&r.irq.status, ~1u, __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(&r.irq_status, 0, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&r.irq_status, ~1u, __ATOMIC_SEQ_CST);
 	}
 	return arg;
 }

@@ -340,7 +340,7 @@ static void *ring_the_rig(void *arg)
 	while (!is_over()) {
 		mock_kick(m);
 		mock_irqs(m);
-		__atomic_fetch_and(&r.irq.status, ~IRQLINE_USED_RING, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&r.irq_status, ~IRQLINE_USED_RING, __ATOMIC_SEQ_CST);
 		sched_yield();
 	}
 	return arg;

@@ -162,7 +162,7 @@ START_TEST(discard_off_keeps_all_blocks_on_every_engine)
 	rows_init(&d, _i);
 	d.config.discard = false;
 	disk_open(&d);
-	space = d.dev->config;
+	space = (const struct virtio_blk_config *)d.dev->window->config;
 	ck_assert_uint_eq(reg_offered(&d.mmio) & BOTH, BIT64(VIRTIO_BLK_F_WRITE_ZEROES));
 	ck_assert_uint_eq(space->max_discard_sectors, 0);
 	ck_assert_uint_eq(space->write_zeroes_may_unmap, 0);

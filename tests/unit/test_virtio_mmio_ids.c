@@ -26,6 +26,7 @@ START_TEST(shared_memory_region_that_is_not_there)
 	static const uint64_t reg[] = { VIRTIO_MMIO_SHM_LEN_LOW, VIRTIO_MMIO_SHM_LEN_HIGH,
 					VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH };
 
+	reg_open(&dev, "", 0);
 	virtio_mmio_init(&mmio, &dev);
 	for (uint32_t region = 0; region < 3; region++) {
 		reg_set(&mmio, VIRTIO_MMIO_SHM_SEL, region);
@@ -33,11 +34,13 @@ START_TEST(shared_memory_region_that_is_not_there)
 			ck_assert_uint_eq(reg_get(&mmio, reg[i]), 0xffffffff);
 	}
 	virtio_mmio_destroy(&mmio);
+	reg_close(&dev);
 }
 END_TEST
 
 START_TEST(vendor_id_cannot_be_written)
 {
+	reg_open(&dev, "", 0);
 	virtio_mmio_init(&mmio, &dev);
 	uint32_t vendor = reg_get(&mmio, VIRTIO_MMIO_VENDOR_ID);
 
@@ -45,6 +48,7 @@ START_TEST(vendor_id_cannot_be_written)
 	reg_set(&mmio, VIRTIO_MMIO_VENDOR_ID, ~vendor);
 	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_VENDOR_ID), vendor);
 	virtio_mmio_destroy(&mmio);
+	reg_close(&dev);
 }
 END_TEST
 
