@@ -106,6 +106,8 @@ static int create_vm(struct machine *m)
 	 * old tables, some 5 ms. */
 	err = vm_map_memory(&m->vm, &m->memory.map);
 	if (!err)
+		err = machine_map_windows(m);
+	if (!err)
 		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
 	return err ? report_host(err, "setting up the VM") : 0;
 }

@@ -86,6 +86,31 @@ static int attach_button(struct machine *m, const struct dev_desc *desc)
 	return m->button_fd < 0 ? -errno : vm_interrupt(&m->vm, desc->gsi, m->button_fd);
 }
 
+int machine_map_windows(struct machine *m)
+{
+	unsigned int disks = 0;
+	int err = 0;
+
+	for (unsigned int i = 0; i < m->devices.count && !err; i++) {
+		const struct dev_desc *desc = &m->devices.dev[i];
+		struct hostmem_region window;
+
+		if (desc->kind != DEV_VIRTIO_BLK)
+			continue;
+		window = (struct hostmem_region){
+			.gpa = desc->base,
+			.size = virtio_window_size(),
+			.hva = blk_virtio(m->disk[disks].blk)->window,
+			.readonly = true,
+		};
+		/* Pages of a large kind would cover the next device. */
+		if (m->vm.windows && window.size <= desc->size)
+			err = vm_map_window(&m->vm, &m->memory.map, disks, &window);
+		disks++;
+	}
+	return err;
+}
+
 int machine_attach_devices(struct machine *m)
 {
 	unsigned int disks = 0;

@@ -85,6 +85,9 @@ struct machine {
 	bool paused;			     /* the main thread's: it is known to */
 };
 
+/* What drivers read of their devices, as memory; after the VM's own. 0 or -errno. */
+int machine_map_windows(struct machine *m);
+
 /* Each of m->devices; disks and the VM are made. 0 or -errno, and that is reported. */
 int machine_attach_devices(struct machine *m);
 

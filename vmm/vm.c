@@ -68,6 +68,7 @@ static int check_capabilities(struct vm *vm, const char **why)
 	vm->cpus_max = n > 0 ? (unsigned int)n : vm->cpus_recommended;
 	vm->doorbell_any_length =
 		ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
+	vm->windows = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0;
 
 	n = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (n < (int)sizeof(struct kvm_run)) {
@@ -119,21 +120,32 @@ void vm_destroy(struct vm *vm)
 	vm->fd = vm->kvm_fd = -1;
 }
 
+static int map_region(struct vm *vm, unsigned int number, const struct hostmem_region *region)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = number,
+		.flags = region->readonly ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = region->gpa,
+		.memory_size = region->size,
+		.userspace_addr = (uintptr_t)region->hva,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) ? -errno : 0;
+}
+
 int vm_map_memory(struct vm *vm, const struct hostmem *mem)
 {
-	for (unsigned int i = 0; i < mem->count; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.flags = mem->region[i].readonly ? KVM_MEM_READONLY : 0,
-			.guest_phys_addr = mem->region[i].gpa,
-			.memory_size = mem->region[i].size,
-			.userspace_addr = (uintptr_t)mem->region[i].hva,
-		};
+	int err = 0;
 
-		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
-			return -errno;
-	}
-	return 0;
+	for (unsigned int i = 0; i < mem->count && !err; i++)
+		err = map_region(vm, i, &mem->region[i]);
+	return err;
+}
+
+int vm_map_window(struct vm *vm, const struct hostmem *mem, unsigned int number,
+		  const struct hostmem_region *window)
+{
+	return map_region(vm, mem->count + number, window);
 }
 
 int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd)

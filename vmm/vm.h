@@ -19,6 +19,7 @@ struct vm {
 	unsigned int cpus_max;
 	unsigned int run_size; /* bytes of each vCPU's struct kvm_run mapping */
 	bool doorbell_any_length;
+	bool windows;		  /* the guest can have memory that it can only read */
 	unsigned int posted_page; /* where the ring is in a run area, in pages; 0: there is none */
 	pthread_mutex_t posted_lock;
 };
@@ -30,6 +31,14 @@ void vm_destroy(struct vm *vm);
 
 /* Give the guest every region of `mem`. */
 int vm_map_memory(struct vm *vm, const struct hostmem *mem);
+
+/*
+ * Let the guest read a region as memory that it cannot write: writes there leave the guest, or go where
+ * they are sent below, as where nothing is. `number` counts from 0, beside the regions of `mem`. If
+ * vm->windows; and before anything of below is done, or it takes as long as all the rest.
+ */
+int vm_map_window(struct vm *vm, const struct hostmem *mem, unsigned int number,
+		  const struct hostmem_region *window);
 
 /* Writes of the guest to the 32-bit register at gpa wake event_fd instead of leaving the guest: all
  * of them, which is quickest, or those of one value. */
