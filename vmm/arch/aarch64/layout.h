@@ -18,7 +18,7 @@
 #define LAYOUT_SERIAL	   0x20000000ull /* above 1024 redistributors */
 #define LAYOUT_SERIAL_SIZE 8u
 #define LAYOUT_VIRTIO	   0x21000000ull
-#define LAYOUT_VIRTIO_SIZE 0x1000u /* per device */
+#define LAYOUT_VIRTIO_SIZE 0x10000u /* per device: a page of any host */
 
 #define LAYOUT_RAM	   0x40000000ull
 
