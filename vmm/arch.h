@@ -86,6 +86,9 @@ int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size
 /* What KVM_CREATE_VM wants to be told, for that much RAM. -E2BIG: more than a VM can have here. */
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
 
+/* Does a guest that reads memory as it reads devices, past the caches, find there what we have written? */
+bool arch_device_reads_coherent(int kvm_fd);
+
 /* Creates what the VM needs before its first vCPU, as reserved addresses and, on x86, interrupt
  * controllers and timers. */
 int arch_vm_setup(int kvm_fd, int vm_fd);

@@ -68,7 +68,8 @@ static int check_capabilities(struct vm *vm, const char **why)
 	vm->cpus_max = n > 0 ? (unsigned int)n : vm->cpus_recommended;
 	vm->doorbell_any_length =
 		ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
-	vm->windows = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0;
+	vm->windows = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0 &&
+		      arch_device_reads_coherent(vm->kvm_fd);
 
 	n = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (n < (int)sizeof(struct kvm_run)) {

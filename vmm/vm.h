@@ -19,7 +19,7 @@ struct vm {
 	unsigned int cpus_max;
 	unsigned int run_size; /* bytes of each vCPU's struct kvm_run mapping */
 	bool doorbell_any_length;
-	bool windows;		  /* the guest can have memory that it can only read */
+	bool windows; /* the guest can have memory that it reads as a device, and can only read */
 	unsigned int posted_page; /* where the ring is in a run area, in pages; 0: there is none */
 	pthread_mutex_t posted_lock;
 };

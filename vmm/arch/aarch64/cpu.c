@@ -12,6 +12,11 @@
 #include "vmm/arch/aarch64/boot.h"
 #include "vmm/arch/aarch64/layout.h"
 
+/* Newer than the kernel headers of Debian 12. */
+#ifndef KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED
+#define KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED 243
+#endif
+
 #define IPA_BITS_DEFAULT 40 /* of hosts that cannot be asked, and of type 0 */
 #define IPA_BITS_MIN	 32
 #define MPIDR_AFFINITY	 0xff00ffffffull
@@ -34,6 +39,16 @@ int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 		return -E2BIG;
 	*type = KVM_VM_TYPE_ARM_IPA_SIZE((unsigned int)(bits < IPA_BITS_MIN ? IPA_BITS_MIN : bits));
 	return 0;
+}
+
+/*
+ * A guest's device memory bypasses the caches that hold what we wrote, unless KVM makes all its memory
+ * cached, which takes a processor that can (FEAT_S2FWB). Linux tells of that, together with another
+ * feature, since 6.17.
+ */
+bool arch_device_reads_coherent(int kvm_fd)
+{
+	return ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED) > 0;
 }
 
 int arch_vm_setup(int kvm_fd, int vm_fd)
