@@ -199,8 +199,12 @@ static void run(struct iothread *t)
 		if (t->quit)
 			return;
 		t->expected = LOOKOUT_ANSWERS;
-		more = serve(t) || evloop_polling(&t->loop);
+		more = serve(t);
 		t->found = false;
+		if (!more && evloop_polling(&t->loop)) {
+			let_interrupts_go(t);
+			more = true;
+		}
 		if (more || look_on(t) || arm(t) || overdue(t))
 			evloop_turn(&t->loop, false);
 		else

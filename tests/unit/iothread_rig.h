@@ -21,6 +21,8 @@ struct client {
 	unsigned int armed; /* atomic: how often the thread was about to sleep */
 	unsigned int peeks; /* atomic */
 	bool raises;	    /* atomic: what it does interrupts the driver */
+	unsigned int
+		polls; /* atomic: so many more turns something is polled for; not for io_uring */
 	struct ev_watch watch;
 	int fd;
 };
@@ -39,6 +41,10 @@ static bool serve(struct iothread_client *client)
 {
 	struct client *c = container_of(client, struct client, client);
 
+	if (thread->config.loop == EVLOOP_EPOLL)
+		thread->loop.polling = get(&c->polls);
+	if (get(&c->polls))
+		__atomic_fetch_sub(&c->polls, 1, __ATOMIC_ACQ_REL);
 	if (get(&c->done) == get(&c->work))
 		return false;
 	add(&c->done, 1);

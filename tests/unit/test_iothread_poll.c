@@ -25,15 +25,18 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 	return err;
 }
 
-static unsigned int yields; /* atomic: the thread's */
+static unsigned int yields;	      /* atomic: the thread's */
+static unsigned int polling_at_yield; /* what was polled for at the last one */
 
 int __real_sched_yield(void);
 int __wrap_sched_yield(void);
 
 int __wrap_sched_yield(void)
 {
-	if (thread && pthread_equal(pthread_self(), thread->thread))
+	if (thread && pthread_equal(pthread_self(), thread->thread)) {
+		polling_at_yield = thread->loop.polling;
 		add(&yields, 1);
+	}
 	return __real_sched_yield();
 }
 
@@ -176,6 +179,24 @@ START_TEST(interrupt_is_kept_back_by_who_looks_on)
 }
 END_TEST
 
+/* The same of who polls for the host's answers. */
+START_TEST(interrupt_is_kept_back_by_who_polls_the_device)
+{
+	struct client c;
+
+	begin(0, 0);
+	join(&c);
+	wait_idle_thread();
+	yields = 0;
+	__atomic_store_n(&c.polls, 5, __ATOMIC_RELEASE);
+	looked_on(&c, 1, true);
+	ck_assert_uint_eq(get(&yields), 1);
+	ck_assert_uint_eq(polling_at_yield, 5);
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
 /* Whether it looks on or sleeps when they come. */
 START_TEST(calls_come_in_while_polling)
 {
@@ -206,6 +227,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, without_a_window_it_looks_briefly_and_rarely);
 	tcase_add_loop_test(t, polling_never_begins_on_an_only_processor, 0, 2);
 	tcase_add_loop_test(t, interrupt_is_kept_back_by_who_looks_on, 0, 4);
+	tcase_add_test(t, interrupt_is_kept_back_by_who_polls_the_device);
 	tcase_add_loop_test(t, calls_come_in_while_polling, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
