@@ -257,6 +257,14 @@ class Boot(unittest.TestCase):
                 comma = ",," if variant.kind in ("ours", "qemu") else ","
                 self.assertIn(f"a{comma}b", told)
                 self.assertIn(f"d{comma}e", told)
+                if variant.kind == "lkvm":
+                    self.assertIn("-p virtio_mmio.device=512@0xd3000000:5 virtio_mmio.device=512@0xd3000200:6 console=", told)
+
+    def test_lkvm_without_virtio_mmio(self):
+        for transports, lacks in (("[pci|pci-legacy]", True), ("[pci|pci-legacy|mmio|mmio-legacy]", False)):
+            said = f"    --debug-mmio   Enable\n    --virtio-transport <{transports}>\n        Type of virtio transport\n"
+            self.assertIs(monitors.lkvm_lacks_mmio(said), lacks)
+        self.assertFalse(monitors.lkvm_lacks_mmio("what?"))
 
 
 def result(iops, boots=(), kind="ours", runs_of_peer=(500.0,) * 5):

@@ -131,6 +131,9 @@ class Context:
         if kind == "firecracker" and not self.setup.vmlinux:
             self.skipped.append((kind, "no kernel as ELF (--vmlinux)"))
             return
+        if kind == "lkvm" and monitors.lkvm_lacks_mmio("".join(answer([path, "run", "--help"]))):
+            self.skipped.append((kind, "has no virtio-mmio here: upstream's is for arm64 and riscv"))
+            return
         self.setup.binaries[kind] = self._stage(kind, path)
         if kind == "qemu":
             if self.place.emulated:
@@ -200,12 +203,17 @@ class Context:
         return found
 
 
-def said(argv):
+def answer(argv):
+    """What a program says, on both of its outputs."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip().split("\n")[0]
+        return "", ""
+    return done.stdout, done.stderr
+
+
+def said(argv):
+    return answer(argv)[0].strip().split("\n")[0]
 
 
 def checksum(path):
