@@ -40,6 +40,7 @@ FAKES = {
     "poweroff": "kill -9 0", "reboot": "kill -9 0",
     "microvm": MONITOR, "fio": FIO,
 }
+ON_TTY = os.path.join(TOP, "build/release/tests/bench/on_tty")
 FAILS = 'case $1 in version) echo 1; exit ;; esac\necho "lkvm: no memory for this"; exit 3'
 # Of QEMU's variants, one hangs.
 HANGS = "case $* in *aio=native*) echo booting; exec sleep 1000 ;; esac\n" + MONITOR
@@ -108,6 +109,14 @@ class Run(unittest.TestCase):
         for text in ("skipped  firecracker", "FAILED   lkvm", "FAILED   qemu-native", "randread 4k depth 1"):
             self.assertIn(text, out)
         self.assertTrue(os.path.exists(os.path.join(self.work, "out/report.html")))
+
+    @unittest.skipUnless(os.path.exists(ON_TTY), "make bench-programs")
+    def test_lkvm_gets_a_terminal_to_read_from(self):
+        self.fake("lkvm", "[ $1 = version ] || [ -t 0 ] || exit 9\n" + MONITOR)
+        code, _, err = self.finish(self.start(
+            "--runs", "1", "--workloads", "randread", "--depths", "1", "--ours", "microvm:", "--peers", "lkvm", "--no-boot"))
+        self.assertEqual(code, 0, err)
+        self.assertEqual([run["iops"] for run in self.result()["rows"][0]["variants"]["lkvm"]["runs"]], [1000.0])
 
     def test_a_row_of_ours_that_fails_is_exit_code_one_and_the_next_is_measured(self):
         code, out, _ = self.finish(self.start(

@@ -72,6 +72,12 @@ class Context:
         self.exec_to_run = self._stage("exec_to_run", probe) if probe and not options.no_boot else ""
         if not probe and not options.no_boot:
             self.skipped.append(("first KVM_RUN", "no exec_to_run here (make bench-programs)"))
+        self.on_tty = ""
+        if any(v.wants_terminal for v in self.variants) and not options.no_fio:
+            path = first_of(os.path.join(top, "build/release/tests/bench/on_tty"))
+            self.on_tty = self._stage("on_tty", path) if path else ""
+            if not path:
+                self.skipped.append(("a terminal for lkvm", "no on_tty here (make bench-programs)"))
 
     # ---- files ----
 

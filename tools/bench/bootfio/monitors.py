@@ -52,6 +52,11 @@ class Variant:
         # Without ACPI, only a reboot ends the VM.
         return "reboot -f" if self.kind in ("lkvm", "firecracker") else "poweroff -f"
 
+    @property
+    def wants_terminal(self):
+        # It reads what is typed from a terminal only.
+        return self.kind == "lkvm"
+
 
 def comma(path):
     """A file name among the comma-separated options of microvm and QEMU."""
