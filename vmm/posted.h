@@ -2,9 +2,9 @@
 /*
  * posted: writes to device registers that need not be heeded at once. KVM keeps them in a ring (Linux:
  * Documentation/virt/kvm/api.rst, KVM_REGISTER_COALESCED_MMIO), the guest goes on, and they are done
- * before the next exit to user space, of whichever vCPU, is looked at: no later access overtakes them.
- * When the ring is full, a write is an exit, which empties it. A doorbell is none, so nothing may be
- * posted that one needs. A vCPU that was kicked is through with what it posted before it waits at the
+ * before the next exit to user space, of whichever vCPU, is looked at: no later exit overtakes them.
+ * When the ring is full, a write is an exit, which empties it. Doorbells are none, nor are reads of registers
+ * as memory, so nothing may be posted that one of these needs. A vCPU that was kicked is through with what it posted before it waits at the
  * gate; what is posted when the VM ends, nobody misses.
  *
  * There is one ring in a VM, and a mapping of it in each vCPU's run area. All vCPUs fill it, KVM sees to

@@ -10,7 +10,6 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
-#include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 
 #include "dataplane/base.h"
@@ -257,7 +256,6 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	b->config = *config;
 	b->virtio = (struct virtio_device){
 		.id = VIRTIO_ID_BLOCK,
-		.window = virtio_window_create(),
 		.irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.mem = mem,
 		.ops = &blk_ops,
@@ -266,7 +264,9 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	if (b->virtio.irq.fd < 0)
 		err = -errno;
 	else
-		err = b->virtio.window ? create_doorbells(b) : -ENOMEM;
+		err = virtio_open_window(&b->virtio);
+	if (!err)
+		err = create_doorbells(b);
 	if (!err)
 		err = image_open(&b->image, config, why);
 	if (!err)
@@ -275,7 +275,6 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		release(b);
 		return err;
 	}
-	b->virtio.irq.status = virtio_window_reg(b->virtio.window, VIRTIO_MMIO_INTERRUPT_STATUS);
 	b->virtio.offered = blk_space_fill(&b->space, config, &b->image);
 	memcpy(shown_space(b), &b->space, BLK_SPACE_LEN);
 	fill_disk(b, index);

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "devices/virtio/virtio.h"
 
+#include <errno.h>
 #include <string.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 
 #include "dataplane/base.h"
+
+int virtio_open_window(struct virtio_device *dev)
+{
+	dev->window = virtio_window_create();
+	if (!dev->window)
+		return -ENOMEM;
+	dev->irq.status = virtio_window_reg(dev->window, VIRTIO_MMIO_INTERRUPT_STATUS);
+	return 0;
+}
 
 void virtio_queue_config(const struct virtio_device *dev, unsigned int queue,
 			 struct vring_config *config)

@@ -76,6 +76,9 @@ static inline bool virtio_has(const struct virtio_device *dev, unsigned int bit)
 	return dev->accepted >> bit & 1;
 }
 
+/* The window of a device that is being made, empty; whoever makes it destroys it. -ENOMEM. */
+int virtio_open_window(struct virtio_device *dev);
+
 /* The queue as the driver laid it out, with the ring features it accepted. */
 void virtio_queue_config(const struct virtio_device *dev, unsigned int queue,
 			 struct vring_config *config);

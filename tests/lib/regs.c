@@ -6,10 +6,8 @@
 
 void reg_open(struct virtio_device *dev, const void *space, size_t len)
 {
-	dev->window = virtio_window_create();
-	ck_assert_ptr_nonnull(dev->window);
+	ck_assert_int_eq(virtio_open_window(dev), 0);
 	memcpy(dev->window->config, space, len);
-	dev->irq.status = virtio_window_reg(dev->window, VIRTIO_MMIO_INTERRUPT_STATUS);
 }
 
 void reg_close(struct virtio_device *dev)
