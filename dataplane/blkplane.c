@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <linux/virtio_config.h>
 
 #include "dataplane/base.h"
@@ -205,6 +206,24 @@ static void tell_broken(struct blkplane *p)
 		p->config.watch->broken(p->config.watch, p->config.queue, p->ring.broken);
 }
 
+/*
+ * A batch of `taken` requests has been popped. The queue breaks when batch after batch began because
+ * the ring was seen to have something, and nothing was there to pop: a driver can lay out its rings
+ * so that enabling doorbells shows an entry which disabling them hides. 0 or -EBADMSG.
+ */
+static int check_progress(struct blkplane *p, unsigned int taken)
+{
+	if (taken)
+		p->empty_turns = 0;
+	else if (p->has_avail)
+		p->empty_turns++;
+	p->has_avail = false;
+	if (p->empty_turns <= BLKPLANE_EMPTY_TURNS)
+		return 0;
+	return vring_fail(&p->ring,
+			  "entries appear and vanish as the device writes its own fields");
+}
+
 /* One batch: at most one ring full. True: there may be more. */
 static bool take_batch(struct blkplane *p)
 {
@@ -226,6 +245,8 @@ static bool take_batch(struct blkplane *p)
 		blkstats_batch(p->config.stats, taken);
 		iothread_took(p->config.thread, taken);
 	}
+	if (got >= 0 && check_progress(p, taken))
+		got = -EBADMSG;
 	if (p->times.batch)
 		blkplane_times_submit(p);
 	if (p->config.latency)
@@ -287,6 +308,7 @@ static bool serve(struct iothread_client *client)
 	if (p->kick.wakeups) {
 		blkstats_add(&p->config.stats->kicks, p->kick.wakeups);
 		p->kick.wakeups = 0;
+		p->empty_turns = 0;
 	}
 	if (p->config.engine->in_flight) {
 		/* What is given back may bring new requests, which are looked for below. */
@@ -320,7 +342,10 @@ static bool peek(struct iothread_client *client)
 
 	if (ioengine_ready(p->config.engine))
 		return true;
-	return takes(p) && !p->starved && !p->client.due && vring_more(&p->ring);
+	if (!takes(p) || p->starved || p->client.due || !vring_more(&p->ring))
+		return false;
+	p->has_avail = true;
+	return true;
 }
 
 static bool arm(struct iothread_client *client)
@@ -334,7 +359,10 @@ static bool arm(struct iothread_client *client)
 	if (!takes(p) || p->starved || p->client.due)
 		return false;
 	blkstats_add(&p->config.stats->sleeps, 1);
-	return vring_arm(&p->ring);
+	if (!vring_arm(&p->ring))
+		return false;
+	p->has_avail = true;
+	return true;
 }
 
 const struct iothread_client blkplane_client = { .serve = serve, .peek = peek, .arm = arm };

@@ -22,6 +22,15 @@
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
 
+/*
+ * How many turns in a row a plane may begin because its ring seemed to have something, and then find
+ * nothing to pop, without a doorbell in between. One such turn happens to a driver that keeps the
+ * rules, while its disk is throttled. More than this means that what the plane reads of the ring
+ * changes with what the plane itself, or another queue's plane, writes: the rings overlap, and the
+ * turns would never end. Such a ring is broken.
+ */
+#define BLKPLANE_EMPTY_TURNS 16u
+
 /* Who is to hear of what a driver does wrong, and the host. Called on the dataplane thread: it must not wait. */
 struct blkplane_watch {
 	/* The ring has been broken, and is not served again; `why` is static. */

@@ -44,6 +44,9 @@ struct blkplane {
 	struct iothread_call *pause; /* the same; then the ring is left alone */
 
 	struct alone alone;
+	bool has_avail; /* peek or arm has seen an available chain since the last batch began */
+	unsigned int
+		empty_turns;  /* batches that popped nothing although has_avail was set, in a row */
 	bool starved;	      /* stopped popping for want of a free place in the engine */
 	bool broken;	      /* the driver has been told that the ring is broken */
 	bool limited;	      /* there is a limit now */
