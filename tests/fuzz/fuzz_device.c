@@ -31,6 +31,13 @@ static bool quiet;   /* after a reset: `snapshot` is what memory has to stay */
 static uint16_t used_idx;
 static bool shadowed; /* `shadow` knows of all that was offered since it was taken */
 
+/* From now on the ring may change by itself, or be written over by what a request reads. */
+static void go_wild(bool wild)
+{
+	driver.wild = wild;
+	host_expect_empty_turns(wild);
+}
+
 static void check_quiet(void)
 {
 	if (!quiet)
@@ -179,14 +186,14 @@ static void offer(struct input *in)
 		/* As from another vCPU, while the dataplane thread is at it. */
 		for (unsigned int n = in_u8(in); n && in->left; n--)
 			guest.mem[in_u16(in)] ^= in_u8(in);
-		driver.wild = true;
+		go_wild(true);
 	}
 	if (in_rarely(in)) {
 		if (driver.ring.packed)
 			driver.packed[in_below(in, driver.ring.size)].flags ^= in_u16(in);
 		else
 			driver.avail->idx += in_u16(in);
-		driver.wild = true;
+		go_wild(true);
 	}
 	if (in_rarely(in))
 		return; /* a reset, perhaps, with all of it in flight */
@@ -202,6 +209,7 @@ static void bring_up(struct input *in)
 				     .used = GUEST_USED };
 	uint8_t bits = in_u8(in);
 	uint32_t ready;
+	bool overlap;
 
 	reset();
 	ring.indirect = bits & 1;
@@ -210,6 +218,9 @@ static void bring_up(struct input *in)
 	ring.in_order = bits & 16;
 	if (ring.packed && bits & 32)
 		ring.size = (uint16_t)(ring.size + bits / 64);
+	overlap = bits & 32 && (!ring.packed || bits & 4);
+	if (overlap)
+		guest_overlap_ring(&ring, in);
 	set_status(1);
 	set_status(3);
 	vdisk_set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
@@ -249,12 +260,17 @@ static void bring_up(struct input *in)
 			  guest_pieces(ring.avail, avail) == 1 &&
 			  guest_pieces(ring.used, used) == 1);
 		driver_init(&driver, &guest, &ring, VDISK_SIZE / 512);
-		memcpy(snapshot, guest.mem, GUEST_SPAN);
 		driver.ring.indirect = vdisk->dev->accepted >> VIRTIO_RING_F_INDIRECT_DESC & 1;
 		driver.ring.event_idx = vdisk->dev->accepted >> VIRTIO_RING_F_EVENT_IDX & 1;
 		/* Buffers may lie on a ring that is not where it should be. */
-		driver.wild = ring.desc != GUEST_DESC || ring.avail != GUEST_AVAIL ||
-			      ring.used != GUEST_USED;
+		go_wild(ring.desc != GUEST_DESC || ring.avail != GUEST_AVAIL ||
+			ring.used != GUEST_USED);
+		/* For what the device finds as it first looks: it has moved the indices by then. */
+		for (unsigned int n = overlap ? 1 + in_below(in, ring.size) : 0; n; n--)
+			driver_stage(&driver, driver_request(&driver, in));
+		if (overlap)
+			driver_show(&driver);
+		memcpy(snapshot, guest.mem, GUEST_SPAN);
 	}
 	check_quiet();
 	set_status(15);

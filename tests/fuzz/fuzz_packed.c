@@ -156,6 +156,7 @@ static void check_notify(struct vring_dev *vr, const struct driver *d)
 static void serve(struct vring_dev *vr, const struct driver *d, struct input *in)
 {
 	unsigned int pops = 0, at = 0;
+	bool more;
 
 	vring_disarm(vr);
 	fuzz_must(*d->device_event >> 16 == VRING_PACKED_EVENT_FLAG_DISABLE);
@@ -182,7 +183,8 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 	}
 	if (vr->broken)
 		return;
-	fuzz_must(vring_arm(vr) == place_available(ring.avail, d->packed[ring.avail.at].flags));
+	more = vring_arm(vr);
+	fuzz_must(more == place_available(ring.avail, d->packed[ring.avail.at].flags));
 	uint32_t desc = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | ring.avail.at |
 			(uint32_t)ring.avail.wrap << 15;
 	fuzz_must(*d->device_event == (vr->event_idx ? desc : 0));
@@ -210,6 +212,8 @@ static struct vring_config choose_ring(struct input *in)
 		c.used = GUEST_TOP - in_below(in, 16);
 	if (in_rarely(in))
 		c.size = in_u16(in) % 1032;
+	if (bits >> 4 == 15)
+		guest_overlap_ring(&c, in);
 	return c;
 }
 

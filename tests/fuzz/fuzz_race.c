@@ -9,14 +9,13 @@
  * end, and nothing follows it; a good request is then served; image, canaries, threads and
  * descriptors are as before.
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "tests/fuzz/entries.h"
 #include "tests/fuzz/vdisk.h"
 
 #define POKES_MAX 12
@@ -254,34 +253,6 @@ static void choose_poke(struct input *in)
 
 /* ---- the first one ---- */
 
-static bool is_kernels(const char *path, const char *entry)
-{
-	char file[300], name[8] = "";
-	int fd;
-
-	snprintf(file, sizeof(file), "%s/%s/comm", path, entry);
-	fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	bool is = read(fd, name, 7) == 7 && !strcmp(name, "iou-wrk");
-	close(fd);
-	return is;
-}
-
-/* Entries of /proc/self/task or /proc/self/fd. The kernel's helpers of io_uring come and go. */
-static unsigned int count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	unsigned int n = 0;
-
-	fuzz_must(dir);
-	while ((entry = readdir(dir)))
-		n += !is_kernels(path, entry->d_name);
-	closedir(dir);
-	return n;
-}
-
 /* Both sides are at the beginning of the ring. */
 static void begin_again(void)
 {
@@ -304,9 +275,16 @@ static void offer_again(unsigned int count)
 	}
 }
 
+static void offer(struct input *in)
+{
+	for (unsigned int n = 1 + in_below(in, ring.size); n; n--)
+		driver_stage(&driver, driver_request(&driver, in));
+}
+
 static void bring_up(struct input *in)
 {
 	uint8_t bits = in_u8(in);
+	bool overlap = bits >> 6 == 3;
 
 	ring = (struct vring_config){ .size = (uint16_t)(8u << bits % 4),
 				      .desc = GUEST_DESC,
@@ -316,15 +294,16 @@ static void bring_up(struct input *in)
 				      .indirect = !(bits & 8) };
 	ring.packed = bits & 16;
 	ring.in_order = bits & 32;
+	if (overlap)
+		guest_overlap_ring(&ring, in);
 	driver_init(&driver, &guest, &ring, VDISK_SIZE / 512);
 	begin_again();
+	/* For what the device finds as it first looks: it has moved the indices by then. */
+	if (overlap) {
+		offer(in);
+		driver_show(&driver);
+	}
 	vdisk_bring_up(&ring);
-}
-
-static void offer(struct input *in)
-{
-	for (unsigned int n = 1 + in_below(in, ring.size); n; n--)
-		driver_stage(&driver, driver_request(&driver, in));
 }
 
 /* The device is looked at for a while; whether it does anything is not asked. */

@@ -76,6 +76,12 @@ void place_advance(struct place *p, uint16_t size, unsigned int count);
 /* Do these flags make the descriptor there an available one? */
 bool place_available(struct place p, uint16_t flags);
 
+/*
+ * Move the used ring or the avail ring over another part of the ring, at any distance at which they
+ * share a byte or touch; of a packed ring, an event structure. Alignment is as the device wants it.
+ */
+void guest_overlap_ring(struct vring_config *ring, struct input *in);
+
 struct driver {
 	struct guest *g;
 	struct vring_config ring;

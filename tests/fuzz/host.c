@@ -9,6 +9,7 @@
 #include "dataplane/blkplane.h"
 #include "dataplane/evloop.h"
 #include "tests/fuzz/cut.h"
+#include "tests/fuzz/host_progress.h"
 #include "tests/fuzz/host_ranges.h"
 #include "tests/fuzz/poison.h"
 
@@ -16,7 +17,6 @@ __typeof__(blkplane_start) __real_blkplane_start, __wrap_blkplane_start;
 __typeof__(blkplane_stop) __real_blkplane_stop, __wrap_blkplane_stop;
 __typeof__(evloop_wake) __real_evloop_wake, __wrap_evloop_wake;
 __typeof__(evloop_turn) __real_evloop_turn, __wrap_evloop_turn;
-__typeof__(lookout_window) __real_lookout_window, __wrap_lookout_window;
 __typeof__(evloop_request) __real_evloop_request, __wrap_evloop_request;
 __typeof__(vring_pop) __real_vring_pop, __wrap_vring_pop;
 __typeof__(vring_push) __real_vring_push, __wrap_vring_push;
@@ -45,10 +45,8 @@ static struct {
 	unsigned int in_kernel;
 	uint32_t in_len[VRING_MAX_SIZE];
 	bool popped[VRING_MAX_SIZE];
-	unsigned int flying, pops, idle_turns; /* pops since the last turn; turns in a row */
-	bool looks_on;			       /* the next turn is the one before looking on */
+	unsigned int flying, pops; /* pops since the last turn */
 	bool running, broken;
-	bool woken; /* atomic: a call, or the helper: a turn for nothing is all right */
 	/* Numbers: the thread may note a stop when the next start has come. */
 	unsigned int life, stop_called, has_to_stop;
 } host;
@@ -99,6 +97,7 @@ void host_begin(const struct host_case *c)
 	host.c = *c;
 	host.dice = c->faults;
 	host.wrote = false;
+	host_expect_empty_turns(c->racing);
 	ranges_begin(c);
 }
 
@@ -130,7 +129,8 @@ int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config 
 	adopt_engine(config->engine);
 	host.ring_size = config->ring.size;
 	memset(host.popped, 0, sizeof(host.popped));
-	host.flying = host.pops = host.idle_turns = 0;
+	host.flying = host.pops = 0;
+	progress_start(config);
 	host.broken = false;
 	host.life++;
 	err = __real_blkplane_start(plane, config);
@@ -157,34 +157,17 @@ void __wrap_evloop_wake(struct evloop *loop)
 {
 	if (stopping)
 		STORE_RELEASE(host.stop_called, host.life);
-	STORE_RELEASE(host.woken, true);
+	progress_woken();
 	__real_evloop_wake(loop);
-}
-
-/* What was prepared is submitted before the thread looks on: that turn belongs to the one after it. */
-uint64_t __wrap_lookout_window(struct lookout *l, enum lookout_for what)
-{
-	uint64_t window = __real_lookout_window(l, what);
-
-	host.looks_on = window;
-	return window;
 }
 
 void __wrap_evloop_turn(struct evloop *loop, bool wait)
 {
-	if (host.looks_on) {
-		host.looks_on = false;
-		__real_evloop_turn(loop, wait);
-		return;
+	if (progress_turn(loop, wait)) {
+		/* Calls are looked at right after this turn. */
+		host.has_to_stop = LOAD_ACQUIRE(host.stop_called);
+		host.pops = 0;
 	}
-	/* Calls are looked at right after this turn. */
-	host.has_to_stop = LOAD_ACQUIRE(host.stop_called);
-	if (__atomic_exchange_n(&host.woken, false, __ATOMIC_ACQ_REL))
-		host.idle_turns = 0;
-	/* A look at an empty ring and another one, because the guest was told to ring late. */
-	host.idle_turns = !wait && !host.pops ? host.idle_turns + 1 : 0;
-	fuzz_must(host.c.racing || host.idle_turns < 4);
-	host.pops = 0;
 	__real_evloop_turn(loop, wait);
 }
 
@@ -202,6 +185,7 @@ int __wrap_vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 	host.popped[chain->head] = true;
 	host.in_len[chain->head] = chain->in_len;
 	host.flying++;
+	progress_made();
 	return got;
 }
 
@@ -210,6 +194,7 @@ void __wrap_vring_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 	fuzz_must(head < host.ring_size && host.popped[head] && written <= host.in_len[head]);
 	host.popped[head] = false;
 	host.flying--;
+	progress_made();
 	__real_vring_push(vr, head, written);
 }
 
@@ -428,6 +413,7 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 /* What came back from the ring; all else that ends here has been refused before. */
 void __wrap_ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res)
 {
+	progress_made();
 	if (e->ops != &ioengine_uring) {
 		__real_ioengine_segment_done(e, task, res);
 		return;

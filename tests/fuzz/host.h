@@ -8,7 +8,9 @@
  *   O_DIRECT wants it, and never to a read-only image;
  * - every chain popped is pushed once, and used.len is within its writable bytes; or the ring broke;
  * - per wake-up at most one ring of chains is popped; none once the thread had to see that it is to
- *   stop, and none from a broken ring; with nothing to do the thread waits;
+ *   stop, and none from a broken ring; with nothing to do the thread waits: between two turns that
+ *   wait or get something done are no more than it takes to look again, or, where the ring changes by
+ *   itself, as many as break it;
  * - after a stop nothing is with the host, and no bounce buffer is lost.
  *
  * Bounce buffers are full of poison when a read begins: 8 bytes chosen by chance for each process,
@@ -32,6 +34,12 @@ struct host_case {
 
 /* While no dataplane runs. */
 void host_begin(const struct host_case *c);
+
+/*
+ * May entries of the ring come and go by themselves from now on? Of a racing guest that is expected from
+ * the beginning of its case. Any thread.
+ */
+void host_expect_empty_turns(bool expected);
 
 /* Has anything been written to the image since host_begin? */
 bool host_wrote(void);

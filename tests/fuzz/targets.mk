@@ -13,10 +13,10 @@ FUZZ_CC      := clang
 FUZZ_MODE    := $(ASAN) -fsanitize=fuzzer-no-link
 FUZZ_CFLAGS   = $(CODE) $(WARN) -fPIE $(FUZZ_MODE) $(CFLAGS)
 # What the targets share.
-FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/guest_segments.o tests/fuzz/model.o tests/fuzz/request.o
+FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/guest_overlap.o tests/fuzz/guest_segments.o tests/fuzz/model.o tests/fuzz/request.o
 # And with a whole device in them: host.c stands between it and these.
 FUZZ_DEVICES := device race
-FUZZ_HOST    := tests/fuzz/host.o tests/fuzz/host_ranges.o tests/fuzz/poison.o tests/fuzz/vdisk.o
+FUZZ_HOST    := tests/fuzz/entries.o tests/fuzz/host.o tests/fuzz/host_progress.o tests/fuzz/host_ranges.o tests/fuzz/poison.o tests/fuzz/vdisk.o
 FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request lookout_window \
 		vring_pop vring_push vring_fail hostmem_map ioengine_prep ioengine_run ioengine_segment_done preadv \
 		pwritev2 fdatasync fallocate pwrite io_submit io_getevents)

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/fuzz/host_progress.h"
+
+#include "dataplane/base.h"
+#include "tests/fuzz/host.h"
+
+__typeof__(lookout_window) __real_lookout_window, __wrap_lookout_window;
+
+/* A look at an empty ring and another one, because the guest was told to ring late. */
+#define LOOKS 3
+
+static struct {
+	struct iothread *thread; /* atomic: the plane's */
+	bool empty_turns;	 /* atomic: entries may come and go by themselves */
+	bool woken;		 /* atomic */
+	const struct blkplane_stats *stats;
+	uint64_t kicks; /* as counted there at the last turn */
+	bool made;	/* since then */
+	bool looks_on;	/* the next turn is the one before looking on */
+	unsigned int idle_turns;
+} progress;
+
+void host_expect_empty_turns(bool expected)
+{
+	STORE_RELEASE(progress.empty_turns, expected);
+}
+
+void progress_start(const struct blkplane_config *config)
+{
+	STORE_RELEASE(progress.thread, config->thread);
+	progress.stats = config->stats;
+	progress.kicks = config->stats->kicks;
+	progress.made = false;
+	progress.idle_turns = 0;
+}
+
+void progress_woken(void)
+{
+	STORE_RELEASE(progress.woken, true);
+}
+
+void progress_made(void)
+{
+	progress.made = true;
+}
+
+static bool is_planes(const struct evloop *loop)
+{
+	const struct iothread *thread = LOAD_ACQUIRE(progress.thread);
+
+	return thread && loop == &thread->loop;
+}
+
+/* What was prepared is submitted before the thread looks on: that turn belongs to the one after it. */
+uint64_t __wrap_lookout_window(struct lookout *l, enum lookout_for what)
+{
+	uint64_t window = __real_lookout_window(l, what);
+
+	if (is_planes(&container_of(l, struct iothread, lookout)->loop))
+		progress.looks_on = window;
+	return window;
+}
+
+bool progress_turn(const struct evloop *loop, bool wait)
+{
+	unsigned int most = LOOKS;
+	bool woken, rang;
+
+	if (!is_planes(loop))
+		return false;
+	if (progress.looks_on) {
+		progress.looks_on = false;
+		return false;
+	}
+	woken = __atomic_exchange_n(&progress.woken, false, __ATOMIC_ACQ_REL);
+	rang = progress.kicks != progress.stats->kicks;
+	progress.kicks = progress.stats->kicks;
+	if (woken || rang)
+		progress.idle_turns = 0;
+	if (wait || progress.made)
+		progress.idle_turns = 0;
+	else
+		progress.idle_turns++;
+	progress.made = false;
+	/* As many as break the ring, and the one that finds it broken. */
+	if (LOAD_ACQUIRE(progress.empty_turns))
+		most += BLKPLANE_EMPTY_TURNS + 1;
+	fuzz_must(progress.idle_turns <= most);
+	return true;
+}
