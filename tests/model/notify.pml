@@ -7,6 +7,9 @@
  *   -DEVENT_IDX    events as indices; without it, flags
  *   -D<MISTAKE>    one mistake (tests/model/run lists them); spin must find what it leads to
  *   -DROOM, -DMOD  other sizes
+ *   -DOVERLAP=n    a hostile driver has laid out its rings so that a field of the device is one of its
+ *                  own: bit 0 says which of the device's, bit 1 which of the driver's. It offers some
+ *                  entries and falls silent; all that is asked is that the device does so, too
  *
  * Wrong is: a state in which nobody can go on, although the driver waits for entries it added (a
  * lost doorbell or interrupt), an index that moves further than it may (assertions), and a run that
@@ -34,8 +37,13 @@
 /* Locations. Each has one writer: the driver's come first. */
 #define AVAIL_IDX  0
 #define USED_EVENT 1 /* without EVENT_IDX: avail.flags, 1 is NO_INTERRUPT */
+#ifndef OVERLAP
 #define USED_IDX   2
 #define AVAIL_EVENT 3 /* without EVENT_IDX: used.flags, 1 is NO_NOTIFY */
+#else
+#define USED_IDX    (OVERLAP & 1 -> 2 : OVERLAP / 2)
+#define AVAIL_EVENT (OVERLAP & 1 -> OVERLAP / 2 : 3)
+#endif
 byte memory[4];
 byte stored[4];
 bool buffered[4];
@@ -124,6 +132,20 @@ end:	do
 	od
 }
 
+#ifdef OVERLAP
+active proctype driver()
+{
+	byte avail = 0;
+
+	do
+	:: avail < SIZE ->
+		avail++;
+		STORE(AVAIL_IDX, avail)
+	:: avail -> break
+	od;
+	doorbell = true
+}
+#else
 active proctype driver()
 {
 	byte avail = 0;	  /* avail.idx as last stored */
@@ -196,6 +218,8 @@ progress:
 	od
 }
 
+#endif
+
 active proctype device()
 {
 	byte last = 0;	    /* the next avail entry to pop; last - used are in flight */
@@ -205,13 +229,16 @@ active proctype device()
 	byte signalled = 0; /* published at the last decision to interrupt */
 	byte budget = 0, event = 0;
 	bool dry = false, starved = false, armed = false;
+	bool more = false; /* this turn began because an entry was seen, */
+	byte empty_turns = 0;	   /* and so many in a row found none */
 
 sleep:
 	if
 	:: doorbell ->
 #ifndef CLEAR_DOORBELL_LATE
-		doorbell = false
+		doorbell = false;
 #endif
+		empty_turns = 0
 	:: used != last -> /* the engine has finished something */
 		used = NEXT(used);
 		disarm();
@@ -235,16 +262,39 @@ work:
 		if
 		:: last == avail ->
 			LOAD(avail, AVAIL_IDX);
+#ifdef OVERLAP
+			if
+			:: MINUS(avail, last) > SIZE -> goto broken
+			:: else
+			fi
+#else
 			assert(MINUS(avail, last) <= SIZE)
+#endif
 		:: else
 		fi;
 		if
 		:: last == avail -> dry = true; break
-		:: else -> last = NEXT(last)
+		:: else -> last = NEXT(last); more = false; empty_turns = 0
 		fi
 	:: else -> break
 	od;
 	budget = 0;
+	if
+	:: more ->
+		more = false;
+#ifdef OVERLAP
+#ifndef NO_EMPTY_LIMIT
+		empty_turns++;
+		if
+		:: empty_turns > 2 -> goto broken
+		:: else
+		fi
+#endif
+#else
+		assert(false) /* not by a driver that keeps the rules */
+#endif
+	:: else
+	fi;
 	turn_over();
 
 	if
@@ -274,7 +324,7 @@ work:
 #ifdef ALWAYS_MORE
 	:: event == last -> goto work
 #endif
-	:: event != last -> event = 0; goto work
+	:: event != last -> event = 0; more = true; goto work
 	:: else -> event = 0
 	fi;
 #endif
@@ -282,5 +332,10 @@ rest:
 #ifdef CLEAR_DOORBELL_LATE
 	doorbell = false;
 #endif
-	goto sleep
+	goto sleep;
+
+#ifdef OVERLAP
+broken:
+end:	false
+#endif
 }
