@@ -179,7 +179,7 @@ run: deps-run microvm guest
 check: deps-check
 	$(Q)tests/check
 
-boot: microvm microvm-ctl guest
+boot: microvm microvm-ctl guest fio-image
 	$(Q)tests/boot/run ./microvm $(BUILD)/guest
 
 budget: microvm bench-programs guest

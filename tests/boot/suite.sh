@@ -225,6 +225,91 @@ test_console_pipe() {
     want 'typed-42'
 }
 
+# shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm has ended before.
+shown() {
+    until grep -q "$1" "$log"; do
+        [ ! -e code ] || return 1
+        sleep 0.1
+    done
+}
+
+# type_key SIGNAL KEY ECHO: types a program that sleeps, the key while it does, and then a command that shows how the
+# program has ended. What is typed before the terminal has handled the key is dropped by it.
+type_key() {
+    printf 'sh -c "echo asleep-$((1+1))-%s; exec sleep 1000"\n' "$1"
+    # shellcheck disable=SC2059 # the key
+    shown "asleep-2-$1" && printf "$2"
+    shown "$3" && printf 'echo ended-by-%s-$?\n' "$1"
+    shown "ended-by-$1-[0-9]"
+}
+
+# keys_interrupt APPEND [OPTION]...: the programs in the guest's shell ignore neither SIGINT nor SIGQUIT, and Ctrl-C and
+# Ctrl-\ end the one in the foreground.
+# shellcheck disable=SC2094 # the log is looked at while it grows
+keys_interrupt() {
+    new_log
+    : >"$log"
+    append=$1
+    shift
+    rm -f code
+    {
+        shown 'microvm-guest: shell' && printf 'sed -n "s/^SigIgn:./ignored-/p" /proc/self/status\n'
+        shown 'ignored-[0-9a-f]' && type_key INT '\003' '\^C' && type_key QUIT '\034' "\\^\\\\"
+        printf 'exit\n'
+    } | {
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append "quiet $append" "$@" 2>&1
+        echo $? >code
+    } | cat >"$log"
+    code=$(cat code)
+    ignored=$(sed -n 's/^ignored-\([0-9a-f]\{16\}\).*/\1/p' "$log")
+    # SIGINT is bit 1, and SIGQUIT bit 2.
+    [ $((0x${ignored:-6} & 6)) = 0 ] || fail "SigIgn of a program is ${ignored:-not shown}"
+    want 'ended-by-INT-130'
+    want 'ended-by-QUIT-131'
+    want_code 0
+}
+
+test_ctrl_c_ignored_in_initramfs() {
+    keys_interrupt ''
+}
+
+test_ctrl_c_ignored_on_root_disk() {
+    cp root.img disk.img
+    keys_interrupt 'root=/dev/vda rw' --disk disk.img
+    want_clean disk.img
+}
+
+test_ctrl_c_ignored_on_fio_disk() {
+    cp fio.img disk.img
+    keys_interrupt 'root=/dev/vda rw' --disk disk.img
+    want_clean disk.img
+}
+
+# What the shell's user starts as `reboot` and `poweroff` is a signal to process 1, which waits for the shell.
+# shellcheck disable=SC2094 # the log is looked at while it grows
+test_reboot_from_shell() {
+    new_log
+    : >"$log"
+    rm -f code
+    {
+        shown 'microvm:.*#' && echo reboot
+        shown 'no such text'
+    } | {
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append quiet 2>&1
+        echo $? >code
+    } | cat >"$log"
+    code=$(cat code)
+    want_code 4
+}
+
+# Neither here: what tools/kvmhost runs hears both.
+test_ctrl_c_ignored_in_kvmhost() {
+    log=out/$name.log
+    grep '^Sig' /proc/self/status >"$log"
+    ignored=$(sed -n 's/^SigIgn:.//p' "$log")
+    [ $((0x$ignored & 6)) = 0 ] || fail "SigIgn of a program is $ignored"
+}
+
 # A reader that goes away takes the output with it, not the guest.
 test_console_closed() {
     cp root.img disk.img
