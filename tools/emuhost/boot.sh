@@ -241,6 +241,19 @@ keep_console() {
     echo "$kept"
 }
 
+# fail_without_status: the emulated host has ended, and its command has not. What the emulator itself said tells most, if it
+# did not start or was ended; else the console of the host's kernel does.
+fail_without_status() {
+    if [ -s "$work/qemu.log" ]; then
+        tail -n 5 "$work/qemu.log" | sed 's/^/kvmhost: emulator: /' >&2
+    elif [ -s "$work/console" ]; then
+        tail -n 5 "$work/console" | tr -d '\r' | sed 's/^/kvmhost: console: /' >&2
+    fi
+    how="with status $ended"
+    [ "$ended" -le 128 ] || how="by signal $((ended - 128))"
+    fail 'emulated host' "the emulator ended $how before the command did; all that it said: $(keep_console)"
+}
+
 run_emulated() {
     command -v "qemu-system-$arch" >/dev/null ||
         fail "qemu-system-$arch" 'is not here, and the emulated host needs it (package qemu-system-x86 or qemu-system-arm)'
@@ -259,7 +272,7 @@ run_emulated() {
     [ ! -e "$work/hung" ] || die 'emulated host' "hung; its console and registers: $(keep_console)" 124
     status=
     [ ! -s "$work/status" ] || status=$(tr -cd 0-9 <"$work/status")
-    [ -n "$status" ] || fail 'emulated host' "ended ($ended) without a status; its console: $(keep_console)"
+    [ -n "$status" ] || fail_without_status
     if [ "$status" = 124 ]; then
         echo "kvmhost: took longer than ${timeout}s; the emulated host's console: $(keep_console)" >&2
     fi
