@@ -227,7 +227,7 @@ guest: $(BUILD)/guest/done
 
 GUEST_FILES := guest/lib.sh $(shell find guest/rootfs -type f)
 
-$(BUILD)/guest/done: guest/build guest/init $(GUEST_FILES) tools/fetch-kernel
+$(BUILD)/guest/done: guest/build guest/initramfs guest/init $(GUEST_FILES) tools/fetch-kernel
 	$(Q)guest/build $(BUILD)/guest
 	$(Q)touch $@
 

@@ -44,22 +44,69 @@ kvm_usable() {
     cpu_has_virt && [ -r /dev/kvm ] && [ -w /dev/kvm ]
 }
 
-# copy_modules TREE DIR NAME...: kernel modules of TREE as DIR/10-NAME.ko, DIR/11-NAME.ko ..., so that a shell's glob
-# gives them in this order; unpacked, since insmod knows no compression. What the kernel has built in is left out.
+# kernel_release FILE: the version of the Linux kernel in FILE, as the directory of its modules is called. Prints nothing if
+# the file does not tell. A bzImage's header has, at 0x20e, where behind its first sector the version is; other formats have
+# it in the kernel's banner.
+kernel_release() {
+    case $(od -An -N 2 -t x1 "$1" | tr -d ' ')$(od -An -j 514 -N 4 -t x1 "$1" 2>/dev/null | tr -d ' ') in
+    *48647253)
+        tail -c "+$(($(od -An -j 526 -N 2 -t u2 "$1") + 513))" "$1" 2>/dev/null | head -c 200 | tr '\0' '\n' |
+            sed -n '1s/ .*//p'
+        ;;
+    1f8b*) gzip -dc "$1" | kernel_banner ;;
+    *) kernel_banner <"$1" ;;
+    esac
+}
+
+kernel_banner() {
+    LC_ALL=C grep -a -o -m 1 'Linux version [0-9][^ ]*' | sed -n '1s/.* //p'
+}
+
+# modules_of KERNEL RELEASE: the places where the modules of a kernel file may be: beside a kernel that was unpacked from its
+# package, or where packages are installed.
+modules_of() {
+    modules_root=$(dirname "$(dirname "$(realpath "$1")")")
+    for modules_root in "${modules_root%/}" ''; do
+        printf '%s\n' "$modules_root/lib/modules/$2" "$modules_root/usr/lib/modules/$2"
+    done | awk '!seen[$0]++'
+}
+
+# copy_modules TREE DIR NAME...: kernel modules of TREE, each behind those that it depends on, as DIR/10-NAME.ko,
+# DIR/11-NAME.ko ..., so that a shell's glob gives them in this order; unpacked, since insmod knows no compression. The
+# names have underscores, as modules name each other. What the kernel has built in is left out.
 copy_modules() {
     modules_tree=$1 modules_dir=$2 modules_n=10
     shift 2
     mkdir -p "$modules_dir"
     for module in "$@"; do
-        module_file=$(find "$modules_tree/" -name "$module.ko*" | head -n 1)
-        module_copy=$modules_dir/$modules_n-$module.ko
-        case $module_file in
-        *.ko) cp "$module_file" "$module_copy" ;;
-        *.ko.xz) xz -dc "$module_file" >"$module_copy" ;;
-        *.ko.zst) zstd -dcq "$module_file" >"$module_copy" ;;
-        esac
-        modules_n=$((modules_n + 1))
+        copy_module "$(echo "$module" | tr - _)"
     done
+}
+
+# copy_module NAME: for copy_modules. Only the arguments outlive the calls for what this one depends on.
+copy_module() {
+    for module_copy in "$modules_dir"/*-"$1.ko"; do
+        [ ! -e "$module_copy" ] || return 0
+    done
+    module_file=$(find "$modules_tree/" -name "$(echo "$1" | sed 's/_/[-_]/g').ko*" | head -n 1)
+    module_copy=$modules_dir/.$1
+    case $module_file in
+    '') return 0 ;;
+    *.xz) xz -dc "$module_file" >"$module_copy" ;;
+    *.zst) zstd -dcq "$module_file" >"$module_copy" ;;
+    *.gz) gzip -dc "$module_file" >"$module_copy" ;;
+    *) cp "$module_file" "$module_copy" ;;
+    esac
+    # shellcheck disable=SC2046 # a list
+    set -- "$1" $(tr '\0' '\n' <"$module_copy" | LC_ALL=C sed -n 's/^depends=//p' | head -n 1 | tr ',-' ' _')
+    while [ $# -gt 1 ]; do
+        copy_module "$2"
+        module_name=$1
+        shift 2
+        set -- "$module_name" "$@"
+    done
+    mv "$modules_dir/.$1" "$modules_dir/$modules_n-$1.ko"
+    modules_n=$((modules_n + 1))
 }
 
 # apt_get ARG...: apt-get with what it writes kept in $apt_dir, out of the system's way; its words are in $apt_dir/log. Its
