@@ -44,9 +44,9 @@ kvm_usable() {
     cpu_has_virt && [ -r /dev/kvm ] && [ -w /dev/kvm ]
 }
 
-# kernel_release FILE: the version of the Linux kernel in FILE, as the directory of its modules is called. Prints nothing if
-# the file does not tell. A bzImage's header has, at 0x20e, where behind its first sector the version is; other formats have
-# it in the kernel's banner.
+# kernel_release FILE: the version of the Linux kernel in FILE, as the directory of its modules is
+# called. Prints nothing if the file does not tell. A bzImage's header has, at 0x20e, where behind
+# its first sector the version is; other formats have it in the kernel's banner.
 kernel_release() {
     case $(od -An -N 2 -t x1 "$1" | tr -d ' ')$(od -An -j 514 -N 4 -t x1 "$1" 2>/dev/null | tr -d ' ') in
     *48647253)
@@ -62,8 +62,8 @@ kernel_banner() {
     LC_ALL=C grep -a -o -m 1 'Linux version [0-9][^ ]*' | sed -n '1s/.* //p'
 }
 
-# modules_of KERNEL RELEASE: the places where the modules of a kernel file may be: beside a kernel that was unpacked from its
-# package, or where packages are installed.
+# modules_of KERNEL RELEASE: the places where the modules of a kernel file may be: beside a kernel
+# that was unpacked from its package, or where packages are installed.
 modules_of() {
     modules_root=$(dirname "$(dirname "$(realpath "$1")")")
     for modules_root in "${modules_root%/}" ''; do
@@ -71,9 +71,10 @@ modules_of() {
     done | awk '!seen[$0]++'
 }
 
-# copy_modules TREE DIR NAME...: kernel modules of TREE, each behind those that it depends on, as DIR/10-NAME.ko,
-# DIR/11-NAME.ko ..., so that a shell's glob gives them in this order; unpacked, since insmod knows no compression. The
-# names have underscores, as modules name each other. What the kernel has built in is left out.
+# copy_modules TREE DIR NAME...: kernel modules of TREE, each behind those that it depends on, as
+# DIR/10-NAME.ko, DIR/11-NAME.ko ..., so that a shell's glob gives them in this order; unpacked,
+# since insmod knows no compression. The names have underscores, as modules name each other. What
+# the kernel has built in is left out.
 copy_modules() {
     modules_tree=$1 modules_dir=$2 modules_n=10
     shift 2
@@ -83,7 +84,8 @@ copy_modules() {
     done
 }
 
-# copy_module NAME: for copy_modules. Only the arguments outlive the calls for what this one depends on.
+# copy_module NAME: for copy_modules. Only the arguments outlive the calls for what this one depends
+# on.
 copy_module() {
     for module_copy in "$modules_dir"/*-"$1.ko"; do
         [ ! -e "$module_copy" ] || return 0

@@ -225,7 +225,8 @@ test_console_pipe() {
     want 'typed-42'
 }
 
-# shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm has ended before.
+# shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm
+# has ended before.
 shown() {
     until grep -q "$1" "$log"; do
         [ ! -e code ] || return 1
@@ -233,8 +234,9 @@ shown() {
     done
 }
 
-# type_key SIGNAL KEY ECHO: types a program that sleeps, the key while it does, and then a command that shows how the
-# program has ended. What is typed before the terminal has handled the key is dropped by it.
+# type_key SIGNAL KEY ECHO: types a program that sleeps, the key while it does, and then a command
+# that shows how the program has ended. What is typed before the terminal has handled the key is
+# dropped by it.
 type_key() {
     printf 'sh -c "echo asleep-$((1+1))-%s; exec sleep 1000"\n' "$1"
     # shellcheck disable=SC2059 # the key
@@ -243,8 +245,8 @@ type_key() {
     shown "ended-by-$1-[0-9]"
 }
 
-# keys_interrupt APPEND [OPTION]...: the programs in the guest's shell ignore neither SIGINT nor SIGQUIT, and Ctrl-C and
-# Ctrl-\ end the one in the foreground.
+# keys_interrupt APPEND [OPTION]...: the programs in the guest's shell ignore neither SIGINT nor
+# SIGQUIT, and Ctrl-C and Ctrl-\ end the one in the foreground.
 # shellcheck disable=SC2094 # the log is looked at while it grows
 keys_interrupt() {
     new_log
@@ -285,7 +287,8 @@ test_ctrl_c_ignored_on_fio_disk() {
     want_clean disk.img
 }
 
-# What the shell's user starts as `reboot` and `poweroff` is a signal to process 1, which waits for the shell.
+# What the shell's user starts as `reboot` and `poweroff` is a signal to process 1, which waits for
+# the shell.
 # shellcheck disable=SC2094 # the log is looked at while it grows
 test_reboot_from_shell() {
     new_log

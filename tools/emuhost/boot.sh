@@ -241,8 +241,9 @@ keep_console() {
     echo "$kept"
 }
 
-# fail_without_status: the emulated host has ended, and its command has not. What the emulator itself said tells most, if it
-# did not start or was ended; else the console of the host's kernel does.
+# fail_without_status: the emulated host has ended, and its command has not. What the emulator
+# itself said tells most, if it did not start or was ended; else the console of the host's kernel
+# does.
 fail_without_status() {
     if [ -s "$work/qemu.log" ]; then
         tail -n 5 "$work/qemu.log" | sed 's/^/kvmhost: emulator: /' >&2
