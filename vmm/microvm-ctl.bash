@@ -10,7 +10,7 @@ _microvm_ctl() {
     1,*) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     2,*) words=$commands ;;
     4,*,resize) words=image ;;
-    4,*,limit) words='none iops= bps=' ;;
+    4,*,limit) words='none iops= iops-burst= bps= bps-burst=' ;;
     esac
     [ -z "$words" ] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

@@ -24,7 +24,7 @@
 enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
 
 static const char help[] =
-	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json]\n"
+	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json|--prometheus]\n"
 	"Ask the microvm whose control socket is at PATH.\n"
 	"\n"
 	"  status        what it is and does\n"

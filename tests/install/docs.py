@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What tests/install/documents compares: the documents, their entries, and the answers of the
+# program.
+import functools
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..")
+MICROVM = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(TOP, "microvm"))
+
+
+def read(path):
+    with open(os.path.join(TOP, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def output(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
+    return done.stdout.decode()
+
+
+def load():
+    """All documents, as they are."""
+    return {
+        "--help": output(MICROVM, "--help"),
+        "microvm.1": read("vmm/microvm.1"),
+        "README.md": read("README.md"),
+        "SECURITY.md": read("SECURITY.md"),
+        "microvm.bash": read("vmm/microvm.bash"),
+        "microvm-ctl --help": output(os.path.join(os.path.dirname(MICROVM), "microvm-ctl"), "--help"),
+        "microvm-ctl.1": read("vmm/microvm-ctl.1"),
+        "microvm-ctl.bash": read("vmm/microvm-ctl.bash"),
+    }
+
+
+# ---- the program ----
+
+
+@functools.lru_cache(maxsize=None)
+def complaint(name, value, key=False):
+    """What the program says about a value of an option or of a key of --disk; None: it accepts it."""
+    needed = {"iops-burst": "iops=1,", "bps-burst": "bps=1,"}.get(name, "")
+    said = output(MICROVM, *(["--disk", f"f,{needed}{name}={value}"] if key else [f"{name}={value}"]))
+    if "--kernel FILE is missing" in said or "with --control, by which" in said:
+        return None
+    return said.strip().rsplit(": ", 1)[-1]
+
+
+def size(text):
+    unit = "KMGT".find(text[-1]) + 1
+    return int(text[:-1]) << 10 * unit if unit else int(text)
+
+
+RANGE = re.compile(r"\b(\d+[KMGT]?) to (\d+[KMGT]?)\b")
+# Values that some option or key refuses, and for whose sake it says what it wants.
+TRIALS = ("?", "0", "1K", "99999999999", "x" * 21)
+
+
+def wants(name, key):
+    return [said for said in (complaint(name, value, key) for value in TRIALS) if said]
+
+
+def names_of(path, pattern):
+    names = re.findall(pattern, read(path))
+    if not names:
+        raise SystemExit(f"documents: {path}: no names found: its tables have changed, and {pattern!r} has to follow them")
+    return names
+
+
+def options():
+    return names_of("vmm/options.c", r'\{ "(--[a-z-]+)", (?:true|false), set_')
+
+
+def keys():
+    return names_of("vmm/options_disk.c", r'\{ "([a-z-]+)", (?:true|false), (?:options_)?set_')
+
+
+def subjects():
+    return [(name, False) for name in options()] + [(name, True) for name in keys()]
+
+
+# ---- the documents' entries ----
+
+
+def plain(roff):
+    """The text of a man page's source."""
+    text = re.sub(r"^'?\\?\.?\\\".*$", "", roff, flags=re.M)
+    text = re.sub(r'^\.[A-Z]{1,3}\b ?', "", text, flags=re.M)
+    text = re.sub(r"\\f[A-Z]|\\\|", "", text)
+    text = text.replace("\\(dq", '"').replace("\\-", "-").replace("\\e", "\\")
+    # In BR and BI lines blanks separate fonts, and quotes hold what has blanks.
+    return text
+
+
+def man_entries(roff):
+    """name -> span of the source: from its .TP on to the next one."""
+    entries = {}
+    marks = [m.start() for m in re.finditer(r"^\.(?:TP|TQ|SS|SH)\b", roff, flags=re.M)] + [len(roff)]
+    for at, end in zip(marks, marks[1:]):
+        lines = roff[at:end].split("\n", 2)
+        if len(lines) < 2 or not lines[0].startswith((".TP", ".TQ")):
+            continue
+        found = re.match(r"\.B[IR]? ([^ \"|=]+)", lines[1])
+        if found:
+            entries[found[1].replace("\\-", "-").rstrip("=")] = [at, end]
+    # .TQ: several names with one text.
+    joined = sorted(entries.values())
+    for span, following in zip(reversed(joined[:-1]), reversed(joined[1:])):
+        if roff.startswith(".TQ", following[0]):
+            span[1] = following[1]
+    return {name: tuple(span) for name, span in entries.items()}
+
+
+def help_entries(text):
+    entries, last = {}, None
+    for m in re.finditer(r"^(.*)\n", text, flags=re.M):
+        begin = re.match(r"  (--[a-z-]+|[a-z][a-z-]*)(?=[ =\[,\n]|$)", m[1])
+        if begin:
+            last = begin[1]
+            entries[last] = (m.start(), m.end())
+        elif last and m[1].startswith("     "):
+            entries[last] = (entries[last][0], m.end())
+        else:
+            last = None
+    return entries
+
+
+def readme_entries(text):
+    entries = {}
+    for m in re.finditer(r"^\| (`.*)\n", text, flags=re.M):
+        for name in re.findall(r"`(--[a-z-]+|[a-z-]+)(?=[ =`])", m[1].split(" | ", 1)[0]):
+            entries.setdefault(name, (m.start(), m.end()))
+    return entries
+
+
+PARSERS = {"--help": help_entries, "microvm.1": man_entries, "README.md": readme_entries}
+
+
+@functools.lru_cache(maxsize=None)
+def spans(doc, text):
+    return PARSERS[doc](text)
+
+
+def entry(docs, doc, name):
+    """What a document says about an option or a key; "" if nothing."""
+    span = spans(doc, docs[doc]).get(name)
+    text = docs[doc][span[0]:span[1]] if span else ""
+    text = plain(text) if doc.endswith(".1") else text.replace("\\|", "|")
+    return re.sub(r"\s+", " ", text)
+
+
+def section(docs, doc, begin, end=None):
+    """From a heading on to the next one."""
+    text = docs[doc]
+    at = text.find(begin)
+    if at < 0:
+        return ""
+    stop = text.find(end or ("\n.SH " if doc.endswith(".1") else "\n## "), at + len(begin))
+    text = text[at:stop if stop >= 0 else len(text)]
+    return plain(text) if doc.endswith(".1") else text
+
+
+def squeeze(text):
+    return re.sub(r"[\s\"]+", " ", text)
+
+
+def completed(docs, doc, *words):
+    return complete(docs[doc], doc, words)
+
+
+@functools.lru_cache(maxsize=None)
+def complete(text, doc, words):
+    script = text + '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); ' + (
+        "_microvm_ctl" if "ctl" in doc else "_microvm") + '; echo "${COMPREPLY[@]}"'
+    return output("bash", "-c", script, "bash", *words).split()
