@@ -29,6 +29,33 @@ static int open_input(int *fd, const char *option, const char *path)
 	return *fd < 0 ? report_option(-errno, option, path, NULL) : 0;
 }
 
+/*
+ * Open --dump-dtb's file without truncating it: if the set-up fails later, an existing file keeps its
+ * contents, and a new one is removed by loader_cancel.
+ */
+static int open_tree(struct loader *l)
+{
+	const char *path = l->config->dump_dtb;
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+
+	l->tree_fd = open(path, flags | O_EXCL, 0666);
+	l->tree_is_ours = l->tree_fd >= 0;
+	if (l->tree_fd < 0 && errno == EEXIST)
+		l->tree_fd = open(path, flags, 0666);
+	return l->tree_fd < 0 ? report_option(-errno, "--dump-dtb", path, NULL) : 0;
+}
+
+static void close_tree(struct loader *l)
+{
+	if (l->tree_fd < 0)
+		return;
+	close(l->tree_fd);
+	l->tree_fd = -1;
+	if (l->tree_is_ours)
+		unlink(l->config->dump_dtb);
+	l->tree_is_ours = false;
+}
+
 /* Add text to the line. */
 static int add(char *line, size_t size, const char *text)
 {
@@ -126,10 +153,17 @@ int loader_begin(struct loader *l, const struct machine_config *config,
 {
 	int err;
 
-	*l = (struct loader){ config, -1, -1, BOOTREAD_INIT, true };
+	*l = (struct loader){ .config = config,
+			      .kernel_fd = -1,
+			      .initrd_fd = -1,
+			      .tree_fd = -1,
+			      .read = BOOTREAD_INIT,
+			      .open = true };
 	err = open_input(&l->kernel_fd, "--kernel", config->kernel);
 	if (!err && config->initrd)
 		err = open_input(&l->initrd_fd, "--initrd", config->initrd);
+	if (!err && config->dump_dtb)
+		err = open_tree(l);
 	if (!err)
 		err = load(l, devices, mem, boot);
 	if (!err)
@@ -155,6 +189,7 @@ void loader_cancel(struct loader *l)
 		close(l->initrd_fd);
 	if (l->kernel_fd >= 0)
 		close(l->kernel_fd);
+	close_tree(l);
 	l->open = false;
 }
 
@@ -173,19 +208,26 @@ static int write_all(int fd, const uint8_t *data, size_t size)
 	return 0;
 }
 
-int loader_dump_tree(const struct machine_config *config, const struct arch_boot *boot)
+/* A FIFO or a terminal cannot be truncated, which O_TRUNC would not report, either. */
+static int truncate_file(int fd)
+{
+	return ftruncate(fd, 0) && errno != EINVAL ? -errno : 0;
+}
+
+int loader_dump_tree(struct loader *l, const struct arch_boot *boot)
 {
 	const void *tree;
 	size_t size;
-	int fd, err = arch_boot_tree(boot, &tree, &size);
+	int err = arch_boot_tree(boot, &tree, &size);
 
-	if (err)
-		return report_option(err, "--dump-dtb", config->dump_dtb, NULL);
-	fd = open(config->dump_dtb, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return report_option(-errno, "--dump-dtb", config->dump_dtb, NULL);
-	err = write_all(fd, tree, size);
-	if (close(fd) < 0 && !err)
-		err = -errno;
-	return err ? report_option(err, "--dump-dtb", config->dump_dtb, NULL) : 0;
+	if (!err)
+		err = truncate_file(l->tree_fd);
+	if (!err) {
+		l->tree_is_ours = false;
+		err = write_all(l->tree_fd, tree, size);
+		if (close(l->tree_fd) < 0 && !err)
+			err = -errno;
+		l->tree_fd = -1;
+	}
+	return err ? report_option(err, "--dump-dtb", l->config->dump_dtb, NULL) : 0;
 }

@@ -31,22 +31,30 @@ struct loader {
 	const struct machine_config *config;
 	int kernel_fd;
 	int initrd_fd;
+	int tree_fd;	   /* --dump-dtb's file */
+	bool tree_is_ours; /* this process created that file, and has not written to it yet */
 	struct bootread read;
 	bool open;
 };
 
-/* Judge the files and begin to read them into guest RAM. *boot is the caller's: free(). 0 or -errno,
- * already reported. */
+/*
+ * Open all files, --dump-dtb's included, so that an error in what the user named is reported before
+ * KVM is needed. Judge kernel and initrd and begin to read them into guest RAM. *boot is the
+ * caller's: free(). 0 or -errno, already reported.
+ */
 int loader_begin(struct loader *l, const struct machine_config *config,
 		 const struct devlist *devices, const struct hostmem *mem, struct arch_boot **boot);
 
 /* Wait until all of it is there. As above. */
 int loader_finish(struct loader *l);
 
-/* Nothing more is read. Whatever has been done before; guest RAM can be unmapped then. */
+/*
+ * Stop reading and close all files. The caller may unmap guest RAM then. A file that was created for
+ * --dump-dtb and never written is removed. May be called in any state, and more than once.
+ */
 void loader_cancel(struct loader *l);
 
 /* Write --dump-dtb, once arch_vm_finish is done. 0 or -errno, already reported. */
-int loader_dump_tree(const struct machine_config *config, const struct arch_boot *boot);
+int loader_dump_tree(struct loader *l, const struct arch_boot *boot);
 
 #endif

@@ -198,7 +198,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = create_vcpus(m);
 	if (!err && config->dump_dtb)
-		err = loader_dump_tree(config, m->boot);
+		err = loader_dump_tree(&m->loader, m->boot);
 	if (!err)
 		err = machine_attach_devices(m);
 	if (!err)
