@@ -39,9 +39,15 @@ deb_arch() {
     esac
 }
 
-# kvm_usable: cpu_has_virt, and this user may open /dev/kvm.
+# kvm_opens: this process can open /dev/kvm, be it hardware virtualization or not. Permission bits alone do not tell: a
+# container may have the node without the right to open it.
+kvm_opens() {
+    [ -c /dev/kvm ] && (: <>/dev/kvm) 2>/dev/null
+}
+
+# kvm_usable: cpu_has_virt, and this process can open /dev/kvm.
 kvm_usable() {
-    cpu_has_virt && [ -r /dev/kvm ] && [ -w /dev/kvm ]
+    cpu_has_virt && kvm_opens
 }
 
 # kernel_release FILE: the version of the Linux kernel in FILE, as the directory of its modules is

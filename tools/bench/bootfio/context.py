@@ -26,12 +26,20 @@ def processor_virtualizes():
         return bool({"vmx", "svm"} & set(file.read().split()))
 
 
+def kvm_opens():
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+        return True
+    except OSError:
+        return False
+
+
 def choose_place(wanted):
     """native or emulated, as tools/kvmhost would."""
     wanted = os.environ.get("KVMHOST") or wanted if wanted == "auto" else wanted
     if wanted in ("native", "emulated"):
         return wanted
-    return "native" if processor_virtualizes() and os.access("/dev/kvm", os.R_OK | os.W_OK) else "emulated"
+    return "native" if processor_virtualizes() and kvm_opens() else "emulated"
 
 
 def pinned_cpus(options, emulated):
