@@ -256,6 +256,7 @@ help:
 	@echo 'make boot       boot tests alone'
 	@echo 'make boot-budget  what the monitor adds to a boot: exits by cause, time, beside QEMU'
 	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf; of aarch64, NAME.img'
+	@echo 'make emulated   what needs /dev/kvm, in the emulated host'
 	@echo 'make guest-kernel  a minimal guest kernel from source: build/guest-kernel/bzImage and vmlinux'
 	@echo 'make guest-kernel-check  boots it; guest-kernel-repro: builds it again for the same bytes'
 	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'

@@ -111,18 +111,23 @@ static void end(struct vm_ender *ender, enum vm_end why)
 	vm.end = why;
 }
 
-static bool open_kvm(void)
+static bool kvm_opens(void)
 {
-	vm.kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (vm.kvm_fd >= 0)
-		return true;
-	fprintf(stderr, "test_x86_enter: skip: /dev/kvm: %s\n", strerror(errno));
-	return false;
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		printf("test_x86_enter: skip all: /dev/kvm: %s\n", strerror(errno));
+		return false;
+	}
+	close(fd);
+	return true;
 }
 
 static void create_vm(void)
 {
 	guestram_create(&vm.ram, 16 * MIB);
+	vm.kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(vm.kvm_fd, 0);
 	vm.vm_fd = ioctl(vm.kvm_fd, KVM_CREATE_VM, 0);
 	ck_assert_int_ge(vm.vm_fd, 0);
 	ck_assert_int_eq(arch_vm_setup(vm.kvm_fd, vm.vm_fd), 0);
@@ -206,8 +211,6 @@ static void check_64_bit(const uint64_t *seen)
 
 START_TEST(bzimage_enters_64_bit_code)
 {
-	if (!open_kvm())
-		return;
 	check_64_bit(boot_and_power_off(bzimage()));
 	destroy();
 }
@@ -215,8 +218,6 @@ END_TEST
 
 START_TEST(elf_enters_64_bit_code)
 {
-	if (!open_kvm())
-		return;
 	check_64_bit(boot_and_power_off(elf(code64, sizeof(code64), false)));
 	destroy();
 }
@@ -226,8 +227,6 @@ START_TEST(pvh_enters_32_bit_code)
 {
 	const uint64_t *seen;
 
-	if (!open_kvm())
-		return;
 	seen = boot_and_power_off(elf(code32, sizeof(code32), true));
 	ck_assert_mem_eq(guestram_at(&vm.ram, seen[0], 4), "\x78\xc5\x6e\x33", 4);
 	ck_assert_uint_eq(seen[1] & 0x80000001, 1);
@@ -243,8 +242,6 @@ START_TEST(reset_vector_resets)
 	struct kvm_regs regs = { .rip = 0xfff0, .rflags = 2 };
 	struct kvm_sregs sregs;
 
-	if (!open_kvm())
-		return;
 	create_vm();
 	load_kernel(bzimage());
 	create_vcpu(0, 1);
@@ -281,8 +278,6 @@ START_TEST(vcpus_have_their_own_apic_ids)
 {
 	uint32_t id = (uint32_t)_i;
 
-	if (!open_kvm())
-		return;
 	create_vm();
 	load_kernel(bzimage());
 	create_vcpu(id, 3);
@@ -307,8 +302,6 @@ START_TEST(other_vcpus_wait)
 	struct kvm_mp_state state = { 0 };
 	struct kvm_regs regs = { 0 };
 
-	if (!open_kvm())
-		return;
 	create_vm();
 	load_kernel(bzimage());
 	create_vcpu(1, 2);
@@ -326,8 +319,12 @@ END_TEST
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("x86_enter");
-	TCase *tcase = tcase_create("x86_enter");
+	TCase *tcase;
 
+	/* Tests that did not run must not count as passed; tests/emulated runs them then. */
+	if (!kvm_opens())
+		return suite;
+	tcase = tcase_create("x86_enter");
 	tcase_set_timeout(tcase, 20);
 	tcase_add_test(tcase, bzimage_enters_64_bit_code);
 	tcase_add_test(tcase, elf_enters_64_bit_code);
