@@ -12,8 +12,9 @@
 
 #include "dataplane/base.h"
 
-#define KICK_SIGNAL  SIGRTMIN
-#define THREAD_STACK (256u << 10)
+#define KICK_SIGNAL   SIGRTMIN
+#define THREAD_STACK  (256u << 10)
+#define START_POLL_NS 10000000 /* how often a vCPU that KVM_RUN cannot wait for is tried again */
 
 /* It only has to interrupt KVM_RUN. */
 static void on_kick(int signo)
@@ -46,6 +47,8 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm)
 	vcpu->run = NULL;
 	vcpu->started = false;
 	vcpu->stop = 0;
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_cond_init(&vcpu->kicked, NULL);
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)vcpu->index);
 	if (vcpu->fd < 0)
 		return -errno;
@@ -101,14 +104,43 @@ static void handle_exit(struct vcpu *vcpu)
 	crashed(vcpu);
 }
 
+/* KVM_RUN enters the guest again. The reason for a kick so far is seen by the caller's next look. */
+static void accept_kick(struct vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->run->immediate_exit, 0);
+	/* Pairs with vcpu_kick's: a later kick interrupts KVM_RUN, and the reasons for earlier ones
+	 * are visible from here on. */
+	full_barrier();
+}
+
 static void wait_at_gate(struct vcpu *vcpu)
 {
 	gate_wait(vcpu->gate);
 	arch_vcpu_resumed(vcpu->fd);
-	WRITE_ONCE(vcpu->run->immediate_exit, 0);
-	/* Pairs with vcpu_kick's: who has a reason to kick from now on is heard in KVM_RUN, and the
-	 * reasons of those before are seen. */
-	full_barrier();
+	accept_kick(vcpu);
+}
+
+/*
+ * KVM_RUN returned EAGAIN twice in a row. Once is what it returns when a vCPU that was never started
+ * receives its INIT. Twice means that KVM does not wait for the INIT: an NMI or an SMI is pending for
+ * this vCPU, which it can neither take nor drop before the INIT, and KVM_RUN returns at once until
+ * then. KVM keeps INIT and SIPI but notifies no one outside of KVM_RUN, so that this thread has to
+ * look for them from time to time. A kick ends the wait at once.
+ */
+static void wait_for_start(struct vcpu *vcpu)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += START_POLL_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&vcpu->lock);
+	if (!READ_ONCE(vcpu->run->immediate_exit))
+		pthread_cond_clockwait(&vcpu->kicked, &vcpu->lock, CLOCK_MONOTONIC, &until);
+	pthread_mutex_unlock(&vcpu->lock);
 }
 
 static uint64_t now_ns(void)
@@ -131,10 +163,26 @@ static void handle_and_count(struct vcpu *vcpu, bool left)
 		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, now_ns() - began);
 }
 
+/* Returns the error of KVM_RUN, of which EINTR is handled already. */
+static int run_once(struct vcpu *vcpu)
+{
+	if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		handle_and_count(vcpu, true);
+		return 0;
+	}
+	if (errno != EINTR)
+		return errno;
+	/* Before the caller looks at the gate: a kick whose gate is open again must not make each
+	 * KVM_RUN from now on return at once. */
+	accept_kick(vcpu);
+	handle_and_count(vcpu, false);
+	return 0;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	int err = thread_begin(vcpu->begin);
+	int last, err = thread_begin(vcpu->begin);
 
 	if (err) {
 		log_error("vCPU %u: sandbox: %s", vcpu->index, strerror(-err));
@@ -144,12 +192,14 @@ static void *vcpu_main(void *arg)
 	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {
 		if (gate_closed(vcpu->gate)) {
 			wait_at_gate(vcpu);
-		} else if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
-			handle_and_count(vcpu, true);
-		} else if (errno == EINTR) {
-			handle_and_count(vcpu, false);
-		} else if (errno != EAGAIN) {
-			log_error("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
+			continue;
+		}
+		last = err;
+		err = run_once(vcpu);
+		if (err == EAGAIN && last == EAGAIN) {
+			wait_for_start(vcpu);
+		} else if (err && err != EAGAIN) {
+			log_error("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(err));
 			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
 		}
 	}
@@ -182,6 +232,10 @@ void vcpu_kick(struct vcpu *vcpu)
 	full_barrier();
 	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
 	WRITE_ONCE(vcpu->run->immediate_exit, 1);
+	/* The lock is between the thread's look at immediate_exit and its wait. */
+	pthread_mutex_lock(&vcpu->lock);
+	pthread_cond_signal(&vcpu->kicked);
+	pthread_mutex_unlock(&vcpu->lock);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
@@ -199,4 +253,6 @@ void vcpu_destroy(struct vcpu *vcpu)
 		munmap(vcpu->run, vcpu->run_size);
 	if (vcpu->fd >= 0)
 		close(vcpu->fd);
+	pthread_cond_destroy(&vcpu->kicked);
+	pthread_mutex_destroy(&vcpu->lock);
 }

@@ -32,7 +32,9 @@ struct vcpu {
 	struct exits *exits; /* NULL: not counted */
 	pthread_t thread;
 	bool started;
-	uint32_t stop; /* atomic */
+	uint32_t stop;	       /* atomic */
+	pthread_mutex_t lock;  /* of `kicked`; held by the thread only around its wait */
+	pthread_cond_t kicked; /* signalled by vcpu_kick */
 };
 
 /* Set before vcpu_create, by the machine: index, pio, mmio, ender, gate, begin, exits. Main thread.

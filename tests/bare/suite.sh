@@ -162,6 +162,44 @@ aarch64)
     ;;
 esac
 
+# thread_times FILE: each thread of the process whose id is in FILE, and its CPU time in ticks.
+thread_times() {
+    cat "/proc/$(cat "$1")/task/"*/stat 2>/dev/null | sed 's/ (.*) / /' | awk '{ print $1, $13 + $14 }'
+}
+
+# busiest BEFORE: the CPU time that the two busiest threads have used since BEFORE, of what thread_times tells now.
+busiest() {
+    awk 'NR == FNR { before[$1] = $2; next }
+        { t = $2 - before[$1]; if (t > a) { b = a; a = t } else if (t > b) b = t }
+        END { print a + 0, b + 0 }' "$1" -
+}
+
+# The first vCPU runs all the time, and the second waits for an INIT with an NMI and an SMI pending.
+if [ "$(uname -m)" = x86_64 ]; then
+    test=cpu_never_started_uses_no_cpu_time_after_nmi_and_smi
+    echo '0 0' >busy
+    : >keep
+    {
+        while [ -e keep ] && ! grep -qs '^now' out/$test.log; do sleep 0.01; done
+        thread_times pid >before
+        while [ -e keep ] && [ "$(cut -d ' ' -f 1 busy)" -lt 50 ]; do
+            sleep 0.1
+            thread_times pid | busiest before >busy
+        done
+        ./microvm-ctl socket quit
+    } &
+    boot $test 7 "hostile.$suffix" "tests=$test end=endless" --control socket --pidfile pid
+    rm keep
+    wait
+    read -r first second <busy
+    if [ "$first" -ge 50 ] && [ $((second * 4)) -lt "$first" ]; then
+        passed=$((passed + 1))
+        echo $test >>out/passed
+    else
+        fail $test "$first and $second ticks of CPU time in the two busiest threads"
+    fi
+fi
+
 # The measuring guest, for what it does and not for how fast: each way to wait, to describe and to end.
 requests=4000
 [ "${KVMHOST:-}" != emulated ] || requests=200

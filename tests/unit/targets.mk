@@ -42,4 +42,4 @@ $(OBJ)/tests/unit/test_ioengine_uring: ALL_LDFLAGS += $(call wrap,evloop_request
 $(OBJ)/tests/unit/test_race_stop: ALL_LDFLAGS += $(call wrap,evloop_wake vring_pop vring_push vring_publish)
 $(OBJ)/tests/unit/test_sandbox_layers: ALL_LDFLAGS += $(call wrap,nanosleep)
 $(OBJ)/tests/unit/test_x86_rows_machine: ALL_LDFLAGS += $(call wrap,ioctl)
-$(OBJ)/tests/unit/test_vcpu: ALL_LDFLAGS += $(call wrap,ioctl open __open_2)
+$(OBJ)/tests/unit/test_vcpu: ALL_LDFLAGS += $(call wrap,ioctl open __open_2 pthread_cond_clockwait)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The thread of a vCPU and the writes that KVM keeps. Linked with --wrap=ioctl and open: KVM is played here, with a
- * guest that writes numbers, each once and in turn, and keeps writing until it is kicked.
+ * The thread of a vCPU, the writes that KVM keeps, and a KVM_RUN that returns at once. Linked with
+ * --wrap=ioctl, open and pthread_cond_clockwait: the test plays KVM, with a guest that writes
+ * numbers, each once and in turn, and keeps writing until it is kicked.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -21,6 +22,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...);
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap___open_2(const char *path, int flags);
+int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock, clockid_t clock,
+				  const struct timespec *until);
 
 #define PAGE	  4096u
 #define RUN_PAGES 3u
@@ -34,6 +37,9 @@ static struct vm vm;
 static struct vcpu vcpu;
 static uint32_t written, entered; /* atomic; by the guest's thread */
 static bool exits;		  /* the guest's writes are exits when the ring is full */
+static uint32_t again;		  /* how often KVM_RUN still returns EAGAIN at once */
+static uint32_t waits;		  /* atomic; of the thread itself, outside of KVM_RUN */
+static bool timeouts;		  /* these waits end at once, or else only when they are told to */
 
 /* False: there is no room. */
 static bool post(struct kvm_coalesced_mmio_ring *ring, uint32_t number)
@@ -61,6 +67,11 @@ static int run_guest(struct kvm_run *run)
 	void *ring = (uint8_t *)run + RING_PAGE * PAGE;
 
 	__atomic_fetch_add(&entered, 1, __ATOMIC_SEQ_CST);
+	if (again && !kicked(run)) {
+		again -= again != UINT32_MAX;
+		errno = EAGAIN;
+		return -1;
+	}
 	while (!exits && !kicked(run))
 		sched_yield();
 	for (unsigned int i = 0; (exits || i < 7) && vcpu.posted.ring; i++) {
@@ -110,6 +121,15 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	default:
 		ck_abort_msg("ioctl %#lx on %d", request, fd);
 	}
+}
+
+int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock, clockid_t clock,
+				  const struct timespec *until)
+{
+	(void)clock;
+	(void)until;
+	__atomic_fetch_add(&waits, 1, __ATOMIC_SEQ_CST);
+	return timeouts ? ETIMEDOUT : pthread_cond_wait(cond, lock);
 }
 
 /* Others: what the build measures, it writes into files. */
@@ -174,6 +194,11 @@ static uint32_t times_entered(void)
 	return __atomic_load_n(&entered, __ATOMIC_SEQ_CST);
 }
 
+static uint32_t times_waited(void)
+{
+	return __atomic_load_n(&waits, __ATOMIC_SEQ_CST);
+}
+
 static void stop(void)
 {
 	vcpu_stop(&vcpu);
@@ -228,6 +253,63 @@ START_TEST(host_that_has_no_ring)
 }
 END_TEST
 
+/* Without a limit in time on its waits: the pause and the stop themselves wake the thread. */
+START_TEST(nmi_before_init_does_not_make_the_thread_spin)
+{
+	again = UINT32_MAX;
+	start();
+	for (uint32_t i = 1; i <= 100; i++) {
+		mock_wait_until(times_waited() >= i || times_entered() > 1000);
+		/* One more after each wait, and the one that a kick may interrupt. */
+		ck_assert_uint_le(times_entered(), 2 + 2 * i);
+		gate_close(&gate);
+		vcpu_kick(&vcpu);
+		gate_await(&gate);
+		gate_open(&gate);
+	}
+	mock_wait_until(times_waited() > 100);
+	stop();
+}
+END_TEST
+
+/* As many times as KVM says so, the thread looks again; then it is in the guest. */
+START_TEST(vcpu_started_after_an_nmi_runs)
+{
+	again = 100;
+	timeouts = true;
+	start();
+	mock_wait_until(times_entered() == 101);
+	ck_assert_uint_eq(times_waited(), 99);
+	stop();
+}
+END_TEST
+
+/* An INIT makes KVM_RUN return EAGAIN once, and the SIPI may be there already. */
+START_TEST(init_alone_makes_no_vcpu_wait)
+{
+	again = 1;
+	start();
+	mock_wait_until(times_entered() == 2);
+	ck_assert_uint_eq(times_waited(), 0);
+	stop();
+}
+END_TEST
+
+/* A pause that was given up before the thread came by. */
+START_TEST(kick_that_finds_the_gate_open_does_not_make_the_thread_spin)
+{
+	start();
+	for (uint32_t i = 1; i <= 100; i++) {
+		mock_wait_until(times_entered() >= i);
+		vcpu_kick(&vcpu);
+		mock_wait_until(!kicked(vcpu.run) || times_entered() > 10000);
+		ck_assert(!kicked(vcpu.run));
+	}
+	stop();
+	ck_assert_uint_le(entered, 202);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("vcpu");
@@ -236,6 +318,10 @@ Suite *test_suite(void)
 	tcase_add_test(tc, paused_vcpu_has_done_what_it_posted);
 	tcase_add_test(tc, write_that_finds_the_ring_full_comes_after_those_in_it);
 	tcase_add_loop_test(tc, host_that_has_no_ring, 0, 3);
+	tcase_add_test(tc, nmi_before_init_does_not_make_the_thread_spin);
+	tcase_add_test(tc, vcpu_started_after_an_nmi_runs);
+	tcase_add_test(tc, init_alone_makes_no_vcpu_wait);
+	tcase_add_test(tc, kick_that_finds_the_gate_open_does_not_make_the_thread_spin);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -230,12 +230,17 @@ void irqs_off(void)
 
 /* ---- the second CPU ---- */
 
-static void lapic_command(uint32_t command)
+void lapic_command(uint32_t command)
 {
 	*lapic(LAPIC_ICR_HIGH) = 1u << 24;
 	*lapic(LAPIC_ICR) = command;
 	while (*lapic(LAPIC_ICR) & LAPIC_ICR_BUSY)
 		arch_relax();
+}
+
+bool cpu_started(void)
+{
+	return __atomic_load_n(&cpu_up, __ATOMIC_ACQUIRE);
 }
 
 bool cpu_start(void)
@@ -250,7 +255,7 @@ bool cpu_start(void)
 	memcpy((void *)TRAMPOLINE, cpu_trampoline, (size_t)(cpu_trampoline_end - cpu_trampoline));
 	lapic_command(LAPIC_INIT);
 	lapic_command(LAPIC_STARTUP | TRAMPOLINE / PAGE);
-	wait_until(__atomic_load_n(&cpu_up, __ATOMIC_ACQUIRE));
+	wait_until(cpu_started());
 	return true;
 }
 

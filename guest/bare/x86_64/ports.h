@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Port I/O, and the end that is a crash: for machine.c and for tests of the machine. */
+/*
+ * Port I/O, interrupts between CPUs and the end that is a crash: for machine.c and for tests of the
+ * machine.
+ */
 #ifndef BARE_X86_PORTS_H
 #define BARE_X86_PORTS_H
 
@@ -49,6 +52,13 @@ static inline void string_in(uint16_t port, void *to, unsigned long bytes)
 {
 	__asm__ volatile("rep insb" : "+D"(to), "+c"(bytes) : "d"(port) : "memory");
 }
+
+/* Sends the second CPU the interrupt that the low half of the local APIC's ICR describes. */
+#define LAPIC_SMI 0x4200u
+#define LAPIC_NMI 0x4400u
+void lapic_command(uint32_t command);
+/* Whether the second CPU has been started. */
+bool cpu_started(void);
 
 /*
  * Takes the way out of exceptions away, and makes one: a triple fault. `emulated` goes through an
