@@ -25,10 +25,10 @@ static unsigned int rx_capacity(const struct serial *s)
 
 static unsigned int rx_room(const struct serial *s)
 {
-	bool ready =
-		(s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2) && !(s->mcr & UART_MCR_LOOP);
+	bool by_interrupt = (s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2);
+	bool listens = (by_interrupt || s->polls == SERIAL_POLLS) && !(s->mcr & UART_MCR_LOOP);
 
-	return ready && s->rx_count < rx_capacity(s) ? rx_capacity(s) - s->rx_count : 0;
+	return listens && s->rx_count < rx_capacity(s) ? rx_capacity(s) - s->rx_count : 0;
 }
 
 void serial_rx_push(struct serial *s, uint8_t byte)

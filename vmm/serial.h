@@ -7,11 +7,16 @@
  * eventfd. A guest can neither block nor grow anything: what it sends beyond SERIAL_TX_SIZE unread
  * bytes is dropped and counted.
  *
- * Received bytes are handed to the guest only while it is ready for them, the way a sender waits for
- * RTS: the receive interrupt is enabled (IER.RDI), MCR.OUT2 lets interrupts through, and the port is
- * not in loopback. Drivers empty the FIFO when they open the port, and input piped in before that
- * would be lost. OUT2 matters because Linux, when it looks for the port, sets every IER bit for a
- * moment; that must not pass for a driver that listens.
+ * Received bytes are handed to the guest only while something in it listens, the way a sender waits
+ * for RTS: drivers empty the FIFO when they open the port, and input piped in before that would be
+ * lost. Outside of loopback there are two kinds of listeners:
+ * - a driver that gets interrupts: the receive interrupt is enabled (IER.RDI), and MCR.OUT2 lets
+ *   interrupts through. OUT2 matters because Linux, when it looks for the port, sets every IER bit
+ *   for a moment; that must not pass for a driver that listens.
+ * - a driver that polls: it has read LSR SERIAL_POLLS times with no write to the port in between. A
+ *   driver that only sends reads LSR, too, but writes a byte after a read or two, because the
+ *   transmitter is always empty. Such a listener stays one, whatever it sends, until the next write
+ *   to another register than THR, with which a driver sets up the port.
  */
 #ifndef VMM_SERIAL_H
 #define VMM_SERIAL_H

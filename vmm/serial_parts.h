@@ -11,7 +11,8 @@
 
 #include "vmm/serial.h"
 
-#define SERIAL_FIFO 16
+#define SERIAL_FIFO  16
+#define SERIAL_POLLS 16 /* see serial.h; a transmitter reads LSR once or twice per byte */
 
 /* Why the guest is to be interrupted. */
 enum {
@@ -39,6 +40,7 @@ struct serial {
 	bool tx_empty;	  /* the "transmitter empty" event, not yet told by IIR */
 	unsigned int why; /* the reasons when the guest was last interrupted or looked */
 
+	unsigned int polls; /* reads of LSR since the last write, up to SERIAL_POLLS */
 	uint8_t trigger;
 	uint8_t rx[SERIAL_FIFO];
 	unsigned int rx_head;

@@ -22,6 +22,8 @@ _Noreturn void bare_main(const char *command_line);
 void arch_putc(char c);
 /* What the serial port has received; -1: nothing. */
 int arch_getc(void);
+/* As arch_getc, without setting up the port first: its line status is read, and nothing written. */
+int arch_poll_char(void);
 
 /*
  * Device registers: one access of 1, 2, 4 or 8 bytes at any address, aligned or not. Whoever a write

@@ -246,6 +246,10 @@ keys=
 printf '\n\n' >answers
 input=answers
 measure told-when $requests 'depth=8 wait=1'
+# All of it is there from the beginning, when nobody in the guest listens yet, and is more than the FIFO holds.
+typed=what-was-typed-before-the-guest-polled
+printf %s $typed >answers
+boot input-by-polling 0 "polite.$suffix" "tests=input_arrives_at_a_guest_that_polls typed=$typed" --disk disk.img
 input=
 # All of the span is written once, and then found as it was written.
 measure verified-write 256 'depth=16 op=write seq=1 span=1048576 verify=1'

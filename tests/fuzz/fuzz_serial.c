@@ -3,8 +3,10 @@
  * fuzz_serial: register accesses of a guest and calls of the console on one serial port.
  *
  * What the guest sends comes out in order, complete but for one counted gap at the end; what the
- * console hands in comes out of RBR in order until a driver clears it; queues are bounded; the
- * console is woken when there is output; an access of an odd size reads zeros and does nothing.
+ * console hands in comes out of RBR in order until a driver clears it; a guest that listens, by
+ * interrupts or by polling, and none else, has room for input; queues are bounded; the console is
+ * woken when there is output or a guest begins to poll; an access of an odd size reads zeros and
+ * does nothing.
  */
 #include <linux/serial_reg.h>
 #include <sys/eventfd.h>
@@ -14,12 +16,15 @@
 #include "vmm/serial.h"
 
 #define FIFO	 16
+#define POLLS	 16 /* of LSR, without a write in between, make a guest a listener */
 #define STEPS	 512
 #define SENT_MAX (2u * SERIAL_TX_SIZE)
 
 static int irq_fd = -1, wake_fd;
 static struct serial *port;
 static uint8_t lcr, mcr, ier;
+static unsigned int polls;
+static bool turned_away; /* the console found no room, and nothing has happened since */
 
 /* Bytes the guest sent and that were not dropped, as a ring in the order they have to come out. */
 static uint8_t sent[SENT_MAX];
@@ -35,9 +40,16 @@ static uint64_t events(int fd)
 	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
+static bool listens(void)
+{
+	bool by_interrupt = (ier & UART_IER_RDI) && (mcr & UART_MCR_OUT2);
+
+	return (by_interrupt || polls >= POLLS) && !(mcr & UART_MCR_LOOP);
+}
+
 static void reg_write(unsigned int reg, uint8_t value)
 {
-	bool out = reg == UART_TX && !(lcr & UART_LCR_DLAB) && !(mcr & UART_MCR_LOOP);
+	bool thr = reg == UART_TX && !(lcr & UART_LCR_DLAB), out = thr && !(mcr & UART_MCR_LOOP);
 	size_t pending = serial_tx_pending(port);
 
 	fuzz_must(pending == sent_count);
@@ -47,6 +59,9 @@ static void reg_write(unsigned int reg, uint8_t value)
 		sent[(sent_head + sent_count++) % SENT_MAX] = value;
 	if (!pending)
 		events(wake_fd);
+	if (!thr || polls < POLLS)
+		polls = 0;
+	turned_away = false;
 	serial_bus_ops.write(port, reg, &value, 1);
 	fuzz_must(serial_tx_pending(port) == sent_count);
 	if (sent_count == 1 && pending == 0)
@@ -63,7 +78,18 @@ static uint8_t reg_read(unsigned int reg)
 {
 	uint8_t value = 0x5a;
 
+	if (reg == UART_LSR)
+		polls++;
+	else
+		turned_away = false;
+	if (polls == POLLS)
+		events(wake_fd);
 	serial_bus_ops.read(port, reg, &value, 1);
+	/* The read that makes the guest a listener wakes a console that has input. */
+	if (polls == POLLS && turned_away && listens() && !(value & UART_LSR_DR))
+		fuzz_must(events(wake_fd));
+	if (polls >= POLLS)
+		turned_away = false;
 	return value;
 }
 
@@ -106,20 +132,22 @@ static void flood(struct input *in)
 static void console_input(struct input *in)
 {
 	uint8_t data[64];
-	size_t len = in_below(in, sizeof(data) + 1), room = serial_rx_room(port), taken;
+	size_t len = in_below(in, sizeof(data) + 1), room, taken;
+	bool empty = !(reg_read(UART_LSR) & UART_LSR_DR);
 
 	for (size_t i = 0; i < len; i++)
 		data[i] = (uint8_t)(counter + i);
-	fuzz_must(room <= FIFO);
-	if (!(ier & UART_IER_RDI) || !(mcr & UART_MCR_OUT2) || mcr & UART_MCR_LOOP)
-		fuzz_must(!room);
+	room = serial_rx_room(port);
+	fuzz_must(room <= FIFO && (!room || listens()));
+	fuzz_must(room || !listens() || !empty);
 	events(irq_fd);
 	taken = serial_receive(port, data, len);
 	fuzz_must(taken == (len < room ? len : room));
 	fuzz_must(serial_rx_room(port) == room - taken);
+	turned_away = room == taken && !listens();
 	fuzz_must(!taken || reg_read(UART_LSR) & UART_LSR_DR);
 	/* Empty before: the guest has to be told. */
-	if (taken && room == FIFO)
+	if (taken && room == FIFO && (ier & UART_IER_RDI))
 		fuzz_must(events(irq_fd));
 	/* And it gets them, oldest first, when there was nothing before. */
 	if (taken && room == FIFO && !(lcr & UART_LCR_DLAB) && in_u8(in) & 1)
@@ -182,9 +210,15 @@ static void step(struct input *in)
 		reg_write(UART_TX, counter++);
 		break;
 	case 2:
-	case 3:
 		reg_read(in_below(in, SERIAL_REGS));
 		break;
+	case 3: {
+		unsigned int reg = in_below(in, SERIAL_REGS);
+
+		for (unsigned int i = 0; i <= POLLS; i++)
+			reg_read(reg);
+		break;
+	}
 	case 4:
 	case 5: {
 		unsigned int reg = in_below(in, SERIAL_REGS);
@@ -224,6 +258,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	fuzz_must(!serial_create(&port, irq_fd, wake_fd));
 	lcr = mcr = ier = counter = 0;
+	polls = 0;
+	turned_away = false;
 	sent_head = sent_count = 0;
 	lost = 0;
 	flood_left = SENT_MAX;

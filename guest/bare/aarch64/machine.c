@@ -116,6 +116,14 @@ void arch_putc(char c)
 	arch_write(machine.serial, 1, (uint8_t)c);
 }
 
+int arch_poll_char(void)
+{
+	if (!machine.serial ||
+	    !(arch_read(machine.serial + SERIAL_LINE_STATUS, 1) & SERIAL_RECEIVED))
+		return -1;
+	return (int)arch_read(machine.serial, 1);
+}
+
 int arch_getc(void)
 {
 	static bool open;
@@ -128,9 +136,7 @@ int arch_getc(void)
 		arch_write(machine.serial + SERIAL_MODEM, 1, SERIAL_OUT2);
 		open = true;
 	}
-	if (!(arch_read(machine.serial + SERIAL_LINE_STATUS, 1) & SERIAL_RECEIVED))
-		return -1;
-	return (int)arch_read(machine.serial, 1);
+	return arch_poll_char();
 }
 
 /* ---- PSCI: the end, and the second CPU ---- */

@@ -136,6 +136,13 @@ void arch_putc(char c)
 	out8(LAYOUT_SERIAL, (uint8_t)c);
 }
 
+int arch_poll_char(void)
+{
+	if (!(in8(LAYOUT_SERIAL + SERIAL_LINE_STATUS) & SERIAL_RECEIVED))
+		return -1;
+	return in8(LAYOUT_SERIAL);
+}
+
 int arch_getc(void)
 {
 	static bool open;
@@ -146,9 +153,7 @@ int arch_getc(void)
 		out8(LAYOUT_SERIAL + SERIAL_MODEM, SERIAL_OUT2);
 		open = true;
 	}
-	if (!(in8(LAYOUT_SERIAL + SERIAL_LINE_STATUS) & SERIAL_RECEIVED))
-		return -1;
-	return in8(LAYOUT_SERIAL);
+	return arch_poll_char();
 }
 
 static void set_gate(unsigned int vector, const void *entry)
