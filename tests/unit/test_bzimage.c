@@ -210,8 +210,45 @@ START_TEST(truncated_file_is_refused_at_every_length)
 		ck_assert_int_eq(r.err, -ENOEXEC);
 		ck_assert_int_eq(r.error.part, BOOT_KERNEL);
 	}
-	boot_expect(load(file, BZ_FILE_SIZE - 1, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "truncated");
+	boot_expect(load(file, BZ_FILE_SIZE - 16, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "truncated");
+	boot_expect(load(file, BZ_FILE_SIZE - 17, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "truncated");
 	boot_expect(load(file, 0, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "empty");
+}
+END_TEST
+
+/* memtest86+ 6.10: syssize counts units of 16 bytes, and the file ends where its data do. */
+START_TEST(file_that_ends_within_the_last_unit_of_syssize_is_whole)
+{
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
+
+	bzimage_make(file);
+	r = load(file, BZ_FILE_SIZE - (size_t)_i, -1, CMDLINE);
+	ck_assert_int_eq(r.err, 0);
+	check_loaded(4 * MIB, BZ_SETUP_SIZE, BZ_CODE_SIZE - (unsigned int)_i);
+	free(r.boot);
+	/* The payload has to be in the file. */
+	bzimage_header(file)->payload_length = BZ_CODE_SIZE - 0x100;
+	boot_expect(load(file, BZ_FILE_SIZE - 1, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "payload");
+}
+END_TEST
+
+/* As little code as there may be; the entry is still in the file. */
+START_TEST(smallest_kernel_may_lack_the_end_of_its_last_unit)
+{
+	uint8_t file[BZ_FILE_SIZE];
+	struct boot_result r;
+
+	bzimage_make(file);
+	bzimage_header(file)->syssize = 0x210 / 16;
+	bzimage_header(file)->payload_length = 0;
+	r = load(file, BZ_SETUP_SIZE + 0x201, -1, CMDLINE);
+	ck_assert_int_eq(r.err, 0);
+	check_loaded(4 * MIB, BZ_SETUP_SIZE, 0x201);
+	free(r.boot);
+	boot_expect(load(file, BZ_SETUP_SIZE + 0x200, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL,
+		    "truncated");
+	boot_expect(load(file, BZ_SETUP_SIZE, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "truncated");
 }
 END_TEST
 
@@ -274,6 +311,7 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("bzimage");
 	TCase *tcase = tcase_create("bzimage");
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, good_kernel_is_loaded_where_it_prefers);
 	tcase_add_test(tcase, setup_sects_0_means_4);
@@ -284,6 +322,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tcase, lying_header_is_refused, 0,
 			    (int)(sizeof(lies) / sizeof(lies[0])));
 	tcase_add_test(tcase, truncated_file_is_refused_at_every_length);
+	tcase_add_loop_test(tcase, file_that_ends_within_the_last_unit_of_syssize_is_whole, 1, 16);
+	tcase_add_test(tcase, smallest_kernel_may_lack_the_end_of_its_last_unit);
 	tcase_add_test(tcase, file_that_shrinks_while_it_is_read_is_noticed);
 	tcase_add_test(tcase, other_files_are_named);
 	tcase_add_test(tcase, what_is_no_regular_file_is_refused);

@@ -16,6 +16,7 @@
 #define MAGIC_HDRS	0x53726448
 #define PROTOCOL_2_12	0x20c
 #define DEFAULT_SECTS	4
+#define SYSSIZE_UNIT	16ull
 #define ENTRY_64_OFFSET 0x200
 #define MAX_ALIGNMENT	(1u << 30)
 #define HDR_NEEDED	(offsetof(struct setup_header, init_size) + sizeof(__u32))
@@ -70,9 +71,13 @@ static int check_code(const struct setup_header *hdr, uint64_t file_size, struct
 	uint64_t sects = hdr->setup_sects ? hdr->setup_sects : DEFAULT_SECTS;
 
 	image->code_offset = (sects + 1) * 512;
-	image->code_size = hdr->syssize * 16ull;
+	image->code_size = hdr->syssize * SYSSIZE_UNIT;
 	if (image->code_size <= ENTRY_64_OFFSET)
 		return fail(error, "has no code: its syssize is too small");
+	/* syssize is rounded up, and not every linker pads the file to it (memtest86+ 6). */
+	if (file_size > image->code_offset && file_size - image->code_offset < image->code_size &&
+	    image->code_size - (file_size - image->code_offset) < SYSSIZE_UNIT)
+		image->code_size = file_size - image->code_offset;
 	if (!range_inside(image->code_offset, image->code_size, file_size))
 		return fail(error, "is truncated: its code ends behind the end of the file");
 	if (!range_inside(hdr->payload_offset, hdr->payload_length, image->code_size))
