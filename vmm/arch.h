@@ -65,6 +65,7 @@ enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
 struct arch_boot_error {
 	enum arch_boot_part part;
 	const char *why; /* static string */
+	uint64_t memory; /* with this much RAM it would fit; 0: unknown, or no size would do */
 };
 
 /* How the first vCPU enters the kernel. */

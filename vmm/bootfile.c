@@ -12,9 +12,24 @@
 
 int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err)
 {
-	error->part = part;
-	error->why = why;
+	*error = (struct arch_boot_error){ .part = part, .why = why };
 	return err;
+}
+
+int boot_fail_memory(struct arch_boot_error *error, uint64_t memory)
+{
+	boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has", -EFBIG);
+	error->memory = memory;
+	return -EFBIG;
+}
+
+/* `floor` is inside RAM, and a file's size is less than 2^63. */
+static int fail_initrd(struct arch_boot_error *error, const char *why, uint64_t floor,
+		       uint64_t size)
+{
+	boot_fail(error, BOOT_INITRD, why, -EFBIG);
+	error->memory = ((floor + PAGE - 1) & ~(PAGE - 1)) + ((size + PAGE - 1) & ~(PAGE - 1));
+	return -EFBIG;
 }
 
 int boot_file_open(struct boot_file *file, int fd)
@@ -76,12 +91,12 @@ int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint
 	if (file.size == 0)
 		return boot_fail(error, BOOT_INITRD, "is empty", -EINVAL);
 	if (file.size > limit)
-		return boot_fail(error, BOOT_INITRD, "does not fit into guest memory", -EFBIG);
+		return fail_initrd(error, "does not fit into guest memory", floor, file.size);
 	initrd->gpa = (limit - file.size) & ~(PAGE - 1);
 	initrd->size = file.size;
 	if (initrd->gpa < floor)
-		return boot_fail(error, BOOT_INITRD,
-				 "does not fit into guest memory beside the kernel", -EFBIG);
+		return fail_initrd(error, "does not fit into guest memory beside the kernel", floor,
+				   file.size);
 	err = boot_file_load(config, BOOT_INITRD, &file, 0, initrd->gpa, initrd->size);
 	return err ? boot_fail(error, BOOT_INITRD, "cannot be read", err) : 0;
 }

@@ -25,6 +25,8 @@ struct boot_initrd {
 
 /* Fills *error; returns err. */
 int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err);
+/* The same for a kernel that would fit into `memory` bytes of guest RAM (0: unknown); -EFBIG. */
+int boot_fail_memory(struct arch_boot_error *error, uint64_t memory);
 
 /* -EINVAL: not a regular file. Does not fill an error. */
 int boot_file_open(struct boot_file *file, int fd);
@@ -38,7 +40,8 @@ int boot_file_load(const struct arch_boot_config *config, enum arch_boot_part wh
 		   const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len);
 
 /* The initrd, if there is one, as high as possible in [floor, limit), which are GPAs; on a page of
- * its own. A failure has filled *error. */
+ * its own. A failure has filled *error; error->memory is then the limit that would have done, 0 for a
+ * failure of another kind. */
 int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint64_t limit,
 		     struct boot_initrd *initrd, struct arch_boot_error *error);
 

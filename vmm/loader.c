@@ -13,6 +13,7 @@
 
 /* Larger than any kernel's limit, which the loader checks. */
 #define CMDLINE_MAX 65536
+#define MIB	    (1ull << 20)
 
 static int open_input(int *fd, const char *option, const char *path)
 {
@@ -105,18 +106,25 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 
 static int report(const struct machine_config *config, int err, const struct arch_boot_error *error)
 {
+	const char *why = error->why;
+	char text[128];
+
+	if (error->memory && error->memory <= MEMORY_MAX) {
+		snprintf(text, sizeof(text), "%s: at least %lluM", why,
+			 (unsigned long long)((error->memory + MIB - 1) / MIB));
+		why = text;
+	}
 	switch (error->part) {
 	case BOOT_INITRD:
-		return report_option(err, "--initrd", config->initrd, error->why);
+		return report_option(err, "--initrd", config->initrd, why);
 	case BOOT_CMDLINE:
 		if (config->cmdline)
-			return report_option(err, "--cmdline", config->cmdline, error->why);
-		return report_option(err, "--append", config->append ? config->append : "",
-				     error->why);
+			return report_option(err, "--cmdline", config->cmdline, why);
+		return report_option(err, "--append", config->append ? config->append : "", why);
 	case BOOT_KERNEL:
 		break;
 	}
-	return report_option(err, "--kernel", config->kernel, error->why);
+	return report_option(err, "--kernel", config->kernel, why);
 }
 
 static int load(struct loader *l, const struct devlist *devices, const struct hostmem *mem,

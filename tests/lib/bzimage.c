@@ -48,7 +48,7 @@ struct boot_result boot_fds(const struct guestram *ram, int kernel_fd, int initr
 					   .cpus = 1,
 					   .mem = &ram->mem,
 					   .devices = &devices };
-	struct boot_result r = { .error = { (enum arch_boot_part) - 1, NULL } };
+	struct boot_result r = { .error = { .part = (enum arch_boot_part) - 1 } };
 
 	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 1), 0);
 	r.err = guestram_boot(&config, &r.boot, &r.error);

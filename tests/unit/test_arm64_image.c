@@ -158,13 +158,16 @@ START_TEST(header_that_lies_is_refused)
 	expect_both(-ENOEXEC, "smaller than its header");
 	header->image_size = RAM + 1;
 	expect_both(-EFBIG, "more memory");
+	ck_assert_uint_eq(error.memory, RAM + 1);
 	header->image_size = UINT64_MAX;
 	expect_both(-EFBIG, "more memory");
 	header->image_size = UINT64_MAX - 0xfff;
 	header->text_offset = 0x1000;
 	expect_both(-EFBIG, "more memory");
+	ck_assert_uint_eq(error.memory, 0);
 	header->image_size = RAM;
 	expect_both(-EFBIG, "more memory");
+	ck_assert_uint_eq(error.memory, RAM + 0x1000);
 	header->image_size = MIB;
 	header->text_offset = 2 * MIB;
 	expect_both(-ENOEXEC, "text offset");
@@ -186,7 +189,10 @@ START_TEST(all_of_ram_is_enough_and_a_byte_less_is_not)
 	ck_assert_int_eq(load(packed, pack(big, RAM)), 0);
 	ck_assert_uint_eq(kernel.end, LAYOUT_RAM + RAM);
 	expect(big, RAM + 1, -EFBIG, "more memory");
+	ck_assert_uint_eq(error.memory, RAM + 1);
+	/* It is not decompressed to learn how much that would be. */
 	expect(packed, pack(big, RAM + 1), -EFBIG, "more memory");
+	ck_assert_uint_eq(error.memory, 0);
 	free(big);
 }
 END_TEST

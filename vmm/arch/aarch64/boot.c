@@ -17,8 +17,14 @@ static int load_initrd(const struct arch_boot_config *config, uint64_t floor,
 		       struct boot_initrd *initrd, struct arch_boot_error *error)
 {
 	uint64_t ram = config->ram_size < INITRD_WINDOW ? config->ram_size : INITRD_WINDOW;
+	int err;
 
-	return boot_initrd_load(config, floor, LAYOUT_RAM + ram, initrd, error);
+	err = boot_initrd_load(config, floor, LAYOUT_RAM + ram, initrd, error);
+	if (err && error->memory)
+		error->memory -= LAYOUT_RAM;
+	if (err && error->memory > INITRD_WINDOW)
+		error->memory = 0;
+	return err;
 }
 
 static int load_all(const struct arch_boot_config *config, struct arch_boot *boot,
@@ -37,8 +43,7 @@ static int load_all(const struct arch_boot_config *config, struct arch_boot *boo
 	boot->tree = (kernel.end + LAYOUT_TREE_SIZE - 1) & ~(LAYOUT_TREE_SIZE - 1);
 	boot->tree_at = hostmem_lookup(config->mem, boot->tree, LAYOUT_TREE_SIZE, true);
 	if (!boot->tree_at)
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has",
-				 -EFBIG);
+		return boot_fail_memory(error, boot->tree + LAYOUT_TREE_SIZE - LAYOUT_RAM);
 	err = load_initrd(config, boot->tree + LAYOUT_TREE_SIZE, &initrd, error);
 	if (err)
 		return err;

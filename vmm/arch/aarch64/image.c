@@ -161,6 +161,8 @@ static const char *wrong_kernel(const struct image_header *header)
 static int check_header(const struct image_header *header, uint64_t room,
 			struct arch_boot_error *error)
 {
+	uint64_t need;
+
 	if (header->magic != IMAGE_MAGIC)
 		return fail(error, wrong_kernel(header));
 	if (header->image_size == 0)
@@ -169,9 +171,10 @@ static int check_header(const struct image_header *header, uint64_t room,
 		return fail(error, "is damaged: it is smaller than its header");
 	if (header->text_offset >= TEXT_OFFSET_LIMIT)
 		return fail(error, "is damaged: its text offset is not below 2 MiB");
-	if (!range_inside(header->text_offset, header->image_size, room))
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has",
-				 -EFBIG);
+	if (!add_u64(header->text_offset, header->image_size, &need))
+		return boot_fail_memory(error, 0);
+	if (need > room)
+		return boot_fail_memory(error, need);
 	return 0;
 }
 
@@ -186,16 +189,15 @@ static int load_rest(const struct arch_boot_config *config, struct source *src,
 	uint8_t more;
 
 	if (!to)
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has",
-				 -EFAULT);
+		return boot_fail_memory(error, 0);
 	memcpy(to, header, sizeof(*header));
 	got = source_read(src, to + sizeof(*header), room - sizeof(*header));
 	if (got < 0)
 		return fail_read(error, src, (int)got);
 	got += sizeof(*header);
 	if ((uint64_t)got == room && source_read(src, &more, 1) != 0)
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has",
-				 -EFBIG);
+		return boot_fail_memory(error,
+					src->gzip ? 0 : header->text_offset + src->file.size);
 	kernel->entry = LAYOUT_RAM + header->text_offset;
 	kernel->end = kernel->entry +
 		      ((uint64_t)got > header->image_size ? (uint64_t)got : header->image_size);

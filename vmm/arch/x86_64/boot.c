@@ -68,10 +68,14 @@ static int load_initrd(const struct arch_boot_config *config, const struct boot_
 		       struct boot_initrd *initrd, struct arch_boot_error *error)
 {
 	uint64_t limit = boot_low_ram(config);
+	int err;
 
 	if (kernel->initrd_limit < limit)
 		limit = kernel->initrd_limit;
-	return boot_initrd_load(config, kernel->end, limit, initrd, error);
+	err = boot_initrd_load(config, kernel->end, limit, initrd, error);
+	if (err && (error->memory > LAYOUT_HOLE || error->memory > kernel->initrd_limit))
+		error->memory = 0;
+	return err;
 }
 
 static int write_acpi(const struct arch_boot_config *config)
@@ -117,7 +121,7 @@ static int load_all(const struct arch_boot_config *config, struct boot_kernel *k
 	if (!err)
 		err = cpu_write_tables(config->mem);
 	if (err)
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has", err);
+		return boot_fail_memory(error, LAYOUT_HIGH_MEMORY);
 	return write_description(config, kernel, &initrd, error);
 }
 

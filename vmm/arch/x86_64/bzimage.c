@@ -107,10 +107,11 @@ static int place(const struct setup_header *hdr, uint64_t ram, struct bzimage *i
 		load &= ~(align - 1);
 	}
 	if (load < LAYOUT_HIGH_MEMORY)
-		return fail(error, "wants to be loaded below 1 MiB");
-	if (!range_inside(load, image->need, ram))
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has",
-				 -EFBIG);
+		return fail(error, BOOT_BELOW_1_MIB);
+	if (!range_inside(load, image->need, LAYOUT_HOLE))
+		return boot_fail(error, BOOT_KERNEL, BOOT_BEYOND_RAM, -EFBIG);
+	if (load + image->need > ram)
+		return boot_fail_memory(error, load + image->need);
 	image->load = load;
 	return 0;
 }

@@ -78,18 +78,16 @@ static bool overlap(const Elf64_Phdr *a, const Elf64_Phdr *b)
 	return a->p_paddr < b->p_paddr + b->p_memsz && b->p_paddr < a->p_paddr + a->p_memsz;
 }
 
-static int check_segment(const Elf64_Phdr *phdr, uint64_t file_size, uint64_t ram,
-			 struct arch_boot_error *error)
+static int check_segment(const Elf64_Phdr *phdr, uint64_t file_size, struct arch_boot_error *error)
 {
 	if (!range_inside(phdr->p_offset, phdr->p_filesz, file_size))
 		return fail(error, "is truncated: a segment ends behind the end of the file");
 	if (phdr->p_filesz > phdr->p_memsz)
 		return fail(error, "is damaged: a segment is larger in the file than in memory");
 	if (phdr->p_paddr < LAYOUT_HIGH_MEMORY)
-		return fail(error, "wants to be loaded below 1 MiB");
-	if (!range_inside(phdr->p_paddr, phdr->p_memsz, ram))
-		return boot_fail(error, BOOT_KERNEL, "needs more memory than the guest has",
-				 -EFBIG);
+		return fail(error, BOOT_BELOW_1_MIB);
+	if (!range_inside(phdr->p_paddr, phdr->p_memsz, LAYOUT_HOLE))
+		return boot_fail(error, BOOT_KERNEL, BOOT_BEYOND_RAM, -EFBIG);
 	return 0;
 }
 
@@ -105,7 +103,7 @@ static int check_segments(const struct elf_image *elf, uint64_t file_size, uint6
 
 		if (!is_load(phdr))
 			continue;
-		err = check_segment(phdr, file_size, ram, error);
+		err = check_segment(phdr, file_size, error);
 		if (err)
 			return err;
 		for (unsigned int j = 0; j < i; j++)
@@ -118,7 +116,7 @@ static int check_segments(const struct elf_image *elf, uint64_t file_size, uint6
 	}
 	if (!kernel->end)
 		return fail(error, "has nothing to load");
-	return 0;
+	return kernel->end > ram ? boot_fail_memory(error, kernel->end) : 0;
 }
 
 static uint64_t align_up(uint64_t n, uint64_t align)
