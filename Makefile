@@ -71,7 +71,7 @@ ROOMS     := dataplane devices/virtio vmm vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 LIB       := $(LIB_SRC:%.c=$(OBJ)/%.o)
 # Tests of what only this architecture's machine has.
-TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf initrd loader x86_%)
+TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf elf_program initrd loader x86_%)
 TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
 TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
 # With one thread there is nothing to be found by a thread sanitizer, and these are slow with it.

@@ -15,7 +15,9 @@
 #define MAX_PHDRS	    64
 #define MAX_NOTE_SEGMENT    8192 /* vmlinux has about 500 bytes of notes */
 #define NOTE_PHYS32_ENTRY   18	 /* XEN_ELFNOTE_PHYS32_ENTRY: 4 or 8 bytes */
-#define LINUX_CMDLINE_MAX   2047 /* x86 COMMAND_LINE_SIZE - 1, the same since 2008 */
+#define NOTE_ABI_WORDS	    4 /* of NT_GNU_ABI_TAG: the system, and its oldest version that will do */
+#define PROGRAM_BASE	    0x400000 /* where linkers put a program unless they are told otherwise */
+#define LINUX_CMDLINE_MAX   2047     /* x86 COMMAND_LINE_SIZE - 1, the same since 2008 */
 #define MADE_UP_HDR_VERSION 0x20c
 
 struct elf_image {
@@ -23,6 +25,7 @@ struct elf_image {
 	Elf64_Phdr phdr[MAX_PHDRS];
 	unsigned int phnum;
 	bool pvh;
+	bool for_linux; /* a note says that it is a program that Linux runs */
 	uint64_t pvh_entry;
 };
 
@@ -124,9 +127,24 @@ static uint64_t align_up(uint64_t n, uint64_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
+/* Compilers mark each program with the system it is for; they leave that out of freestanding code. */
+static bool is_linux_tag(const Elf64_Nhdr *note, const uint8_t *name, const uint8_t *desc)
+{
+	uint32_t system;
+
+	if (note->n_type != NT_GNU_ABI_TAG || note->n_namesz != sizeof(ELF_NOTE_GNU) ||
+	    memcmp(name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) ||
+	    note->n_descsz < NOTE_ABI_WORDS * sizeof(system))
+		return false;
+	memcpy(&system, desc, sizeof(system));
+	return system == ELF_NOTE_OS_LINUX;
+}
+
 static void take_note(const Elf64_Nhdr *note, const uint8_t *name, const uint8_t *desc,
 		      struct elf_image *elf)
 {
+	if (is_linux_tag(note, name, desc))
+		elf->for_linux = true;
 	if (note->n_type != NOTE_PHYS32_ENTRY || note->n_namesz != sizeof("Xen") ||
 	    memcmp(name, "Xen", sizeof("Xen")))
 		return;
@@ -181,6 +199,32 @@ static int read_notes(const struct boot_file *file, struct elf_image *elf,
 		if (err)
 			return err;
 	}
+	return 0;
+}
+
+/* Linked with the ELF header in front, at the address for programs or, to be moved, at 0. */
+static bool is_linked_as_program(const struct elf_image *elf, const Elf64_Phdr *phdr)
+{
+	uint64_t base = elf->ehdr.e_type == ET_DYN ? 0 : PROGRAM_BASE;
+
+	return is_load(phdr) && phdr->p_offset == 0 && phdr->p_vaddr == base &&
+	       phdr->p_paddr == base;
+}
+
+/*
+ * A program would be entered as a kernel and crash. Only what no kernel has is a mark of one: Linux
+ * is linked to high virtual addresses, unikernels have addresses of their own choice, and what has a
+ * PVH note is a kernel whatever else it has (FreeBSD's names an interpreter).
+ */
+static int refuse_program(const struct elf_image *elf, struct arch_boot_error *error)
+{
+	bool program = elf->for_linux;
+
+	for (unsigned int i = 0; i < elf->phnum; i++)
+		program |= elf->phdr[i].p_type == PT_INTERP ||
+			   is_linked_as_program(elf, &elf->phdr[i]);
+	if (program && !elf->pvh)
+		return fail(error, "is a program or a library, not a kernel");
 	return 0;
 }
 
@@ -255,10 +299,13 @@ int elf_load(const struct arch_boot_config *config, const struct boot_file *file
 
 	if (err)
 		return err;
-	err = check_segments(&elf, file->size, boot_low_ram(config), kernel, error);
+	err = read_notes(file, &elf, error);
 	if (err)
 		return err;
-	err = read_notes(file, &elf, error);
+	err = refuse_program(&elf, error);
+	if (err)
+		return err;
+	err = check_segments(&elf, file->size, boot_low_ram(config), kernel, error);
 	if (err)
 		return err;
 	err = choose_entry(&elf, kernel->wants_tree, &kernel->boot, error);
