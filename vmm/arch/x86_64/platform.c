@@ -115,21 +115,32 @@ static void pm_write(void *dev, uint64_t offset, const uint8_t *data, unsigned i
 		end_vm(dev, VM_END_REBOOT);
 }
 
+#define I8042_DATA	 0 /* port 0x60 */
 #define I8042_STATUS	 4 /* port 0x64 */
 #define I8042_COMMAND	 4
 #define I8042_STATUS_OBF 0x01 /* there is a byte to read */
 #define I8042_PULSE	 0xfe /* pulse output line 0: reset */
+#define I8042_BYTES	 512u
 
 /*
- * Always a byte to read: probing drivers try to drain it, see that it never ends and conclude at
- * once that there is no controller. Always ready for a command: a reboot does not wait.
+ * There is always another byte to read, for the first I8042_BYTES of them: a driver that probes for
+ * the controller drains it, sees no end (Linux: after 16 bytes) and concludes at once that there is
+ * none. After that there is nothing to read, because programs that poll the keyboard (memtest86+)
+ * look at the serial port only when the keyboard has nothing for them. The controller is always
+ * ready for a command, so that a reboot does not wait.
  */
+static uint32_t i8042_bytes = I8042_BYTES; /* atomic; reads of two vCPUs at once may count as one */
+
 static void i8042_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
 {
+	uint32_t left = READ_ONCE(i8042_bytes);
+
 	(void)dev;
 	memset(data, 0, len);
-	if (offset == I8042_STATUS)
+	if (offset == I8042_STATUS && left)
 		*data = I8042_STATUS_OBF;
+	if (offset == I8042_DATA && left)
+		WRITE_ONCE(i8042_bytes, left - 1);
 }
 
 static void i8042_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
