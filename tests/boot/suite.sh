@@ -313,6 +313,18 @@ test_ctrl_c_ignored_in_kvmhost() {
     [ $((0x$ignored & 6)) = 0 ] || fail "SigIgn of a program is $ignored"
 }
 
+# Input that is there before anybody in the guest listens. The early console reads the line status for each byte that it
+# sends, which is no listening, and the driver empties the FIFO when it opens the port.
+test_console_early_input() {
+    printf 'echo typed-$((40+2))\nexit\n' >early
+    new_log
+    microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append 'earlyprintk=serial,ttyS0,115200' <early >"$log" 2>&1
+    code=$?
+    want_code 0
+    want 'typed-42'
+    rm early
+}
+
 # A reader that goes away takes the output with it, not the guest.
 test_console_closed() {
     cp root.img disk.img
