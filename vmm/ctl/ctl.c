@@ -4,6 +4,7 @@
  * in microvm-ctl(1).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -50,7 +51,7 @@ static const char help[] =
 	"\n"
 	"Exit codes:\n"
 	"  0  done\n"
-	"  1  the VM refused, or failed\n"
+	"  1  the VM refused, or failed; or its answer could not be written\n"
 	"  2  usage error\n"
 	"  3  there is no VM, or the connection ended too early\n";
 
@@ -65,6 +66,9 @@ static const struct command {
 	{ "events", 0, NULL },
 };
 
+/* Why standard output could not be written; 0: it could, or the reason is unknown. */
+static int output_err;
+
 struct call {
 	const char *path;
 	const struct command *command;
@@ -76,6 +80,39 @@ static int fail(enum exit_code code, const char *what, const char *why)
 {
 	fprintf(stderr, "microvm-ctl: %s: %s\n", what, why);
 	return code;
+}
+
+/* The socket must not get the number of a closed standard stream. Writing to such a stream fails. */
+static void hold_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool flush_output(void)
+{
+	if (fflush(stdout) == EOF)
+		output_err = errno;
+	return !ferror(stdout);
+}
+
+/* Returns `code`, or reports that not all of standard output could be written. */
+static int finish_output(int code)
+{
+	if (flush_output())
+		return code;
+	return fail(CTL_REFUSED, "standard output", strerror(output_err ? output_err : EIO));
+}
+
+static int print(const char *text)
+{
+	fputs(text, stdout);
+	return finish_output(CTL_OK);
 }
 
 static int connect_to(const char *path)
@@ -138,16 +175,18 @@ static int show_events(const struct call *call, FILE *in)
 	struct json_object *event;
 	bool over = false;
 
-	while (!ferror(stdout) && (event = next_object(in))) {
+	while (flush_output() && (event = next_object(in))) {
 		over = !strcmp(text_of(event, "event"), "shutdown");
 		if (call->json)
 			print_json(event);
 		else
 			show_event(event);
-		fflush(stdout);
 		json_object_put(event);
 	}
-	return over ? CTL_OK : fail(CTL_UNREACHABLE, call->path, "the connection ended");
+	/* The caller reports it. */
+	if (over || ferror(stdout))
+		return CTL_OK;
+	return fail(CTL_UNREACHABLE, call->path, "the connection ended");
 }
 
 static int show_answer(const struct call *call, FILE *in, struct json_object *answer)
@@ -188,9 +227,7 @@ static int run(const struct call *call, struct json_object *request)
 	code = show_answer(call, in, answer);
 	json_object_put(answer);
 	fclose(in);
-	if (fflush(stdout) == EOF)
-		return fail(CTL_REFUSED, "standard output", strerror(errno));
-	return code;
+	return finish_output(code);
 }
 
 static const struct command *find_command(const char *name)
@@ -280,11 +317,12 @@ int main(int argc, char **argv)
 	int words = 0, code;
 
 	signal(SIGPIPE, SIG_IGN);
+	hold_standard_fds();
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-			return fputs(help, stdout) == EOF || fflush(stdout) == EOF;
+			return print(help);
 		if (!strcmp(argv[i], "--version"))
-			return puts("microvm-ctl " MICROVM_VERSION) == EOF || fflush(stdout) == EOF;
+			return print("microvm-ctl " MICROVM_VERSION "\n");
 		if (!strcmp(argv[i], "--json"))
 			call.json = true;
 		else if (!strcmp(argv[i], "--prometheus"))
