@@ -76,7 +76,7 @@ END_TEST
 
 #define QUEUES	  ": must be a number from 1 to 16"
 #define IOTHREADS ": must be a number from 1 to 16, or a thread for each queue (0:1:...)"
-#define CPUS	  ": must be processors, one for each iothread (2:3:...)"
+#define CPUS	  ": must be numbers from 0 to 1023, one for each iothread (2:3:...)"
 
 static const struct {
 	const char *keys;

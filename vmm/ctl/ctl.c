@@ -12,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "dataplane/blklimit.h"
 #include "vmm/control_line.h"
 #include "vmm/ctl/show.h"
+#include "vmm/ctl/words.h"
 #include "vmm/options_parts.h"
 #include "version.h" /* generated: tools/version */
 
@@ -78,7 +79,10 @@ struct call {
 
 static int fail(enum exit_code code, const char *what, const char *why)
 {
-	fprintf(stderr, "microvm-ctl: %s: %s\n", what, why);
+	char shown[SHOWN_MAX];
+
+	text_show(shown, sizeof(shown), what);
+	fprintf(stderr, "microvm-ctl: %s: %s\n", shown, why);
 	return code;
 }
 
@@ -115,22 +119,31 @@ static int print(const char *text)
 	return finish_output(CTL_OK);
 }
 
-static int connect_to(const char *path)
+static const char *refused_by(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) || S_ISSOCK(st.st_mode) ? "no microvm uses this socket"
+						       : "is not a socket";
+}
+
+/* A connection, or -1 and *why. */
+static int connect_to(const char *path, const char **why)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd;
 
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		errno = ENAMETOOLONG;
+	*why = "longer than the 107 bytes a socket's path can have";
+	if (strlen(path) >= sizeof(addr.sun_path))
 		return -1;
-	}
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	*why = errno == ECONNREFUSED ? refused_by(path) : strerror(errno);
+	if (fd >= 0)
 		close(fd);
-		return -1;
-	}
-	return fd;
+	return -1;
 }
 
 /* The next line as an object; NULL: there is none. */
@@ -213,12 +226,13 @@ static int show_answer(const struct call *call, FILE *in, struct json_object *an
 
 static int run(const struct call *call, struct json_object *request)
 {
-	int fd = connect_to(call->path), code;
+	const char *why;
+	int fd = connect_to(call->path, &why), code;
 	struct json_object *answer;
 	FILE *in;
 
 	if (fd < 0)
-		return fail(CTL_UNREACHABLE, call->path, strerror(errno));
+		return fail(CTL_UNREACHABLE, call->path, why);
 	in = fdopen(fd, "r");
 	if (!in || !hears_protocol(in))
 		return fail(CTL_UNREACHABLE, call->path, "no microvm answers, or too many ask it");
@@ -238,82 +252,56 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* What resize needs. False: that is it not. */
-static bool add_size(struct json_object *request, const char *disk, const char *size)
-{
-	uint64_t number, bytes;
-
-	if (!text_number(disk, &number) || number > INT32_MAX)
-		return false;
-	json_object_object_add(request, "disk", json_object_new_uint64(number));
-	if (!strcmp(size, "image"))
-		return true;
-	if (!text_size(size, &bytes) || !bytes || bytes > INT64_MAX)
-		return false;
-	json_object_object_add(request, "size", json_object_new_uint64(bytes));
-	return true;
-}
-
-/* KEY=VALUE, cut up in place. */
-static bool add_limit(struct json_object *request, char *text)
-{
-	struct blklimit_rates limits = { 0 };
-	char *value = strchr(text, '=');
-
-	if (!value)
-		return false;
-	*value++ = '\0';
-	if (json_object_object_get_ex(request, text, NULL) || !options_limit(&limits, text, value))
-		return false;
-	/* One of them has been set. */
-	json_object_object_add(request, text,
-			       json_object_new_uint64(limits.iops | limits.iops_burst | limits.bps |
-						      limits.bps_burst));
-	return true;
-}
-
-/* What limit needs. False: that is it not. */
-static bool add_limits(struct json_object *request, const char *disk, char *text)
-{
-	uint64_t number;
-	char *end;
-
-	if (!text_number(disk, &number) || number > INT32_MAX)
-		return false;
-	json_object_object_add(request, "disk", json_object_new_uint64(number));
-	if (!strcmp(text, "none"))
-		return true;
-	for (; text; text = end) {
-		end = strchr(text, ',');
-		if (end)
-			*end++ = '\0';
-		if (!add_limit(request, text))
-			return false;
-	}
-	return true;
-}
-
-/* What is behind the command. Returns NULL, or what is wanted instead. */
-static const char *add_words(const struct command *command, struct json_object *request,
-			     char **words)
-{
-	if (!strcmp(command->name, "resize") && !add_size(request, words[0], words[1]))
-		return "not a disk's number and a size (see --help)";
-	if (!strcmp(command->name, "limit") && !add_limits(request, words[0], words[1]))
-		return "not a disk's number and limits, or none (see --help)";
-	return NULL;
-}
-
 static int usage(const char *what, const char *why)
 {
 	return fail(CTL_USAGE, what, why);
+}
+
+/* A number is an argument even when it is negative, and so wrong. */
+static bool is_option(const char *arg)
+{
+	return arg[0] == '-' && !(arg[1] >= '0' && arg[1] <= '9');
+}
+
+/* What is missing, or too much, among the `count` words. Fills in the call. */
+static int check_words(struct call *call, char **words, int count)
+{
+	const struct command *command;
+	struct text_guess guess = { 0 };
+	char why[WHY_MAX], hint[HINT_MAX];
+
+	if (!count)
+		return usage("PATH COMMAND", "missing (see --help)");
+	if (count == 1 && find_command(words[0]))
+		return usage(words[0], "the PATH of a control socket must come first (see --help)");
+	if (count == 1)
+		return usage(words[0], "a COMMAND is missing (see --help)");
+	if (!*words[0])
+		return usage("PATH", "the file name is empty");
+	call->path = words[0];
+	command = call->command = find_command(words[1]);
+	if (!command) {
+		for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+			text_guess(&guess, words[1], strlen(words[1]), commands[i].name);
+		snprintf(why, sizeof(why), "no such command (%s)", text_hint(&guess, hint));
+		return usage(words[1], why);
+	}
+	if (call->prometheus && (call->json || command->show != show_stats))
+		return usage("--prometheus", "is for stats, and without --json (see --help)");
+	if (count < 2 + command->words)
+		return usage(command->name, command->show == show_size
+						    ? "needs DISK SIZE (see --help)"
+						    : "needs DISK LIMITS (see --help)");
+	if (count > 2 + command->words)
+		return usage(words[2 + command->words], "unexpected argument (see --help)");
+	return CTL_OK;
 }
 
 int main(int argc, char **argv)
 {
 	struct call call = { .json = false };
 	struct json_object *request;
-	const char *wrong;
+	char message[WORDS_MESSAGE_MAX];
 	int words = 0, code;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -327,31 +315,20 @@ int main(int argc, char **argv)
 			call.json = true;
 		else if (!strcmp(argv[i], "--prometheus"))
 			call.prometheus = true;
-		else if (argv[i][0] == '-')
+		else if (is_option(argv[i]))
 			return usage(argv[i], "unknown option (see --help)");
 		else
 			argv[words++] = argv[i];
 	}
-	if (words < 2)
-		return usage("PATH COMMAND", "missing (see --help)");
-	call.path = argv[0];
-	call.command = find_command(argv[1]);
-	if (!call.command)
-		return usage(argv[1], "no such command (see --help)");
-	if (call.prometheus && (call.json || call.command->show != show_stats))
-		return usage("--prometheus", "is for stats, and without --json (see --help)");
-	if (words < 2 + call.command->words)
-		return usage(argv[1], "needs more arguments (see --help)");
-	if (words > 2 + call.command->words)
-		return usage(argv[2 + call.command->words], "unexpected argument (see --help)");
+	code = check_words(&call, argv, words);
+	if (code)
+		return code;
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
-	wrong = add_words(call.command, request, argv + 2);
-	if (wrong) {
-		json_object_put(request);
-		return usage(call.command->name, wrong);
-	}
-	code = run(&call, request);
+	if (words_add(request, call.command->name, argv + 2, message))
+		code = run(&call, request);
+	else
+		code = usage(call.command->name, message);
 	json_object_put(request);
 	return code;
 }
