@@ -65,6 +65,7 @@ enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
 struct arch_boot_error {
 	enum arch_boot_part part;
 	const char *why; /* static string */
+	uint64_t limit;	 /* BOOT_CMDLINE: how many characters the kernel accepts */
 };
 
 /* How the first vCPU enters the kernel. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 
 #include "vmm/report.h"
 
-/* Larger than any kernel's limit, which the loader checks. */
-#define CMDLINE_MAX 65536
+/* Room for the default part of the command line. */
+#define CMDLINE_DEFAULT_MAX 4096
 
 static int open_input(int *fd, const char *option, const char *path)
 {
@@ -76,16 +77,27 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 	return err;
 }
 
-static int report(const struct machine_config *config, int err, const struct arch_boot_error *error)
+static int report_cmdline(const struct machine_config *config, int err,
+			  const struct arch_boot_error *error, size_t len)
+{
+	const char *text = config->cmdline ? config->cmdline : config->append;
+	char why[100];
+
+	snprintf(why, sizeof(why),
+		 "makes the kernel command line %zu characters long; this kernel accepts %" PRIu64,
+		 len, error->limit);
+	return report_option(err, config->cmdline ? "--cmdline" : "--append", text ? text : "",
+			     why);
+}
+
+static int report(const struct machine_config *config, int err, const struct arch_boot_error *error,
+		  size_t cmdline_len)
 {
 	switch (error->part) {
 	case BOOT_INITRD:
 		return report_option(err, "--initrd", config->initrd, error->why);
 	case BOOT_CMDLINE:
-		if (config->cmdline)
-			return report_option(err, "--cmdline", config->cmdline, error->why);
-		return report_option(err, "--append", config->append ? config->append : "",
-				     error->why);
+		return report_cmdline(config, err, error, cmdline_len);
 	case BOOT_KERNEL:
 		break;
 	}
@@ -96,8 +108,10 @@ static int load(struct loader *l, const struct devlist *devices, const struct ho
 		struct arch_boot **boot)
 {
 	const struct machine_config *config = l->config;
-	struct arch_boot_error error = { .part = BOOT_CMDLINE, .why = "too long" };
-	char *line = malloc(CMDLINE_MAX);
+	struct arch_boot_error error = { .part = BOOT_CMDLINE };
+	const char *text = config->cmdline ? config->cmdline : config->append;
+	size_t size = CMDLINE_DEFAULT_MAX + (text ? strlen(text) : 0);
+	char *line = malloc(size);
 	struct arch_boot_config arch = {
 		.kernel_fd = l->kernel_fd,
 		.initrd_fd = l->initrd_fd,
@@ -112,11 +126,11 @@ static int load(struct loader *l, const struct devlist *devices, const struct ho
 
 	if (!line)
 		return report_host(-ENOMEM, "kernel command line");
-	err = loader_cmdline(config, devices, line, CMDLINE_MAX);
+	err = loader_cmdline(config, devices, line, size);
 	if (!err)
 		err = arch_boot_load(&arch, boot, &error);
 	if (err)
-		report(config, err, &error);
+		report(config, err, &error, strlen(line));
 	free(line);
 	return err;
 }
@@ -143,7 +157,7 @@ int loader_finish(struct loader *l)
 	int err = bootread_finish(&l->read, &error);
 
 	loader_cancel(l);
-	return err ? report(l->config, err, &error) : 0;
+	return err ? report(l->config, err, &error, 0) : 0;
 }
 
 void loader_cancel(struct loader *l)

@@ -74,6 +74,7 @@ static const char *set_memory(struct parse *p, char *value)
 	if (bytes % MEMORY_UNIT)
 		return "must be a multiple of 4K";
 	p->config->memory = bytes;
+	p->config->memory_text = value;
 	return NULL;
 }
 
@@ -317,6 +318,7 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 
 	*config = (struct machine_config){
 		.memory = MEMORY_DEFAULT,
+		.memory_text = MEMORY_DEFAULT_TEXT,
 		.cpus = 1,
 		.console = true,
 		.log_level = LOG_LEVEL_INFO,

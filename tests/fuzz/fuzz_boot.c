@@ -248,7 +248,7 @@ static void load(struct input *in)
 					  MIB + 4096, MIB,     0x10000, 4096 };
 	static struct devlist devices;
 	struct hostmem mem;
-	struct arch_boot_error error = { BOOT_KERNEL, NULL };
+	struct arch_boot_error error = { .part = BOOT_KERNEL };
 	struct arch_boot *boot = NULL;
 	uint8_t choice = in_u8(in);
 	size_t chars = choice >= 0xf0 ? in_u16(in) + 4000u : in_u8(in);

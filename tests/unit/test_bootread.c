@@ -30,7 +30,7 @@ static void setup(void)
 	ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(ram, MAP_FAILED);
 	all = (struct bootread)BOOTREAD_INIT;
-	error = (struct arch_boot_error){ BOOT_CMDLINE, NULL };
+	error = (struct arch_boot_error){ .part = BOOT_CMDLINE };
 }
 
 static void teardown(void)

@@ -98,7 +98,7 @@ static struct result load_with(int initrd_fd, const char *cmdline)
 					   .cpus = 2,
 					   .mem = &ram.mem,
 					   .devices = &devices };
-	struct result r = { .error = { (enum arch_boot_part) - 1, NULL } };
+	struct result r = { .error = { .part = (enum arch_boot_part) - 1 } };
 
 	ck_assert_int_eq(arch_devices(&devices, DESCRIBE_DEFAULT, true, 1), 0);
 	r.err = guestram_boot(&config, &r.boot, &r.error);

@@ -30,6 +30,7 @@ static int load_all(const struct arch_boot_config *config, struct arch_boot *boo
 
 	if (err)
 		return err;
+	error->limit = CMDLINE_MAX;
 	if (strlen(config->cmdline) > CMDLINE_MAX)
 		return boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
 	boot->entry = kernel.entry;

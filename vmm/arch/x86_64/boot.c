@@ -107,8 +107,9 @@ static int load_all(const struct arch_boot_config *config, struct boot_kernel *k
 
 	if (err)
 		return err;
-	if (strlen(config->cmdline) > kernel->cmdline_max ||
-	    strlen(config->cmdline) >= LAYOUT_CMDLINE_SIZE)
+	error->limit = kernel->cmdline_max < LAYOUT_CMDLINE_SIZE ? kernel->cmdline_max
+								 : LAYOUT_CMDLINE_SIZE - 1;
+	if (strlen(config->cmdline) > error->limit)
 		return boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
 	err = load_initrd(config, kernel, &initrd, error);
 	if (err)
