@@ -78,7 +78,7 @@ static int create_disks(struct machine *m)
 	for (unsigned int i = 0; i < m->config->disk_count; i++) {
 		struct blk_config config = confine_disk(&m->confine, i);
 		struct disk *disk = &m->disk[i];
-		const char *why;
+		const char *why, *format;
 		int err;
 
 		config.stats = m->config->stats;
@@ -87,6 +87,10 @@ static int create_disks(struct machine *m)
 			/* Of a limit, more can be said than strerror() did. */
 			return report_option(err, "--disk", config.path,
 					     err == -EMFILE || err == -ENFILE ? NULL : why);
+		format = blk_format(disk->blk);
+		if (format)
+			log_warn("--disk %.200s: begins like a %s image, but is used as a raw one",
+				 config.path, format);
 		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
 		m->disk_count++;
 	}
