@@ -65,7 +65,10 @@ enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
 struct arch_boot_error {
 	enum arch_boot_part part;
 	const char *why; /* static string */
-	uint64_t limit;	 /* BOOT_CMDLINE: how many characters the kernel accepts */
+	/* With -E2BIG of BOOT_CMDLINE in characters, with -EFBIG of BOOT_INITRD in bytes: how large it
+	 * is, and how large it may be. */
+	uint64_t size;
+	uint64_t limit;
 };
 
 /* How the first vCPU enters the kernel. */

@@ -75,6 +75,8 @@ int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint
 		return boot_fail(error, BOOT_INITRD, "is not a regular file", err);
 	if (file.size == 0)
 		return boot_fail(error, BOOT_INITRD, "is empty", -EINVAL);
+	error->size = file.size;
+	error->limit = limit > floor ? limit - floor : 0;
 	if (file.size > limit)
 		return boot_fail(error, BOOT_INITRD, "does not fit into guest memory", -EFBIG);
 	initrd->gpa = (limit - file.size) & ~(PAGE - 1);

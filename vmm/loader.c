@@ -78,26 +78,38 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 }
 
 static int report_cmdline(const struct machine_config *config, int err,
-			  const struct arch_boot_error *error, size_t len)
+			  const struct arch_boot_error *error)
 {
 	const char *text = config->cmdline ? config->cmdline : config->append;
 	char why[100];
 
 	snprintf(why, sizeof(why),
-		 "makes the kernel command line %zu characters long; this kernel accepts %" PRIu64,
-		 len, error->limit);
+		 "makes the kernel command line %" PRIu64
+		 " characters long; this kernel accepts %" PRIu64,
+		 error->size, error->limit);
 	return report_option(err, config->cmdline ? "--cmdline" : "--append", text ? text : "",
 			     why);
 }
 
-static int report(const struct machine_config *config, int err, const struct arch_boot_error *error,
-		  size_t cmdline_len)
+static int report_initrd(const struct machine_config *config, int err,
+			 const struct arch_boot_error *error)
+{
+	char why[100];
+
+	if (err != -EFBIG)
+		return report_option(err, "--initrd", config->initrd, error->why);
+	snprintf(why, sizeof(why), "%s: it has %" PRIu64 " KiB, and there is room for %" PRIu64,
+		 error->why, (error->size + 1023) >> 10, error->limit >> 10);
+	return report_option(err, "--initrd", config->initrd, why);
+}
+
+static int report(const struct machine_config *config, int err, const struct arch_boot_error *error)
 {
 	switch (error->part) {
 	case BOOT_INITRD:
-		return report_option(err, "--initrd", config->initrd, error->why);
+		return report_initrd(config, err, error);
 	case BOOT_CMDLINE:
-		return report_cmdline(config, err, error, cmdline_len);
+		return report_cmdline(config, err, error);
 	case BOOT_KERNEL:
 		break;
 	}
@@ -130,7 +142,7 @@ static int load(struct loader *l, const struct devlist *devices, const struct ho
 	if (!err)
 		err = arch_boot_load(&arch, boot, &error);
 	if (err)
-		report(config, err, &error, strlen(line));
+		report(config, err, &error);
 	free(line);
 	return err;
 }
@@ -157,7 +169,7 @@ int loader_finish(struct loader *l)
 	int err = bootread_finish(&l->read, &error);
 
 	loader_cancel(l);
-	return err ? report(l->config, err, &error, 0) : 0;
+	return err ? report(l->config, err, &error) : 0;
 }
 
 void loader_cancel(struct loader *l)

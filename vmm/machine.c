@@ -70,6 +70,9 @@ static int create_memory(struct machine *m)
 
 	if (!err && m->config->core_dump)
 		memory_dump(&m->memory);
+	if (err == -ENOMEM)
+		return report_memory(m, err,
+				     "Cannot allocate memory (vm.overcommit_memory, RLIMIT_AS)");
 	return err ? report_memory(m, err, NULL) : 0;
 }
 
@@ -101,7 +104,7 @@ static int create_vm(struct machine *m)
 {
 	unsigned int cpus = m->config->cpus;
 	const char *why;
-	char value[16];
+	char value[16], most[64];
 	int err = vm_create(&m->vm, m->config->memory, &why);
 
 	if (err == -E2BIG)
@@ -109,9 +112,10 @@ static int create_vm(struct machine *m)
 	if (err)
 		return report_host(err, why ? why : "setting up the VM");
 	snprintf(value, sizeof(value), "%u", cpus);
+	snprintf(most, sizeof(most), "more than the %u that this host's KVM gives a VM",
+		 m->vm.cpus_max);
 	if (cpus > m->vm.cpus_max)
-		return report_option(-EINVAL, "--cpus", value,
-				     "more than this host's KVM can give a VM");
+		return report_option(-EINVAL, "--cpus", value, most);
 	if (cpus > m->vm.cpus_recommended)
 		log_warn("--cpus %u: more than the %u this host recommends; going on", cpus,
 			 m->vm.cpus_recommended);

@@ -296,9 +296,9 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 	if (config->dump_dtb)
 		config->description = DESCRIBE_FDT;
 	for (unsigned int i = 0; i < config->disk_count; i++) {
-		char shown[SHOWN_MAX];
+		char shown[SHOWN_MAX], unfit[WHY_MAX];
 
-		why = options_settle_queues(&config->disk[i], config->cpus);
+		why = options_settle_queues(&config->disk[i], config->cpus, unfit);
 		if (!why)
 			why = options_settle_errors(&config->disk[i], config->control);
 		if (!why)

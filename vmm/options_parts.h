@@ -64,7 +64,7 @@ bool options_limit(struct blklimit_rates *limits, const char *key, const char *v
  * does not fit. */
 const char *options_settle_errors(struct blk_config *disk, bool control);
 
-/* When all is known: what was not given is filled in. Returns NULL, or what does not fit. */
-const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus);
+/* When all is known: what was not given is filled in. Returns NULL, or `why`: what does not fit. */
+const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus, char why[WHY_MAX]);
 
 #endif

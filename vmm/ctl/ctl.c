@@ -235,7 +235,9 @@ static int run(const struct call *call, struct json_object *request)
 		return fail(CTL_UNREACHABLE, call->path, why);
 	in = fdopen(fd, "r");
 	if (!in || !hears_protocol(in))
-		return fail(CTL_UNREACHABLE, call->path, "no microvm answers, or too many ask it");
+		return fail(CTL_UNREACHABLE, call->path,
+			    in && feof(in) ? "the connection was closed (a VM serves 8 clients)"
+					   : "what answers is no microvm of this version");
 	dprintf(fd, "%s\n", json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN));
 	answer = next_object(in);
 	code = show_answer(call, in, answer);

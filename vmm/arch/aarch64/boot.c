@@ -31,7 +31,8 @@ static int load_all(const struct arch_boot_config *config, struct arch_boot *boo
 	if (err)
 		return err;
 	error->limit = CMDLINE_MAX;
-	if (strlen(config->cmdline) > CMDLINE_MAX)
+	error->size = strlen(config->cmdline);
+	if (error->size > error->limit)
 		return boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
 	boot->entry = kernel.entry;
 	/* The kernel's end is inside RAM: this cannot wrap. */

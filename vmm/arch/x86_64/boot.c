@@ -109,7 +109,8 @@ static int load_all(const struct arch_boot_config *config, struct boot_kernel *k
 		return err;
 	error->limit = kernel->cmdline_max < LAYOUT_CMDLINE_SIZE ? kernel->cmdline_max
 								 : LAYOUT_CMDLINE_SIZE - 1;
-	if (strlen(config->cmdline) > error->limit)
+	error->size = strlen(config->cmdline);
+	if (error->size > error->limit)
 		return boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
 	err = load_initrd(config, kernel, &initrd, error);
 	if (err)
