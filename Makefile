@@ -99,7 +99,7 @@ $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/options_text.c vmm/options_limits.c)
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/options_text.c vmm/options_guess.c vmm/options_limits.c)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
 
 # The libraries to cross-build with, of Debian's packages.

@@ -97,9 +97,12 @@ void log_at(enum log_level level, const char *fmt, ...)
 			line[i] = '?';
 	line[len++] = '\n';
 
-	/* Nobody to tell when it is closed or full. */
-	ssize_t ignored = write(sink.fd, line, len);
-	(void)ignored;
+	/* The last words of a set-up must reach somebody, even where the log has no room for them. When
+	 * that does not take them either, there is nobody left to tell. */
+	ssize_t written = write(sink.fd, line, len);
+	if (written < 0 && level == LOG_LEVEL_ERROR && sink.pid)
+		written = write(STDERR_FILENO, line, len);
+	(void)written;
 }
 
 bool log_allowed(struct log_limit *limit)

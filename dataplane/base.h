@@ -91,7 +91,7 @@ void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(pr
  * Where lines go, and the highest level that does: at first standard error and info, as
  * "microvm: <text>". To a file (fd is kept, and must append) they go with what tells lines of several
  * times and processes apart: "2026-01-31T12:00:00Z microvm[77]: warn: <text>". The only thread, before
- * the sandbox.
+ * the sandbox. An error that the file does not take goes to standard error.
  */
 void log_to_file(int fd);
 void log_set_level(enum log_level most);

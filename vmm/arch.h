@@ -66,6 +66,9 @@ struct arch_boot_error {
 	enum arch_boot_part part;
 	const char *why; /* static string */
 	uint64_t memory; /* with this much RAM it would fit; 0: unknown, or no size would do */
+	/* With -E2BIG of BOOT_CMDLINE: how many characters it has, and how many it may have. */
+	uint64_t size;
+	uint64_t limit;
 };
 
 /* How the first vCPU enters the kernel. */

@@ -23,6 +23,14 @@ int boot_fail_memory(struct arch_boot_error *error, uint64_t memory)
 	return -EFBIG;
 }
 
+int boot_fail_cmdline(struct arch_boot_error *error, uint64_t size, uint64_t limit)
+{
+	boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
+	error->size = size;
+	error->limit = limit;
+	return -E2BIG;
+}
+
 /* `floor` is inside RAM, and a file's size is less than 2^63. */
 static int fail_initrd(struct arch_boot_error *error, const char *why, uint64_t floor,
 		       uint64_t size)

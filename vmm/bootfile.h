@@ -25,6 +25,8 @@ struct boot_initrd {
 
 /* Fills *error; returns err. */
 int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err);
+/* The same for a command line of `size` characters where `limit` are accepted; -E2BIG. */
+int boot_fail_cmdline(struct arch_boot_error *error, uint64_t size, uint64_t limit);
 /* The same for a kernel that would fit into `memory` bytes of guest RAM (0: unknown); -EFBIG. */
 int boot_fail_memory(struct arch_boot_error *error, uint64_t memory);
 

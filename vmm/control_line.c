@@ -113,6 +113,8 @@ struct field {
 	const char *(*take)(struct control_request *request, struct json_object *value);
 };
 
+_Static_assert(CONTROL_ID_MAX == 64, "as said");
+
 static const char *take_id(struct control_request *request, struct json_object *value)
 {
 	bool text = json_object_is_type(value, json_type_string);
@@ -120,7 +122,7 @@ static const char *take_id(struct control_request *request, struct json_object *
 	if (!text && !json_object_is_type(value, json_type_int))
 		return "must be a number or a text";
 	if (text && json_object_get_string_len(value) > CONTROL_ID_MAX)
-		return "is too long";
+		return "is longer than 64 bytes";
 	request->id = json_object_get(value);
 	return NULL;
 }
@@ -165,8 +167,11 @@ static const char *take_rate(uint64_t *to, struct json_object *value, uint64_t m
 {
 	int64_t number;
 
+	_Static_assert(BLKLIMIT_IOPS_MAX == 1000000000 && BLKLIMIT_BPS_MAX == 1ull << 40,
+		       "as said");
 	if (!take_number(value, 1, (int64_t)most, &number))
-		return "must be a number from 1 on, and not too large";
+		return most == BLKLIMIT_IOPS_MAX ? "must be a number from 1 to 1000000000"
+						 : "must be a number from 1 to 1099511627776";
 	*to = (uint64_t)number;
 	return NULL;
 }
@@ -307,6 +312,23 @@ static bool fields_fit(const struct command *command, unsigned int given,
 	return !missing && !strange;
 }
 
+static bool refuse_command(struct json_object *object, struct control_answer *answer)
+{
+	struct json_object *value = NULL;
+	const char *name;
+	char shown[40];
+
+	json_object_object_get_ex(object, "cmd", &value);
+	name = json_object_get_string(value);
+	if (!name) {
+		control_refuse(answer, "unknown-command", "'cmd' is missing");
+		return false;
+	}
+	text_show(shown, sizeof(shown), name);
+	control_refuse(answer, "unknown-command", "there is no command '%s'", shown);
+	return false;
+}
+
 static bool take_request(struct control_request *request, struct json_object *object,
 			 struct control_answer *answer)
 {
@@ -323,10 +345,8 @@ static bool take_request(struct control_request *request, struct json_object *ob
 	    !take_field(request, "id", id, &given, answer))
 		return false;
 	command = find_command(object);
-	if (!command) {
-		control_refuse(answer, "unknown-command", "'cmd' is missing, or no command");
-		return false;
-	}
+	if (!command)
+		return refuse_command(object, answer);
 	request->command = command->command;
 	json_object_object_foreach(object, name, value)
 	{

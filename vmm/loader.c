@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,9 @@
 
 #include "vmm/report.h"
 
-/* Larger than any kernel's limit, which the loader checks. */
-#define CMDLINE_MAX 65536
-#define MIB	    (1ull << 20)
+/* Room for the default part of the command line. */
+#define CMDLINE_DEFAULT_MAX 4096
+#define MIB		    (1ull << 20)
 
 static int open_input(int *fd, const char *option, const char *path)
 {
@@ -104,6 +105,20 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 	return err;
 }
 
+static int report_cmdline(const struct machine_config *config, int err,
+			  const struct arch_boot_error *error)
+{
+	const char *text = config->cmdline ? config->cmdline : config->append;
+	char why[100];
+
+	snprintf(why, sizeof(why),
+		 "makes the kernel command line %" PRIu64
+		 " characters long; this kernel accepts %" PRIu64,
+		 error->size, error->limit);
+	return report_option(err, config->cmdline ? "--cmdline" : "--append", text ? text : "",
+			     why);
+}
+
 static int report(const struct machine_config *config, int err, const struct arch_boot_error *error)
 {
 	const char *why = error->why;
@@ -118,9 +133,7 @@ static int report(const struct machine_config *config, int err, const struct arc
 	case BOOT_INITRD:
 		return report_option(err, "--initrd", config->initrd, why);
 	case BOOT_CMDLINE:
-		if (config->cmdline)
-			return report_option(err, "--cmdline", config->cmdline, why);
-		return report_option(err, "--append", config->append ? config->append : "", why);
+		return report_cmdline(config, err, error);
 	case BOOT_KERNEL:
 		break;
 	}
@@ -131,8 +144,10 @@ static int load(struct loader *l, const struct devlist *devices, const struct ho
 		struct arch_boot **boot)
 {
 	const struct machine_config *config = l->config;
-	struct arch_boot_error error = { .part = BOOT_CMDLINE, .why = "too long" };
-	char *line = malloc(CMDLINE_MAX);
+	struct arch_boot_error error = { .part = BOOT_CMDLINE };
+	const char *text = config->cmdline ? config->cmdline : config->append;
+	size_t size = CMDLINE_DEFAULT_MAX + (text ? strlen(text) : 0);
+	char *line = malloc(size);
 	struct arch_boot_config arch = {
 		.kernel_fd = l->kernel_fd,
 		.initrd_fd = l->initrd_fd,
@@ -147,7 +162,7 @@ static int load(struct loader *l, const struct devlist *devices, const struct ho
 
 	if (!line)
 		return report_host(-ENOMEM, "kernel command line");
-	err = loader_cmdline(config, devices, line, CMDLINE_MAX);
+	err = loader_cmdline(config, devices, line, size);
 	if (!err)
 		err = arch_boot_load(&arch, boot, &error);
 	if (err)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -37,6 +38,18 @@ static void machine_end(struct vm_ender *ender, enum vm_end why)
 
 /* ---- set-up ---- */
 
+/* A vCPU, a queue and an interrupt take descriptors each. The soft limit is low for the sake of
+ * select(2), which nothing here uses. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_events(struct machine *m)
 {
 	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -48,10 +61,7 @@ static int open_events(struct machine *m)
 
 static int report_memory(const struct machine *m, int err, const char *why)
 {
-	char size[32];
-
-	snprintf(size, sizeof(size), "%lluM", (unsigned long long)m->config->memory >> 20);
-	return report_option(err, "--memory", size, why);
+	return report_option(err, "--memory", m->config->memory_text, why);
 }
 
 static int create_memory(struct machine *m)
@@ -60,6 +70,9 @@ static int create_memory(struct machine *m)
 
 	if (!err && m->config->core_dump)
 		memory_dump(&m->memory);
+	if (err == -ENOMEM)
+		return report_memory(m, err,
+				     "Cannot allocate memory (vm.overcommit_memory, RLIMIT_AS)");
 	return err ? report_memory(m, err, NULL) : 0;
 }
 
@@ -68,13 +81,19 @@ static int create_disks(struct machine *m)
 	for (unsigned int i = 0; i < m->config->disk_count; i++) {
 		struct blk_config config = confine_disk(&m->confine, i);
 		struct disk *disk = &m->disk[i];
-		const char *why;
+		const char *why, *format;
 		int err;
 
 		config.stats = m->config->stats;
 		err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
 		if (err)
-			return report_option(err, "--disk", config.path, why);
+			/* Of a limit, more can be said than strerror() did. */
+			return report_option(err, "--disk", config.path,
+					     err == -EMFILE || err == -ENFILE ? NULL : why);
+		format = blk_format(disk->blk);
+		if (format)
+			log_warn("--disk %.200s: begins like a %s image, but is used as a raw one",
+				 config.path, format);
 		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
 		m->disk_count++;
 	}
@@ -85,19 +104,18 @@ static int create_vm(struct machine *m)
 {
 	unsigned int cpus = m->config->cpus;
 	const char *why;
-	char value[16];
+	char value[16], most[64];
 	int err = vm_create(&m->vm, m->config->memory, &why);
 
 	if (err == -E2BIG)
 		return report_memory(m, err, "more than this host's KVM can give a VM");
-	if (err) {
-		log_error("%s%s%s", why, why ? ": " : "", strerror(-err));
-		return err;
-	}
+	if (err)
+		return report_host(err, why ? why : "setting up the VM");
 	snprintf(value, sizeof(value), "%u", cpus);
+	snprintf(most, sizeof(most), "more than the %u that this host's KVM gives a VM",
+		 m->vm.cpus_max);
 	if (cpus > m->vm.cpus_max)
-		return report_option(-EINVAL, "--cpus", value,
-				     "more than this host's KVM can give a VM");
+		return report_option(-EINVAL, "--cpus", value, most);
 	if (cpus > m->vm.cpus_recommended)
 		log_warn("--cpus %u: more than the %u this host recommends; going on", cpus,
 			 m->vm.cpus_recommended);
@@ -110,6 +128,14 @@ static int create_vm(struct machine *m)
 	if (!err)
 		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
 	return err ? report_host(err, "setting up the VM") : 0;
+}
+
+static int report_vcpu(const struct machine *m, int err, unsigned int index)
+{
+	char what[48];
+
+	snprintf(what, sizeof(what), "--cpus %u: creating vCPU %u", m->config->cpus, index);
+	return report_host(err, what);
 }
 
 static int create_vcpus(struct machine *m)
@@ -139,7 +165,7 @@ static int create_vcpus(struct machine *m)
 			err = arch_vcpu_setup(m->vm.kvm_fd, m->vm.fd, vcpu->fd, i, m->config->cpus,
 					      m->boot);
 		if (err)
-			return report_host(err, "creating a vCPU");
+			return report_vcpu(m, err, i);
 	}
 	err = arch_vm_finish(m->vm.fd, m->boot);
 	return err ? report_host(err, "setting up the VM") : 0;
@@ -179,6 +205,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->swallow_fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
 
+	raise_fd_limit();
 	/* What the user named comes first: a mistake there is reported on any host. */
 	err = confine_init(&m->confine, config);
 	if (!err)

@@ -26,8 +26,8 @@ static void print_op(const char *path, unsigned int queue, enum blkreq_kind kind
 
 	if (!op->requests)
 		return;
-	log_info("--disk %s, queue %u: %s: %llu requests, %llu failed, %llu bytes%s%s", path, queue,
-		 blkstats_name(kind), (ull)op->requests, (ull)op->failed, (ull)op->bytes,
+	log_info("--disk %.200s, queue %u: %s: %llu requests, %llu failed, %llu bytes%s%s", path,
+		 queue, blkstats_name(kind), (ull)op->requests, (ull)op->failed, (ull)op->bytes,
 		 engine ? "; 50, 99 and 99.9 % done by the host in us: " : "",
 		 engine ? quantiles(engine, text) : "");
 }
@@ -37,7 +37,8 @@ static void print_queue(const char *path, unsigned int queue, const struct blkpl
 {
 	char ring[80], answer[80];
 
-	log_info("--disk %s, queue %u: %llu requests in %llu batches, %llu kicks, %llu interrupts, "
+	log_info("--disk %.200s, queue %u: %llu requests in %llu batches, %llu kicks, %llu "
+		 "interrupts, "
 		 "%llu not wanted, %llu sleeps, %llu found by looking on, %llu times held by "
 		 "limits",
 		 path, queue, (ull)s->requests, (ull)s->batches, (ull)s->kicks, (ull)s->interrupts,
@@ -45,9 +46,10 @@ static void print_queue(const char *path, unsigned int queue, const struct blkpl
 	for (unsigned int i = 0; i < BLKREQ_KINDS; i++)
 		print_op(path, queue, i, &s->op[i], l && i < IO_OPS ? &l->engine[i] : NULL);
 	if (l && s->requests)
-		log_info("--disk %s, queue %u: in us, 50, 99 and 99.9 %%: in the ring %s; until "
-			 "the driver was told %s",
-			 path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
+		log_info(
+			"--disk %.200s, queue %u: in us, 50, 99 and 99.9 %%: in the ring %s; until "
+			"the driver was told %s",
+			path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
 }
 
 void machine_print_stats(const struct blk_config *config, struct blk *blk)

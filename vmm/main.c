@@ -143,15 +143,21 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
-/* For --help and --version. */
-static int print(const char *text)
+/* The answer to --help and --version. A standard output that was closed is /dev/null by now. */
+static int print(const char *text, bool closed)
 {
-	return fputs(text, stdout) == EOF || fflush(stdout) == EOF ? EXIT_ERROR : 0;
+	if (closed)
+		errno = EBADF;
+	else if (fputs(text, stdout) != EOF && fflush(stdout) != EOF)
+		return 0;
+	report_host(-errno, "standard output");
+	return EXIT_ERROR;
 }
 
 int main(int argc, char **argv)
 {
 	static struct machine_config config;
+	bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
 	char message[OPTIONS_MESSAGE_MAX];
 	int status;
 
@@ -163,9 +169,9 @@ int main(int argc, char **argv)
 		status = run(&config);
 		return status < 0 ? end_by(-status) : status;
 	case OPTIONS_HELP:
-		return print(options_help);
+		return print(options_help, closed);
 	case OPTIONS_VERSION:
-		return print("microvm " MICROVM_VERSION "\n");
+		return print("microvm " MICROVM_VERSION "\n", closed);
 	case OPTIONS_ERROR:
 		break;
 	}

@@ -15,6 +15,7 @@ struct parse {
 	struct machine_config *config;
 	unsigned int given;    /* bit n: options[n] has been on the line */
 	char shown[SHOWN_MAX]; /* the value as a message shows it */
+	char why[WHY_MAX];     /* for options_disk */
 };
 
 struct option {
@@ -73,6 +74,7 @@ static const char *set_memory(struct parse *p, char *value)
 	if (bytes % MEMORY_UNIT)
 		return "must be a multiple of 4K";
 	p->config->memory = bytes;
+	p->config->memory_text = value;
 	return NULL;
 }
 
@@ -179,7 +181,7 @@ static const char *set_disk(struct parse *p, char *value)
 	_Static_assert(DEVLIST_MAX_DISKS == 16, "the message says 16");
 	if (config->disk_count == DEVLIST_MAX_DISKS)
 		return "more than 16 disks";
-	return options_disk(&config->disk[config->disk_count++], value, p->shown);
+	return options_disk(&config->disk[config->disk_count++], value, p->shown, p->why);
 }
 
 /* clang-format off */
@@ -227,19 +229,53 @@ static const char *set_option(struct parse *p, const struct option *option, char
 	return option->set(p, value);
 }
 
+static const char help_name[] = "--help", version_name[] = "--version";
+
+/* Dashes are not compared: "-kernel" and "--kernal" are alike. */
+static const char *meant(const char *arg, char hint[HINT_MAX])
+{
+	struct text_guess guess = { 0 };
+	size_t dashes = strspn(arg, "-");
+	size_t len = strcspn(arg + dashes, "=");
+
+	for (size_t i = 0; i < ARRAY_SIZE(options) && dashes; i++)
+		text_guess(&guess, arg + dashes, len, options[i].name + 2);
+	if (guess.name)
+		guess.name -= 2;
+	return text_hint(&guess, hint);
+}
+
 /* An argument that is none of `options`. */
 static enum options_result other_argument(const char *arg, char message[OPTIONS_MESSAGE_MAX])
 {
-	char shown[SHOWN_MAX];
+	char shown[SHOWN_MAX], hint[HINT_MAX];
 
-	if (!strcmp(arg, "--help") || !strcmp(arg, "-h"))
+	if (!strcmp(arg, help_name) || !strcmp(arg, "-h"))
 		return OPTIONS_HELP;
-	if (!strcmp(arg, "--version"))
+	if (!strcmp(arg, version_name))
 		return OPTIONS_VERSION;
 	text_show(shown, sizeof(shown), arg);
-	snprintf(message, OPTIONS_MESSAGE_MAX, "%s '%s' (see --help)",
-		 arg[0] == '-' ? "unknown option" : "unexpected argument", shown);
+	snprintf(message, OPTIONS_MESSAGE_MAX, "%s '%s' (%s)",
+		 arg[0] == '-' ? "unknown option" : "unexpected argument", shown, meant(arg, hint));
 	return OPTIONS_ERROR;
+}
+
+/*
+ * The value that is the next argument. NULL: it is missing, and so it is where an option stands in its
+ * place. A value that is spelled like one is written behind "=".
+ */
+static char *next_value(char *next, const char *option, char message[OPTIONS_MESSAGE_MAX])
+{
+	size_t len = next ? strcspn(next, "=") : 0;
+
+	if (!next)
+		snprintf(message, OPTIONS_MESSAGE_MAX, "%s: needs a value", option);
+	else if (find_option(next, len) || !strcmp(next, help_name) || !strcmp(next, version_name))
+		snprintf(message, OPTIONS_MESSAGE_MAX, "%s: needs a value before %.*s", option,
+			 (int)len, next);
+	else
+		return next;
+	return NULL;
 }
 
 /* What can only be judged together. False: `message` says what does not fit. */
@@ -260,9 +296,9 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 	if (config->dump_dtb)
 		config->description = DESCRIBE_FDT;
 	for (unsigned int i = 0; i < config->disk_count; i++) {
-		char shown[SHOWN_MAX];
+		char shown[SHOWN_MAX], unfit[WHY_MAX];
 
-		why = options_settle_queues(&config->disk[i], config->cpus);
+		why = options_settle_queues(&config->disk[i], config->cpus, unfit);
 		if (!why)
 			why = options_settle_errors(&config->disk[i], config->control);
 		if (!why)
@@ -282,6 +318,7 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 
 	*config = (struct machine_config){
 		.memory = MEMORY_DEFAULT,
+		.memory_text = MEMORY_DEFAULT_TEXT,
 		.cpus = 1,
 		.console = true,
 		.log_level = LOG_LEVEL_INFO,
@@ -294,11 +331,12 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 
 		if (!option)
 			return other_argument(argv[i], message);
-		value = argv[i][len] ? argv[i] + len + 1 : i + 1 < argc ? argv[++i] : NULL;
-		if (!value) {
-			snprintf(message, OPTIONS_MESSAGE_MAX, "%s: needs a value", option->name);
+		if (argv[i][len])
+			value = argv[i] + len + 1;
+		else
+			value = next_value(++i < argc ? argv[i] : NULL, option->name, message);
+		if (!value)
 			return OPTIONS_ERROR;
-		}
 		why = set_option(&parse, option, value);
 		if (why) {
 			snprintf(message, OPTIONS_MESSAGE_MAX, "%s %s: %s", option->name,

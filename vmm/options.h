@@ -16,15 +16,17 @@
 #define MEMORY_MIN	     (16ull << 20)
 #define MEMORY_MAX	     (1ull << 40)
 #define MEMORY_DEFAULT	     (256ull << 20)
+#define MEMORY_DEFAULT_TEXT  "256M"
 
 #define STOP_TIMEOUT_DEFAULT 30
 
 struct machine_config {
-	const char *kernel;  /* --kernel, required */
-	const char *initrd;  /* NULL: none */
-	const char *append;  /* NULL: none */
-	const char *cmdline; /* NULL: the default line */
-	uint64_t memory;     /* bytes, a multiple of 4096 */
+	const char *kernel;	 /* --kernel, required */
+	const char *initrd;	 /* NULL: none */
+	const char *append;	 /* NULL: none */
+	const char *cmdline;	 /* NULL: the default line */
+	uint64_t memory;	 /* bytes, a multiple of 4096 */
+	const char *memory_text; /* the same as the user typed it */
 	unsigned int cpus;
 	bool console;
 	const char *log;	   /* the file to log to; NULL: standard error */

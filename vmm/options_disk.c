@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
 #include <string.h>
 
 #include "dataplane/base.h"
@@ -14,6 +15,7 @@
 /* What is known of a disk so far. */
 struct disk_parse {
 	struct blk_config disk;
+	char *why;	    /* WHY_MAX bytes, for what is no static string */
 	unsigned int given; /* bit n: disk_keys[n] */
 	bool sqpoll;
 	bool iopoll;
@@ -225,13 +227,14 @@ static const struct disk_key disk_keys[] = {
 	{ "queues", false, options_set_queues, "must be a number from 1 to 16" },
 	{ "iothreads", false, options_set_iothreads,
 	  "must be a number from 1 to 16, or a thread for each queue (0:1:...)" },
-	{ "cpus", false, options_set_cpus, "must be processors, one for each iothread (2:3:...)" },
+	{ "cpus", false, options_set_cpus,
+	  "must be numbers from 0 to 1023, one for each iothread (2:3:...)" },
 	{ "fixed-buffers", true, set_fixed_buffers, "must be on or off" },
 	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
 	{ "iops", false, set_iops, "must be a number from 1 to 1000000000" },
 	{ "iops-burst", false, set_iops_burst, "must be a number from 1 to 1000000000" },
-	{ "bps", false, set_bps, "must be a size up to 1024G" },
-	{ "bps-burst", false, set_bps_burst, "must be a size up to 1024G" },
+	{ "bps", false, set_bps, "must be a size from 1K to 1024G" },
+	{ "bps-burst", false, set_bps_burst, "must be a size from 1K to 1024G" },
 };
 
 /*
@@ -255,6 +258,17 @@ static char *next_field(char **rest)
 	return field;
 }
 
+static const char *unknown_key(struct disk_parse *p, const char *field, size_t len)
+{
+	struct text_guess guess = { 0 };
+	char hint[HINT_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(disk_keys); i++)
+		text_guess(&guess, field, len, disk_keys[i].name);
+	snprintf(p->why, WHY_MAX, "unknown key (%s)", text_hint(&guess, hint));
+	return p->why;
+}
+
 /* Returns NULL, or why not. */
 static const char *set_key(struct disk_parse *p, const char *field)
 {
@@ -275,7 +289,7 @@ static const char *set_key(struct disk_parse *p, const char *field)
 			return "the value is empty";
 		return key->set(&p->disk, value ? value : "on") ? NULL : key->wants;
 	}
-	return len ? "unknown key (see --help)" : "a key is missing";
+	return len ? unknown_key(p, field, len) : "a key is missing";
 }
 
 /* What several keys say together. */
@@ -320,9 +334,11 @@ static const char *parse_disk(struct disk_parse *p, char *text, char shown[SHOWN
 	return why;
 }
 
-const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX])
+const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX],
+			 char why[WHY_MAX])
 {
 	struct disk_parse parse = {
+		.why = why,
 		.disk = {
 			.direct = BLK_DIRECT_AUTO,
 			.engine = BLK_ENGINE_URING,
@@ -332,8 +348,8 @@ const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_M
 			.queue_size = BLK_QUEUE_DEFAULT,
 		},
 	};
-	const char *why = parse_disk(&parse, text, shown);
+	const char *wrong = parse_disk(&parse, text, shown);
 
 	*disk = parse.disk;
-	return why;
+	return wrong;
 }

@@ -29,11 +29,28 @@ bool text_number(const char *text, uint64_t *number);
 bool text_switch(const char *text, bool *on);
 bool text_size(const char *text, uint64_t *bytes);
 
+/* The best name so far for a word that is none; zeroed at first. */
+struct text_guess {
+	const char *name; /* NULL: none is like it */
+	unsigned int cost;
+};
+
+/* Is `name` more like the first `len` characters of `word` than those before it? */
+void text_guess(struct text_guess *guess, const char *word, size_t len, const char *name);
+
+/* "did you mean NAME?" in `hint`, or a static string that says where the names are. */
+#define HINT_MAX 40
+const char *text_hint(const struct text_guess *guess, char hint[HINT_MAX]);
+
+/* Room for what is wrong with a value. */
+#define WHY_MAX 60
+
 /*
- * FILE[,key=value...], cut up in place, into *disk. Returns NULL, or why not, and then in `shown`
- * the part that will not do.
+ * FILE[,key=value...], cut up in place, into *disk. Returns NULL, or why not (a static string, or
+ * `why`), and then in `shown` the part that will not do.
  */
-const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX]);
+const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX],
+			 char why[WHY_MAX]);
 
 /* The values of queues, iothreads and cpus into *disk. False: not one. */
 bool options_set_queues(struct blk_config *disk, const char *value);
@@ -47,7 +64,7 @@ bool options_limit(struct blklimit_rates *limits, const char *key, const char *v
  * does not fit. */
 const char *options_settle_errors(struct blk_config *disk, bool control);
 
-/* When all is known: what was not given is filled in. Returns NULL, or what does not fit. */
-const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus);
+/* When all is known: what was not given is filled in. Returns NULL, or `why`: what does not fit. */
+const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus, char why[WHY_MAX]);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The keys of --disk that say how many queues it has, and which threads serve them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "devices/virtio/blk.h"
@@ -77,19 +78,29 @@ bool options_set_cpus(struct blk_config *disk, const char *value)
 	return disk->cpu_count;
 }
 
-const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus)
+const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus, char why[WHY_MAX])
 {
 	if (!disk->queues)
 		disk->queues = disk->map_count		 ? disk->map_count
 			       : vcpus < QUEUES_AUTO_MAX ? vcpus
 							 : QUEUES_AUTO_MAX;
-	if (disk->map_count && disk->map_count != disk->queues)
-		return "iothreads must name a thread for each of the queues";
+	if (!disk->iothreads && disk->cpu_count > disk->queues) {
+		snprintf(why, WHY_MAX, "cpus lists %u for queues=%u", disk->cpu_count,
+			 disk->queues);
+		return why;
+	}
 	if (!disk->iothreads)
 		disk->iothreads = disk->cpu_count;
-	if (disk->cpu_count != disk->iothreads && disk->cpu_count)
-		return "cpus must name a processor for each of the iothreads";
-	if (disk->iothreads > disk->queues)
-		return "more iothreads than queues";
-	return NULL;
+	if (disk->map_count && disk->map_count != disk->queues)
+		snprintf(why, WHY_MAX, "iothreads lists %u threads for queues=%u", disk->map_count,
+			 disk->queues);
+	else if (disk->cpu_count && disk->cpu_count != disk->iothreads)
+		snprintf(why, WHY_MAX, "cpus lists %u for iothreads=%u", disk->cpu_count,
+			 disk->iothreads);
+	else if (disk->iothreads > disk->queues)
+		snprintf(why, WHY_MAX, "iothreads=%u is more than queues=%u", disk->iothreads,
+			 disk->queues);
+	else
+		return NULL;
+	return why;
 }

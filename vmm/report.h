@@ -6,7 +6,8 @@
 #ifndef VMM_REPORT_H
 #define VMM_REPORT_H
 
-/* "--disk x.img: is a directory". why NULL: what the error number says. Long values are cut. */
+/* "--disk x.img: is a directory". why NULL: what the error number says, and which limit of the host
+ * is behind it. Long values are cut. */
 int report_option(int err, const char *option, const char *value, const char *why);
 
 /* "creating a vCPU: Cannot allocate memory" */

@@ -2,11 +2,13 @@
 #include "vmm/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "vmm/report.h"
 #include "vmm/sandbox_parts.h"
@@ -18,7 +20,7 @@ struct missing {
 	size_t len;
 };
 
-static void note(struct missing *missing, const char *what, int err)
+static void note_why(struct missing *missing, const char *what, int err, const char *why)
 {
 	char *at = missing->text + missing->len;
 	size_t left = sizeof(missing->text) - missing->len;
@@ -26,9 +28,28 @@ static void note(struct missing *missing, const char *what, int err)
 
 	if (!err)
 		return;
-	n = snprintf(at, left, "%s%s (%s)", missing->len ? ", " : "", what, strerror(-err));
+	n = snprintf(at, left, "%s%s (%s)", missing->len ? ", " : "", what, why);
 	if (n > 0)
 		missing->len += (size_t)n < left ? (size_t)n : left - 1;
+}
+
+static void note(struct missing *missing, const char *what, int err)
+{
+	note_why(missing, what, err, strerror(-err));
+}
+
+/* As long as there is a /proc to look into. */
+static void note_pids(struct missing *missing, int err)
+{
+	int self_fd = err ? open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	char refusal[REFUSAL_MAX];
+
+	if (!err)
+		return;
+	sandbox_refusal(self_fd, true, err, refusal);
+	note_why(missing, "a process id namespace", err, refusal);
+	if (self_fd >= 0)
+		close(self_fd);
 }
 
 /* After a change of users, which allows none and says so on its own. */
@@ -52,6 +73,7 @@ static int change_user(const struct sandbox_config *config)
 int sandbox_enter(const struct sandbox_config *config)
 {
 	struct missing missing = { 0 };
+	char refusal[REFUSAL_MAX];
 	int err, spaces_err;
 
 	if (config->mode == SANDBOX_OFF)
@@ -60,11 +82,11 @@ int sandbox_enter(const struct sandbox_config *config)
 	note(&missing, "closing inherited files", sandbox_limit_fds(config->more_fds));
 	if (config->lock_memory)
 		sandbox_limit_memory();
-	err = sandbox_isolate(config->user, &spaces_err);
+	note_pids(&missing, config->pids_err);
+	err = sandbox_isolate(config->user, &spaces_err, refusal);
 	if (err)
 		return report_host(err, "--user");
-	note(&missing, "namespaces", spaces_err);
-	note(&missing, "a process id namespace", config->pids_err);
+	note_why(&missing, "namespaces", spaces_err, refusal);
 	settle_core_dumps(config->core_dump);
 	if (config->supervisor_fd && supervisor_tie(config->supervisor_fd))
 		return report_host(-ESRCH, "the supervisor");

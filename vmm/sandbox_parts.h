@@ -14,9 +14,16 @@ void sandbox_limit_memory(void);
 
 /*
  * Namespaces, another user, no capabilities. Returns what failed in changing the user; *spaces_err is
- * what did in making namespaces.
+ * what did in making namespaces, and then `refusal` says it in words.
  */
-int sandbox_isolate(const struct sandbox_user *user, int *spaces_err);
+#define REFUSAL_MAX 80
+int sandbox_isolate(const struct sandbox_user *user, int *spaces_err, char refusal[REFUSAL_MAX]);
+
+/*
+ * Why the host refused, with `err`, a namespace for process ids (`pids`) or one of the others: by name
+ * the sysctl that did, where it is known. self_fd is that of /proc/self, or -1.
+ */
+void sandbox_refusal(int self_fd, bool pids, int err, char text[REFUSAL_MAX]);
 
 /* None but these of the first 32, for good. */
 void sandbox_keep_capabilities(uint32_t kept);

@@ -108,7 +108,52 @@ static int user_space(int self_fd, int spaces)
 	return err;
 }
 
-int sandbox_isolate(const struct sandbox_user *user, int *spaces_err)
+/* Sysctls below /proc/sys, the value with which they refuse a namespace, and the error then. */
+static const struct {
+	const char *name;
+	char value;
+	int err;
+} sysctls[] = {
+	{ "user/max_pid_namespaces", '0', ENOSPC }, /* the first is that of `pids` */
+	{ "user/max_user_namespaces", '0', ENOSPC },
+	{ "user/max_mnt_namespaces", '0', ENOSPC },
+	{ "user/max_net_namespaces", '0', ENOSPC },
+	{ "user/max_ipc_namespaces", '0', ENOSPC },
+	{ "kernel/unprivileged_userns_clone", '0', EPERM },		/* Debian's kernels */
+	{ "kernel/apparmor_restrict_unprivileged_userns", '1', EPERM }, /* Ubuntu's */
+};
+
+static bool has_value(int self_fd, const char *sysctl, char value)
+{
+	char path[REFUSAL_MAX], text[2] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "../sys/%s", sysctl);
+	fd = openat(self_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, text, sizeof(text));
+	close(fd);
+	return n == sizeof(text) && text[0] == value && text[1] == '\n';
+}
+
+void sandbox_refusal(int self_fd, bool pids, int err, char text[REFUSAL_MAX])
+{
+	int refused = err == -EACCES ? EPERM : -err;
+
+	snprintf(text, REFUSAL_MAX, "%s",
+		 refused == ENOSPC ? "a limit user.max_*_namespaces is reached" : strerror(-err));
+	for (size_t i = pids ? 0 : 1; i < (pids ? 1 : ARRAY_SIZE(sysctls)); i++) {
+		if (refused != sysctls[i].err ||
+		    !has_value(self_fd, sysctls[i].name, sysctls[i].value))
+			continue;
+		snprintf(text, REFUSAL_MAX, "%s is %c", sysctls[i].name, sysctls[i].value);
+		*strchr(text, '/') = '.';
+		return;
+	}
+}
+
+int sandbox_isolate(const struct sandbox_user *user, int *spaces_err, char refusal[REFUSAL_MAX])
 {
 	int self_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int spaces = SPACES;
@@ -129,6 +174,8 @@ int sandbox_isolate(const struct sandbox_user *user, int *spaces_err)
 		*spaces_err = *spaces_err ? *spaces_err : user_err;
 	}
 	sandbox_keep_capabilities(0);
+	if (*spaces_err)
+		sandbox_refusal(self_fd, false, *spaces_err, refusal);
 	if (self_fd >= 0)
 		close(self_fd);
 	return err;

@@ -283,6 +283,11 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	return 0;
 }
 
+const char *blk_format(const struct blk *b)
+{
+	return b->image.format;
+}
+
 void blk_watch(struct blk *b, struct blkplane_watch *watch)
 {
 	b->watch = watch;

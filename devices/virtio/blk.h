@@ -131,6 +131,9 @@ void blk_set_limits(struct blk *blk, const struct blklimit_rates *limits);
 /* What they are. Any thread. */
 void blk_limits(const struct blk *blk, struct blklimit_rates *limits);
 
+/* The format, other than raw, that its image began like when it was opened; NULL: none. */
+const char *blk_format(const struct blk *blk);
+
 /* Its size in bytes. Any thread. */
 uint64_t blk_capacity(const struct blk *blk);
 

@@ -208,6 +208,7 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 		image_close(image);
 		return err;
 	}
+	image->format = image_format(image->fd);
 	image_ask_limits(image, &st);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * image: the file or block device behind a disk. Always raw: its content is never looked at.
+ * image: the file or block device behind a disk. Always raw: what its first bytes look like is told,
+ * and decides nothing.
  *
  * An image is locked while it is open (an OFD lock: shared by readers, exclusive for a writer), so
  * that no second VM writes to it. Set-up and tear-down, main thread.
@@ -18,6 +19,7 @@ struct image {
 	int lock_fd; /* another open file of it, holds the lock; -1: fd does */
 	bool readonly;
 	uint64_t size;	       /* bytes, a multiple of the disk's logical block size */
+	const char *format;    /* another format that it begins like; NULL: none */
 	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: through the page cache */
 
 	/* Of the host; bytes; 0: it does not say. */
@@ -32,6 +34,10 @@ struct image {
 /* 0 or -errno, and then *why says in words what is wrong with config->path (a static string, or
  * strerror's). Nothing is created or changed. */
 int image_open(struct image *image, const struct blk_config *config, const char **why);
+
+/* For image.c: the format, other than raw, whose magic number the file begins with: a static string, or
+ * NULL. With O_DIRECT, where that is on: a page in the host's cache would cost each later write a look. */
+const char *image_format(int fd);
 
 struct stat;
 /* For image.c: fill in what the host says. */

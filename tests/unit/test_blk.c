@@ -193,6 +193,7 @@ START_TEST(second_disk_on_the_same_image)
 	ck_assert_uint_eq(count_fds(), fds);
 	disk_close(&d);
 	ck_assert_int_eq(blk_create(&other, &d.config, 1, &m->hostmem, &why), 0);
+	ck_assert_ptr_null(blk_format(other));
 	ck_assert_int_eq(blk_destroy(other), 0);
 	disk_fini(&d);
 }

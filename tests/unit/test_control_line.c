@@ -235,6 +235,33 @@ START_TEST(wrong_types_and_fields_are_refused)
 }
 END_TEST
 
+START_TEST(refusals_name_what_is_wrong)
+{
+	static const struct {
+		const char *line, *text;
+	} said[] = {
+		{ "{}", "'cmd' is missing" },
+		{ "{\"cmd\":null}", "'cmd' is missing" },
+		{ "{\"cmd\":1}", "there is no command '1'" },
+		{ "{\"cmd\":\"dance\\n\"}", "there is no command 'dance?'" },
+		{ "{\"cmd\":{\"a\":1}}", "there is no command '{ \"a\": 1 }'" },
+		{ "{\"cmd\":\"limit\",\"disk\":0,\"iops\":0}",
+		  "'iops' must be a number from 1 to 1000000000" },
+		{ "{\"cmd\":\"limit\",\"disk\":0,\"bps-burst\":1099511627777}",
+		  "'bps-burst' must be a number from 1 to 1099511627776" },
+		{ "{\"cmd\":\"status\",\"id\":\"12345678901234567890123456789012345678901234567890"
+		  "123456789012345\"}",
+		  "'id' is longer than 64 bytes" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		ck_assert(!parse(said[i].line, strlen(said[i].line)));
+		ck_assert_str_eq(answer.text, said[i].text);
+		control_request_done(&request);
+	}
+}
+END_TEST
+
 START_TEST(answers_and_events_are_lines)
 {
 	struct json_object *object;
@@ -274,6 +301,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, limit_names_a_disk_and_rates);
 	tcase_add_test(t, bad_json_is_refused);
 	tcase_add_test(t, wrong_types_and_fields_are_refused);
+	tcase_add_test(t, refusals_name_what_is_wrong);
 	tcase_add_test(t, answers_and_events_are_lines);
 	suite_add_tcase(s, t);
 	return s;

@@ -63,6 +63,36 @@ START_TEST(image_is_opened_and_measured)
 }
 END_TEST
 
+static const struct {
+	const char *format;
+	unsigned int at;
+	const char *begin;
+	size_t len;
+} foreign[] = {
+	{ "qcow2", 0, "QFI\xfb\0\0\0\3", 8 }, { "VHDX", 0, "vhdxfileq\0e\0", 12 },
+	{ "VMDK", 0, "KDMV\1\0\0\0", 8 },     { "VMDK", 0, "# Disk DescriptorFile\n", 22 },
+	{ "VDI", 64, "\x7f\x10\xda\xbe", 4 }, { "QED", 0, "QED\0", 4 },
+	{ "VHD", 0, "conectix", 8 },	      { NULL, 0, "QEDX", 4 },
+	{ NULL, 0, "\x7f\x10\xda\xbe", 4 },   { NULL, 510, "\x55\xaa", 2 },
+};
+
+/* Told, and nothing else: the image is the file, as it is. */
+START_TEST(image_in_another_format_is_raw)
+{
+	struct blk_config c;
+
+	image_make(&file, 512, false);
+	ck_assert_int_eq(pwrite(file.fd, foreign[_i].begin, foreign[_i].len, foreign[_i].at),
+			 foreign[_i].len);
+	c = config(file.path);
+	ck_assert_int_eq(try_open(&c), 0);
+	ck_assert_pstr_eq(image.format, foreign[_i].format);
+	ck_assert_uint_eq(image.size, 512);
+	image_close(&image);
+	image_remove(&file);
+}
+END_TEST
+
 START_TEST(read_only_image_is_open_read_only)
 {
 	struct blk_config c;
@@ -331,6 +361,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("image");
 	TCase *t = tcase_create("image");
 
+	tcase_add_loop_test(t, image_in_another_format_is_raw, 0, (int)ARRAY_SIZE(foreign));
 	tcase_add_test(t, image_is_opened_and_measured);
 	tcase_add_test(t, read_only_image_is_open_read_only);
 	tcase_add_test(t, row39_another_formats_header_means_nothing);

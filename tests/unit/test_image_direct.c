@@ -41,8 +41,8 @@ static struct {
 	int buffered_error; /* and without */
 	int memalign_error;
 } host;
-static int status_flags; /* of the image, as F_SETFL left them */
-static unsigned int reads;
+static int status_flags;   /* of the image, as F_SETFL left them */
+static unsigned int reads; /* with O_DIRECT; the last is that of the first bytes */
 
 static int refuse(int err)
 {
@@ -100,9 +100,9 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct 
 
 ssize_t __wrap_pread(int fd, void *data, size_t len, off_t offset)
 {
-	if (fd != image.fd)
+	/* Through the page cache: not to find an alignment out. */
+	if (fd != image.fd || !(status_flags & O_DIRECT))
 		return __real_pread(fd, data, len, offset);
-	ck_assert_int_ne(status_flags & O_DIRECT, 0);
 	reads++;
 	if (!host.read_align || ((uintptr_t)data | len | (uintptr_t)offset) % host.read_align)
 		return refuse(EINVAL);
@@ -184,7 +184,7 @@ START_TEST(alignment_the_file_system_tells)
 		host.mem_align = table[i].mem;
 		host.offset_align = table[i].offset;
 		expect_direct(4096, table[i].align);
-		ck_assert_uint_eq(reads, 0); /* it said so: no I/O to find out */
+		ck_assert_uint_eq(reads, 1); /* it said so: no I/O to find out */
 		if (table[i].align == 512)
 			expect_direct(512, 512);
 		else
@@ -201,7 +201,7 @@ START_TEST(alignment_found_by_reading)
 		for (uint32_t align = 512; align <= 4096; align *= 2) {
 			host.read_align = align;
 			expect_direct(4096, align);
-			ck_assert_uint_eq(reads, (unsigned int)__builtin_ctz(align / 512) + 1);
+			ck_assert_uint_eq(reads, (unsigned int)__builtin_ctz(align / 512) + 2);
 			if (align > 512)
 				expect_buffered(512, TOO_SMALL);
 		}

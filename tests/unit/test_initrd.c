@@ -38,8 +38,10 @@ START_TEST(cmdline_up_to_the_kernel_s_limit_is_accepted)
 	bzimage_header(file)->cmdline_size = 100;
 	memset(line, 'x', sizeof(line) - 1);
 	line[sizeof(line) - 1] = 0;
-	boot_expect(load(file, sizeof(file), -1, line + sizeof(line) - 102), -E2BIG, BOOT_CMDLINE,
-		    "longer");
+	r = load(file, sizeof(file), -1, line + sizeof(line) - 102);
+	boot_expect(r, -E2BIG, BOOT_CMDLINE, "longer");
+	ck_assert_uint_eq(r.error.size, 101);
+	ck_assert_uint_eq(r.error.limit, 100);
 	r = load(file, sizeof(file), -1, line + sizeof(line) - 101);
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);

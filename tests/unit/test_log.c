@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What may stand in a log line. Its length and its budget are in test_hostmem.c. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,6 +60,7 @@ START_TEST(standard_error_is_closed)
 	begin();
 	close(STDERR_FILENO);
 	log_info("%s", "to nobody");
+	log_error("%s", "to nobody");
 	end();
 	ck_assert_uint_eq(len, 0);
 }
@@ -97,6 +99,25 @@ START_TEST(lines_of_a_file_have_time_process_and_level)
 }
 END_TEST
 
+/* A full file system does not swallow the reason of a set-up that failed. */
+START_TEST(error_that_the_file_does_not_take)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	char want[100];
+
+	if (full < 0)
+		return;
+	begin();
+	log_to_file(full);
+	log_warn("%s", "lost");
+	log_error("%s", "told");
+	end();
+	close(full);
+	snprintf(want, sizeof(want), " microvm[%d]: error: told\n", getpid());
+	ck_assert_str_eq(strchr(text, ' '), want);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("log");
@@ -106,6 +127,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, a_line_that_cannot_be_put_into_bytes);
 	tcase_add_test(t, standard_error_is_closed);
 	tcase_add_test(t, lines_of_a_file_have_time_process_and_level);
+	tcase_add_test(t, error_that_the_file_does_not_take);
 	suite_add_tcase(s, t);
 	return s;
 }

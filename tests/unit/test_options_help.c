@@ -93,6 +93,8 @@ static void check_default(const struct documented *d)
 		parse(&with, d->name, d->value);
 		parse(&without, "", "");
 	}
+	/* The text of the value, which may spell the same size in another way. */
+	with.memory_text = without.memory_text = NULL;
 	ck_assert_msg(!memcmp(&with, &without, sizeof(with)), "%s is not the default of %s",
 		      d->value, d->name);
 }

@@ -76,7 +76,7 @@ END_TEST
 
 #define QUEUES	  ": must be a number from 1 to 16"
 #define IOTHREADS ": must be a number from 1 to 16, or a thread for each queue (0:1:...)"
-#define CPUS	  ": must be processors, one for each iothread (2:3:...)"
+#define CPUS	  ": must be numbers from 0 to 1023, one for each iothread (2:3:...)"
 
 static const struct {
 	const char *keys;
@@ -98,11 +98,11 @@ static const struct {
 	  ",iothreads=0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0", IOTHREADS },
 	{ "cpus=x", ",cpus=x", CPUS },
 	{ "cpus=1024", ",cpus=1024", CPUS },
-	{ "queues=3,iothreads=0:1", "", ": iothreads must name a thread for each of the queues" },
-	{ "queues=2,iothreads=3", "", ": more iothreads than queues" },
-	{ "queues=2,cpus=0:1:2", "", ": more iothreads than queues" },
-	{ "queues=2,iothreads=2,cpus=0", "",
-	  ": cpus must name a processor for each of the iothreads" },
+	{ "queues=3,iothreads=0:1", "", ": iothreads lists 2 threads for queues=3" },
+	{ "queues=2,iothreads=3", "", ": iothreads=3 is more than queues=2" },
+	{ "iothreads=3", "", ": iothreads=3 is more than queues=1" },
+	{ "queues=2,cpus=0:1:2", "", ": cpus lists 3 for queues=2" },
+	{ "queues=2,iothreads=2,cpus=0", "", ": cpus lists 1 for iothreads=2" },
 };
 
 START_TEST(queues_that_cannot_be)
@@ -122,7 +122,7 @@ START_TEST(disk_is_named_in_one_line)
 	char *argv[] = { kernel, option, kernel, NULL };
 
 	ck_assert_int_eq(options_parse(3, argv, &config, message), OPTIONS_ERROR);
-	ck_assert_str_eq(message, "--disk d??: more iothreads than queues");
+	ck_assert_str_eq(message, "--disk d??: iothreads=2 is more than queues=1");
 }
 END_TEST
 

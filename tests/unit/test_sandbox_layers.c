@@ -129,6 +129,8 @@ END_TEST
 
 /* ---- namespaces and users ---- */
 
+static char refusal[REFUSAL_MAX];
+
 static ino_t space(int self_fd, const char *name)
 {
 	struct stat st;
@@ -155,7 +157,7 @@ static void isolated(void)
 
 	for (unsigned int i = 0; i < 4; i++)
 		before[i] = space(self, names[i]);
-	NEED(sandbox_isolate(NULL, &err) == 0);
+	NEED(sandbox_isolate(NULL, &err, refusal) == 0);
 	see_no_rights();
 	SKIP_IF(err);
 	for (unsigned int i = 0; i < 4; i++)
@@ -203,18 +205,91 @@ static void isolated_beside_a_thread(void)
 
 	NEED(alone >= 0);
 	if (!alone)
-		_exit(sandbox_isolate(NULL, &err) || err);
+		_exit(sandbox_isolate(NULL, &err, refusal) || err);
 	NEED(waitpid(alone, &status, 0) == alone);
 	SKIP_IF(status != 0);
 	NEED(!pipe(leash));
 	NEED(!pthread_create(&thread, NULL, on_the_leash, NULL));
-	NEED(sandbox_isolate(NULL, &err) == 0);
+	NEED(sandbox_isolate(NULL, &err, refusal) == 0);
 	NEED(err == 0);
 }
 
 START_TEST(a_thread_on_its_way_out_costs_no_namespace)
 {
 	in_child(isolated_beside_a_thread);
+}
+END_TEST
+
+static bool put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(fd);
+	return done;
+}
+
+static const char *const refusing[] = {
+	"user.max_user_namespaces is 0",
+	"user.max_mnt_namespaces is 0",
+	"user.max_net_namespaces is 0",
+	"user.max_ipc_namespaces is 0",
+};
+static int refused;
+
+/* A user namespace has limits of its own, and may lower them. */
+static void limited(const char *sentence)
+{
+	char map[32], path[64], name[32];
+	gid_t group = getegid();
+
+	SKIP_IF(sscanf(sentence, "user.%31s", name) != 1);
+	snprintf(map, sizeof(map), "0 %u 1", geteuid());
+	SKIP_IF(unshare(CLONE_NEWUSER) || !put("/proc/self/uid_map", map));
+	/* Who has no id there gets no namespace in any case. */
+	snprintf(map, sizeof(map), "0 %u 1", group);
+	SKIP_IF(!put("/proc/self/setgroups", "deny") || !put("/proc/self/gid_map", map));
+	snprintf(path, sizeof(path), "/proc/sys/user/%s", name);
+	SKIP_IF(!put(path, "0\n"));
+}
+
+static void isolated_where_there_are_none(void)
+{
+	int err;
+
+	limited(refusing[refused]);
+	NEED(sandbox_isolate(NULL, &err, refusal) == 0);
+	NEED(err == -ENOSPC);
+	NEED(!strcmp(refusal, refusing[refused]));
+}
+
+START_TEST(limit_of_no_namespaces_is_named)
+{
+	refused = _i;
+	in_child(isolated_where_there_are_none);
+}
+END_TEST
+
+static void no_pid_namespaces(void)
+{
+	int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	limited("user.max_pid_namespaces is 0");
+	sandbox_refusal(self, true, -ENOSPC, refusal);
+	NEED(!strcmp(refusal, "user.max_pid_namespaces is 0"));
+	/* That one is of no concern to the others; and other errors have other reasons. */
+	sandbox_refusal(self, false, -ENOSPC, refusal);
+	NEED(!strcmp(refusal, "a limit user.max_*_namespaces is reached"));
+	sandbox_refusal(self, true, -EPERM, refusal);
+	NEED(!strcmp(refusal, strerror(EPERM)));
+	/* Without /proc the error itself is all there is. */
+	sandbox_refusal(-1, true, -EINVAL, refusal);
+	NEED(!strcmp(refusal, strerror(EINVAL)));
+}
+
+START_TEST(limit_of_no_process_id_namespaces_is_named)
+{
+	in_child(no_pid_namespaces);
 }
 END_TEST
 
@@ -226,7 +301,7 @@ static void other_user(void)
 
 	SKIP_IF(geteuid() != 0);
 	NEED(!setgroups(1, &(gid_t){ 12 }));
-	NEED(sandbox_isolate(&user, &err) == 0);
+	NEED(sandbox_isolate(&user, &err, refusal) == 0);
 	NEED(!getresuid(&r, &e, &s) && r == 4321 && e == 4321 && s == 4321);
 	NEED(!getresgid(&r, &e, &s) && r == 8765 && e == 8765 && s == 8765);
 	NEED(getgroups(0, NULL) == 0);
@@ -358,6 +433,9 @@ Suite *test_suite(void)
 		tcase_add_test(t, landlock_lets_a_supervisor_remove_files_and_signal);
 		tcase_add_test(t, namespaces_show_an_empty_root);
 		tcase_add_test(t, a_thread_on_its_way_out_costs_no_namespace);
+		tcase_add_loop_test(t, limit_of_no_namespaces_is_named, 0,
+				    (int)ARRAY_SIZE(refusing));
+		tcase_add_test(t, limit_of_no_process_id_namespaces_is_named);
 		tcase_add_test(t, another_user_for_good);
 		tcase_add_test(t, inherited_files_are_closed);
 		tcase_add_test(t, no_core_dumps_unless_asked_for);

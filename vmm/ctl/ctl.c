@@ -4,6 +4,7 @@
  * in microvm-ctl(1).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -11,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "dataplane/blklimit.h"
 #include "vmm/control_line.h"
 #include "vmm/ctl/show.h"
+#include "vmm/ctl/words.h"
 #include "vmm/options_parts.h"
 #include "version.h" /* generated: tools/version */
 
@@ -50,7 +52,7 @@ static const char help[] =
 	"\n"
 	"Exit codes:\n"
 	"  0  done\n"
-	"  1  the VM refused, or failed\n"
+	"  1  the VM refused, or failed; or its answer could not be written\n"
 	"  2  usage error\n"
 	"  3  there is no VM, or the connection ended too early\n";
 
@@ -65,6 +67,9 @@ static const struct command {
 	{ "events", 0, NULL },
 };
 
+/* Why standard output could not be written; 0: it could, or the reason is unknown. */
+static int output_err;
+
 struct call {
 	const char *path;
 	const struct command *command;
@@ -74,26 +79,71 @@ struct call {
 
 static int fail(enum exit_code code, const char *what, const char *why)
 {
-	fprintf(stderr, "microvm-ctl: %s: %s\n", what, why);
+	char shown[SHOWN_MAX];
+
+	text_show(shown, sizeof(shown), what);
+	fprintf(stderr, "microvm-ctl: %s: %s\n", shown, why);
 	return code;
 }
 
-static int connect_to(const char *path)
+/* The socket must not get the number of a closed standard stream. Writing to such a stream fails. */
+static void hold_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool flush_output(void)
+{
+	if (fflush(stdout) == EOF)
+		output_err = errno;
+	return !ferror(stdout);
+}
+
+/* Returns `code`, or reports that not all of standard output could be written. */
+static int finish_output(int code)
+{
+	if (flush_output())
+		return code;
+	return fail(CTL_REFUSED, "standard output", strerror(output_err ? output_err : EIO));
+}
+
+static int print(const char *text)
+{
+	fputs(text, stdout);
+	return finish_output(CTL_OK);
+}
+
+static const char *refused_by(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) || S_ISSOCK(st.st_mode) ? "no microvm uses this socket"
+						       : "is not a socket";
+}
+
+/* A connection, or -1 and *why. */
+static int connect_to(const char *path, const char **why)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd;
 
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		errno = ENAMETOOLONG;
+	*why = "longer than the 107 bytes a socket's path can have";
+	if (strlen(path) >= sizeof(addr.sun_path))
 		return -1;
-	}
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	*why = errno == ECONNREFUSED ? refused_by(path) : strerror(errno);
+	if (fd >= 0)
 		close(fd);
-		return -1;
-	}
-	return fd;
+	return -1;
 }
 
 /* The next line as an object; NULL: there is none. */
@@ -138,16 +188,18 @@ static int show_events(const struct call *call, FILE *in)
 	struct json_object *event;
 	bool over = false;
 
-	while (!ferror(stdout) && (event = next_object(in))) {
+	while (flush_output() && (event = next_object(in))) {
 		over = !strcmp(text_of(event, "event"), "shutdown");
 		if (call->json)
 			print_json(event);
 		else
 			show_event(event);
-		fflush(stdout);
 		json_object_put(event);
 	}
-	return over ? CTL_OK : fail(CTL_UNREACHABLE, call->path, "the connection ended");
+	/* The caller reports it. */
+	if (over || ferror(stdout))
+		return CTL_OK;
+	return fail(CTL_UNREACHABLE, call->path, "the connection ended");
 }
 
 static int show_answer(const struct call *call, FILE *in, struct json_object *answer)
@@ -174,23 +226,24 @@ static int show_answer(const struct call *call, FILE *in, struct json_object *an
 
 static int run(const struct call *call, struct json_object *request)
 {
-	int fd = connect_to(call->path), code;
+	const char *why;
+	int fd = connect_to(call->path, &why), code;
 	struct json_object *answer;
 	FILE *in;
 
 	if (fd < 0)
-		return fail(CTL_UNREACHABLE, call->path, strerror(errno));
+		return fail(CTL_UNREACHABLE, call->path, why);
 	in = fdopen(fd, "r");
 	if (!in || !hears_protocol(in))
-		return fail(CTL_UNREACHABLE, call->path, "no microvm answers, or too many ask it");
+		return fail(CTL_UNREACHABLE, call->path,
+			    in && feof(in) ? "the connection was closed (a VM serves 8 clients)"
+					   : "what answers is no microvm of this version");
 	dprintf(fd, "%s\n", json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN));
 	answer = next_object(in);
 	code = show_answer(call, in, answer);
 	json_object_put(answer);
 	fclose(in);
-	if (fflush(stdout) == EOF)
-		return fail(CTL_REFUSED, "standard output", strerror(errno));
-	return code;
+	return finish_output(code);
 }
 
 static const struct command *find_command(const char *name)
@@ -201,119 +254,83 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* What resize needs. False: that is it not. */
-static bool add_size(struct json_object *request, const char *disk, const char *size)
-{
-	uint64_t number, bytes;
-
-	if (!text_number(disk, &number) || number > INT32_MAX)
-		return false;
-	json_object_object_add(request, "disk", json_object_new_uint64(number));
-	if (!strcmp(size, "image"))
-		return true;
-	if (!text_size(size, &bytes) || !bytes || bytes > INT64_MAX)
-		return false;
-	json_object_object_add(request, "size", json_object_new_uint64(bytes));
-	return true;
-}
-
-/* KEY=VALUE, cut up in place. */
-static bool add_limit(struct json_object *request, char *text)
-{
-	struct blklimit_rates limits = { 0 };
-	char *value = strchr(text, '=');
-
-	if (!value)
-		return false;
-	*value++ = '\0';
-	if (json_object_object_get_ex(request, text, NULL) || !options_limit(&limits, text, value))
-		return false;
-	/* One of them has been set. */
-	json_object_object_add(request, text,
-			       json_object_new_uint64(limits.iops | limits.iops_burst | limits.bps |
-						      limits.bps_burst));
-	return true;
-}
-
-/* What limit needs. False: that is it not. */
-static bool add_limits(struct json_object *request, const char *disk, char *text)
-{
-	uint64_t number;
-	char *end;
-
-	if (!text_number(disk, &number) || number > INT32_MAX)
-		return false;
-	json_object_object_add(request, "disk", json_object_new_uint64(number));
-	if (!strcmp(text, "none"))
-		return true;
-	for (; text; text = end) {
-		end = strchr(text, ',');
-		if (end)
-			*end++ = '\0';
-		if (!add_limit(request, text))
-			return false;
-	}
-	return true;
-}
-
-/* What is behind the command. Returns NULL, or what is wanted instead. */
-static const char *add_words(const struct command *command, struct json_object *request,
-			     char **words)
-{
-	if (!strcmp(command->name, "resize") && !add_size(request, words[0], words[1]))
-		return "not a disk's number and a size (see --help)";
-	if (!strcmp(command->name, "limit") && !add_limits(request, words[0], words[1]))
-		return "not a disk's number and limits, or none (see --help)";
-	return NULL;
-}
-
 static int usage(const char *what, const char *why)
 {
 	return fail(CTL_USAGE, what, why);
+}
+
+/* A number is an argument even when it is negative, and so wrong. */
+static bool is_option(const char *arg)
+{
+	return arg[0] == '-' && !(arg[1] >= '0' && arg[1] <= '9');
+}
+
+/* What is missing, or too much, among the `count` words. Fills in the call. */
+static int check_words(struct call *call, char **words, int count)
+{
+	const struct command *command;
+	struct text_guess guess = { 0 };
+	char why[WHY_MAX], hint[HINT_MAX];
+
+	if (!count)
+		return usage("PATH COMMAND", "missing (see --help)");
+	if (count == 1 && find_command(words[0]))
+		return usage(words[0], "the PATH of a control socket must come first (see --help)");
+	if (count == 1)
+		return usage(words[0], "a COMMAND is missing (see --help)");
+	if (!*words[0])
+		return usage("PATH", "the file name is empty");
+	call->path = words[0];
+	command = call->command = find_command(words[1]);
+	if (!command) {
+		for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+			text_guess(&guess, words[1], strlen(words[1]), commands[i].name);
+		snprintf(why, sizeof(why), "no such command (%s)", text_hint(&guess, hint));
+		return usage(words[1], why);
+	}
+	if (call->prometheus && (call->json || command->show != show_stats))
+		return usage("--prometheus", "is for stats, and without --json (see --help)");
+	if (count < 2 + command->words)
+		return usage(command->name, command->show == show_size
+						    ? "needs DISK SIZE (see --help)"
+						    : "needs DISK LIMITS (see --help)");
+	if (count > 2 + command->words)
+		return usage(words[2 + command->words], "unexpected argument (see --help)");
+	return CTL_OK;
 }
 
 int main(int argc, char **argv)
 {
 	struct call call = { .json = false };
 	struct json_object *request;
-	const char *wrong;
+	char message[WORDS_MESSAGE_MAX];
 	int words = 0, code;
 
 	signal(SIGPIPE, SIG_IGN);
+	hold_standard_fds();
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-			return fputs(help, stdout) == EOF || fflush(stdout) == EOF;
+			return print(help);
 		if (!strcmp(argv[i], "--version"))
-			return puts("microvm-ctl " MICROVM_VERSION) == EOF || fflush(stdout) == EOF;
+			return print("microvm-ctl " MICROVM_VERSION "\n");
 		if (!strcmp(argv[i], "--json"))
 			call.json = true;
 		else if (!strcmp(argv[i], "--prometheus"))
 			call.prometheus = true;
-		else if (argv[i][0] == '-')
+		else if (is_option(argv[i]))
 			return usage(argv[i], "unknown option (see --help)");
 		else
 			argv[words++] = argv[i];
 	}
-	if (words < 2)
-		return usage("PATH COMMAND", "missing (see --help)");
-	call.path = argv[0];
-	call.command = find_command(argv[1]);
-	if (!call.command)
-		return usage(argv[1], "no such command (see --help)");
-	if (call.prometheus && (call.json || call.command->show != show_stats))
-		return usage("--prometheus", "is for stats, and without --json (see --help)");
-	if (words < 2 + call.command->words)
-		return usage(argv[1], "needs more arguments (see --help)");
-	if (words > 2 + call.command->words)
-		return usage(argv[2 + call.command->words], "unexpected argument (see --help)");
+	code = check_words(&call, argv, words);
+	if (code)
+		return code;
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
-	wrong = add_words(call.command, request, argv + 2);
-	if (wrong) {
-		json_object_put(request);
-		return usage(call.command->name, wrong);
-	}
-	code = run(&call, request);
+	if (words_add(request, call.command->name, argv + 2, message))
+		code = run(&call, request);
+	else
+		code = usage(call.command->name, message);
 	json_object_put(request);
 	return code;
 }

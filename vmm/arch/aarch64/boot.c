@@ -37,7 +37,7 @@ static int load_all(const struct arch_boot_config *config, struct arch_boot *boo
 	if (err)
 		return err;
 	if (strlen(config->cmdline) > CMDLINE_MAX)
-		return boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
+		return boot_fail_cmdline(error, strlen(config->cmdline), CMDLINE_MAX);
 	boot->entry = kernel.entry;
 	/* The kernel's end is inside RAM: this cannot wrap. */
 	boot->tree = (kernel.end + LAYOUT_TREE_SIZE - 1) & ~(LAYOUT_TREE_SIZE - 1);

@@ -107,13 +107,15 @@ static int load_all(const struct arch_boot_config *config, struct boot_kernel *k
 		    struct arch_boot_error *error)
 {
 	struct boot_initrd initrd = { 0 };
+	uint64_t length = strlen(config->cmdline), limit;
 	int err = load_kernel(config, kernel, error);
 
 	if (err)
 		return err;
-	if (strlen(config->cmdline) > kernel->cmdline_max ||
-	    strlen(config->cmdline) >= LAYOUT_CMDLINE_SIZE)
-		return boot_fail(error, BOOT_CMDLINE, "is longer than the kernel accepts", -E2BIG);
+	limit = kernel->cmdline_max < LAYOUT_CMDLINE_SIZE ? kernel->cmdline_max
+							  : LAYOUT_CMDLINE_SIZE - 1;
+	if (length > limit)
+		return boot_fail_cmdline(error, length, limit);
 	err = load_initrd(config, kernel, &initrd, error);
 	if (err)
 		return err;

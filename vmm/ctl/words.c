@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/ctl/words.h"
+
+#include <json-c/json.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/blklimit.h"
+#include "vmm/options_parts.h"
+
+static const char *const limit_keys[] = { "iops", "iops-burst", "bps", "bps-burst" };
+
+#define LIMIT_KEYS (sizeof(limit_keys) / sizeof(*limit_keys))
+
+/* Says what is wrong with `word`, which `what` stands for in --help. Returns false. */
+static bool refuse(char message[WORDS_MESSAGE_MAX], const char *what, const char *word,
+		   const char *why)
+{
+	char shown[SHOWN_MAX];
+
+	text_show(shown, sizeof(shown), word);
+	snprintf(message, WORDS_MESSAGE_MAX, "%s%s: %s", what, shown, why);
+	return false;
+}
+
+static bool add_disk(struct json_object *request, const char *word, char message[WORDS_MESSAGE_MAX])
+{
+	uint64_t number;
+
+	if (!text_number(word, &number) || number > INT32_MAX)
+		return refuse(message, "DISK ", word,
+			      "must be the number of a disk, which status shows");
+	json_object_object_add(request, "disk", json_object_new_uint64(number));
+	return true;
+}
+
+static bool add_size(struct json_object *request, const char *word, char message[WORDS_MESSAGE_MAX])
+{
+	uint64_t bytes;
+
+	if (!strcmp(word, "image"))
+		return true;
+	if (!text_size(word, &bytes) || !bytes || bytes > INT64_MAX)
+		return refuse(message, "SIZE ", word, "must be a size (see --help), or image");
+	json_object_object_add(request, "size", json_object_new_uint64(bytes));
+	return true;
+}
+
+static bool unknown_limit(const char *text, size_t len, char message[WORDS_MESSAGE_MAX])
+{
+	struct text_guess guess = { 0 };
+	char hint[HINT_MAX], why[WHY_MAX];
+
+	if (!len)
+		return refuse(message, "", text, "a key is missing");
+	for (size_t i = 0; i < LIMIT_KEYS; i++)
+		text_guess(&guess, text, len, limit_keys[i]);
+	snprintf(why, sizeof(why), "unknown key (%s)", text_hint(&guess, hint));
+	return refuse(message, "", text, why);
+}
+
+/* KEY=VALUE */
+static bool add_limit(struct json_object *request, const char *text,
+		      char message[WORDS_MESSAGE_MAX])
+{
+	struct blklimit_rates limits = { 0 };
+	size_t len = strcspn(text, "="), i = 0;
+
+	while (i < LIMIT_KEYS &&
+	       (strlen(limit_keys[i]) != len || strncmp(limit_keys[i], text, len)))
+		i++;
+	if (i == LIMIT_KEYS)
+		return unknown_limit(text, len, message);
+	if (json_object_object_get_ex(request, limit_keys[i], NULL))
+		return refuse(message, "", text, "given twice");
+	if (!text[len])
+		return refuse(message, "", text, "needs a value");
+	if (!options_limit(&limits, limit_keys[i], text + len + 1))
+		return refuse(message, "", text,
+			      *text == 'b' ? "must be a size from 1K to 1024G"
+					   : "must be a number from 1 to 1000000000");
+	/* One of them has been set. */
+	json_object_object_add(request, limit_keys[i],
+			       json_object_new_uint64(limits.iops | limits.iops_burst | limits.bps |
+						      limits.bps_burst));
+	return true;
+}
+
+static bool add_limits(struct json_object *request, char *text, char message[WORDS_MESSAGE_MAX])
+{
+	char *end;
+
+	if (!strcmp(text, "none"))
+		return true;
+	for (; text; text = end) {
+		end = strchr(text, ',');
+		if (end)
+			*end++ = '\0';
+		if (!add_limit(request, text, message))
+			return false;
+	}
+	return true;
+}
+
+bool words_add(struct json_object *request, const char *command, char **words,
+	       char message[WORDS_MESSAGE_MAX])
+{
+	if (!strcmp(command, "resize"))
+		return add_disk(request, words[0], message) && add_size(request, words[1], message);
+	if (!strcmp(command, "limit"))
+		return add_disk(request, words[0], message) &&
+		       add_limits(request, words[1], message);
+	return true;
+}
