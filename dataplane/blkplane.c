@@ -247,11 +247,6 @@ static bool take_batch(struct blkplane *p)
 	return false;
 }
 
-static bool drained(const struct blkplane *p)
-{
-	return p->config.engine->in_flight == 0;
-}
-
 static void leave(struct blkplane *p)
 {
 	struct iothread *t = p->config.thread;
@@ -288,7 +283,7 @@ static bool serve(struct iothread_client *client)
 		blkstats_add(&p->config.stats->kicks, p->kick.wakeups);
 		p->kick.wakeups = 0;
 	}
-	if (p->config.engine->in_flight) {
+	if (ioengine_working(p->config.engine)) {
 		/* What is given back may bring new requests, which are looked for below. */
 		vring_disarm(&p->ring);
 		ioengine_reap(p->config.engine);
@@ -305,11 +300,12 @@ static bool serve(struct iothread_client *client)
 		switch_cache(p);
 		return true;
 	}
-	if (p->pause && drained(p)) {
+	if (p->pause && !ioengine_working(p->config.engine)) {
 		iothread_answer(p->pause);
 		p->pause = NULL;
 	}
-	if (p->stop && drained(p))
+	/* After ioengine_hurry nothing stays parked. */
+	if (p->stop && !p->config.engine->in_flight)
 		leave(p);
 	return false;
 }

@@ -49,6 +49,7 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 	e->starved.tail = &e->starved.head;
 	e->queued.tail = &e->queued.head;
 	e->ranged.tail = &e->ranged.head;
+	e->parked.tail = &e->parked.head;
 	e->ranges = (struct ioranges){
 		.fd = config->fd,
 		.device_block = config->device_block,
@@ -86,6 +87,9 @@ void ioengine_destroy(struct ioengine *e)
 
 void ioengine_begin(struct ioengine *e)
 {
+	/* A pause may have held the ranges when a stop was already under way. */
+	WRITE_ONCE(e->ranges.hurry, false);
+	WRITE_ONCE(e->ranges.hold, false);
 	if (e->ops->begin)
 		e->ops->begin(e);
 }
@@ -95,7 +99,7 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-static void finish(struct ioengine *e, struct io_task *task, int result)
+void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
 {
 	if (task->bounce) {
 		e->bounce_stack[e->bounce_free++] = task->bounce;
@@ -222,13 +226,10 @@ static void take_over(struct ioengine *e, struct io_task *task)
 
 static void start_task(struct ioengine *e, struct io_task *task)
 {
-	if (task->op <= IO_FLUSH) {
+	if (task->op <= IO_FLUSH)
 		start_segment(e, task);
-		return;
-	}
-	e->with_ranges++;
-	e->stirred = true;
-	io_queue_put(&e->ranged, task);
+	else
+		ioengine_ranges_prep(e, task);
 }
 
 void ioengine_prep(struct ioengine *e, struct io_task *task)
@@ -277,7 +278,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 
 	e->stirred = true;
 	if (res < 0 || task->op == IO_FLUSH) {
-		finish(e, task, res < 0 ? (int)res : 0);
+		ioengine_finish(e, task, res < 0 ? (int)res : 0);
 		return;
 	}
 	if (res == 0 && task->op == IO_READ)
@@ -287,7 +288,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	else if (res < asked)
 		res = settle_short(e, task, res, &end);
 	if (res < 0) {
-		finish(e, task, (int)res);
+		ioengine_finish(e, task, (int)res);
 		return;
 	}
 
@@ -297,60 +298,9 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	if (end)
 		zero_rest(task);
 	if (end || task->done == task->len)
-		finish(e, task, 0);
+		ioengine_finish(e, task, 0);
 	else
 		start_segment(e, task);
-}
-
-static void finish_ranges(struct ioengine *e, struct io_task *task, int result)
-{
-	/* What is wanted of the next ones is said anew. */
-	if (!--e->with_ranges)
-		WRITE_ONCE(e->ranges.hurry, false);
-	finish(e, task, result);
-}
-
-/* Where the host has no thread to give, late is better than never: done here and now. */
-static void submit_ranges(struct ioengine *e)
-{
-	struct io_task *task;
-
-	if (!e->worker)
-		ioworker_create(&e->worker, &e->ranges, e->config.loop, e->config.worker_begin);
-	while ((task = io_queue_take(&e->ranged))) {
-		if (e->worker)
-			ioworker_give(e->worker, task);
-		else
-			finish_ranges(e, task, ioranges_run(&e->ranges, task));
-	}
-}
-
-static void collect_ranges(struct ioengine *e)
-{
-	struct io_task *task, *next;
-
-	for (task = ioworker_collect(e->worker); task; task = next) {
-		next = task->next;
-		finish_ranges(e, task, task->result);
-	}
-}
-
-void ioengine_set_stable(struct ioengine *e, bool stable)
-{
-	WRITE_ONCE(e->ranges.stable, stable);
-	/* Pairs with ioranges_run's. */
-	full_barrier();
-}
-
-bool ioengine_transfers_done(const struct ioengine *e)
-{
-	return e->in_flight == e->with_ranges;
-}
-
-void ioengine_hurry(struct ioengine *e)
-{
-	if (e->with_ranges)
-		WRITE_ONCE(e->ranges.hurry, true);
 }
 
 void ioengine_submit(struct ioengine *e)
@@ -365,14 +315,14 @@ void ioengine_submit(struct ioengine *e)
 		e->ops->submit(e);
 	}
 	if (e->ranged.head)
-		submit_ranges(e);
+		ioengine_ranges_submit(e);
 }
 
 void ioengine_reap(struct ioengine *e)
 {
 	e->ops->reap(e);
 	if (e->worker)
-		collect_ranges(e);
+		ioengine_ranges_reap(e);
 }
 
 bool ioengine_ready(const struct ioengine *e)

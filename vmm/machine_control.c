@@ -29,6 +29,8 @@ static void halt(struct machine *m)
 {
 	stop_vcpus(m);
 	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
+	for (unsigned int i = 0; i < m->disk_count; i++)
 		blk_pause(m->disk[i].blk);
 }
 
