@@ -271,6 +271,8 @@ static void switch_cache(struct blkplane *p)
 	p->config.disk.writethrough = cache->writethrough;
 	ioengine_set_stable(p->config.engine, cache->writethrough);
 	p->cache = NULL;
+	if (!p->paused)
+		ioengine_release(p->config.engine);
 	iothread_answer(&cache->call);
 }
 
@@ -294,7 +296,7 @@ static bool serve(struct iothread_client *client)
 	/* What is left of the host's work. */
 	ioengine_submit(p->config.engine);
 	complete(p);
-	/* A discard or zeroes may take long, and can still become stable. */
+	/* What takes long is not waited for: it can still become stable. */
 	if (p->cache && ioengine_transfers_done(p->config.engine)) {
 		/* What came in meanwhile rang in vain. */
 		switch_cache(p);

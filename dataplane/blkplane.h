@@ -63,8 +63,10 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 /*
  * From now on each write is stable when it is completed (writethrough), or not before a flush.
  * Returns when none is in flight any more that began under the old rule; until then no more
- * requests are taken. A discard or zeroes in flight need not end for that: they get the new rule. Waits for the host's I/O, never for the guest. Any other thread, one at a
- * time; a stop may come meanwhile.
+ * requests are taken. A discard, zeroes, or a transfer of more than 4 MiB in flight need not end for
+ * that: the new rule applies to the rest of it, and the caller's flush afterwards covers what it has
+ * written before. Waits for the host's I/O, never for the guest. Any other thread, one at a time; a stop
+ * may come meanwhile.
  */
 void blkplane_set_writethrough(struct blkplane *plane, bool writethrough);
 

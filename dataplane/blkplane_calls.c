@@ -41,6 +41,7 @@ static void run_cache(struct iothread_call *call)
 	struct plane_call *cache = container_of(call, struct plane_call, call);
 
 	cache->plane->cache = cache;
+	ioengine_hold(cache->plane->config.engine);
 }
 
 static void run_pause(struct iothread_call *call)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "dataplane/base.h"
 
@@ -99,12 +98,17 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
+static void drop_bounce(struct ioengine *e, struct io_task *task)
 {
 	if (task->bounce) {
 		e->bounce_stack[e->bounce_free++] = task->bounce;
 		task->bounce = NULL;
 	}
+}
+
+void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
+{
+	drop_bounce(e, task);
 	task->result = result;
 	io_queue_put(&e->finished, task);
 }
@@ -200,6 +204,21 @@ static void start_segment(struct ioengine *e, struct io_task *task)
 	e->ops->prep(e, task);
 }
 
+void ioengine_next_segment(struct ioengine *e, struct io_task *task)
+{
+	bool can_wait = task->len > IOENGINE_SEGMENT_MAX;
+
+	if (can_wait && READ_ONCE(e->ranges.hurry)) {
+		ioengine_finish(e, task, -ECANCELED);
+	} else if (can_wait && READ_ONCE(e->ranges.hold)) {
+		drop_bounce(e, task);
+		e->parked_transfers++;
+		ioengine_park(e, task);
+	} else {
+		start_segment(e, task);
+	}
+}
+
 /* O_DIRECT refuses misaligned pieces, and every system call more than IOV_MAX of them. */
 static bool needs_bounce(const struct ioengine *e, const struct io_task *task)
 {
@@ -247,12 +266,6 @@ void ioengine_run(struct ioengine *e, struct io_task *task)
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
 
-unsigned int ioengine_segment(struct io_task *task, struct iovec **iov)
-{
-	*iov = task->bounce ? &task->seg : task->iov;
-	return task->bounce ? 1 : task->iov_count;
-}
-
 /*
  * A segment moved `bytes` > 0, fewer than asked for. O_DIRECT can only go on at an aligned place;
  * what is behind the last one is moved again. A read that did not even get that far met the end of
@@ -273,7 +286,7 @@ static int64_t settle_short(const struct ioengine *e, const struct io_task *task
 
 void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res)
 {
-	int64_t asked = task->bounce ? (int64_t)task->seg.iov_len : task->len - task->done;
+	int64_t asked = ioengine_segment_len(task);
 	bool end = false;
 
 	e->stirred = true;
@@ -300,7 +313,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	if (end || task->done == task->len)
 		ioengine_finish(e, task, 0);
 	else
-		start_segment(e, task);
+		ioengine_next_segment(e, task);
 }
 
 void ioengine_submit(struct ioengine *e)
@@ -311,7 +324,7 @@ void ioengine_submit(struct ioengine *e)
 	e->ops->submit(e);
 	while (e->starved.head && e->bounce_free) {
 		while (e->starved.head && e->bounce_free)
-			start_segment(e, io_queue_take(&e->starved));
+			ioengine_next_segment(e, io_queue_take(&e->starved));
 		e->ops->submit(e);
 	}
 	if (e->ranged.head)
@@ -339,28 +352,4 @@ struct io_task *ioengine_finished(struct ioengine *e)
 	if (task)
 		e->in_flight--;
 	return task;
-}
-
-static int64_t transfer(const struct ioengine *e, struct io_task *task)
-{
-	off_t offset = (off_t)(task->offset + task->done);
-	struct iovec *iov;
-	unsigned int count;
-
-	if (task->op == IO_FLUSH)
-		return fdatasync(e->config.fd);
-	count = ioengine_segment(task, &iov);
-	if (task->op == IO_READ)
-		return preadv(e->config.fd, iov, (int)count, offset);
-	return pwritev2(e->config.fd, iov, (int)count, offset, task->stable ? RWF_DSYNC : 0);
-}
-
-int64_t ioengine_segment_blocking(struct ioengine *e, struct io_task *task)
-{
-	int64_t res;
-
-	do {
-		res = transfer(e, task);
-	} while (res < 0 && errno == EINTR);
-	return res < 0 ? -errno : res;
 }

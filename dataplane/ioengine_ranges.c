@@ -14,6 +14,12 @@ void ioengine_ranges_prep(struct ioengine *e, struct io_task *task)
 	io_queue_put(&e->ranged, task);
 }
 
+void ioengine_park(struct ioengine *e, struct io_task *task)
+{
+	io_queue_put(&e->parked, task);
+	e->parked_count++;
+}
+
 /* The worker is done with the task, for now or for good. */
 static void settle(struct ioengine *e, struct io_task *task, int result)
 {
@@ -22,8 +28,7 @@ static void settle(struct ioengine *e, struct io_task *task, int result)
 		ioengine_finish(e, task, result);
 		return;
 	}
-	io_queue_put(&e->parked, task);
-	e->parked_count++;
+	ioengine_park(e, task);
 	/* The hold ended before the task came back. */
 	if (!READ_ONCE(e->ranges.hold))
 		ioengine_release(e);
@@ -59,11 +64,13 @@ void ioengine_set_stable(struct ioengine *e, bool stable)
 	WRITE_ONCE(e->ranges.stable, stable);
 	/* Pairs with ioranges_run's. */
 	full_barrier();
+	for (struct io_task *task = e->parked.head; task; task = task->next)
+		task->stable = task->op == IO_WRITE && stable;
 }
 
 bool ioengine_transfers_done(const struct ioengine *e)
 {
-	return e->in_flight == e->with_ranges;
+	return e->in_flight == e->with_ranges + e->parked_transfers;
 }
 
 void ioengine_hold(struct ioengine *e)
@@ -73,14 +80,20 @@ void ioengine_hold(struct ioengine *e)
 
 void ioengine_release(struct ioengine *e)
 {
-	struct io_task *task;
+	unsigned int count = e->parked_count;
 
 	WRITE_ONCE(e->ranges.hold, false);
-	while ((task = io_queue_take(&e->parked))) {
-		io_queue_put(&e->ranged, task);
+	e->parked_count = e->parked_transfers = 0;
+	/* Another thread may hold them again meanwhile: none is looked at twice. */
+	while (count--) {
+		struct io_task *task = io_queue_take(&e->parked);
+
 		e->stirred = true;
+		if (task->op > IO_FLUSH)
+			io_queue_put(&e->ranged, task);
+		else
+			ioengine_next_segment(e, task);
 	}
-	e->parked_count = 0;
 }
 
 void ioengine_hurry(struct ioengine *e)
