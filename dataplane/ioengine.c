@@ -132,12 +132,6 @@ static void bounce_copy(struct io_task *task, size_t len, bool to_bounce)
 	}
 }
 
-static void zero_rest(struct io_task *task)
-{
-	for (unsigned int i = 0; i < task->iov_count; i++)
-		memset(task->iov[i].iov_base, 0, task->iov[i].iov_len);
-}
-
 /* Give the first piece back what was cut off. */
 static void uncut(struct io_task *task)
 {
@@ -165,6 +159,22 @@ static void advance(struct io_task *task, size_t bytes)
 		task->iov->iov_len -= bytes;
 		task->cut = (uint32_t)bytes;
 	}
+}
+
+/* The image ends in front of the task's next byte. Of a huge read, a part at a time is zeroed. */
+static void zero_front(struct io_task *task)
+{
+	uint32_t left = task->len - task->done;
+	size_t len = left < IOENGINE_SEGMENT_MAX ? left : IOENGINE_SEGMENT_MAX;
+	size_t rest = len;
+
+	for (const struct iovec *iov = task->iov; rest; iov++) {
+		size_t n = iov->iov_len < rest ? iov->iov_len : rest;
+
+		memset(iov->iov_base, 0, n);
+		rest -= n;
+	}
+	advance(task, len);
 }
 
 void ioengine_rewind(struct io_task *task)
@@ -309,8 +319,8 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 		bounce_copy(task, (size_t)res, false);
 	advance(task, (size_t)res);
 	if (end)
-		zero_rest(task);
-	if (end || task->done == task->len)
+		zero_front(task);
+	if (task->done == task->len)
 		ioengine_finish(e, task, 0);
 	else
 		ioengine_next_segment(e, task);
