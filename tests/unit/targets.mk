@@ -44,5 +44,6 @@ $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap e
 $(OBJ)/tests/unit/test_ioengine_uring: ALL_LDFLAGS += $(call wrap,evloop_request)
 $(OBJ)/tests/unit/test_race_stop: ALL_LDFLAGS += $(call wrap,evloop_wake vring_pop vring_push vring_publish)
 $(OBJ)/tests/unit/test_sandbox_layers: ALL_LDFLAGS += $(call wrap,nanosleep)
+$(OBJ)/tests/unit/test_virtio_mmio_hold: ALL_LDFLAGS += $(call wrap,pthread_mutex_lock)
 $(OBJ)/tests/unit/test_x86_rows_machine: ALL_LDFLAGS += $(call wrap,ioctl)
 $(OBJ)/tests/unit/test_vcpu: ALL_LDFLAGS += $(call wrap,ioctl open __open_2)
