@@ -42,6 +42,7 @@ $(OBJ)/tests/unit/test_iothread_patience: ALL_LDFLAGS += \
 	$(call wrap,sched_getaffinity sched_getscheduler sched_setscheduler clock_gettime)
 $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap eventfd io_setup io_submit preadv)
 $(OBJ)/tests/unit/test_ioengine_uring: ALL_LDFLAGS += $(call wrap,evloop_request)
+$(OBJ)/tests/unit/test_machine_control: ALL_LDFLAGS += $(call wrap,blk_watch blk_flush blk_hold blk_pause)
 $(OBJ)/tests/unit/test_race_stop: ALL_LDFLAGS += $(call wrap,evloop_wake vring_pop vring_push vring_publish)
 $(OBJ)/tests/unit/test_sandbox_layers: ALL_LDFLAGS += $(call wrap,nanosleep)
 $(OBJ)/tests/unit/test_virtio_mmio_hold: ALL_LDFLAGS += $(call wrap,pthread_mutex_lock)
