@@ -268,11 +268,6 @@ static bool take_batch(struct blkplane *p)
 	return false;
 }
 
-static bool drained(const struct blkplane *p)
-{
-	return p->config.engine->in_flight == 0;
-}
-
 static void leave(struct blkplane *p)
 {
 	struct iothread *t = p->config.thread;
@@ -297,6 +292,8 @@ static void switch_cache(struct blkplane *p)
 	p->config.disk.writethrough = cache->writethrough;
 	ioengine_set_stable(p->config.engine, cache->writethrough);
 	p->cache = NULL;
+	if (!p->paused)
+		ioengine_release(p->config.engine);
 	iothread_answer(&cache->call);
 }
 
@@ -310,7 +307,7 @@ static bool serve(struct iothread_client *client)
 		p->kick.wakeups = 0;
 		p->empty_turns = 0;
 	}
-	if (p->config.engine->in_flight) {
+	if (ioengine_working(p->config.engine)) {
 		/* What is given back may bring new requests, which are looked for below. */
 		vring_disarm(&p->ring);
 		ioengine_reap(p->config.engine);
@@ -321,17 +318,18 @@ static bool serve(struct iothread_client *client)
 	/* What is left of the host's work. */
 	ioengine_submit(p->config.engine);
 	complete(p);
-	/* A discard or zeroes may take long, and can still become stable. */
+	/* What takes long is not waited for: it can still become stable. */
 	if (p->cache && ioengine_transfers_done(p->config.engine)) {
 		/* What came in meanwhile rang in vain. */
 		switch_cache(p);
 		return true;
 	}
-	if (p->pause && drained(p)) {
+	if (p->pause && !ioengine_working(p->config.engine)) {
 		iothread_answer(p->pause);
 		p->pause = NULL;
 	}
-	if (p->stop && drained(p))
+	/* After ioengine_hurry nothing stays parked. */
+	if (p->stop && !p->config.engine->in_flight)
 		leave(p);
 	return false;
 }

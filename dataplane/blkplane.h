@@ -72,21 +72,31 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 /*
  * From now on each write is stable when it is completed (writethrough), or not before a flush.
  * Returns when none is in flight any more that began under the old rule; until then no more
- * requests are taken. A discard or zeroes in flight need not end for that: they get the new rule. Waits for the host's I/O, never for the guest. Any other thread, one at a
- * time; a stop may come meanwhile.
+ * requests are taken. A discard, zeroes, or a transfer of more than 4 MiB in flight need not end for
+ * that: the new rule applies to the rest of it, and the caller's flush afterwards covers what it has
+ * written before. Waits for the host's I/O, never for the guest. Any other thread, one at a time; a stop
+ * may come meanwhile.
  */
 void blkplane_set_writethrough(struct blkplane *plane, bool writethrough);
 
 /*
- * No more requests are taken; returns when none is in flight any more, and what is done has been
- * published. Waits for the host's I/O (also for long discards and zeroes), never for the guest. Until it is
- * resumed nothing is read from or written to guest memory, and no interrupt raised. Any other
+ * A pause or a stop of this plane follows: long discards and zeroes are interrupted at their next step
+ * from now on, so that those of several planes can be interrupted at the same time. Any other thread.
+ */
+void blkplane_hold(struct blkplane *plane);
+
+/*
+ * No more requests are taken. Reads, writes and flushes in flight are finished and published; discards
+ * and zeroes in flight are interrupted at their next step, and the driver is told nothing of them.
+ * Returns when that is done: it waits for the host's I/O, never for the guest. Until the plane is
+ * resumed nothing is read from or written to guest memory, and no interrupt is raised. Any other
  * thread, one at a time; a stop may come at any time.
  */
 void blkplane_pause(struct blkplane *plane);
 
-/* What failed and was kept is begun again, and the ring looked at once unasked: doorbells from
- * meanwhile are not lost. As pause; it need not be paused. */
+/* Interrupted discards and zeroes go on where they were, and requests that failed and were kept are begun
+ * again. The ring is looked at once unasked: no doorbell rung during the pause is lost. Any other thread,
+ * one at a time; the plane need not be paused. */
 void blkplane_resume(struct blkplane *plane);
 
 /* Requests are judged by that capacity (struct blkreq_disk) from the return on; those already taken

@@ -41,6 +41,7 @@ static void run_cache(struct iothread_call *call)
 	struct plane_call *cache = container_of(call, struct plane_call, call);
 
 	cache->plane->cache = cache;
+	ioengine_hold(cache->plane->config.engine);
 }
 
 static void run_pause(struct iothread_call *call)
@@ -49,6 +50,7 @@ static void run_pause(struct iothread_call *call)
 
 	p->paused = true;
 	p->pause = call;
+	ioengine_hold(p->config.engine);
 }
 
 /* A call is followed by a turn: the ring is looked at. */
@@ -57,6 +59,7 @@ static void run_resume(struct iothread_call *call)
 	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
 
 	p->paused = false;
+	ioengine_release(p->config.engine);
 	blkpolicy_repeat(&p->kept, p->config.engine, p->config.disk.writethrough);
 	iothread_answer(call);
 }
@@ -154,8 +157,15 @@ void blkplane_limit_changed(struct blkplane *p)
 	call_plane(p, &(struct plane_call){ .call.run = run_limit });
 }
 
+void blkplane_hold(struct blkplane *p)
+{
+	ioengine_hold(p->config.engine);
+}
+
 void blkplane_pause(struct blkplane *p)
 {
+	/* Without a worker the thread does long zeroes itself, and takes no call meanwhile. */
+	blkplane_hold(p);
 	call_plane(p, &(struct plane_call){ .call.run = run_pause });
 }
 
@@ -170,6 +180,7 @@ void blkplane_stop(struct blkplane *p)
 
 	if (!p)
 		return;
+	blkplane_hold(p);
 	iothread_call(p->config.thread, &stop.call);
 	release(p);
 }

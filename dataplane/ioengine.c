@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "dataplane/base.h"
 
@@ -49,6 +48,7 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 	e->starved.tail = &e->starved.head;
 	e->queued.tail = &e->queued.head;
 	e->ranged.tail = &e->ranged.head;
+	e->parked.tail = &e->parked.head;
 	e->ranges = (struct ioranges){
 		.fd = config->fd,
 		.device_block = config->device_block,
@@ -86,6 +86,9 @@ void ioengine_destroy(struct ioengine *e)
 
 void ioengine_begin(struct ioengine *e)
 {
+	/* A pause may have held the ranges when a stop was already under way. */
+	WRITE_ONCE(e->ranges.hurry, false);
+	WRITE_ONCE(e->ranges.hold, false);
 	if (e->ops->begin)
 		e->ops->begin(e);
 }
@@ -95,12 +98,17 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-static void finish(struct ioengine *e, struct io_task *task, int result)
+static void drop_bounce(struct ioengine *e, struct io_task *task)
 {
 	if (task->bounce) {
 		e->bounce_stack[e->bounce_free++] = task->bounce;
 		task->bounce = NULL;
 	}
+}
+
+void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
+{
+	drop_bounce(e, task);
 	task->result = result;
 	io_queue_put(&e->finished, task);
 }
@@ -122,12 +130,6 @@ static void bounce_copy(struct io_task *task, size_t len, bool to_bounce)
 		len -= n;
 		iov++;
 	}
-}
-
-static void zero_rest(struct io_task *task)
-{
-	for (unsigned int i = 0; i < task->iov_count; i++)
-		memset(task->iov[i].iov_base, 0, task->iov[i].iov_len);
 }
 
 /* Give the first piece back what was cut off. */
@@ -157,6 +159,22 @@ static void advance(struct io_task *task, size_t bytes)
 		task->iov->iov_len -= bytes;
 		task->cut = (uint32_t)bytes;
 	}
+}
+
+/* The image ends in front of the task's next byte. Of a huge read, a part at a time is zeroed. */
+static void zero_front(struct io_task *task)
+{
+	uint32_t left = task->len - task->done;
+	size_t len = left < IOENGINE_SEGMENT_MAX ? left : IOENGINE_SEGMENT_MAX;
+	size_t rest = len;
+
+	for (const struct iovec *iov = task->iov; rest; iov++) {
+		size_t n = iov->iov_len < rest ? iov->iov_len : rest;
+
+		memset(iov->iov_base, 0, n);
+		rest -= n;
+	}
+	advance(task, len);
 }
 
 void ioengine_rewind(struct io_task *task)
@@ -196,6 +214,21 @@ static void start_segment(struct ioengine *e, struct io_task *task)
 	e->ops->prep(e, task);
 }
 
+void ioengine_next_segment(struct ioengine *e, struct io_task *task)
+{
+	bool can_wait = task->len > IOENGINE_SEGMENT_MAX;
+
+	if (can_wait && READ_ONCE(e->ranges.hurry)) {
+		ioengine_finish(e, task, -ECANCELED);
+	} else if (can_wait && READ_ONCE(e->ranges.hold)) {
+		drop_bounce(e, task);
+		e->parked_transfers++;
+		ioengine_park(e, task);
+	} else {
+		start_segment(e, task);
+	}
+}
+
 /* O_DIRECT refuses misaligned pieces, and every system call more than IOV_MAX of them. */
 static bool needs_bounce(const struct ioengine *e, const struct io_task *task)
 {
@@ -222,13 +255,10 @@ static void take_over(struct ioengine *e, struct io_task *task)
 
 static void start_task(struct ioengine *e, struct io_task *task)
 {
-	if (task->op <= IO_FLUSH) {
+	if (task->op <= IO_FLUSH)
 		start_segment(e, task);
-		return;
-	}
-	e->with_ranges++;
-	e->stirred = true;
-	io_queue_put(&e->ranged, task);
+	else
+		ioengine_ranges_prep(e, task);
 }
 
 void ioengine_prep(struct ioengine *e, struct io_task *task)
@@ -244,12 +274,6 @@ void ioengine_run(struct ioengine *e, struct io_task *task)
 		start_task(e, task);
 	else
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
-}
-
-unsigned int ioengine_segment(struct io_task *task, struct iovec **iov)
-{
-	*iov = task->bounce ? &task->seg : task->iov;
-	return task->bounce ? 1 : task->iov_count;
 }
 
 /*
@@ -272,12 +296,12 @@ static int64_t settle_short(const struct ioengine *e, const struct io_task *task
 
 void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res)
 {
-	int64_t asked = task->bounce ? (int64_t)task->seg.iov_len : task->len - task->done;
+	int64_t asked = ioengine_segment_len(task);
 	bool end = false;
 
 	e->stirred = true;
 	if (res < 0 || task->op == IO_FLUSH) {
-		finish(e, task, res < 0 ? (int)res : 0);
+		ioengine_finish(e, task, res < 0 ? (int)res : 0);
 		return;
 	}
 	if (res == 0 && task->op == IO_READ)
@@ -287,7 +311,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	else if (res < asked)
 		res = settle_short(e, task, res, &end);
 	if (res < 0) {
-		finish(e, task, (int)res);
+		ioengine_finish(e, task, (int)res);
 		return;
 	}
 
@@ -295,62 +319,11 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 		bounce_copy(task, (size_t)res, false);
 	advance(task, (size_t)res);
 	if (end)
-		zero_rest(task);
-	if (end || task->done == task->len)
-		finish(e, task, 0);
+		zero_front(task);
+	if (task->done == task->len)
+		ioengine_finish(e, task, 0);
 	else
-		start_segment(e, task);
-}
-
-static void finish_ranges(struct ioengine *e, struct io_task *task, int result)
-{
-	/* What is wanted of the next ones is said anew. */
-	if (!--e->with_ranges)
-		WRITE_ONCE(e->ranges.hurry, false);
-	finish(e, task, result);
-}
-
-/* Where the host has no thread to give, late is better than never: done here and now. */
-static void submit_ranges(struct ioengine *e)
-{
-	struct io_task *task;
-
-	if (!e->worker)
-		ioworker_create(&e->worker, &e->ranges, e->config.loop, e->config.worker_begin);
-	while ((task = io_queue_take(&e->ranged))) {
-		if (e->worker)
-			ioworker_give(e->worker, task);
-		else
-			finish_ranges(e, task, ioranges_run(&e->ranges, task));
-	}
-}
-
-static void collect_ranges(struct ioengine *e)
-{
-	struct io_task *task, *next;
-
-	for (task = ioworker_collect(e->worker); task; task = next) {
-		next = task->next;
-		finish_ranges(e, task, task->result);
-	}
-}
-
-void ioengine_set_stable(struct ioengine *e, bool stable)
-{
-	WRITE_ONCE(e->ranges.stable, stable);
-	/* Pairs with ioranges_run's. */
-	full_barrier();
-}
-
-bool ioengine_transfers_done(const struct ioengine *e)
-{
-	return e->in_flight == e->with_ranges;
-}
-
-void ioengine_hurry(struct ioengine *e)
-{
-	if (e->with_ranges)
-		WRITE_ONCE(e->ranges.hurry, true);
+		ioengine_next_segment(e, task);
 }
 
 void ioengine_submit(struct ioengine *e)
@@ -361,18 +334,18 @@ void ioengine_submit(struct ioengine *e)
 	e->ops->submit(e);
 	while (e->starved.head && e->bounce_free) {
 		while (e->starved.head && e->bounce_free)
-			start_segment(e, io_queue_take(&e->starved));
+			ioengine_next_segment(e, io_queue_take(&e->starved));
 		e->ops->submit(e);
 	}
 	if (e->ranged.head)
-		submit_ranges(e);
+		ioengine_ranges_submit(e);
 }
 
 void ioengine_reap(struct ioengine *e)
 {
 	e->ops->reap(e);
 	if (e->worker)
-		collect_ranges(e);
+		ioengine_ranges_reap(e);
 }
 
 bool ioengine_ready(const struct ioengine *e)
@@ -389,28 +362,4 @@ struct io_task *ioengine_finished(struct ioengine *e)
 	if (task)
 		e->in_flight--;
 	return task;
-}
-
-static int64_t transfer(const struct ioengine *e, struct io_task *task)
-{
-	off_t offset = (off_t)(task->offset + task->done);
-	struct iovec *iov;
-	unsigned int count;
-
-	if (task->op == IO_FLUSH)
-		return fdatasync(e->config.fd);
-	count = ioengine_segment(task, &iov);
-	if (task->op == IO_READ)
-		return preadv(e->config.fd, iov, (int)count, offset);
-	return pwritev2(e->config.fd, iov, (int)count, offset, task->stable ? RWF_DSYNC : 0);
-}
-
-int64_t ioengine_segment_blocking(struct ioengine *e, struct io_task *task)
-{
-	int64_t res;
-
-	do {
-		res = transfer(e, task);
-	} while (res < 0 && errno == EINTR);
-	return res < 0 ? -errno : res;
 }

@@ -23,6 +23,13 @@
 #include "dataplane/ioranges.h"
 #include "dataplane/ioworker.h"
 
+/*
+ * What the host is given of one transfer at a time. A driver may ask for 4 GiB by each request of its
+ * ring; a pause, a stop and other queues of the thread wait for that many bytes of each at most. Common
+ * drivers ask for less, and see no difference.
+ */
+#define IOENGINE_SEGMENT_MAX (4u << 20)
+
 /* First those that move data; those behind IO_FLUSH are for the helper thread. */
 enum io_op { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD, IO_WRITE_ZEROES };
 #define IO_OPS (IO_WRITE_ZEROES + 1)
@@ -42,7 +49,7 @@ struct io_task {
 
 	/* The engine's. */
 	struct io_task *next;
-	uint32_t done;	  /* bytes finished; iov starts at the next one, */
+	uint32_t done;	  /* bytes finished (of range[range_at]); iov starts at the next one, */
 	uint32_t cut;	  /* that many bytes inside its first piece */
 	void *bounce;	  /* buffer held, or NULL */
 	struct iovec seg; /* the segment in the bounce buffer */
@@ -51,7 +58,9 @@ struct io_task {
 	struct ev_request uring;
 	struct ioengine *engine; /* io_uring */
 
-	/* Discard and write zeroes, in place of offset, len and iov; the caller's. */
+	/* Discard and write zeroes, in place of offset, len and iov; range_at is the engine's, the
+	 * others are the caller's. */
+	unsigned int range_at; /* all ranges before this one are finished */
 	unsigned int range_count;
 	struct io_range range[IORANGES_MAX];
 };
@@ -102,8 +111,11 @@ struct ioengine {
 	struct io_queue finished;
 	struct io_queue starved;  /* waiting for a bounce buffer */
 	struct io_queue ranged;	  /* prepared, for the worker */
+	struct io_queue parked;	  /* interrupted by ioengine_hold */
 	struct ioworker *worker;  /* NULL until it is needed */
 	unsigned int with_ranges; /* those in flight that discard or write zeroes */
+	unsigned int parked_count;
+	unsigned int parked_transfers; /* among them */
 	struct ioranges ranges;
 	char *bounce_pool;
 	unsigned int bounce_free;
@@ -129,7 +141,8 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 /* Nothing may be in flight. */
 void ioengine_destroy(struct ioengine *engine);
 
-/* On the thread that uses the engine, before the first prep; again: nothing. */
+/* On the thread that uses the engine, before the first prep, and again after a hurry. Nothing is in
+ * flight. */
 void ioengine_begin(struct ioengine *engine);
 
 /* How many more tasks may be prepared now. */
@@ -153,16 +166,31 @@ void ioengine_reap(struct ioengine *engine);
 /* Would reap find something? Only a hint, and cheap. */
 bool ioengine_ready(const struct ioengine *engine);
 
-/* Discards and zeroes that end from now on are, or are not, stable when they are finished. Also
- * while they are in flight. */
+/* Discards and zeroes that end from now on, and writes that are parked, are or are not stable when they
+ * are finished; in the former case also if they are in flight. */
 void ioengine_set_stable(struct ioengine *engine, bool stable);
 
-/* Is nothing in flight, or nothing but discards and zeroes? */
+/* Is nothing in flight but discards, zeroes and what is parked? */
 bool ioengine_transfers_done(const struct ioengine *engine);
 
-/* Nobody wants the discards and zeroes in flight any more: those not yet begun fail with -ECANCELED,
- * and the others at their next step. */
+/* Nobody wants what takes long any more: discards and zeroes in flight, and reads and writes of more than
+ * 4 MiB, fail with -ECANCELED at their next step, segment, or at once if they are parked or not yet
+ * begun. Ends a hold. Lasts until ioengine_begin. */
 void ioengine_hurry(struct ioengine *engine);
+
+/*
+ * Discards and zeroes in flight, and reads and writes of more than 4 MiB, are interrupted at their next
+ * step or segment and parked, until a release lets them go on where they were. They stay in flight. Any
+ * thread: it need not wait for the engine's.
+ */
+void ioengine_hold(struct ioengine *engine);
+void ioengine_release(struct ioengine *engine);
+
+/* Is something in flight that is not parked? The host works on it, or reap has to collect it. */
+static inline bool ioengine_working(const struct ioengine *engine)
+{
+	return engine->in_flight > engine->parked_count;
+}
 
 /* The next finished task, or NULL. Those that failed at once are here right after submit. */
 struct io_task *ioengine_finished(struct ioengine *engine);
@@ -173,8 +201,29 @@ struct io_task *ioengine_finished(struct ioengine *engine);
 void io_queue_put(struct io_queue *queue, struct io_task *task);
 struct io_task *io_queue_take(struct io_queue *queue);
 
+/* For ioengine.c and ioengine_ranges.c. The task's result is known; it is in flight until it is taken
+ * by ioengine_finished. */
+void ioengine_finish(struct ioengine *engine, struct io_task *task, int result);
+/* Take a discard or zeroes over, from their beginning. */
+void ioengine_ranges_prep(struct ioengine *engine, struct io_task *task);
+/* Have a transfer's next segment moved; where it was interrupted, park or finish it. */
+void ioengine_next_segment(struct ioengine *engine, struct io_task *task);
+void ioengine_park(struct ioengine *engine, struct io_task *task);
+/* Give what is prepared to the worker. */
+void ioengine_ranges_submit(struct ioengine *engine);
+/* Collect what the worker gives back; there is a worker. */
+void ioengine_ranges_reap(struct ioengine *engine);
+
 /* The segment to move now: at task->offset + task->done, all of *iov. Returns its pieces. */
 unsigned int ioengine_segment(struct io_task *task, struct iovec **iov);
+
+/* Its bytes, after that call. */
+static inline int64_t ioengine_segment_len(const struct io_task *task)
+{
+	uint32_t left = task->len - task->done;
+
+	return task->bounce || left > IOENGINE_SEGMENT_MAX ? (int64_t)task->seg.iov_len : left;
+}
 
 /* `res`: bytes moved or -errno. The task is then finished, or has been prepared again. */
 void ioengine_segment_done(struct ioengine *engine, struct io_task *task, int64_t res);

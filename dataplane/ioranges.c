@@ -15,11 +15,6 @@
 /* Never written to: its pages are all the kernel's one page of zeros. Aligned for any O_DIRECT. */
 static char zeros[1 << 20] __attribute__((aligned(4096)));
 
-static bool is_cancelled(const struct ioranges *r)
-{
-	return READ_ONCE(r->hurry);
-}
-
 static bool lacks(int err)
 {
 	return err == EOPNOTSUPP || err == ENOTTY;
@@ -58,46 +53,38 @@ static int discard_device(struct ioranges *r, uint64_t offset, uint64_t len)
 	return r->no_discard ? -EOPNOTSUPP : -errno;
 }
 
-static int discard(struct ioranges *r, uint64_t offset, uint64_t len)
+/* Each step returns how many bytes of [offset, offset + len) it has done, from the front, or -errno. */
+
+static int64_t discard(struct ioranges *r, uint64_t offset, uint64_t len)
 {
 	int err = r->device_block ? discard_device(r, offset, len)
 				  : allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
 
-	return err == -EOPNOTSUPP ? 0 : err;
+	return err && err != -EOPNOTSUPP ? err : (int64_t)len;
 }
 
-static int write_zeros(struct ioranges *r, uint64_t offset, uint64_t len)
+static int64_t write_zeros(const struct ioranges *r, uint64_t offset, uint64_t len)
 {
-	while (len) {
-		off_t end = lseek(r->fd, 0, SEEK_END);
-		size_t count = len < sizeof(zeros) ? len : sizeof(zeros);
-		ssize_t n;
+	off_t end = lseek(r->fd, 0, SEEK_END);
+	size_t count = len < sizeof(zeros) ? len : sizeof(zeros);
+	ssize_t n;
 
-		if (end < 0)
-			return -errno;
-		if (offset >= (uint64_t)end)
-			return 0;
-		if (count > (uint64_t)end - offset)
-			count = (uint64_t)end - offset;
-		if (is_cancelled(r))
-			return -ECANCELED;
-		n = pwrite(r->fd, zeros, count, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		/* O_DIRECT goes on at an aligned place only. */
-		if ((size_t)n < count)
-			n -= n % (ssize_t)r->direct_align;
-		if (n == 0)
-			return -EIO;
-		offset += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
+	if (end < 0)
+		return -errno;
+	if (offset >= (uint64_t)end)
+		return (int64_t)len;
+	if (count > (uint64_t)end - offset)
+		count = (uint64_t)end - offset;
+	n = pwrite(r->fd, zeros, count, (off_t)offset);
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	/* O_DIRECT goes on at an aligned place only. */
+	if ((size_t)n < count)
+		n -= n % (ssize_t)r->direct_align;
+	return n ? n : -EIO;
 }
 
-static int zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
+static int64_t zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
 {
 	int err = -EOPNOTSUPP;
 
@@ -109,40 +96,54 @@ static int zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
 	if (err == -EOPNOTSUPP)
 		err = allocate(r, FALLOC_FL_ZERO_RANGE, offset, len, &r->no_zero_range);
 	if (err == -EOPNOTSUPP)
-		err = write_zeros(r, offset, len);
-	return err;
+		return write_zeros(r, offset, len);
+	return err ? err : (int64_t)len;
 }
 
-static int run_range(struct ioranges *r, bool discards, const struct io_range *range)
+/* 0: go on. */
+static int interruption(const struct ioranges *r)
 {
-	uint64_t at = range->offset, end = range->offset + range->len;
+	if (READ_ONCE(r->hurry))
+		return -ECANCELED;
+	return READ_ONCE(r->hold) ? IORANGES_PARKED : 0;
+}
+
+static int run_range(struct ioranges *r, struct io_task *task)
+{
+	const struct io_range *range = &task->range[task->range_at];
+	uint64_t start = range->offset, end = range->offset + range->len;
+	bool discards = task->op == IO_DISCARD;
 
 	if (discards && r->device_block) {
 		/* Whole blocks only; what is left over keeps its data, as it may. */
-		at = (at + r->device_block - 1) & ~(uint64_t)(r->device_block - 1);
+		start = (start + r->device_block - 1) & ~(uint64_t)(r->device_block - 1);
 		end &= ~(uint64_t)(r->device_block - 1);
 	}
-	while (at < end) {
+	while (start + task->done < end) {
+		uint64_t at = start + task->done;
 		uint64_t len = end - at < STEP ? end - at : STEP;
-		int err;
+		int why = interruption(r);
+		int64_t n;
 
-		if (is_cancelled(r))
-			return -ECANCELED;
-		err = discards ? discard(r, at, len) : zero(r, at, len, range->unmap);
-		if (err)
-			return err;
-		at += len;
+		if (why)
+			return why;
+		n = discards ? discard(r, at, len) : zero(r, at, len, range->unmap);
+		if (n < 0)
+			return (int)n;
+		task->done += (uint32_t)n;
 	}
 	return 0;
 }
 
-int ioranges_run(struct ioranges *r, const struct io_task *task)
+int ioranges_run(struct ioranges *r, struct io_task *task)
 {
-	for (unsigned int i = 0; i < task->range_count; i++) {
-		int err = run_range(r, task->op == IO_DISCARD, &task->range[i]);
+	while (task->range_at < task->range_count) {
+		int err = run_range(r, task);
 
 		if (err)
 			return err;
+		task->range_at++;
+		task->done = 0;
 	}
 	/* Pairs with ioengine_set_stable's: either its caller's flush finds done what was done here,
 	 * or this finds that it has to flush itself. */

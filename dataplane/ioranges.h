@@ -6,7 +6,8 @@
  *
  * A discard is a hint: where the host has no way to do it, it is done. Zeroes are written where
  * there is no quicker way. The image never grows, even when it was truncated meanwhile: what is
- * behind its end reads as zeros. Long ranges are done in steps, between which a stop is heeded.
+ * behind its end reads as zeros. Long ranges are done in steps; between two steps the caller can
+ * cancel the task, or have it interrupted and go on with it later.
  */
 #ifndef DATAPLANE_IORANGES_H
 #define DATAPLANE_IORANGES_H
@@ -33,6 +34,7 @@ struct ioranges {
 	/* For any thread. */
 	bool stable; /* atomic; what ends from now on is on stable storage by then */
 	bool hurry;  /* atomic; stop at the next step, with -ECANCELED */
+	bool hold;   /* atomic; the same with IORANGES_PARKED; hurry takes precedence */
 
 	/* What the host turned out not to have is not asked for again. */
 	bool no_discard;
@@ -40,8 +42,13 @@ struct ioranges {
 	bool no_zero_range;
 };
 
-/* All ranges of a discard or write-zeroes task, in their order. 0 or -errno, and then any part may
- * have been done. One thread at a time. */
-int ioranges_run(struct ioranges *ranges, const struct io_task *task);
+#define IORANGES_PARKED 1
+
+/*
+ * Do all ranges of a discard or write-zeroes task in their order, from task->range_at and task->done
+ * on; both are 0 in a new task. Returns 0; or -errno, and then any part may have been done; or
+ * IORANGES_PARKED: another call with the same task does the rest. One thread at a time.
+ */
+int ioranges_run(struct ioranges *ranges, struct io_task *task);
 
 #endif

@@ -336,6 +336,8 @@ static int destroy_disks(struct machine *m)
 {
 	int result = 0;
 
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
 	for (unsigned int i = m->disk_count; i-- > 0;) {
 		int err;
 

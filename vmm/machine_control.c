@@ -24,11 +24,19 @@ static void stop_vcpus(struct machine *m)
 	gate_await(&m->gate);
 }
 
+/* What an operator has asked for is of no use any more. */
+static bool is_ending(const struct machine *m)
+{
+	return LOAD_ACQUIRE(m->ender.why) != VM_RUNNING;
+}
+
 /* vCPUs first: then nobody sets up a queue or resets a disk any more. */
 static void halt(struct machine *m)
 {
 	stop_vcpus(m);
 	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
+	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++)
 		blk_pause(m->disk[i].blk);
 }
 
@@ -61,8 +69,9 @@ static void run_flush(struct errand *errand)
 	struct order *order = container_of(errand, struct order, errand);
 	struct machine *m = order->machine;
 
-	/* All of them, whatever the others say; the first failure is told. */
-	for (unsigned int i = 0; i < m->disk_count; i++) {
+	/* All of them, whatever the others say; the first failure is told. The end of the VM flushes
+	 * them, too. */
+	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++) {
 		int err = blk_flush(m->disk[i].blk);
 
 		if (err && !order->answer.error)
@@ -347,6 +356,9 @@ void machine_control_end(struct machine *m)
 	event = control_event_object("shutdown");
 	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->ender.why));
 	control_event(m->control, event);
+	/* A guest that went on writing would prolong the flush that may have to be waited for. */
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_stop(&m->vcpu[i]);
 	errands_destroy(m->errands);
 	m->errands = NULL;
 }

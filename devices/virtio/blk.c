@@ -158,6 +158,7 @@ static int start_queue(struct blk *b, unsigned int n)
 
 static void stop_queues(struct blk *b)
 {
+	blk_hold(b);
 	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
 		blk_queues_stop(&b->queues, i);
 }
@@ -315,8 +316,15 @@ bool blk_latency(const struct blk *b, unsigned int queue, struct blkplane_latenc
 	return true;
 }
 
+void blk_hold(struct blk *b)
+{
+	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+		blk_queues_hold(&b->queues, i);
+}
+
 void blk_pause(struct blk *b)
 {
+	blk_hold(b);
 	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
 		blk_queues_pause(&b->queues, i);
 }

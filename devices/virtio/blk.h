@@ -101,9 +101,17 @@ void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats 
 bool blk_latency(const struct blk *blk, unsigned int queue, struct blkplane_latency *latency);
 
 /*
- * While no vCPU runs: no more requests are taken, and those in flight are finished. Waits for the
- * host's I/O. Until it is resumed nothing touches guest memory or raises interrupts, and the
- * transport must not be used, but for blk_destroy. Any thread, one at a time.
+ * A pause or the end of the disk follows: its long discards and zeroes are interrupted at their next
+ * step. Does not wait, so that a caller with several disks waits for one step and not for one of each
+ * disk. While no vCPU runs; any thread.
+ */
+void blk_hold(struct blk *blk);
+
+/*
+ * While no vCPU runs: no more requests are taken, and those in flight are finished; a discard or zeroes
+ * that take long wait at their next step for the resume. Waits for the host's I/O. Until it is resumed
+ * nothing touches guest memory or raises interrupts, and the transport must not be used, but for
+ * blk_destroy. Any thread, one at a time.
  */
 void blk_pause(struct blk *blk);
 

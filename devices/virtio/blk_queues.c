@@ -184,6 +184,12 @@ void blk_queues_limit_changed(struct blk_queues *qs, unsigned int n)
 		blkplane_limit_changed(qs->queue[n].plane);
 }
 
+void blk_queues_hold(struct blk_queues *qs, unsigned int n)
+{
+	if (qs->queue[n].plane)
+		blkplane_hold(qs->queue[n].plane);
+}
+
 void blk_queues_pause(struct blk_queues *qs, unsigned int n)
 {
 	if (qs->queue[n].plane)

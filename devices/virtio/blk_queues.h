@@ -50,7 +50,8 @@ void blk_queues_set_capacity(struct blk_queues *queues, unsigned int n, uint64_t
 /* See blkplane_limit_changed; it may be stopped. */
 void blk_queues_limit_changed(struct blk_queues *queues, unsigned int n);
 
-/* See blkplane_pause and blkplane_resume; it may be stopped. */
+/* See blkplane_hold, blkplane_pause and blkplane_resume; it may be stopped. */
+void blk_queues_hold(struct blk_queues *queues, unsigned int n);
 void blk_queues_pause(struct blk_queues *queues, unsigned int n);
 void blk_queues_resume(struct blk_queues *queues, unsigned int n);
 

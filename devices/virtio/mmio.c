@@ -267,6 +267,14 @@ static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 	return true;
 }
 
+/* A mutex is not fair: a driver that writes registers without a pause would keep an operator out. */
+static void lock(struct virtio_mmio *m)
+{
+	pthread_mutex_lock(&m->lock);
+	while (READ_ONCE(m->wanted))
+		pthread_cond_wait(&m->free, &m->lock);
+}
+
 static void write_config(struct virtio_mmio *m, uint64_t offset, const uint8_t *data,
 			 unsigned int len)
 {
@@ -274,7 +282,7 @@ static void write_config(struct virtio_mmio *m, uint64_t offset, const uint8_t *
 
 	if (!dev->ops->write_config)
 		return;
-	pthread_mutex_lock(&m->lock);
+	lock(m);
 	if (dev->status & VIRTIO_CONFIG_S_FEATURES_OK)
 		dev->ops->write_config(dev, offset, data, len);
 	pthread_mutex_unlock(&m->lock);
@@ -284,22 +292,27 @@ void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *dev)
 {
 	*m = (struct virtio_mmio){ .dev = dev };
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->free, NULL);
 	show_identity(m);
 	show_selected(m);
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *m)
 {
+	pthread_cond_destroy(&m->free);
 	pthread_mutex_destroy(&m->lock);
 }
 
 void virtio_mmio_hold(struct virtio_mmio *m)
 {
+	__atomic_fetch_add(&m->wanted, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&m->lock);
 }
 
 void virtio_mmio_release(struct virtio_mmio *m)
 {
+	__atomic_fetch_sub(&m->wanted, 1, __ATOMIC_RELAXED);
+	pthread_cond_broadcast(&m->free);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -322,7 +335,7 @@ void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int l
 	/* A field of several bytes that changes meanwhile: the driver finds another generation behind
 	 * it, which waits for who is changing it (2.5.1). */
 	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
-		pthread_mutex_lock(&m->lock);
+		lock(m);
 	value = LOAD_ACQUIRE(*virtio_window_reg(m->dev->window, offset));
 	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
 		pthread_mutex_unlock(&m->lock);
@@ -344,7 +357,7 @@ void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigne
 	memcpy(&value, data, sizeof(value));
 	if (write_unlocked(m, offset, value))
 		return;
-	pthread_mutex_lock(&m->lock);
+	lock(m);
 	write_register(m, offset, value);
 	show_selected(m);
 	pthread_mutex_unlock(&m->lock);

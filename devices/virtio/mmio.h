@@ -36,6 +36,8 @@ extern const struct virtio_mmio_range {
 struct virtio_mmio {
 	struct virtio_device *dev;
 	pthread_mutex_t lock;
+	unsigned int wanted; /* atomic: how many operators wait for the lock or have it */
+	pthread_cond_t free; /* signalled when an operator gives it back */
 	uint32_t device_features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
@@ -45,7 +47,8 @@ struct virtio_mmio {
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *dev);
 void virtio_mmio_destroy(struct virtio_mmio *mmio);
 
-/* Any thread: no register is written meanwhile, and no op of the device called. */
+/* Any thread: no register is written meanwhile, and no op of the device called. The caller waits for
+ * the writes that are being carried out, and goes before any other. */
 void virtio_mmio_hold(struct virtio_mmio *mmio);
 void virtio_mmio_release(struct virtio_mmio *mmio);
 

@@ -9,6 +9,8 @@ $(OBJ)/tests/unit/test_blk_cache: ALL_LDFLAGS += $(call wrap,io_submit pwritev2 
 $(OBJ)/tests/unit/test_blk_asked: ALL_LDFLAGS += $(call wrap,sched_getaffinity io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blk_errors: ALL_LDFLAGS += $(call wrap,calloc eventfd mmap io_setup io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blk_operate: ALL_LDFLAGS += $(call wrap,fdatasync ftruncate lseek fstat)
+$(addprefix $(OBJ)/tests/unit/test_blk_,pause_ranges stop_ranges): \
+	ALL_LDFLAGS += $(call wrap,fallocate pthread_create ioengine_hold ioengine_hurry)
 $(OBJ)/tests/unit/test_blk_queues: ALL_LDFLAGS += $(call wrap,blkplane_start sched_getaffinity io_setup)
 $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start)
 $(OBJ)/tests/unit/test_blkplane: ALL_LDFLAGS += $(call wrap,iothread_raised)
@@ -30,6 +32,7 @@ $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 ac
 $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
 $(OBJ)/tests/unit/test_ioranges: ALL_LDFLAGS += $(call wrap,fallocate ioctl pwrite lseek fdatasync)
+$(OBJ)/tests/unit/test_ioranges_steps: ALL_LDFLAGS += $(call wrap,fallocate pwrite fdatasync)
 $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate fdatasync ioengine_hurry)
 $(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity sched_yield clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \
@@ -39,7 +42,9 @@ $(OBJ)/tests/unit/test_iothread_patience: ALL_LDFLAGS += \
 	$(call wrap,sched_getaffinity sched_getscheduler sched_setscheduler clock_gettime)
 $(OBJ)/tests/unit/test_ioengine_errors: ALL_LDFLAGS += $(call wrap,calloc mmap eventfd io_setup io_submit preadv)
 $(OBJ)/tests/unit/test_ioengine_uring: ALL_LDFLAGS += $(call wrap,evloop_request)
+$(OBJ)/tests/unit/test_machine_control: ALL_LDFLAGS += $(call wrap,blk_watch blk_flush blk_hold blk_pause)
 $(OBJ)/tests/unit/test_race_stop: ALL_LDFLAGS += $(call wrap,evloop_wake vring_pop vring_push vring_publish)
 $(OBJ)/tests/unit/test_sandbox_layers: ALL_LDFLAGS += $(call wrap,nanosleep)
+$(OBJ)/tests/unit/test_virtio_mmio_hold: ALL_LDFLAGS += $(call wrap,pthread_mutex_lock)
 $(OBJ)/tests/unit/test_x86_rows_machine: ALL_LDFLAGS += $(call wrap,ioctl)
 $(OBJ)/tests/unit/test_vcpu: ALL_LDFLAGS += $(call wrap,ioctl open __open_2 pthread_cond_clockwait)

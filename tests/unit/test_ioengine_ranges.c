@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <unistd.h>
@@ -282,6 +283,7 @@ START_TEST(row26_ranges_that_nobody_wants_any_more)
 {
 	begin(_i);
 	ioengine_hurry(e); /* there are none */
+	ioengine_begin(e);
 	WRITE_ONCE(held, true);
 	for (unsigned int i = 0; i < 8; i++)
 		prep_range(i, i % 2 ? IO_DISCARD : IO_WRITE_ZEROES);
@@ -297,9 +299,45 @@ START_TEST(row26_ranges_that_nobody_wants_any_more)
 	}
 	ck_assert_uint_eq(READ_ONCE(came), 1);
 	/* The next ones are wanted. */
+	ioengine_begin(e);
 	prep_range(9, IO_DISCARD);
 	ck_assert_ptr_eq(wait_finished(), &task[9]);
 	ck_assert_int_eq(task[9].result, 0);
+	end();
+}
+END_TEST
+
+/* Where it was, also when the hold ends before the worker has given it back. */
+START_TEST(ranges_that_were_held_go_on_where_they_were)
+{
+	struct io_task *first;
+
+	begin(_i / 2);
+	WRITE_ONCE(held, true);
+	prep_range(0, IO_WRITE_ZEROES);
+	task[0].range_count = 2;
+	task[0].range[1] = (struct io_range){ .offset = 65536, .len = 4096 };
+	prep_range(1, IO_DISCARD);
+	ioengine_submit(e);
+	wait_arrived();
+	ioengine_hold(e);
+	WRITE_ONCE(held, false);
+	sem_post(&go);
+	while (!ioengine_ready(e))
+		sched_yield();
+	if (_i & 1)
+		ioengine_release(e);
+	while (!(_i & 1) && ioengine_working(e))
+		ioengine_reap(e);
+	ck_assert_ptr_null(ioengine_finished(e));
+	ioengine_release(e);
+	/* The second one may come first when the worker had not yet seen it. */
+	first = wait_finished();
+	ck_assert_int_eq(first->result, 0);
+	ck_assert_ptr_eq(wait_finished(), first == &task[0] ? &task[1] : &task[0]);
+	ck_assert(!task[0].result && !task[1].result);
+	ck_assert_uint_eq(READ_ONCE(came), 3);
+	ck_assert(order[0] == 0 && order[1] + order[2] == 65536 + 8192);
 	end();
 }
 END_TEST
@@ -340,6 +378,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, ranges_are_never_run_plainly, 0, n);
 	tcase_add_loop_test(t, host_has_no_thread_for_ranges, 0, n);
 	tcase_add_loop_test(t, row26_ranges_that_nobody_wants_any_more, 0, n);
+	tcase_add_loop_test(t, ranges_that_were_held_go_on_where_they_were, 0, 2 * n);
 	tcase_add_loop_test(t, ranges_become_stable_by_what_holds_when_they_end, 0, n);
 	suite_add_tcase(s, t);
 	return s;

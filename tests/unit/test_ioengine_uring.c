@@ -113,12 +113,14 @@ START_TEST(requests_name_the_file_the_ring_holds)
 {
 	static char buffer[PIECE];
 	struct iovec iov;
-	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
+	struct io_task task = { .op = IO_READ, .len = PIECE };
 	struct io_task flush = { .op = IO_FLUSH };
 
 	begin();
 	for (unsigned int i = 0; i < 4; i++) {
 		iov = (struct iovec){ buffer, PIECE };
+		task.iov = &iov;
+		task.iov_count = 1;
 		ck_assert_int_eq(run(i % 2 ? &flush : &task), 0);
 		ck_assert_uint_eq(last.flags, i ? IOSQE_FIXED_FILE : 0);
 		ck_assert_int_eq(last.fd, i ? 0 : image.fd);
@@ -133,6 +135,8 @@ START_TEST(requests_name_the_file_the_ring_holds)
 	loop.files = 64;
 	ioengine_begin(e);
 	iov = (struct iovec){ buffer, PIECE };
+	task.iov = &iov;
+	task.iov_count = 1;
 	ck_assert_int_eq(run(&task), 0);
 	ck_assert_uint_eq(last.flags, 0);
 	ck_assert_int_eq(last.fd, image.fd);

@@ -132,8 +132,7 @@ static void teardown(void)
 
 static int run(enum io_op op, uint64_t offset, uint64_t len, bool unmap)
 {
-	task.op = op;
-	task.range_count = 1;
+	task = (struct io_task){ .op = op, .range_count = 1 };
 	task.range[0] = (struct io_range){ offset, (uint32_t)len, unmap };
 	return ioranges_run(&r, &task);
 }
@@ -159,8 +158,7 @@ END_TEST
 
 START_TEST(several_ranges_in_their_order)
 {
-	task.op = IO_WRITE_ZEROES;
-	task.range_count = 3;
+	task = (struct io_task){ .op = IO_WRITE_ZEROES, .range_count = 3 };
 	task.range[0] = (struct io_range){ 4096, 4096, false };
 	task.range[1] = (struct io_range){ 8192, 4096, true };
 	task.range[2] = (struct io_range){ 12288, 512, false };
@@ -173,6 +171,7 @@ START_TEST(several_ranges_in_their_order)
 	zero_range = (struct play){ .errors = { 0, EIO } };
 	for (unsigned int i = 0; i < 3; i++)
 		task.range[i] = (struct io_range){ 12288 + 4096 * i, 4096, false };
+	task.range_at = 0;
 	ck_assert_int_eq(ioranges_run(&r, &task), -EIO);
 	ck_assert_uint_eq(zero_range.calls, 2);
 	expect_zeros(4096, 16384);

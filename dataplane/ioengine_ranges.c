@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ioengine_ranges: an engine's discards and write-zeroes requests. The helper thread (ioworker.h)
+ * executes them in order; the engine's thread can cancel them, or park them and let them go on.
+ */
+#include "dataplane/base.h"
+#include "dataplane/ioengine.h"
+
+void ioengine_ranges_prep(struct ioengine *e, struct io_task *task)
+{
+	task->range_at = 0;
+	e->with_ranges++;
+	e->stirred = true;
+	io_queue_put(&e->ranged, task);
+}
+
+void ioengine_park(struct ioengine *e, struct io_task *task)
+{
+	io_queue_put(&e->parked, task);
+	e->parked_count++;
+}
+
+/* The worker is done with the task, for now or for good. */
+static void settle(struct ioengine *e, struct io_task *task, int result)
+{
+	if (result != IORANGES_PARKED) {
+		e->with_ranges--;
+		ioengine_finish(e, task, result);
+		return;
+	}
+	ioengine_park(e, task);
+	/* The hold ended before the task came back. */
+	if (!READ_ONCE(e->ranges.hold))
+		ioengine_release(e);
+}
+
+/* Where the host has no thread to give, late is better than never: done here and now. */
+void ioengine_ranges_submit(struct ioengine *e)
+{
+	struct io_task *task;
+
+	if (!e->worker)
+		ioworker_create(&e->worker, &e->ranges, e->config.loop, e->config.worker_begin);
+	while ((task = io_queue_take(&e->ranged))) {
+		if (e->worker)
+			ioworker_give(e->worker, task);
+		else
+			settle(e, task, ioranges_run(&e->ranges, task));
+	}
+}
+
+void ioengine_ranges_reap(struct ioengine *e)
+{
+	struct io_task *task, *next;
+
+	for (task = ioworker_collect(e->worker); task; task = next) {
+		next = task->next;
+		settle(e, task, task->result);
+	}
+}
+
+void ioengine_set_stable(struct ioengine *e, bool stable)
+{
+	WRITE_ONCE(e->ranges.stable, stable);
+	/* Pairs with ioranges_run's. */
+	full_barrier();
+	for (struct io_task *task = e->parked.head; task; task = task->next)
+		task->stable = task->op == IO_WRITE && stable;
+}
+
+bool ioengine_transfers_done(const struct ioengine *e)
+{
+	return e->in_flight == e->with_ranges + e->parked_transfers;
+}
+
+void ioengine_hold(struct ioengine *e)
+{
+	WRITE_ONCE(e->ranges.hold, true);
+}
+
+void ioengine_release(struct ioengine *e)
+{
+	unsigned int count = e->parked_count;
+
+	WRITE_ONCE(e->ranges.hold, false);
+	e->parked_count = e->parked_transfers = 0;
+	/* Another thread may hold them again meanwhile: none is looked at twice. */
+	while (count--) {
+		struct io_task *task = io_queue_take(&e->parked);
+
+		e->stirred = true;
+		if (task->op > IO_FLUSH)
+			io_queue_put(&e->ranged, task);
+		else
+			ioengine_next_segment(e, task);
+	}
+}
+
+void ioengine_hurry(struct ioengine *e)
+{
+	WRITE_ONCE(e->ranges.hurry, true);
+	/* The worker finds them cancelled. */
+	ioengine_release(e);
+}

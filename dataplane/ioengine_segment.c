@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ioengine_segment: the part of a transfer that the host is given at a time; how it is moved by a plain
+ * system call. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "dataplane/ioengine.h"
+
+/* Whole pieces, or a part of the first one; seg.iov_len says how many bytes. The task has more than
+ * IOENGINE_SEGMENT_MAX left. */
+static __attribute__((noinline)) unsigned int cut_segment(struct io_task *task, struct iovec **iov)
+{
+	unsigned int count = 0;
+	size_t len = 0;
+
+	while (len + task->iov[count].iov_len <= IOENGINE_SEGMENT_MAX)
+		len += task->iov[count++].iov_len;
+	*iov = len ? task->iov : &task->seg;
+	task->seg = (struct iovec){ task->iov->iov_base, len ? len : IOENGINE_SEGMENT_MAX };
+	return len ? count : 1;
+}
+
+unsigned int ioengine_segment(struct io_task *task, struct iovec **iov)
+{
+	if (!task->bounce && task->len - task->done > IOENGINE_SEGMENT_MAX)
+		return cut_segment(task, iov);
+	*iov = task->bounce ? &task->seg : task->iov;
+	return task->bounce ? 1 : task->iov_count;
+}
+
+static int64_t transfer(const struct ioengine *e, struct io_task *task)
+{
+	off_t offset = (off_t)(task->offset + task->done);
+	struct iovec *iov;
+	unsigned int count;
+
+	if (task->op == IO_FLUSH)
+		return fdatasync(e->config.fd);
+	count = ioengine_segment(task, &iov);
+	if (task->op == IO_READ)
+		return preadv(e->config.fd, iov, (int)count, offset);
+	return pwritev2(e->config.fd, iov, (int)count, offset, task->stable ? RWF_DSYNC : 0);
+}
+
+int64_t ioengine_segment_blocking(struct ioengine *e, struct io_task *task)
+{
+	int64_t res;
+
+	do {
+		res = transfer(e, task);
+	} while (res < 0 && errno == EINTR);
+	return res < 0 ? -errno : res;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A task of discards or zeroes that is interrupted between two of its steps, and goes on. Linked with
+ * --wrap: fallocate does nothing, and each call asks for an interruption.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "dataplane/ioengine.h"
+#include "tests/lib/files.h"
+#include "tests/lib/suite.h"
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset);
+int __wrap_fdatasync(int fd);
+
+#define MIB 1048576ull
+
+static struct ioranges r;
+static struct io_task task;
+static struct test_image image;
+static unsigned int calls, flushes;
+static off_t next; /* the offset that is expected of the next call */
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	(void)fd;
+	(void)mode;
+	ck_assert_int_eq(offset, next);
+	next += len;
+	calls++;
+	r.hold = true;
+	return 0;
+}
+
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
+{
+	ck_assert_int_eq(offset, next);
+	next += (off_t)len;
+	calls++;
+	r.hold = true;
+	return __real_pwrite(fd, data, len, offset);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	(void)fd;
+	flushes++;
+	return 0;
+}
+
+/* Returns how many times the task was interrupted. */
+static unsigned int run_to_the_end(void)
+{
+	unsigned int times = 0;
+	int err;
+
+	for (; (err = ioranges_run(&r, &task)) == IORANGES_PARKED; times++) {
+		/* As long as it is held nothing is done. */
+		ck_assert_int_eq(ioranges_run(&r, &task), IORANGES_PARKED);
+		ck_assert_uint_eq(calls, times + 1);
+		ck_assert_uint_eq(flushes, 0);
+		r.hold = false;
+	}
+	ck_assert_int_eq(err, 0);
+	return times;
+}
+
+START_TEST(interrupted_between_two_steps_of_a_range)
+{
+	r.stable = true;
+	task = (struct io_task){ .op = _i ? IO_DISCARD : IO_WRITE_ZEROES, .range_count = 2 };
+	task.range[0] = (struct io_range){ 0, 300 * MIB, false };
+	task.range[1] = (struct io_range){ 300 * MIB, 130 * MIB, false };
+	ck_assert_uint_eq(run_to_the_end(), 4);
+	ck_assert_uint_eq(calls, 5);
+	ck_assert_int_eq(next, 430 * MIB);
+	ck_assert_uint_eq(flushes, 1);
+}
+END_TEST
+
+START_TEST(interrupted_between_two_writes_of_zeros)
+{
+	image_make(&image, 4 * MIB, false);
+	calls = 0;
+	next = 512;
+	r = (struct ioranges){
+		.fd = image.fd, .direct_align = 1, .no_punch = true, .no_zero_range = true
+	};
+	task = (struct io_task){ .op = IO_WRITE_ZEROES, .range_count = 1 };
+	task.range[0] = (struct io_range){ 512, 3 * MIB, false };
+	ck_assert_uint_eq(run_to_the_end(), 2);
+	ck_assert_int_eq(next, 512 + 3 * MIB);
+	image_remove(&image);
+}
+END_TEST
+
+/* Who wants it cancelled does not wait for the one who holds it. */
+START_TEST(held_and_cancelled)
+{
+	r.hold = r.hurry = true;
+	task = (struct io_task){ .op = IO_DISCARD, .range_count = 1 };
+	task.range[0] = (struct io_range){ 0, 4096, false };
+	ck_assert_int_eq(ioranges_run(&r, &task), -ECANCELED);
+	ck_assert_uint_eq(calls, 0);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("ioranges_steps");
+	TCase *t = tcase_create("ioranges_steps");
+
+	tcase_add_loop_test(t, interrupted_between_two_steps_of_a_range, 0, 2);
+	tcase_add_test(t, interrupted_between_two_writes_of_zeros);
+	tcase_add_test(t, held_and_cancelled);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What an operator's command has still to do when the VM ends. Linked with --wrap: the disks are the
+ * test's.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/mockdrv.h"
+#include "tests/lib/suite.h"
+#include "vmm/machine_parts.h"
+
+void __wrap_blk_watch(struct blk *blk, struct blkplane_watch *watch);
+int __wrap_blk_flush(struct blk *blk);
+void __wrap_blk_hold(struct blk *blk);
+void __wrap_blk_pause(struct blk *blk);
+
+#define DISKS 3u
+
+static struct machine m;
+static struct machine_config config;
+static struct vcpu vcpu;
+static sem_t arrived, go;
+static unsigned int holds, waits; /* atomic; blk_hold, and calls that wait for the host */
+
+void __wrap_blk_watch(struct blk *blk, struct blkplane_watch *watch)
+{
+	(void)blk;
+	(void)watch;
+}
+
+static void wait_for_host(void)
+{
+	__atomic_fetch_add(&waits, 1, __ATOMIC_SEQ_CST);
+	sem_post(&arrived);
+	sem_wait(&go);
+}
+
+int __wrap_blk_flush(struct blk *blk)
+{
+	(void)blk;
+	wait_for_host();
+	return 0;
+}
+
+void __wrap_blk_hold(struct blk *blk)
+{
+	(void)blk;
+	__atomic_fetch_add(&holds, 1, __ATOMIC_SEQ_CST);
+}
+
+void __wrap_blk_pause(struct blk *blk)
+{
+	(void)blk;
+	wait_for_host();
+}
+
+static void *end_vm(void *arg)
+{
+	machine_control_end(&m);
+	return arg;
+}
+
+/* A command has begun with the first disk; with the others it need not begin. */
+START_TEST(command_is_cut_short_by_the_end_of_the_vm)
+{
+	struct control_request request = { .command = _i ? CONTROL_PAUSE : CONTROL_FLUSH };
+	struct control_answer answer = { .result = NULL };
+	pthread_t main_thread;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/microvm-test-control-%d", (int)getpid());
+	config.control = path;
+	m.config = &config;
+	m.disk_count = DISKS;
+	m.vcpu = &vcpu;
+	m.vcpu_count = 1;
+	gate_init(&m.gate);
+	sem_init(&arrived, 0, 0);
+	sem_init(&go, 0, 0);
+	ck_assert_int_eq(machine_control_open(&m), 0);
+	ck_assert_int_eq(machine_control_start(&m), 0);
+	ck_assert(!m.handler.run(&m.handler, 0, &request, &answer));
+	sem_wait(&arrived);
+	/* All disks are asked before the first one is waited for. */
+	ck_assert_uint_eq(__atomic_load_n(&holds, __ATOMIC_SEQ_CST), _i ? DISKS : 0);
+
+	__atomic_store_n(&m.ender.why, VM_END_QUIT, __ATOMIC_SEQ_CST);
+	ck_assert_int_eq(pthread_create(&main_thread, NULL, end_vm, NULL), 0);
+	/* The guest is stopped before the host is done. */
+	mock_wait_until(LOAD_ACQUIRE(vcpu.stop));
+	for (unsigned int i = 0; i < DISKS; i++)
+		sem_post(&go);
+	pthread_join(main_thread, NULL);
+	ck_assert_uint_eq(__atomic_load_n(&waits, __ATOMIC_SEQ_CST), 1);
+	machine_control_close(&m);
+	close(m.alert_fd);
+	gate_destroy(&m.gate);
+	unlink(path);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("machine_control");
+	TCase *t = tcase_create("machine_control");
+
+	tcase_add_loop_test(t, command_is_cut_short_by_the_end_of_the_vm, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An operator's access to a device whose driver writes registers without a pause. Linked with --wrap:
+ * the operator's way to the device's mutex comes by here.
+ */
+#include <pthread.h>
+#include <linux/virtio_ids.h>
+
+#include "tests/lib/regs.h"
+#include "tests/lib/sanitizer.h"
+#include "tests/lib/suite.h"
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+#define VCPUS 2u
+
+static struct mockdrv m;
+static struct virtio_device dev;
+static struct virtio_mmio mmio;
+static const struct virtio_ops ops;
+static __thread bool operates;
+static uint64_t before;	       /* the operator's: writes done when it came to the mutex */
+static uint64_t writes[VCPUS]; /* atomic */
+static bool over;	       /* atomic */
+
+static uint64_t sum(void)
+{
+	uint64_t all = 0;
+
+	for (unsigned int i = 0; i < VCPUS; i++)
+		all += __atomic_load_n(&writes[i], __ATOMIC_SEQ_CST);
+	return all;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (operates)
+		before = sum();
+	return __real_pthread_mutex_lock(mutex);
+}
+
+static void *write_all_the_time(void *arg)
+{
+	uint64_t *count = arg;
+
+	while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
+		reg_set(&mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
+		__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST);
+	}
+	return arg;
+}
+
+/* It waits for what each vCPU is doing, and not for what they do next. */
+START_TEST(driver_that_writes_all_the_time_keeps_no_operator_waiting)
+{
+	pthread_t vcpu[VCPUS];
+
+	mock_init(&m, 16, false, false);
+	dev = (struct virtio_device){ .id = VIRTIO_ID_BLOCK, .irq.fd = m.irq_fd, .ops = &ops };
+	reg_open(&dev, "", 1);
+	virtio_mmio_init(&mmio, &dev);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		ck_assert_int_eq(pthread_create(&vcpu[i], NULL, write_all_the_time, &writes[i]), 0);
+	operates = true;
+	for (unsigned int i = 0; i < ROUNDS(200u, 50u, 50u); i++) {
+		uint64_t held;
+
+		virtio_mmio_hold(&mmio);
+		held = sum();
+		must(held - before <= VCPUS);
+		if (i % 8 == 0)
+			sched_yield();
+		/* Those that were on their way out have been counted by now, or are later. */
+		must(sum() - before <= VCPUS);
+		virtio_mmio_release(&mmio);
+		mock_wait_until(sum() > held);
+	}
+	operates = false;
+	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		pthread_join(vcpu[i], NULL);
+	virtio_mmio_destroy(&mmio);
+	reg_close(&dev);
+	mock_fini(&m);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("virtio_mmio_hold");
+	TCase *t = tcase_create("virtio_mmio_hold");
+
+	tcase_add_test(t, driver_that_writes_all_the_time_keeps_no_operator_waiting);
+	suite_add_tcase(s, t);
+	return s;
+}
