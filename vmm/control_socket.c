@@ -39,7 +39,7 @@ static int clear_stale(const struct sockaddr_un *addr, const char **why)
 		return refuse(EEXIST, "is there already, and no socket", why);
 	fd = new_socket();
 	if (fd < 0)
-		return refuse(errno, NULL, why);
+		return -errno;
 	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN)
 		err = EADDRINUSE;
 	else if (errno != ECONNREFUSED)
@@ -100,13 +100,14 @@ int control_socket_open(struct control_socket *s, const char *path, const char *
 	int err;
 
 	*s = (struct control_socket){ .fd = -1 };
+	*why = NULL;
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return refuse(ENAMETOOLONG, "longer than the 107 bytes a socket's path can have",
 			      why);
 	strcpy(addr.sun_path, path);
 	s->fd = new_socket();
 	if (s->fd < 0)
-		return refuse(errno, NULL, why);
+		return -errno;
 	err = make(s, &addr, why);
 	if (err)
 		control_socket_close(s);

@@ -10,7 +10,7 @@ struct control_socket {
 /*
  * Make a socket at `path` that only its owner can connect to, from its
  * first moment on. A socket where nobody listens any more is replaced. -errno, and *why in words (a
- * static string, or strerror's).
+ * static string, or strerror's) says what is wrong with `path`; NULL: the host has no socket.
  */
 int control_socket_open(struct control_socket *s, const char *path, const char **why);
 

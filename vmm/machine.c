@@ -63,24 +63,6 @@ static int create_memory(struct machine *m)
 	return err ? report_memory(m, err, NULL) : 0;
 }
 
-static int create_disks(struct machine *m)
-{
-	for (unsigned int i = 0; i < m->config->disk_count; i++) {
-		struct blk_config config = confine_disk(&m->confine, i);
-		struct disk *disk = &m->disk[i];
-		const char *why;
-		int err;
-
-		config.stats = m->config->stats;
-		err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
-		if (err)
-			return report_option(err, "--disk", config.path, why);
-		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
-		m->disk_count++;
-	}
-	return 0;
-}
-
 static int create_vm(struct machine *m)
 {
 	unsigned int cpus = m->config->cpus;
@@ -188,7 +170,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = create_memory(m);
 	if (!err)
-		err = create_disks(m);
+		err = machine_create_disks(m);
 	if (!err)
 		err = loader_begin(&m->loader, config, &m->devices, &m->memory.map, &m->boot);
 	if (!err && config->control)

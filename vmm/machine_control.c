@@ -291,7 +291,8 @@ int machine_control_open(struct machine *m)
 		return err;
 	err = control_open(&m->control, m->config->control, &m->handler, &why);
 	if (err)
-		return report_option(err, "--control", m->config->control, why);
+		return why ? report_option(err, "--control", m->config->control, why)
+			   : report_host(err, "the control socket");
 	return 0;
 }
 

@@ -85,6 +85,9 @@ struct machine {
 	bool paused;			     /* the main thread's: it is known to */
 };
 
+/* The disks' images and devices. 0 or -errno, and that is reported. */
+int machine_create_disks(struct machine *m);
+
 /* What drivers read of their devices, as memory; after the VM's own. 0 or -errno. */
 int machine_map_windows(struct machine *m);
 

@@ -33,6 +33,9 @@ struct image {
  * strerror's). Nothing is created or changed. */
 int image_open(struct image *image, const struct blk_config *config, const char **why);
 
+/* True if `path` names the file or the block device that is open as `image`, by any of its names. */
+bool image_is(const struct image *image, const char *path);
+
 struct stat;
 /* For image.c: fill in what the host says. */
 void image_ask_limits(struct image *image, const struct stat *st);

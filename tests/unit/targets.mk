@@ -26,6 +26,7 @@ $(OBJ)/tests/unit/test_blkplane_limit_threads: ALL_LDFLAGS += $(call wrap,clock_
 $(OBJ)/tests/unit/test_iothread_due: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
+$(OBJ)/tests/unit/test_image_is: ALL_LDFLAGS += $(call wrap,stat fstat)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
 $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
