@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/report.h"
+#include "vmm/write_all.h"
 
 /* Larger than any kernel's limit, which the loader checks. */
 #define CMDLINE_MAX 65536
@@ -156,21 +157,6 @@ void loader_cancel(struct loader *l)
 	if (l->kernel_fd >= 0)
 		close(l->kernel_fd);
 	l->open = false;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		}
-	}
-	return 0;
 }
 
 int loader_dump_tree(const struct machine_config *config, const struct arch_boot *boot)

@@ -12,6 +12,12 @@
 struct machine;
 
 /*
+ * Before the first file is made: SIGTERM, SIGINT and SIGQUIT wait from here on until the machine looks, and what
+ * would kill the process instead (SIGHUP, SIGPIPE, SIGXFSZ) is ignored.
+ */
+void machine_hold_signals(void);
+
+/*
  * Open, check and load everything; no guest instruction runs yet, and nothing of the user's is
  * created or changed. 0 or -errno; then one line that names option, value and reason has been
  * logged. *config must outlive the machine.

@@ -120,7 +120,7 @@ int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 
 /*
- * Signals that stop it, and others harmless. Before any thread is started; 0 or -errno, and that is
+ * The signals that stop it, which machine_hold_signals has blocked, from signal_fd; 0 or -errno, and that is
  * reported. Then, in the main loop: when signal_fd is readable; the longest time-out in ms (-1: none); and
  * what is due.
  */

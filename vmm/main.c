@@ -79,6 +79,7 @@ static int run_machine(const struct machine_config *config, const struct service
 		return EXIT_POWEROFF;
 	}
 	trim_start();
+	service_files(service);
 	service_ready(service);
 	end = machine_run(machine);
 	service_stopping(service);
@@ -101,6 +102,7 @@ static int run(struct machine_config *config)
 	struct service service;
 	int role;
 
+	machine_hold_signals();
 	if (open_log(config))
 		return EXIT_SETUP;
 	if (service_open(&service, config->pidfile))
