@@ -290,6 +290,12 @@ int control_open(struct control **control, const char *path, struct control_hand
 	return 0;
 }
 
+void control_remove(const struct control *ctl)
+{
+	if (ctl)
+		control_socket_remove(&ctl->socket);
+}
+
 void control_close(struct control *ctl)
 {
 	if (!ctl)

@@ -300,7 +300,7 @@ int machine_control_start(struct machine *m)
 {
 	int err = m->control ? errands_create(&m->errands) : 0;
 
-	return err ? report_host(err, "starting a thread") : 0;
+	return err ? report_start(err, "the thread for control requests") : 0;
 }
 
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS])

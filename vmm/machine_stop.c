@@ -97,6 +97,12 @@ void machine_stop_take(struct machine *m)
 	}
 }
 
+int machine_stop_asked(struct machine *m)
+{
+	machine_stop_take(m);
+	return m->ender.why ? -ECANCELED : 0;
+}
+
 int machine_stop_prepare(const struct machine *m)
 {
 	uint64_t now;

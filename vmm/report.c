@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vmm/report.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "dataplane/base.h"
@@ -12,6 +13,15 @@ int report_option(int err, const char *option, const char *value, const char *wh
 	const char *cut = strlen(value) > VALUE_SHOWN ? "..." : "";
 
 	log_error("%s %.*s%s: %s", option, VALUE_SHOWN, value, cut, why ? why : strerror(-err));
+	return err;
+}
+
+int report_start(int err, const char *what)
+{
+	log_error("cannot start %s: %s%s", what, strerror(-err),
+		  err == -EAGAIN
+			  ? " (a limit on processes: RLIMIT_NPROC, or pids.max of a control group)"
+			  : "");
 	return err;
 }
 

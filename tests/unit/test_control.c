@@ -2,6 +2,7 @@
 /* The control socket and its clients, good and bad; the machine is the test. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -57,6 +58,39 @@ START_TEST(stale_socket_is_replaced)
 	ck_assert_int_eq(access(path, F_OK), 0);
 	ck_assert_int_eq(open_at(path, &why), 0);
 	close(greeted_client());
+}
+END_TEST
+
+START_TEST(removed_socket_is_its_own_alone)
+{
+	struct stat st;
+
+	control_remove(ctl);
+	ck_assert_int_eq(lstat(path, &st), -1);
+	/* Once more, and when something else has its name. */
+	control_remove(ctl);
+	close(open(path, O_CREAT | O_RDWR, 0600));
+	control_remove(ctl);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(symlink("other", path), 0);
+	control_remove(ctl);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	control_remove(NULL);
+}
+END_TEST
+
+/* Somebody who is at work in the directory is not waited for. */
+START_TEST(removed_socket_in_a_directory_that_is_locked)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	control_remove(ctl);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	close(fd);
+	control_remove(ctl);
+	ck_assert_int_eq(access(path, F_OK), -1);
 }
 END_TEST
 
@@ -248,6 +282,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, socket_is_its_owners_alone);
 	tcase_add_test(t, place_that_will_not_do);
 	tcase_add_test(t, stale_socket_is_replaced);
+	tcase_add_test(t, removed_socket_is_its_own_alone);
+	tcase_add_test(t, removed_socket_in_a_directory_that_is_locked);
 	tcase_add_test(t, lines_in_pieces_and_many_at_once);
 	tcase_add_test(t, answers_that_come_later);
 	tcase_add_test(t, client_that_does_not_read);
