@@ -131,7 +131,7 @@ $(BUILD)/version/version.h: FORCE
 
 # As above.
 VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/$(name).o) \
-	     $(OBJ)/tests/unit/test_control.o $(OBJ)/tests/unit/test_control_line.o
+	     $(addprefix $(OBJ)/tests/unit/test_,control.o control_ends.o control_line.o)
 $(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
 $(VERSIONED): $(BUILD)/version/version.h
 

@@ -61,7 +61,7 @@ int confine_enter(struct confine *c)
 		return err;
 	err = maker_start(&c->maker);
 	c->threads.maker = c->maker;
-	return err ? report_host(err, "starting a thread") : 0;
+	return err ? report_start(err, "the thread that starts the threads of disks") : 0;
 }
 
 void confine_end(struct confine *c)

@@ -152,15 +152,29 @@ static void take_lines(struct control *ctl, unsigned int n)
 		too_long(c);
 }
 
+/* The end of the connection also ends the line before it. Such a line leaves room for the newline, because
+ * take_lines refuses one that fills the buffer. */
+static void end_input(struct control *ctl, unsigned int n)
+{
+	struct client *c = &ctl->client[n];
+
+	if (c->in_len)
+		c->in[c->in_len++] = '\n';
+	take_lines(ctl, n);
+	c->ending = true;
+}
+
 static void read_in(struct control *ctl, unsigned int n)
 {
 	struct client *c = &ctl->client[n];
 	ssize_t got = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
 
+	if (got == 0) {
+		end_input(ctl, n);
+		return;
+	}
 	if (got > 0)
 		c->in_len += (size_t)got;
-	else if (got == 0)
-		c->ending = true;
 	else if (errno != EAGAIN && errno != EINTR)
 		drop(c);
 	take_lines(ctl, n);
@@ -274,6 +288,12 @@ int control_open(struct control **control, const char *path, struct control_hand
 	}
 	*control = ctl;
 	return 0;
+}
+
+void control_remove(const struct control *ctl)
+{
+	if (ctl)
+		control_socket_remove(&ctl->socket);
 }
 
 void control_close(struct control *ctl)

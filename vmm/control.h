@@ -37,8 +37,11 @@ struct control_handler {
 int control_open(struct control **control, const char *path, struct control_handler *handler,
 		 const char **why);
 
-/* What has been said is written as far as that goes without waiting; all connections end, and the
- * socket is removed. NULL is allowed. */
+/* Removes the socket's file, as control_socket_remove. NULL is allowed. */
+void control_remove(const struct control *control);
+
+/* What has been said is written as far as that goes without waiting; all connections end. The socket's
+ * file stays. NULL is allowed. */
 void control_close(struct control *control);
 
 /* One round of the main loop, as in console.h. */

@@ -39,7 +39,7 @@ static int clear_stale(const struct sockaddr_un *addr, const char **why)
 		return refuse(EEXIST, "is there already, and no socket", why);
 	fd = new_socket();
 	if (fd < 0)
-		return refuse(errno, NULL, why);
+		return -errno;
 	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN)
 		err = EADDRINUSE;
 	else if (errno != ECONNREFUSED)
@@ -66,7 +66,7 @@ static int bind_to(struct control_socket *s, const struct sockaddr_un *addr, con
 }
 
 /* Of two VMs that find the same stale socket, the second must not remove the first one's new one. */
-static int lock_directory(const char *path, const char **why)
+static int lock_directory(const char *path, int how, const char **why)
 {
 	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd;
@@ -75,21 +75,40 @@ static int lock_directory(const char *path, const char **why)
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return refuse(errno, NULL, why);
-	flock(fd, LOCK_EX);
+	/* A file system without such locks does without. */
+	if (flock(fd, how) && errno == EWOULDBLOCK) {
+		close(fd);
+		return refuse(EBUSY, NULL, why);
+	}
 	return fd;
+}
+
+/* From when it has been bound on. */
+static int listen_there(struct control_socket *s, const char **why)
+{
+	struct stat st;
+
+	if (lstat(s->path, &st))
+		return refuse(errno, NULL, why);
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	return listen(s->fd, BACKLOG) ? refuse(errno, NULL, why) : 0;
 }
 
 static int make(struct control_socket *s, const struct sockaddr_un *addr, const char **why)
 {
-	int directory = lock_directory(addr->sun_path, why);
+	int directory = lock_directory(addr->sun_path, LOCK_EX, why);
 	int err;
 
 	if (directory < 0)
 		return directory;
 	/* The mode of a socket's file is that of the socket, less the umask. */
 	err = fchmod(s->fd, 0600) ? refuse(errno, NULL, why) : bind_to(s, addr, why);
-	if (!err && listen(s->fd, BACKLOG))
-		err = refuse(errno, NULL, why);
+	if (!err) {
+		err = listen_there(s, why);
+		if (err)
+			unlink(addr->sun_path);
+	}
 	close(directory);
 	return err;
 }
@@ -99,18 +118,33 @@ int control_socket_open(struct control_socket *s, const char *path, const char *
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int err;
 
-	*s = (struct control_socket){ .fd = -1 };
+	*s = (struct control_socket){ .fd = -1, .path = path };
+	*why = NULL;
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return refuse(ENAMETOOLONG, "longer than the 107 bytes a socket's path can have",
 			      why);
 	strcpy(addr.sun_path, path);
 	s->fd = new_socket();
 	if (s->fd < 0)
-		return refuse(errno, NULL, why);
+		return -errno;
 	err = make(s, &addr, why);
 	if (err)
 		control_socket_close(s);
 	return err;
+}
+
+void control_socket_remove(const struct control_socket *s)
+{
+	struct stat st;
+	const char *why;
+	/* Somebody who is busy there replaces the file. */
+	int directory = lock_directory(s->path, LOCK_EX | LOCK_NB, &why);
+
+	if (directory < 0)
+		return;
+	if (!lstat(s->path, &st) && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(s->path);
+	close(directory);
 }
 
 void control_socket_close(struct control_socket *s)

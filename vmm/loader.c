@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/report.h"
+#include "vmm/write_all.h"
 
 /* Room for the default part of the command line. */
 #define CMDLINE_DEFAULT_MAX 4096
@@ -214,21 +215,6 @@ void loader_cancel(struct loader *l)
 		close(l->kernel_fd);
 	close_tree(l);
 	l->open = false;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		}
-	}
-	return 0;
 }
 
 /* A FIFO or a terminal cannot be truncated, which O_TRUNC would not report, either. */

@@ -76,30 +76,6 @@ static int create_memory(struct machine *m)
 	return err ? report_memory(m, err, NULL) : 0;
 }
 
-static int create_disks(struct machine *m)
-{
-	for (unsigned int i = 0; i < m->config->disk_count; i++) {
-		struct blk_config config = confine_disk(&m->confine, i);
-		struct disk *disk = &m->disk[i];
-		const char *why, *format;
-		int err;
-
-		config.stats = m->config->stats;
-		err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
-		if (err)
-			/* Of a limit, more can be said than strerror() did. */
-			return report_option(err, "--disk", config.path,
-					     err == -EMFILE || err == -ENFILE ? NULL : why);
-		format = blk_format(disk->blk);
-		if (format)
-			log_warn("--disk %.200s: begins like a %s image, but is used as a raw one",
-				 config.path, format);
-		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
-		m->disk_count++;
-	}
-	return 0;
-}
-
 static int create_vm(struct machine *m)
 {
 	unsigned int cpus = m->config->cpus;
@@ -182,18 +158,50 @@ static int open_console(struct machine *m)
 	return err ? report_host(err, "console") : 0;
 }
 
-/* Last of all. Who makes VMs and vCPUs is not needed any more. */
-static int enter_sandbox(struct machine *m)
+/* ---- the steps of the set-up ---- */
+
+static int find_user(struct machine *m)
 {
-	close(m->vm.kvm_fd);
-	m->vm.kvm_fd = -1;
-	return confine_enter(&m->confine);
+	return confine_init(&m->confine, m->config);
 }
+
+static int find_devices(struct machine *m)
+{
+	return loader_devices(m->config, &m->devices);
+}
+
+static int begin_loading(struct machine *m)
+{
+	return loader_begin(&m->loader, m->config, &m->devices, &m->memory.map, &m->boot);
+}
+
+static int open_control(struct machine *m)
+{
+	return m->config->control ? machine_control_open(m) : 0;
+}
+
+static int dump_tree(struct machine *m)
+{
+	return m->config->dump_dtb ? loader_dump_tree(&m->loader, m->boot) : 0;
+}
+
+static int finish_loading(struct machine *m)
+{
+	return loader_finish(&m->loader);
+}
+
+/* What the user named comes first: a mistake there is reported on any host. */
+static int (*const set_up[])(struct machine *m) = {
+	open_events,	      find_user,     find_devices,	     create_memory,
+	machine_create_disks, begin_loading, open_control,	     create_vm,
+	create_vcpus,	      dump_tree,     machine_attach_devices, finish_loading,
+	open_console,
+};
 
 int machine_create(struct machine **machine, const struct machine_config *config)
 {
 	struct machine *m = calloc(1, sizeof(*m));
-	int err;
+	int err = 0;
 
 	if (!m)
 		return report_host(-ENOMEM, "machine");
@@ -206,34 +214,11 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	raise_fd_limit();
-	/* What the user named comes first: a mistake there is reported on any host. */
-	err = confine_init(&m->confine, config);
-	if (!err)
-		err = open_events(m);
-	if (!err)
-		err = loader_devices(config, &m->devices);
-	if (!err)
-		err = create_memory(m);
-	if (!err)
-		err = create_disks(m);
-	if (!err)
-		err = loader_begin(&m->loader, config, &m->devices, &m->memory.map, &m->boot);
-	if (!err && config->control)
-		err = machine_control_open(m);
-	if (!err)
-		err = create_vm(m);
-	if (!err)
-		err = create_vcpus(m);
-	if (!err && config->dump_dtb)
-		err = loader_dump_tree(&m->loader, m->boot);
-	if (!err)
-		err = machine_attach_devices(m);
-	if (!err)
-		err = loader_finish(&m->loader);
-	if (!err)
-		err = open_console(m);
-	if (!err)
-		err = enter_sandbox(m);
+	for (size_t i = 0; i < ARRAY_SIZE(set_up) && !err; i++) {
+		err = set_up[i](m);
+		if (!err)
+			err = machine_stop_asked(m);
+	}
 	if (err) {
 		machine_destroy(m);
 		return err;
@@ -243,21 +228,6 @@ int machine_create(struct machine **machine, const struct machine_config *config
 }
 
 /* ---- running ---- */
-
-static int start_vcpus(struct machine *m)
-{
-	int err = machine_control_start(m);
-
-	if (err)
-		return err;
-	for (unsigned int i = 0; i < m->vcpu_count; i++) {
-		err = vcpu_start(&m->vcpu[i]);
-		if (err)
-			return report_host(err, "starting a vCPU thread");
-	}
-	err = thread_begin(sandbox_thread(SANDBOX_MAIN));
-	return err ? report_host(err, "sandbox") : 0;
-}
 
 /* Where each one's entries are. */
 enum {
@@ -294,12 +264,10 @@ enum vm_end machine_run(struct machine *m)
 {
 	struct pollfd fds[POLL_COUNT];
 
-	/* One that came while all was set up. */
+	/* A guest that has not begun hears no power button. */
 	machine_stop_take(m);
 	m->guest_runs = !m->ender.why;
-	if (m->guest_runs && start_vcpus(m))
-		machine_end(&m->ender, VM_END_ERROR);
-
+	gate_open(&m->gate);
 	while (!LOAD_ACQUIRE(m->ender.why)) {
 		int timeout = prepare(m, fds);
 
@@ -381,6 +349,8 @@ int machine_destroy(struct machine *m)
 	free(m->boot);
 	result = destroy_disks(m);
 	memory_destroy(&m->memory);
+	if (!m->guest_runs && !m->confined)
+		control_remove(m->control);
 	machine_control_close(m);
 	close_fd(m->alert_fd);
 	close_fd(m->signal_fd);

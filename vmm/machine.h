@@ -12,11 +12,25 @@
 struct machine;
 
 /*
+ * Before the first file is made: SIGTERM, SIGINT and SIGQUIT wait from here on until the machine looks, and what
+ * would kill the process instead (SIGHUP, SIGPIPE, SIGXFSZ) is ignored.
+ */
+void machine_hold_signals(void);
+
+/*
  * Open, check and load everything; no guest instruction runs yet, and nothing of the user's is
  * created or changed. 0 or -errno; then one line that names option, value and reason has been
- * logged. *config must outlive the machine.
+ * logged, and what was created is removed again. -ECANCELED: one of the signals above came meanwhile.
+ * *config must outlive the machine.
  */
 int machine_create(struct machine **machine, const struct machine_config *config);
+
+/*
+ * Enter the sandbox and start all threads; vCPUs wait before their first instruction. As machine_create, but the
+ * caller destroys the machine when this fails. The control socket is removed then if there was no
+ * sandbox (SANDBOX_OFF).
+ */
+int machine_start(struct machine *machine);
 
 /* Run the guest until something ends the VM. */
 enum vm_end machine_run(struct machine *machine);

@@ -300,7 +300,8 @@ int machine_control_open(struct machine *m)
 		return err;
 	err = control_open(&m->control, m->config->control, &m->handler, &why);
 	if (err)
-		return report_option(err, "--control", m->config->control, why);
+		return why ? report_option(err, "--control", m->config->control, why)
+			   : report_host(err, "the control socket");
 	return 0;
 }
 
@@ -308,7 +309,7 @@ int machine_control_start(struct machine *m)
 {
 	int err = m->control ? errands_create(&m->errands) : 0;
 
-	return err ? report_host(err, "starting a thread") : 0;
+	return err ? report_start(err, "the thread for control requests") : 0;
 }
 
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS])

@@ -3,12 +3,65 @@
  * Devices on their buses, with their interrupts and doorbells.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 
 #include "vmm/arch.h"
 #include "vmm/machine_parts.h"
+#include "vmm/options_parts.h"
 #include "vmm/report.h"
 #include "vmm/serial.h"
+
+/*
+ * An image that is a disk of this VM already may be another one only if both are read-only. The image's lock
+ * would refuse it, too, but cannot tell this process from another.
+ */
+static int refuse_second_use(const struct machine *m, unsigned int n)
+{
+	const struct blk_config *disk = m->config->disk;
+	char first[SHOWN_MAX], why[SHOWN_MAX + 100];
+
+	for (unsigned int i = 0; i < n; i++) {
+		if ((disk[i].readonly && disk[n].readonly) ||
+		    !blk_has_image(m->disk[i].blk, disk[n].path))
+			continue;
+		text_show(first, sizeof(first), disk[i].path);
+		snprintf(why, sizeof(why),
+			 "disk %u is the same image as disk %u, %s; only readonly disks can share "
+			 "one",
+			 n, i, first);
+		return report_option(-EBUSY, "--disk", disk[n].path, why);
+	}
+	return 0;
+}
+
+int machine_create_disks(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->config->disk_count; i++) {
+		struct blk_config config = confine_disk(&m->confine, i);
+		struct disk *disk = &m->disk[i];
+		const char *why, *format;
+		int err = refuse_second_use(m, i);
+
+		if (err)
+			return err;
+		config.stats = m->config->stats;
+		err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
+		if (err && !why)
+			return err;
+		if (err)
+			/* Of a limit, more can be said than strerror() did. */
+			return report_option(err, "--disk", config.path,
+					     err == -EMFILE || err == -ENFILE ? NULL : why);
+		format = blk_format(disk->blk);
+		if (format)
+			log_warn("--disk %.200s: begins like a %s image, but is used as a raw one",
+				 config.path, format);
+		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
+		m->disk_count++;
+	}
+	return 0;
+}
 
 static const struct bus_ops virtio_bus_ops = {
 	.name = "virtio-blk",

@@ -51,6 +51,7 @@ struct machine {
 	struct confine confine;
 	int end_fd;
 	int signal_fd;
+	bool confined;	  /* the sandbox has begun: there may be no paths any more */
 	bool guest_runs;  /* its first instruction may have been done */
 	uint64_t stop_at; /* ns, CLOCK_MONOTONIC; 0: nobody has asked for it */
 	struct devlist devices;
@@ -85,6 +86,9 @@ struct machine {
 	bool paused;			     /* the main thread's: it is known to */
 };
 
+/* The disks' images and devices. 0 or -errno, and that is reported. */
+int machine_create_disks(struct machine *m);
+
 /* What drivers read of their devices, as memory; after the VM's own. 0 or -errno. */
 int machine_map_windows(struct machine *m);
 
@@ -117,11 +121,13 @@ int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 
 /*
- * Signals that stop it, and others harmless. Before any thread is started; 0 or -errno, and that is
- * reported. Then, in the main loop: when signal_fd is readable; the longest time-out in ms (-1: none); and
- * what is due.
+ * The signals that stop it, which machine_hold_signals has blocked, from signal_fd; 0 or -errno, and that is
+ * reported. Then, in the main loop and between the steps of the set-up: when signal_fd is readable; the longest
+ * time-out in ms (-1: none); and what is due.
  */
 int machine_stop_open(struct machine *m);
+/* During the set-up: 0, or -ECANCELED when such a signal has come. */
+int machine_stop_asked(struct machine *m);
 void machine_stop_take(struct machine *m);
 int machine_stop_prepare(const struct machine *m);
 void machine_stop_handle(struct machine *m);

@@ -18,29 +18,40 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
-int machine_stop_open(struct machine *m)
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGQUIT);
+}
+
+void machine_hold_signals(void)
 {
 	sigset_t set;
 
 	/* Threads inherit the mask. */
-	sigemptyset(&set);
-	if (m->config->supervisor_fd) {
-		sigaddset(&set, SUPERVISOR_SIGNAL);
-	} else {
-		sigaddset(&set, SIGINT);
-		sigaddset(&set, SIGTERM);
-		sigaddset(&set, SIGQUIT);
-	}
+	stop_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m->signal_fd < 0)
-		return report_host(-errno, "event file descriptors");
 	/* The terminal is gone; the reader of a pipe is. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	/* A disk that outgrows a file size limit is an I/O error of that disk. */
+	/* A disk that outgrows a file size limit is an I/O error of that disk; a pidfile, of the set-up. */
 	signal(SIGXFSZ, SIG_IGN);
-	return 0;
+}
+
+int machine_stop_open(struct machine *m)
+{
+	sigset_t set;
+
+	stop_signals(&set);
+	if (m->config->supervisor_fd) {
+		sigemptyset(&set);
+		sigaddset(&set, SUPERVISOR_SIGNAL);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	}
+	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return m->signal_fd < 0 ? report_host(-errno, "event file descriptors") : 0;
 }
 
 void machine_press_button(const struct machine *m)
@@ -84,6 +95,12 @@ void machine_stop_take(struct machine *m)
 		if (signal)
 			take_signal(m, signal);
 	}
+}
+
+int machine_stop_asked(struct machine *m)
+{
+	machine_stop_take(m);
+	return m->ender.why ? -ECANCELED : 0;
 }
 
 int machine_stop_prepare(const struct machine *m)

@@ -15,7 +15,6 @@
 #include "vmm/report.h"
 #include "vmm/service.h"
 #include "vmm/supervisor.h"
-#include "vmm/trim.h"
 #include "version.h" /* generated: tools/version */
 
 /* Documented in --help, the man page and README.md. */
@@ -64,21 +63,26 @@ static int open_log(const struct machine_config *config)
 	return 0;
 }
 
+/* The guest has run nothing. `paths`: what was made can still be removed. */
+static int not_started(struct machine *machine, const struct service *service, int err, bool paths)
+{
+	machine_destroy(machine);
+	service_close(service, paths);
+	return err == -ECANCELED ? EXIT_QUIT : err ? EXIT_SETUP : EXIT_POWEROFF;
+}
+
 static int run_machine(const struct machine_config *config, const struct service *service)
 {
-	struct machine *machine;
+	struct machine *machine = NULL;
 	enum vm_end end;
+	int err = machine_create(&machine, config);
 
-	if (machine_create(&machine, config)) {
-		service_close(service, true);
-		return EXIT_SETUP;
-	}
-	if (config->dump_dtb) {
-		machine_destroy(machine);
-		service_close(service, true);
-		return EXIT_POWEROFF;
-	}
-	trim_start();
+	if (err || config->dump_dtb)
+		return not_started(machine, service, err, true);
+	service_files(service);
+	err = machine_start(machine);
+	if (err)
+		return not_started(machine, service, err, config->sandbox == SANDBOX_OFF);
 	service_ready(service);
 	end = machine_run(machine);
 	service_stopping(service);
@@ -101,6 +105,7 @@ static int run(struct machine_config *config)
 	struct service service;
 	int role;
 
+	machine_hold_signals();
 	if (open_log(config))
 		return EXIT_SETUP;
 	if (service_open(&service, config->pidfile))
@@ -112,6 +117,11 @@ static int run(struct machine_config *config)
 		if (role == 0) {
 			config->supervisor_fd = supervisor.fd;
 			service_relay(&service, supervisor.fd);
+		}
+		if (role == -EAGAIN) {
+			report_start(role, "the process of the VM");
+			service_close(&service, true);
+			return EXIT_SETUP;
 		}
 		config->pids_err = role;
 	}

@@ -68,9 +68,9 @@ static const char *set_memory(struct parse *p, char *value)
 	uint64_t bytes;
 
 	if (!text_size(value, &bytes))
-		return "not a size (a number with K, M or G)";
+		return "not a size (a number with K, M, G or T)";
 	if (bytes < MEMORY_MIN || bytes > MEMORY_MAX)
-		return "must be from 16M to 1024G";
+		return "must be from 16M to 1T";
 	if (bytes % MEMORY_UNIT)
 		return "must be a multiple of 4K";
 	p->config->memory = bytes;

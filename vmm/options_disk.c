@@ -233,8 +233,8 @@ static const struct disk_key disk_keys[] = {
 	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
 	{ "iops", false, set_iops, "must be a number from 1 to 1000000000" },
 	{ "iops-burst", false, set_iops_burst, "must be a number from 1 to 1000000000" },
-	{ "bps", false, set_bps, "must be a size from 1K to 1024G" },
-	{ "bps-burst", false, set_bps_burst, "must be a size from 1K to 1024G" },
+	{ "bps", false, set_bps, "must be a size from 1K to 1T" },
+	{ "bps-burst", false, set_bps_burst, "must be a size from 1K to 1T" },
 };
 
 /*

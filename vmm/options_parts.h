@@ -23,8 +23,10 @@ bool text_printable(char c);
  * Returns the length. */
 size_t text_show(char *to, size_t size, const char *text);
 
-/* All of text as a decimal number; as "on" or "off"; as a size in bytes with a suffix K, M or G,
- * without one in MiB. False: it is none. */
+/*
+ * Each parses the whole of `text` and returns false if it does not fit: a decimal number; "on" or "off";
+ * a size with a suffix K, M, G or T, or in MiB without one, which becomes a number of bytes.
+ */
 bool text_number(const char *text, uint64_t *number);
 bool text_switch(const char *text, bool *on);
 bool text_size(const char *text, uint64_t *bytes);

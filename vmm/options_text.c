@@ -53,7 +53,7 @@ bool text_switch(const char *text, bool *on)
 
 bool text_size(const char *text, uint64_t *bytes)
 {
-	static const char suffixes[] = "kKmMgG";
+	static const char suffixes[] = "kKmMgGtT";
 	const char *rest, *suffix;
 	unsigned int shift = 20;
 	uint64_t n;

@@ -32,6 +32,15 @@ int report_option(int err, const char *option, const char *value, const char *wh
 	return err;
 }
 
+int report_start(int err, const char *what)
+{
+	log_error("cannot start %s: %s%s", what, strerror(-err),
+		  err == -EAGAIN
+			  ? " (a limit on processes: RLIMIT_NPROC, or pids.max of a control group)"
+			  : "");
+	return err;
+}
+
 int report_host(int err, const char *what)
 {
 	log_error("%s: %s%s", what, strerror(-err), limit(err));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * report: the one line a user reads when the VM cannot be set up. Both return err, which is
+ * report: the one line a user reads when the VM cannot be set up. Each returns err, which is
  * -errno, so that a failing step is a single statement.
  */
 #ifndef VMM_REPORT_H
@@ -12,5 +12,8 @@ int report_option(int err, const char *option, const char *value, const char *wh
 
 /* "creating a vCPU: Cannot allocate memory" */
 int report_host(int err, const char *what);
+
+/* "cannot start the thread of vCPU 2: Resource temporarily unavailable (a limit on ...)" */
+int report_start(int err, const char *what);
 
 #endif

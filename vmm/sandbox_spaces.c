@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vmm/sandbox_parts.h"
+#include "vmm/write_all.h"
 
 #define SPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)
 /* A directory that every host has, to build the new root on. */
@@ -48,7 +49,7 @@ static int put(int self_fd, const char *file, const char *text)
 
 	if (fd < 0)
 		return -errno;
-	err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	err = write_all(fd, text, strlen(text));
 	close(fd);
 	return err;
 }

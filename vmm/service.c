@@ -14,8 +14,9 @@
 
 #include "dataplane/base.h"
 #include "vmm/report.h"
+#include "vmm/write_all.h"
 
-const char service_words[SERVICE_WORDS] = { 'R', 'S' };
+const char service_words[SERVICE_WORDS] = { 'F', 'R', 'S' };
 
 /* A process's id as a line. */
 #define TEXT_MAX 16
@@ -57,7 +58,31 @@ static int lock_pidfile(int fd, const char **why)
 		*why = "there is something else in it";
 		return -EEXIST;
 	}
-	return ftruncate(fd, 0) ? -errno : 0;
+	return 0;
+}
+
+/* Removes the locked pidfile, unless another file has taken its place. It is emptied in any case: its directory
+ * may not let it go. */
+static void remove_pidfile(int fd, const char *path)
+{
+	int ignored = ftruncate(fd, 0);
+	struct stat locked, there;
+
+	(void)ignored;
+	if (!fstat(fd, &locked) && !lstat(path, &there) && locked.st_dev == there.st_dev &&
+	    locked.st_ino == there.st_ino)
+		unlink(path);
+}
+
+static int write_pidfile(int fd, const char *path)
+{
+	char text[TEXT_MAX];
+	int len = snprintf(text, sizeof(text), "%d\n", getpid());
+	int err = ftruncate(fd, 0) ? -errno : write_all(fd, text, (size_t)len);
+
+	if (err)
+		remove_pidfile(fd, path);
+	return err;
 }
 
 static int open_locked(struct service *s, const char *path, const char **why)
@@ -66,14 +91,13 @@ static int open_locked(struct service *s, const char *path, const char **why)
 	int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = open(path, flags), err;
 
-	s->created = false;
-	if (fd < 0 && errno == ENOENT) {
+	if (fd < 0 && errno == ENOENT)
 		fd = open(path, flags | O_CREAT | O_EXCL, 0644);
-		s->created = fd >= 0;
-	}
 	if (fd < 0)
 		return -errno;
 	err = lock_pidfile(fd, why);
+	if (!err)
+		err = write_pidfile(fd, path);
 	if (err) {
 		close(fd);
 		return err;
@@ -133,15 +157,6 @@ int service_open(struct service *s, const char *pidfile)
 	return pidfile ? open_pidfile(s, pidfile) : 0;
 }
 
-static void write_pidfile(const struct service *s)
-{
-	char text[TEXT_MAX];
-	int len = snprintf(text, sizeof(text), "%d\n", getpid());
-
-	if (s->pid_fd >= 0 && write(s->pid_fd, text, (size_t)len) != len)
-		report_option(-errno, "--pidfile", s->pidfile, NULL);
-}
-
 void service_heard(const struct service *s, enum service_word word)
 {
 	static const char *const message[] = {
@@ -149,10 +164,8 @@ void service_heard(const struct service *s, enum service_word word)
 		[SERVICE_STOPPING] = "STOPPING=1",
 	};
 
-	if (word == SERVICE_READY)
-		write_pidfile(s);
 	/* A manager that does not listen is not waited for. */
-	if (s->notify_fd >= 0)
+	if (s->notify_fd >= 0 && message[word])
 		send(s->notify_fd, message[word], strlen(message[word]), MSG_NOSIGNAL);
 }
 
@@ -165,6 +178,11 @@ static void tell(const struct service *s, enum service_word word)
 	else if (write(s->relay_fd, &service_words[word], 1) < 0 ||
 		 read(s->relay_fd, &heard, 1) < 0)
 		log_debug("the supervisor does not listen");
+}
+
+void service_files(const struct service *s)
+{
+	tell(s, SERVICE_FILES);
 }
 
 void service_ready(const struct service *s)
@@ -193,7 +211,7 @@ void service_relay(struct service *s, int relay_fd)
 
 void service_close(const struct service *s, bool remove)
 {
-	if (s->created && remove)
-		unlink(s->pidfile);
+	if (s->pid_fd >= 0 && remove)
+		remove_pidfile(s->pid_fd, s->pidfile);
 	close_fds(s);
 }

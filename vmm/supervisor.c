@@ -39,7 +39,7 @@ static void take_signals(struct supervisor *s, sigset_t *before)
 {
 	sigset_t blocked;
 
-	/* As in machine_stop_open. */
+	/* As in machine_hold_signals. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -183,8 +183,8 @@ static int take_signal(const struct supervisor *s, int signal)
 	return INT_MIN;
 }
 
-/* Each word once, in its turn: somebody may be in the VM. It goes on when the word has been heard: who can see
- * that it runs finds its pidfile written, and what it replaces is not taken for the VM's. */
+/* Each word once, in its turn: somebody may be in the VM. The VM goes on when its word has been heard: what
+ * replaces its files from then on is not taken for the VM's. */
 static void hear(struct supervisor *s, const struct service *service)
 {
 	char word;
@@ -192,7 +192,7 @@ static void hear(struct supervisor *s, const struct service *service)
 
 	if (heard)
 		service_heard(service, s->words++);
-	if (s->words > SERVICE_READY) {
+	if (s->words > SERVICE_FILES) {
 		runfile_see(&s->pidfile);
 		runfile_see(&s->control);
 	}
@@ -203,16 +203,14 @@ static void hear(struct supervisor *s, const struct service *service)
 		close_fd(&s->fd);
 }
 
-static void confine(struct supervisor *s, const struct service *service,
-		    const struct machine_config *config)
+static void confine(struct supervisor *s, const struct machine_config *config)
 {
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	runfile_open(&s->pidfile, config->pidfile);
 	runfile_open(&s->control, config->control);
-	/* Of a VM that is not set up, what is new goes as well. */
-	if (service->created)
-		runfile_see(&s->pidfile);
+	/* It is there already, and goes when the VM is not set up. */
+	runfile_see(&s->pidfile);
 	sandbox_supervisor(config->sandbox, s->vm, s->pidfile.dir_fd, s->control.dir_fd);
 }
 
@@ -222,7 +220,7 @@ int supervisor_run(struct supervisor *s, const struct service *service,
 	struct signalfd_siginfo info;
 	int status = INT_MIN;
 
-	confine(s, service, config);
+	confine(s, config);
 	while (status == INT_MIN) {
 		struct pollfd fds[] = { { .fd = s->fd, .events = POLLIN },
 					{ .fd = s->signal_fd, .events = POLLIN } };

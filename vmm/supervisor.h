@@ -3,7 +3,7 @@
  * supervisor: the second process of a VM that root starts with --user. The VM is process 1 of a namespace
  * of its own, and sees no other process; the supervisor stays outside, as what was started, and stands for
  * it: it is told signals, has the id in the pidfile, speaks with the service manager, and ends as the VM
- * does. It holds neither image nor KVM nor console, and hears no more of the VM than two words and its end.
+ * does. It holds neither image nor KVM nor console, and hears no more of the VM than three words and its end.
  *
  * When it dies, be it by SIGKILL, the kernel kills the VM. Each process has one thread as long as this
  * is set up.

@@ -179,14 +179,35 @@ static int run_once(struct vcpu *vcpu)
 	return 0;
 }
 
+/*
+ * All that can fail before the first instruction: the thread's filter, and what KVM makes when it is asked to
+ * run a vCPU for the first time, such as a thread of the host's kernel (Linux 6.14 and later). immediate_exit
+ * keeps it from entering the guest.
+ */
+static int begin(struct vcpu *vcpu)
+{
+	int err = thread_begin(vcpu->begin);
+
+	if (err)
+		return err;
+	WRITE_ONCE(vcpu->run->immediate_exit, 1);
+	if (ioctl(vcpu->fd, KVM_RUN, 0) && errno != EINTR)
+		err = -errno;
+	WRITE_ONCE(vcpu->run->immediate_exit, 0);
+	/* As in wait_at_gate. */
+	full_barrier();
+	return err;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	int last, err = thread_begin(vcpu->begin);
+	int last, err = 0;
 
-	if (err) {
-		log_error("vCPU %u: sandbox: %s", vcpu->index, strerror(-err));
-		vcpu->ender->end(vcpu->ender, VM_END_ERROR);
+	vcpu->start_err = begin(vcpu);
+	if (vcpu->start_err) {
+		gate_leave(vcpu->gate);
+		return NULL;
 	}
 	/* Pairs with vcpu_stop's release. */
 	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {

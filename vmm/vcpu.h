@@ -32,6 +32,7 @@ struct vcpu {
 	struct exits *exits; /* NULL: not counted */
 	pthread_t thread;
 	bool started;
+	int start_err;	       /* the thread's, until it comes by the gate or leaves */
 	uint32_t stop;	       /* atomic */
 	pthread_mutex_t lock;  /* of `kicked`; held by the thread only around its wait */
 	pthread_cond_t kicked; /* signalled by vcpu_kick */
@@ -41,7 +42,11 @@ struct vcpu {
  * 0 or -errno. */
 int vcpu_create(struct vcpu *vcpu, struct vm *vm);
 
-/* Start running the guest. The thread inherits the caller's signal mask. */
+/*
+ * Start the thread, which runs the guest when the gate is open. It inherits the caller's signal mask. -errno: there
+ * is no thread. When the gate was closed before, and after gate_await, start_err says whether the
+ * thread can run the guest; if not, it has ended.
+ */
 int vcpu_start(struct vcpu *vcpu);
 
 /* Make the thread leave the guest, and come by the gate before it enters again; does not wait. A

@@ -50,18 +50,25 @@ static void find_posted(struct vm *vm)
 
 static int check_capabilities(struct vm *vm, const char **why)
 {
-	int n;
+	int n = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 
-	if (ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+	/* A device that is not KVM, or a host that forbids the call, has said nothing of versions. */
+	if (n < 0) {
+		*why = KVM_DEVICE " does not answer KVM_GET_API_VERSION";
+		return -errno;
+	}
+	if (n != KVM_API_VERSION) {
 		*why = KVM_DEVICE " speaks another API version";
 		return -EPROTO;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(required); i++) {
-		if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, required[i].cap) <= 0) {
-			*why = required[i].missing;
-			return -EOPNOTSUPP;
-		}
+		n = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, required[i].cap);
+		*why = n < 0 ? KVM_DEVICE " does not answer KVM_CHECK_EXTENSION"
+			     : required[i].missing;
+		if (n <= 0)
+			return n < 0 ? -errno : -EOPNOTSUPP;
 	}
+	*why = NULL;
 	n = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
 	vm->cpus_recommended = n > 0 ? (unsigned int)n : 1;
 	n = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);

@@ -236,12 +236,20 @@ static int create_doorbells(struct blk *b)
 	return 0;
 }
 
-static int settle_queues(struct blk *b, const char **why)
+/* What a disk needs of the host beside its image. */
+static int ask_host(struct blk *b)
 {
-	int err = blk_queues_init(&b->queues, &b->config, &b->image, b->virtio.mem);
+	const char *what = "event file descriptors of a disk";
+	int err;
 
-	if (err == -EINVAL)
-		*why = "cpus has a processor that this process may not use";
+	b->virtio.irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = b->virtio.irq.fd < 0 ? -errno : create_doorbells(b);
+	if (!err) {
+		what = "registers of a disk";
+		err = virtio_open_window(&b->virtio);
+	}
+	if (err)
+		log_error("%s: %s", what, strerror(-err));
 	return err;
 }
 
@@ -252,26 +260,23 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	int err;
 
 	*why = NULL;
-	if (!b)
+	if (!b) {
+		log_error("a disk: %s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	b->config = *config;
 	b->virtio = (struct virtio_device){
 		.id = VIRTIO_ID_BLOCK,
-		.irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.irq.fd = -1,
 		.mem = mem,
 		.ops = &blk_ops,
 	};
 	b->image.fd = b->image.lock_fd = -1;
-	if (b->virtio.irq.fd < 0)
-		err = -errno;
-	else
-		err = virtio_open_window(&b->virtio);
-	if (!err)
-		err = create_doorbells(b);
+	err = ask_host(b);
 	if (!err)
 		err = image_open(&b->image, config, why);
 	if (!err)
-		err = settle_queues(b, why);
+		err = blk_queues_init(&b->queues, &b->config, &b->image, mem, why);
 	if (err) {
 		release(b);
 		return err;
@@ -287,6 +292,11 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 const char *blk_format(const struct blk *b)
 {
 	return b->image.format;
+}
+
+bool blk_has_image(const struct blk *b, const char *path)
+{
+	return image_is(&b->image, path);
 }
 
 void blk_watch(struct blk *b, struct blkplane_watch *watch)

@@ -83,10 +83,14 @@ struct blkplane_watch;
 
 /*
  * Open the image of disk number `index` and make the device. -errno with *why (see image_open) when
- * the image cannot be used, or *why NULL when the host lacks something else.
+ * the image or a key of the disk cannot be used. When the host lacks something else, *why is NULL, and
+ * the log has a line that names it.
  */
 int blk_create(struct blk **blk, const struct blk_config *config, unsigned int index,
 	       const struct hostmem *mem, const char **why);
+
+/* See image_is. */
+bool blk_has_image(const struct blk *blk, const char *path);
 
 /* For the transport. Its doorbells are queue[].kick_fd, its interrupt irq.fd. */
 struct virtio_device *blk_virtio(struct blk *blk);

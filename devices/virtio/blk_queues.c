@@ -20,8 +20,14 @@ static unsigned int threads_worth_it(const cpu_set_t *host, unsigned int queues)
 	return queues < half ? queues : half;
 }
 
+static int host_lacks(int err, const char *what)
+{
+	log_error("%s: %s", what, strerror(-err));
+	return err;
+}
+
 int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
-		    const struct image *image, const struct hostmem *mem)
+		    const struct image *image, const struct hostmem *mem, const char **why)
 {
 	cpu_set_t host;
 
@@ -30,14 +36,17 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 	qs->mem = mem;
 	CPU_ZERO(&host);
 	if (sched_getaffinity(0, sizeof(host), &host))
-		return -errno;
-	for (unsigned int i = 0; i < config->cpu_count; i++)
-		if (!CPU_ISSET(config->cpu[i], &host))
-			return -EINVAL;
+		return host_lacks(-errno, "sched_getaffinity");
+	for (unsigned int i = 0; i < config->cpu_count; i++) {
+		if (CPU_ISSET(config->cpu[i], &host))
+			continue;
+		*why = "cpus has a processor that this process may not use";
+		return -EINVAL;
+	}
 	if (config->stats) {
 		qs->latency = lines_alloc(config->queues * sizeof(*qs->latency));
 		if (!qs->latency)
-			return -ENOMEM;
+			return host_lacks(-ENOMEM, "statistics of a disk");
 	}
 	qs->only_cpu = CPU_COUNT(&host) == 1;
 	qs->thread_count =

@@ -31,9 +31,9 @@ struct blk_queues {
 	struct blk_queue queue[VIRTIO_MAX_QUEUES];
 };
 
-/* All are lent until destroy. -ENOMEM; -EINVAL: config->cpu has one that may not be used. */
+/* All are lent until destroy. -errno with *why, or with *why NULL and a line in the log, as blk_create. */
 int blk_queues_init(struct blk_queues *queues, const struct blk_config *config,
-		    const struct image *image, const struct hostmem *mem);
+		    const struct image *image, const struct hostmem *mem, const char **why);
 /* Also if init failed, over zeroed memory. */
 void blk_queues_destroy(struct blk_queues *queues);
 

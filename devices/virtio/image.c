@@ -213,6 +213,18 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	return 0;
 }
 
+bool image_is(const struct image *image, const char *path)
+{
+	struct stat a, b;
+
+	if (fstat(image->fd, &a) || stat(path, &b))
+		return false;
+	/* A block device may have several nodes, each with an inode and locks of its own. */
+	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
+		return a.st_rdev == b.st_rdev;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static int grow(struct image *image, uint64_t bytes, const char **why)
 {
 	struct stat st;

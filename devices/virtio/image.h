@@ -35,6 +35,9 @@ struct image {
  * strerror's). Nothing is created or changed. */
 int image_open(struct image *image, const struct blk_config *config, const char **why);
 
+/* True if `path` names the file or the block device that is open as `image`, by any of its names. */
+bool image_is(const struct image *image, const char *path);
+
 /* For image.c: the format, other than raw, whose magic number the file begins with: a static string, or
  * NULL. With O_DIRECT, where that is on: a page in the host's cache would cost each later write a look. */
 const char *image_format(int fd);

@@ -73,6 +73,30 @@ test_reboot_is_a_restart() {
     is reboots Result success
 }
 
+test_reboot_without_end_is_given_up() {
+    start loops
+    until [ "$(show loops ActiveState)" = failed ]; do
+        if [ "$(show loops NRestarts)" -gt 3 ]; then
+            fail 'it is restarted for ever'
+            systemctl stop microvm@loops
+            return
+        fi
+        sleep 0.5
+    done
+    is loops ExecMainStatus 4
+    runs=$(grep -c 'ends: guest-reboot' /work/out/loops.log)
+    [ "$runs" = 3 ] || fail "it has run $runs times and not 3"
+    [ -z "$(left loops)" ] || fail "left: $(left loops)"
+}
+
+test_start_without_kvm_fails() {
+    mv /dev/kvm /dev/kvm.away
+    start plain 2>/dev/null && fail 'a start without /dev/kvm is a success'
+    is plain ActiveState inactive
+    is plain AssertResult no
+    mv /dev/kvm.away /dev/kvm
+}
+
 test_set_up_that_fails() {
     start broken 2>/dev/null && fail 'it has started'
     is broken ActiveState failed
@@ -93,7 +117,8 @@ test_kill_9() {
     is plain Result success
 }
 
-for test in test_start test_stop_is_the_power_button test_reboot_is_a_restart test_set_up_that_fails test_kill_9; do
+for test in test_start test_stop_is_the_power_button test_reboot_is_a_restart test_set_up_that_fails \
+    test_start_without_kvm_fails test_kill_9 test_reboot_without_end_is_given_up; do
     reason=''
     $test
     if [ -z "$reason" ]; then

@@ -28,6 +28,7 @@ $(OBJ)/tests/unit/test_blkplane_limit_threads: ALL_LDFLAGS += $(call wrap,clock_
 $(OBJ)/tests/unit/test_iothread_due: ALL_LDFLAGS += $(call wrap,clock_gettime timerfd_settime)
 $(OBJ)/tests/unit/test_image_bdev: ALL_LDFLAGS += $(call wrap,stat fstat open __open_2 ioctl)
 $(OBJ)/tests/unit/test_image_direct: ALL_LDFLAGS += $(call wrap,fcntl statx pread posix_memalign)
+$(OBJ)/tests/unit/test_image_is: ALL_LDFLAGS += $(call wrap,stat fstat)
 $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 access fstat fcntl lseek fdatasync)
 $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
@@ -48,3 +49,4 @@ $(OBJ)/tests/unit/test_sandbox_layers: ALL_LDFLAGS += $(call wrap,nanosleep)
 $(OBJ)/tests/unit/test_virtio_mmio_hold: ALL_LDFLAGS += $(call wrap,pthread_mutex_lock)
 $(OBJ)/tests/unit/test_x86_rows_machine: ALL_LDFLAGS += $(call wrap,ioctl)
 $(OBJ)/tests/unit/test_vcpu: ALL_LDFLAGS += $(call wrap,ioctl open __open_2 pthread_cond_clockwait)
+$(OBJ)/tests/unit/test_write_all: ALL_LDFLAGS += $(call wrap,write)

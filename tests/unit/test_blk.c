@@ -191,6 +191,8 @@ START_TEST(second_disk_on_the_same_image)
 	ck_assert_int_eq(blk_create(&other, &d.config, 1, &m->hostmem, &why), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(why, "in use"));
 	ck_assert_uint_eq(count_fds(), fds);
+	ck_assert(blk_has_image(d.blk, d.config.path));
+	ck_assert(!blk_has_image(d.blk, "/proc"));
 	disk_close(&d);
 	ck_assert_int_eq(blk_create(&other, &d.config, 1, &m->hostmem, &why), 0);
 	ck_assert_ptr_null(blk_format(other));

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <libaio.h>
 #include <liburing.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -71,37 +72,48 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 static struct disk d;
 static struct mockdrv *const m = &d.m;
 
-/* `why` says what is wrong with the image: nothing is. */
-static void expect_refused(int err)
+/* `why` says what is wrong with the image: nothing is. The log says what the host lacks. */
+static void expect_refused(int err, const char *what)
 {
 	struct blk *blk = NULL;
 	const char *why = "";
 	unsigned int fds = count_fds();
+	int ends[2], saved = dup(STDERR_FILENO);
+	char said[200] = "", expected[200];
 
+	ck_assert_int_eq(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
 	ck_assert_int_eq(blk_create(&blk, &d.config, 0, &m->hostmem, &why), err);
+	dup2(saved, STDERR_FILENO);
+	close(ends[1]);
+	ck_assert_int_gt(read(ends[0], said, sizeof(said) - 1), 0);
+	close(ends[0]);
+	close(saved);
 	ck_assert_ptr_null(blk);
 	ck_assert_ptr_null(why);
 	ck_assert_uint_eq(count_fds(), fds);
+	snprintf(expected, sizeof(expected), "microvm: %s: %s\n", what, strerror(-err));
+	ck_assert_str_eq(said, expected);
 }
 
 START_TEST(host_out_of_memory_or_descriptors_for_a_disk)
 {
 	disk_init(&d, BLK_ENGINE_SYNC);
 	no_memory = true;
-	expect_refused(-ENOMEM);
+	expect_refused(-ENOMEM, "a disk");
 	no_memory = false;
 	no_pages = true;
-	expect_refused(-ENOMEM);
+	expect_refused(-ENOMEM, "registers of a disk");
 	no_pages = false;
 	for (unsigned int call = 1; call <= 2; call++) {
 		eventfd_fails = call;
-		expect_refused(-EMFILE);
+		expect_refused(-EMFILE, "event file descriptors of a disk");
 		ck_assert_uint_eq(eventfd_fails, 0);
 	}
 	/* Where times are to be kept. */
 	d.config.stats = true;
 	calloc_fails = 2;
-	expect_refused(-ENOMEM);
+	expect_refused(-ENOMEM, "statistics of a disk");
 	ck_assert_uint_eq(calloc_fails, 0);
 	disk_open(&d);
 	disk_fini(&d);

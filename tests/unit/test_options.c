@@ -231,20 +231,20 @@ static const struct {
 } bad[] = {
 	{ { "--pidfile", "" }, "--pidfile : the file name is empty" },
 	{ { "--control", "" }, "--control : the file name is empty" },
-	{ { "--memory", "7Q" }, "--memory 7Q: not a size (a number with K, M or G)" },
-	{ { "--memory", "" }, "--memory : not a size (a number with K, M or G)" },
-	{ { "--memory=M" }, "--memory M: not a size (a number with K, M or G)" },
-	{ { "--memory", "-1" }, "--memory -1: not a size (a number with K, M or G)" },
-	{ { "--memory", "1GB" }, "--memory 1GB: not a size (a number with K, M or G)" },
-	{ { "--memory", "0x10" }, "--memory 0x10: not a size (a number with K, M or G)" },
-	{ { "--memory", " 64" }, "--memory  64: not a size (a number with K, M or G)" },
+	{ { "--memory", "7Q" }, "--memory 7Q: not a size (a number with K, M, G or T)" },
+	{ { "--memory", "" }, "--memory : not a size (a number with K, M, G or T)" },
+	{ { "--memory=M" }, "--memory M: not a size (a number with K, M, G or T)" },
+	{ { "--memory", "-1" }, "--memory -1: not a size (a number with K, M, G or T)" },
+	{ { "--memory", "1GB" }, "--memory 1GB: not a size (a number with K, M, G or T)" },
+	{ { "--memory", "0x10" }, "--memory 0x10: not a size (a number with K, M, G or T)" },
+	{ { "--memory", " 64" }, "--memory  64: not a size (a number with K, M, G or T)" },
 	{ { "--memory", "18446744073709551616K" },
-	  "--memory 18446744073709551616K: not a size (a number with K, M or G)" },
+	  "--memory 18446744073709551616K: not a size (a number with K, M, G or T)" },
 	{ { "--memory", "17179869185G" },
-	  "--memory 17179869185G: not a size (a number with K, M or G)" },
-	{ { "--memory", "15M" }, "--memory 15M: must be from 16M to 1024G" },
-	{ { "--memory", "0" }, "--memory 0: must be from 16M to 1024G" },
-	{ { "--memory", "1025G" }, "--memory 1025G: must be from 16M to 1024G" },
+	  "--memory 17179869185G: not a size (a number with K, M, G or T)" },
+	{ { "--memory", "15M" }, "--memory 15M: must be from 16M to 1T" },
+	{ { "--memory", "0" }, "--memory 0: must be from 16M to 1T" },
+	{ { "--memory", "1025G" }, "--memory 1025G: must be from 16M to 1T" },
 	{ { "--memory", "20001K" }, "--memory 20001K: must be a multiple of 4K" },
 	{ { "--memory", "1G", "--memory=2G" }, "--memory 2G: given twice" },
 	{ { "--memory" }, "--memory: needs a value" },
@@ -314,7 +314,7 @@ static const struct {
 	{ { "--disk", "d,sqpoll,engine=libaio" }, "--disk d: sqpoll needs engine=io_uring" },
 	{ { "--disk", "d,engine=sync,sqpoll" }, "--disk d: sqpoll needs engine=io_uring" },
 	{ { "--disk", "d,iops=0" }, "--disk d,iops=0: must be a number from 1 to 1000000000" },
-	{ { "--disk", "d,bps=1025G" }, "--disk d,bps=1025G: must be a size from 1K to 1024G" },
+	{ { "--disk", "d,bps=1025G" }, "--disk d,bps=1025G: must be a size from 1K to 1T" },
 	{ { "--disk", "d,bps=1,iops-burst=5" },
 	  "--disk d: iops-burst needs iops, and bps-burst bps" },
 	{ { "--disk", "d,iopoll=1" }, "--disk d,iopoll=1: must be on or off" },
@@ -369,7 +369,7 @@ START_TEST(long_values_are_cut)
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	ck_assert_int_eq(PARSE("--kernel", "k", "--memory", longest), OPTIONS_ERROR);
-	ck_assert_ptr_nonnull(strstr(message, "aaa...: not a size (a number with K, M or G)"));
+	ck_assert_ptr_nonnull(strstr(message, "aaa...: not a size (a number with K, M, G or T)"));
 
 	free_copies();
 	ck_assert_int_eq(PARSE("--kernel", "k", longest), OPTIONS_ERROR);

@@ -86,13 +86,19 @@ START_TEST(each_word_is_heard_once_and_in_its_turn)
 	static char flood[60000];
 
 	told("", "");
-	told("R", "READY=1 ");
-	told("RS", "READY=1 STOPPING=1 ");
+	told("F", "");
+	told("FR", "READY=1 ");
+	told("FRS", "READY=1 STOPPING=1 ");
+	told("R", "");
 	told("S", "");
-	told("xR", "");
-	told("RR", "READY=1 ");
-	told("RSRSRS", "READY=1 STOPPING=1 ");
+	told("FS", "");
+	told("xFR", "");
+	told("FxR", "");
+	told("FFR", "");
+	told("FRR", "READY=1 ");
+	told("FRSFRSFRS", "READY=1 STOPPING=1 ");
 	memset(flood, 'R', sizeof(flood) - 1);
+	flood[0] = 'F';
 	told(flood, "READY=1 ");
 }
 END_TEST
@@ -123,6 +129,9 @@ static void say_and_look(int relay, int manager)
 	struct service service = { .pid_fd = -1, .notify_fd = -1, .relay_fd = relay };
 	char heard[64];
 
+	service_files(&service);
+	if (recv(manager, heard, sizeof(heard), MSG_DONTWAIT) >= 0)
+		_exit(3);
 	service_ready(&service);
 	if (recv(manager, heard, sizeof(heard), MSG_DONTWAIT) != (ssize_t)strlen("READY=1"))
 		_exit(1);

@@ -36,6 +36,7 @@ static unsigned int zones;
 static struct vm vm;
 static struct vcpu vcpu;
 static uint32_t written, entered; /* atomic; by the guest's thread */
+static int try_error = EINTR;	  /* what the first KVM_RUN fails with */
 static bool exits;		  /* the guest's writes are exits when the ring is full */
 static uint32_t again;		  /* how often KVM_RUN still returns EAGAIN at once */
 static uint32_t waits;		  /* atomic; of the thread itself, outside of KVM_RUN */
@@ -92,6 +93,15 @@ static int run_guest(struct kvm_run *run)
 	return 0;
 }
 
+/* The first KVM_RUN, which is for what can fail in it, and does not get into the guest. */
+static int refuse_to_run(const struct kvm_run *run)
+{
+	ck_assert(kicked(run));
+	errno = try_error;
+	try_error = 0;
+	return -1;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
@@ -117,7 +127,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case KVM_KVMCLOCK_CTRL:
 		return 0;
 	case KVM_RUN:
-		return run_guest(vcpu.run);
+		return try_error ? refuse_to_run(vcpu.run) : run_guest(vcpu.run);
 	default:
 		ck_abort_msg("ioctl %#lx on %d", request, fd);
 	}
@@ -160,6 +170,7 @@ static void end(struct vm_ender *ender, enum vm_end why)
 static struct vm_ender ender = { .end = end, .why = VM_RUNNING };
 static struct bus pio, mmio;
 static struct gate gate;
+static bool closed;	     /* from the start */
 static uint32_t done, wrong; /* atomic */
 
 static void count(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
@@ -184,6 +195,8 @@ static void start(void)
 	ck_assert_int_eq(bus_add(&mmio, DEVICE, PAGE, &ops, NULL), 0);
 	vcpu_init_signal();
 	gate_init(&gate);
+	if (closed)
+		gate_close(&gate);
 	vcpu = (struct vcpu){ .pio = &pio, .mmio = &mmio, .ender = &ender, .gate = &gate };
 	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
 	ck_assert_int_eq(vcpu_start(&vcpu), 0);
@@ -284,6 +297,36 @@ START_TEST(vcpu_started_after_an_nmi_runs)
 }
 END_TEST
 
+/* KVM_RUN fails for a vCPU that has never run: its host has no more threads, for one. */
+START_TEST(host_that_cannot_run_a_vcpu_says_so_before_the_guest_runs)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		try_error = i ? EINVAL : EAGAIN;
+		closed = true;
+		start();
+		gate_await(&gate);
+		ck_assert_int_eq(vcpu.start_err, i ? -EINVAL : -EAGAIN);
+		gate_open(&gate);
+		stop();
+		ck_assert_uint_eq(times_entered(), 0);
+		mmio = (struct bus){ .count = 0 };
+	}
+}
+END_TEST
+
+START_TEST(vcpu_runs_nothing_until_the_gate_is_opened)
+{
+	closed = true;
+	start();
+	gate_await(&gate);
+	ck_assert_int_eq(vcpu.start_err, 0);
+	ck_assert_uint_eq(times_entered(), 0);
+	gate_open(&gate);
+	mock_wait_until(times_entered() > 0);
+	stop();
+}
+END_TEST
+
 /* An INIT makes KVM_RUN return EAGAIN once, and the SIPI may be there already. */
 START_TEST(init_alone_makes_no_vcpu_wait)
 {
@@ -322,6 +365,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, vcpu_started_after_an_nmi_runs);
 	tcase_add_test(tc, init_alone_makes_no_vcpu_wait);
 	tcase_add_test(tc, kick_that_finds_the_gate_open_does_not_make_the_thread_spin);
+	tcase_add_test(tc, host_that_cannot_run_a_vcpu_says_so_before_the_guest_runs);
+	tcase_add_test(tc, vcpu_runs_nothing_until_the_gate_is_opened);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -36,7 +36,7 @@ static const char help[] =
 	"  flush         make what the guest has written stable\n"
 	"  resize DISK SIZE\n"
 	"                give the disk with that number another size: a number with K,\n"
-	"                M or G, without one in MiB; or image: what the image has now\n"
+	"                M, G or T, without one in MiB; or image: what the image has now\n"
 	"  limit DISK none|KEY=VALUE[,KEY=VALUE]...\n"
 	"                from now on, limit the disk with that number to iops and bps,\n"
 	"                with iops-burst and bps-burst, as of a disk of microvm; what is not\n"

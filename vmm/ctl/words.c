@@ -78,7 +78,7 @@ static bool add_limit(struct json_object *request, const char *text,
 		return refuse(message, "", text, "needs a value");
 	if (!options_limit(&limits, limit_keys[i], text + len + 1))
 		return refuse(message, "", text,
-			      *text == 'b' ? "must be a size from 1K to 1024G"
+			      *text == 'b' ? "must be a size from 1K to 1T"
 					   : "must be a number from 1 to 1000000000");
 	/* One of them has been set. */
 	json_object_object_add(request, limit_keys[i],

@@ -57,12 +57,12 @@ def listed(known=None, each=None):
 
 
 def size(text):
-    found = re.fullmatch(r"([1-9]\d{0,9})([KMGkmg]?)", text)
+    found = re.fullmatch(r"([1-9]\d{0,9})([KMGTkmgt]?)", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text} is not a size (a number with K, M or G; MiB without)")
-    value = int(found[1]) << {"k": 10, "": 20, "m": 20, "g": 30}[found[2].lower()]
+        raise argparse.ArgumentTypeError(f"{text} is not a size (a number with K, M, G or T; MiB without)")
+    value = int(found[1]) << {"k": 10, "": 20, "m": 20, "g": 30, "t": 40}[found[2].lower()]
     if not 16 << 20 <= value <= 1 << 40:
-        raise argparse.ArgumentTypeError(f"{text} is not from 16M to 1024G")
+        raise argparse.ArgumentTypeError(f"{text} is not from 16M to 1T")
     return value
 
 

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Requests that the end of a connection ends, and lines that never end. */
+#include "dataplane/base.h"
+#include "tests/unit/control_rig.h"
+
+/* All of `text`, which has no newline at its end, and then the end of what the client says. */
+static int last_words(const char *text, size_t len)
+{
+	int fd = greeted_client();
+
+	ck_assert_int_eq(send(fd, text, len, MSG_NOSIGNAL), (int)len);
+	turn();
+	shutdown(fd, SHUT_WR);
+	turn();
+	return fd;
+}
+
+static int last_line(const char *text)
+{
+	return last_words(text, strlen(text));
+}
+
+static void expect_answer_and_end(int fd, const char *answer)
+{
+	ck_assert_str_eq(heard(fd), answer);
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+}
+
+START_TEST(request_without_newline_before_the_end_is_answered)
+{
+	expect_answer_and_end(last_line("{\"cmd\":\"status\"}"),
+			      "{\"ok\":true,\"result\":{\"filler\":\"\"}}\n");
+	ck_assert_uint_eq(runs, 1);
+	expect_answer_and_end(last_line("{\"id\":7,\"cmd\":\"dance\"}"),
+			      "{\"id\":7,\"ok\":false,\"error\":{\"code\":\"unknown-command\","
+			      "\"text\":\"there is no command 'dance'\"}}\n");
+	expect_answer_and_end(last_line("{\"cmd\":\"status\""),
+			      "{\"ok\":false,\"error\":{\"code\":\"bad-json\","
+			      "\"text\":\"a request is one line with one JSON object\"}}\n");
+	ck_assert_uint_eq(runs, 1);
+}
+END_TEST
+
+START_TEST(nothing_or_empty_lines_before_the_end_get_no_answer)
+{
+	int fd = last_line("");
+
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+	fd = last_line("\n\n");
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+	ck_assert_uint_eq(runs, 0);
+}
+END_TEST
+
+/* The request and the end may be there before the VM looks for the first time. */
+START_TEST(request_without_newline_behind_another_is_carried_out_in_its_turn)
+{
+	struct control_answer answer = { .result = NULL };
+	int fd;
+
+	later = true;
+	fd = last_line("{\"id\":1,\"cmd\":\"flush\"}\n{\"id\":2,\"cmd\":\"flush\"}");
+	ck_assert_uint_eq(runs, 1);
+	control_answer(ctl, asked, &answer);
+	turn();
+	ck_assert_uint_eq(runs, 2);
+	ck_assert_str_eq(heard(fd), "{\"id\":1,\"ok\":true,\"result\":{}}\n");
+	control_answer(ctl, asked, &answer);
+	turn();
+	expect_answer_and_end(fd, "{\"id\":2,\"ok\":true,\"result\":{}}\n");
+}
+END_TEST
+
+/* A client that has closed both directions hears nothing, and has still asked. */
+START_TEST(request_without_newline_of_a_client_that_has_gone)
+{
+	int fd = greeted_client();
+
+	say(fd, "{\"cmd\":\"status\"}");
+	ck_assert_uint_eq(runs, 0);
+	close(fd);
+	turn();
+	ck_assert_uint_eq(runs, 1);
+	close(greeted_client());
+}
+END_TEST
+
+/* One byte more than that is too long, with and without a newline. */
+START_TEST(longest_line_without_newline)
+{
+	char text[CONTROL_LINE_MAX + 1];
+
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "{\"cmd\":\"status\"}", strlen("{\"cmd\":\"status\"}"));
+	expect_answer_and_end(last_words(text, CONTROL_LINE_MAX),
+			      "{\"ok\":true,\"result\":{\"filler\":\"\"}}\n");
+	ck_assert_uint_eq(runs, 1);
+	expect_answer_and_end(last_words(text, CONTROL_LINE_MAX + 1),
+			      "{\"ok\":false,\"error\":{\"code\":\"too-long\","
+			      "\"text\":\"a line may have 4096 bytes\"}}\n");
+	ck_assert_uint_eq(runs, 1);
+}
+END_TEST
+
+START_TEST(line_without_end)
+{
+	static char noise[1 << 20];
+	int fd = greeted_client();
+
+	memset(noise, 'x', sizeof(noise));
+	for (size_t sent = 0; sent < sizeof(noise);) {
+		ssize_t n = send(fd, noise + sent, sizeof(noise) - sent, MSG_NOSIGNAL);
+
+		if (n < 0)
+			break;
+		sent += (size_t)n;
+		turn();
+	}
+	ck_assert_ptr_nonnull(strstr(heard(fd), "\"too-long\""));
+	ck_assert_int_le(recv(fd, noise, 1, MSG_DONTWAIT), 0);
+	ck_assert_uint_eq(runs, 0);
+	close(fd);
+	turn();
+	close(greeted_client());
+}
+END_TEST
+
+/* Said everything, and half closed, before its answer is there. */
+START_TEST(client_that_is_done_talking_waits_for_its_answer)
+{
+	struct control_answer answer = { .result = NULL };
+	int fd = greeted_client();
+
+	later = true;
+	say(fd, STATUS);
+	shutdown(fd, SHUT_WR);
+	turn();
+	control_answer(ctl, asked, &answer);
+	turn();
+	ck_assert_str_eq(heard(fd), "{\"ok\":true,\"result\":{}}\n");
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("control_ends");
+	TCase *t = tcase_create("control_ends");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, request_without_newline_before_the_end_is_answered);
+	tcase_add_test(t, nothing_or_empty_lines_before_the_end_get_no_answer);
+	tcase_add_test(t, request_without_newline_behind_another_is_carried_out_in_its_turn);
+	tcase_add_test(t, request_without_newline_of_a_client_that_has_gone);
+	tcase_add_test(t, longest_line_without_newline);
+	tcase_add_test(t, line_without_end);
+	tcase_add_test(t, client_that_is_done_talking_waits_for_its_answer);
+	suite_add_tcase(s, t);
+	return s;
+}
