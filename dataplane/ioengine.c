@@ -80,7 +80,9 @@ void ioengine_destroy(struct ioengine *e)
 		return;
 	ioworker_destroy(e->worker);
 	e->ops->close(e);
-	munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
+	/* The kernel may still write to the buffers of requests that are lost. */
+	if (!e->in_flight)
+		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 	lines_free(e);
 }
 
@@ -340,11 +342,6 @@ void ioengine_set_stable(struct ioengine *e, bool stable)
 	WRITE_ONCE(e->ranges.stable, stable);
 	/* Pairs with ioranges_run's. */
 	full_barrier();
-}
-
-bool ioengine_transfers_done(const struct ioengine *e)
-{
-	return e->in_flight == e->with_ranges;
 }
 
 void ioengine_hurry(struct ioengine *e)

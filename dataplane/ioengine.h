@@ -76,6 +76,7 @@ struct ioengine_config {
 struct ioengine_ops {
 	const char *name;
 	enum evloop_kind loop; /* it needs */
+	unsigned int fds;      /* descriptors that open opens */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
 	/* NULL: nothing to do on the thread itself. */
@@ -104,6 +105,7 @@ struct ioengine {
 	struct io_queue ranged;	  /* prepared, for the worker */
 	struct ioworker *worker;  /* NULL until it is needed */
 	unsigned int with_ranges; /* those in flight that discard or write zeroes */
+	bool lost;		  /* the host has refused to say what has finished */
 	struct ioranges ranges;
 	char *bounce_pool;
 	unsigned int bounce_free;
@@ -126,7 +128,7 @@ extern const struct ioengine_ops ioengine_iopoll;
 int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 		    const struct ioengine_config *config);
 
-/* Nothing may be in flight. */
+/* Nothing may be in flight, but for what is lost. */
 void ioengine_destroy(struct ioengine *engine);
 
 /* On the thread that uses the engine, before the first prep; again: nothing. */
@@ -157,8 +159,25 @@ bool ioengine_ready(const struct ioengine *engine);
  * while they are in flight. */
 void ioengine_set_stable(struct ioengine *engine, bool stable);
 
-/* Is nothing in flight, or nothing but discards and zeroes? */
-bool ioengine_transfers_done(const struct ioengine *engine);
+/* The transfers in flight will never be reaped, because the host has refused it for good. */
+static inline bool ioengine_lost(const struct ioengine *engine)
+{
+	const struct evloop *loop = engine->config.loop;
+
+	return engine->lost || (loop->failed && loop->kind != EVLOOP_EPOLL);
+}
+
+/* Is nothing in flight, or nothing but discards and zeroes? Lost transfers do not count. */
+static inline bool ioengine_transfers_done(const struct ioengine *engine)
+{
+	return engine->in_flight == engine->with_ranges || ioengine_lost(engine);
+}
+
+/* Is nothing in flight? Lost transfers do not count. */
+static inline bool ioengine_drained(const struct ioengine *engine)
+{
+	return !engine->in_flight || (ioengine_lost(engine) && !engine->with_ranges);
+}
 
 /* Nobody wants the discards and zeroes in flight any more: those not yet begun fail with -ECANCELED,
  * and the others at their next step. */

@@ -14,7 +14,7 @@ $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start
 $(OBJ)/tests/unit/test_blkplane: ALL_LDFLAGS += $(call wrap,iothread_raised)
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
-	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
+	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register \
 	io_uring_register_buffers eventfd epoll_create1)
 $(OBJ)/tests/unit/test_evloop_polled: ALL_LDFLAGS += \
 	$(call wrap,evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait io_uring_submit_and_get_events \
