@@ -159,9 +159,13 @@ static int open_console(struct machine *m)
 /* Last of all. Who makes VMs and vCPUs is not needed any more. */
 static int enter_sandbox(struct machine *m)
 {
+	unsigned int fds = m->control ? MACHINE_CONTROL_FDS : 0;
+
 	close(m->vm.kvm_fd);
 	m->vm.kvm_fd = -1;
-	return confine_enter(&m->confine);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		fds += blk_fds(m->disk[i].blk);
+	return confine_enter(&m->confine, fds);
 }
 
 int machine_create(struct machine **machine, const struct machine_config *config)

@@ -283,6 +283,11 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	return 0;
 }
 
+unsigned int blk_fds(const struct blk *b)
+{
+	return blk_queues_fds(&b->queues);
+}
+
 void blk_watch(struct blk *b, struct blkplane_watch *watch)
 {
 	b->watch = watch;
