@@ -27,7 +27,8 @@ void evloop_fail(struct evloop *loop, int err, const char *call)
 	if (loop->failed)
 		return;
 	loop->failed_call = call;
-	/* Read by evloop_wake. A wake-up that does not see it yet is noticed FAILED_WAIT_NS later. */
+	/* Read by evloop_wake. A wake-up that does not see it yet is noticed FAILED_WAIT_NS
+	 * later. */
 	WRITE_ONCE(loop->failed, err);
 }
 
@@ -44,7 +45,8 @@ static void failed_sleep(struct evloop *loop)
 
 /*
  * io_uring_enter has failed. A signal, a shortage of memory, and too many uncollected completions
- * pass: what was not submitted stays in its place for the next turn. Every other error is permanent.
+ * pass: what was not submitted stays in its place for the next turn. Every other error is
+ * permanent.
  */
 static __attribute__((noinline)) void enter_failed(struct evloop *loop, int err)
 {

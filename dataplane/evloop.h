@@ -10,14 +10,15 @@
  *	iopoll	  io_uring with a second ring, for reads and writes that the kernel polls its
  *		  device for. While there are any, a turn asks for them and does not wait.
  *
- * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
- * A wake-up does not say who woke: the thread looks at everything it serves.
+ * Eventfds are watched edge-triggered: their counters are never read, and each write is a
+ * wake-up. A wake-up does not say who woke: the thread looks at everything it serves.
  *
  * One thread, the owner, uses a loop, from evloop_begin on; only evloop_wake is for any thread.
  *
  * A loop fails, for good, when the host refuses to submit or to wait with an error that does not
- * pass, as a seccomp policy does. A failed loop makes no system call but for its sleep: it submits
- * nothing, hands out no completion and watches nothing. The requests that were on its ring are lost.
+ * pass, as a seccomp policy does. A failed loop makes no system call but for its sleep: it
+ * submits nothing, hands out no completion and watches nothing. The requests that were on its
+ * ring are lost.
  */
 #ifndef DATAPLANE_EVLOOP_H
 #define DATAPLANE_EVLOOP_H

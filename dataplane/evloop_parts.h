@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * evloop_parts: functions shared by evloop.c, the turns of a loop, and evloop_rings.c, the set-up of
- * its rings; for these files only.
+ * evloop_parts: functions shared by evloop.c, the turns of a loop, and evloop_rings.c, the set-up
+ * of its rings; for these files only.
  */
 #ifndef DATAPLANE_EVLOOP_PARTS_H
 #define DATAPLANE_EVLOOP_PARTS_H

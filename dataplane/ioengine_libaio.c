@@ -25,8 +25,9 @@ struct aio_backend {
 };
 
 /*
- * Does the host refuse io_submit or io_getevents, as a seccomp policy may? A call for no request does
- * nothing. Not by libaio, whose io_getevents asks the kernel only when there is something to get.
+ * Does the host refuse io_submit or io_getevents, as a seccomp policy may? A call for no request
+ * does nothing. Not by libaio, whose io_getevents asks the kernel only when there is something to
+ * get.
  */
 static int refused(const struct aio_backend *b)
 {

@@ -6,9 +6,9 @@
 #include "vmm/sandbox.h"
 
 /*
- * Close the descriptors that came in by exec, but for the standard streams, and let no more than `more`
- * be added to those that are left. Raises the soft limit where it has to. keep: only that. -EMFILE: the
- * hard limit allows fewer, and that has been logged; else -errno.
+ * Close the descriptors that came in by exec, but for the standard streams, and let no more than
+ * `more` be added to those that are left. Raises the soft limit where it has to. keep: only that.
+ * -EMFILE: the hard limit allows fewer, and that has been logged; else -errno.
  */
 int sandbox_limit_fds(unsigned int more, bool keep);
 

@@ -91,8 +91,8 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 /* For the transport. Its doorbells are queue[].kick_fd, its interrupt irq.fd. */
 struct virtio_device *blk_virtio(struct blk *blk);
 
-/* How many descriptors its driver can make it open, at most: all of its threads and engines are made when
- * the driver first starts it. */
+/* How many descriptors its driver can make it open, at most: all of its threads and engines are
+ * made when the driver first starts it. */
 unsigned int blk_fds(const struct blk *blk);
 
 /* Who hears of what its driver does wrong, in the queues that are started from now on; lent until

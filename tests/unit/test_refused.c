@@ -244,7 +244,8 @@ START_TEST(discards_of_a_failed_loop_are_waited_for)
 }
 END_TEST
 
-/* The driver sees that it has to reset its disk, can do so, and finds that the disk does not start. */
+/* The driver sees that it has to reset its disk, can do so, and finds that the disk does not
+ * start. */
 START_TEST(driver_of_a_refused_disk_can_reset_it)
 {
 	static struct mockdrv q[2];

@@ -318,7 +318,8 @@ static unsigned int room_for_fds(void)
 	return n;
 }
 
-/* With the least that is enough there is room for what was asked for; with one less, it is refused. */
+/* With the least that is enough there is room for what was asked for; with one less, it is
+ * refused. */
 static void hard_limit(void)
 {
 	struct rlimit limit = { 0, 0 };
