@@ -30,6 +30,7 @@ $(OBJ)/tests/unit/test_image_errors: ALL_LDFLAGS += $(call wrap,open __open_2 ac
 $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
 $(OBJ)/tests/unit/test_ioranges: ALL_LDFLAGS += $(call wrap,fallocate ioctl pwrite lseek fdatasync)
+$(OBJ)/tests/unit/test_refused_stop: ALL_LDFLAGS += $(call wrap,fallocate)
 $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate fdatasync ioengine_hurry)
 $(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity sched_yield clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \

@@ -3,7 +3,6 @@
  * A host that refuses the system calls an engine submits and waits by: from the start, as seccomp
  * policies do that allow io_uring_setup and not io_uring_enter, or from some moment on.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -129,35 +128,6 @@ static const struct {
 	{ &ioengine_sync, epoll, "epoll_wait" },
 };
 
-static bool is_in(const char *tid, long call)
-{
-	char path[300], line[32] = "";
-	bool found;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	found = read(fd, line, sizeof(line) - 1) > 0 && atol(line) == call;
-	close(fd);
-	return found;
-}
-
-/* Does some thread sleep in that system call? */
-static bool sleeps_in(long call)
-{
-	bool found = false;
-	struct dirent *entry;
-	DIR *dir = opendir("/proc/self/task");
-
-	must(dir);
-	while (!found && (entry = readdir(dir)))
-		found = entry->d_name[0] != '.' && is_in(entry->d_name, call);
-	closedir(dir);
-	return found;
-}
-
 static unsigned int told;
 
 static void count_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
@@ -197,7 +167,7 @@ START_TEST(refused_wait_or_submit_breaks_the_disk_and_heeds_a_stop)
 	offer(&r.m, req);
 	rig_wait_broken(&r);
 	/* It does not spin. */
-	mock_wait_until(sleeps_in(SYS_futex));
+	mock_wait_until(thread_sleeps_in(0, SYS_futex));
 	/* Whatever waits for the host's I/O has its answer. */
 	blkplane_pause(r.plane);
 	blkplane_resume(r.plane);
@@ -262,7 +232,7 @@ START_TEST(driver_of_a_refused_disk_can_reset_it)
 	refuse_calls(enter, EPERM);
 	offer(&q[1], req);
 	mock_wait_until(reg_status(&d.mmio) & ST_NEEDS_RESET);
-	mock_wait_until(sleeps_in(SYS_futex));
+	mock_wait_until(thread_sleeps_in(0, SYS_futex));
 	ck_assert_uint_eq(heard("io_uring_enter: Operation not permitted"), 1);
 	reg_set_status(&d.mmio, 0);
 	ck_assert_uint_eq(reg_status(&d.mmio), 0);
