@@ -48,9 +48,9 @@ WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototype
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
 HARDEN_x86_64  := -fcf-protection
 HARDEN_aarch64 := -mbranch-protection=standard
-# What runs once a boot or once a command is small; what runs once a request is fast.
+# What runs once a boot, once a command or once a discard is small; what runs once a request is fast.
 SMALL_release := -Os
-SMALL_FOR     := vmm/%
+SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_calls evloop_rings ioengine_ranges ioranges ioworker)
 # Half of what the loader relocates is said by a bit each.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))
@@ -138,8 +138,8 @@ $(VERSIONED): $(BUILD)/version/version.h
 # Everything is compiled again when the flags change.
 $(OBJ)/flags: FORCE
 	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT))' | cmp -s - $@ || \
-		echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT))' >$@
+	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT)) $(SMALL_FOR)' | cmp -s - $@ || \
+		echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT)) $(SMALL_FOR)' >$@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

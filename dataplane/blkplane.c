@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <string.h>
 #include <linux/virtio_config.h>
 
 #include "dataplane/base.h"
@@ -198,7 +199,6 @@ static void tell_broken(struct blkplane *p)
 {
 	p->broken = true;
 	PROBE_1(broken, p, p->ring.broken);
-	log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 	/* Pairs with the vCPU's acquire load of the status register. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
@@ -257,9 +257,10 @@ static bool take_batch(struct blkplane *p)
 		ioengine_reap(p->config.engine);
 	complete(p);
 
-	if (got < 0)
+	if (got < 0) {
+		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 		tell_broken(p);
-	else if (!room && ioengine_room(p->config.engine) == 0)
+	} else if (!room && ioengine_room(p->config.engine) == 0)
 		p->starved = true; /* the ring is the queue; no doorbells until there is room */
 	else if (p->spent)
 		blkplane_limit_hold(p);
@@ -329,7 +330,7 @@ static bool serve(struct iothread_client *client)
 		p->pause = NULL;
 	}
 	/* After ioengine_hurry nothing stays parked. */
-	if (p->stop && !p->config.engine->in_flight)
+	if (p->stop && ioengine_drained(p->config.engine))
 		leave(p);
 	return false;
 }
@@ -363,4 +364,25 @@ static bool arm(struct iothread_client *client)
 	return true;
 }
 
-const struct iothread_client blkplane_client = { .serve = serve, .peek = peek, .arm = arm };
+/* The driver learns of it as of a ring that it broke. */
+static void failed(struct iothread_client *client)
+{
+	struct blkplane *p = container_of(client, struct blkplane, client);
+	struct evloop *loop = &p->config.thread->loop;
+
+	if (p->broken)
+		return;
+	if (!loop->failure_logged)
+		log_error("%s: %s: %s: a dataplane thread of this disk ends its I/O",
+			  p->config.name, loop->failed_call, strerror(-loop->failed));
+	loop->failure_logged = true;
+	vring_fail(&p->ring, "the host refuses I/O");
+	tell_broken(p);
+}
+
+const struct iothread_client blkplane_client = {
+	.serve = serve,
+	.peek = peek,
+	.arm = arm,
+	.failed = failed,
+};

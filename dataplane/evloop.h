@@ -10,15 +10,21 @@
  *	iopoll	  io_uring with a second ring, for reads and writes that the kernel polls its
  *		  device for. While there are any, a turn asks for them and does not wait.
  *
- * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
- * A wake-up does not say who woke: the thread looks at everything it serves.
+ * Eventfds are watched edge-triggered: their counters are never read, and each write is a
+ * wake-up. A wake-up does not say who woke: the thread looks at everything it serves.
  *
  * One thread, the owner, uses a loop, from evloop_begin on; only evloop_wake is for any thread.
+ *
+ * A loop fails, for good, when the host refuses to submit or to wait with an error that does not
+ * pass, as a seccomp policy does. A failed loop makes no system call but for its sleep: it
+ * submits nothing, hands out no completion and watches nothing. The requests that were on its
+ * ring are lost.
  */
 #ifndef DATAPLANE_EVLOOP_H
 #define DATAPLANE_EVLOOP_H
 
 #include <liburing.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,6 +55,7 @@ struct ev_fixed {
 
 struct evloop {
 	enum evloop_kind kind;
+	int failed; /* atomic, the owner writes it: -errno once the loop has failed */
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
@@ -62,11 +69,17 @@ struct evloop {
 	int alarm_fd; /* a timerfd */
 	uint64_t alarm_at;
 	struct ev_watch alarm;
+	const char *failed_call;       /* the system call that was refused */
+	bool failure_logged;	       /* the owner's clients': one line is enough */
+	sem_t woken;		       /* by evloop_wake, once the loop has failed */
+	struct io_uring_sqe discarded; /* where requests go that find the ring full then */
 };
 
-/* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one;
- * sqpoll: -EINVAL before Linux 6.0). Any thread. */
+/* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one, also where it
+ * refuses io_uring_enter alone; sqpoll: -EINVAL before Linux 6.0). Any thread. */
 int evloop_init(struct evloop *loop, enum evloop_kind kind);
+/* How many descriptors evloop_init opens; no other function opens one. */
+unsigned int evloop_fds(enum evloop_kind kind);
 /* Nothing may be watched or on the ring. Any thread, when the owner is gone. */
 void evloop_destroy(struct evloop *loop);
 
@@ -117,13 +130,13 @@ struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop);
 int evloop_register_file(struct evloop *loop, int fd);
 
 /* Submit what was prepared, hand out completions; `wait`: until there was one, or a wake-up, but not
- * while anything is polled for. */
+ * while anything is polled for. A failed loop waits until evloop_wake, or for a short time. */
 void evloop_turn(struct evloop *loop, bool wait);
 
 /* Only turns see polled requests through: who has any must not sleep, nor look on for long. */
 static inline bool evloop_polling(const struct evloop *loop)
 {
-	return loop->polling;
+	return loop->polling && !loop->failed;
 }
 
 /* Has a turn something to do? No system call. */
@@ -132,6 +145,10 @@ bool evloop_ready(const struct evloop *loop);
 /* A wait ends at that time (CLOCK_MONOTONIC, ns, not yet over), if it has not before. There is one alarm:
  * another time takes its place. */
 void evloop_alarm(struct evloop *loop, uint64_t at);
+
+/* The loop has failed, because the host refuses `call` (static) with `err` (-errno); only the first
+ * reason counts. Also for an engine that the host refuses. The owner. */
+void evloop_fail(struct evloop *loop, int err, const char *call);
 
 /* The owner's last call: what evloop_begin watches is watched no longer. */
 void evloop_end(struct evloop *loop);

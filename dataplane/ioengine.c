@@ -80,7 +80,9 @@ void ioengine_destroy(struct ioengine *e)
 		return;
 	ioworker_destroy(e->worker);
 	e->ops->close(e);
-	munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
+	/* The kernel may still write to the buffers of requests that are lost. */
+	if (!e->in_flight)
+		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 	lines_free(e);
 }
 

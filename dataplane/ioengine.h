@@ -85,6 +85,7 @@ struct ioengine_config {
 struct ioengine_ops {
 	const char *name;
 	enum evloop_kind loop; /* it needs */
+	unsigned int fds;      /* descriptors that open opens */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
 	/* NULL: nothing to do on the thread itself. */
@@ -116,6 +117,7 @@ struct ioengine {
 	unsigned int with_ranges; /* those in flight that discard or write zeroes */
 	unsigned int parked_count;
 	unsigned int parked_transfers; /* among them */
+	bool lost;		       /* the host has refused to say what has finished */
 	struct ioranges ranges;
 	char *bounce_pool;
 	unsigned int bounce_free;
@@ -138,7 +140,7 @@ extern const struct ioengine_ops ioengine_iopoll;
 int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 		    const struct ioengine_config *config);
 
-/* Nothing may be in flight. */
+/* Nothing may be in flight, but for what is lost. */
 void ioengine_destroy(struct ioengine *engine);
 
 /* On the thread that uses the engine, before the first prep, and again after a hurry. Nothing is in
@@ -170,8 +172,24 @@ bool ioengine_ready(const struct ioengine *engine);
  * are finished; in the former case also if they are in flight. */
 void ioengine_set_stable(struct ioengine *engine, bool stable);
 
-/* Is nothing in flight but discards, zeroes and what is parked? */
-bool ioengine_transfers_done(const struct ioengine *engine);
+/* The transfers in flight will never be reaped, because the host has refused it for good. */
+static inline bool ioengine_lost(const struct ioengine *engine)
+{
+	return engine->lost || (engine->ops->loop != EVLOOP_EPOLL && engine->config.loop->failed);
+}
+
+/* Is nothing in flight but discards, zeroes and what is parked? Lost transfers do not count. */
+static inline bool ioengine_transfers_done(const struct ioengine *engine)
+{
+	return engine->in_flight == engine->with_ranges + engine->parked_transfers ||
+	       ioengine_lost(engine);
+}
+
+/* Is nothing in flight? Lost transfers do not count. */
+static inline bool ioengine_drained(const struct ioengine *engine)
+{
+	return !engine->in_flight || (ioengine_lost(engine) && !engine->with_ranges);
+}
 
 /* Nobody wants what takes long any more: discards and zeroes in flight, and reads and writes of more than
  * 4 MiB, fail with -ECANCELED at their next step, segment, or at once if they are parked or not yet
@@ -186,10 +204,14 @@ void ioengine_hurry(struct ioengine *engine);
 void ioengine_hold(struct ioengine *engine);
 void ioengine_release(struct ioengine *engine);
 
-/* Is something in flight that is not parked? The host works on it, or reap has to collect it. */
+/* Is something in flight that is not parked? The host works on it, or reap has to collect it. Lost
+ * transfers do not count. */
 static inline bool ioengine_working(const struct ioengine *engine)
 {
-	return engine->in_flight > engine->parked_count;
+	if (engine->in_flight <= engine->parked_count)
+		return false;
+	return !ioengine_lost(engine) ||
+	       engine->with_ranges > engine->parked_count - engine->parked_transfers;
 }
 
 /* The next finished task, or NULL. Those that failed at once are here right after submit. */

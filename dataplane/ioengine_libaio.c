@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -22,6 +23,22 @@ struct aio_backend {
 	struct io_event *events; /* room for `depth` */
 	struct iocb *batch[];	 /* room for `depth` */
 };
+
+/*
+ * Does the host refuse io_submit or io_getevents, as a seccomp policy may? A call for no request
+ * does nothing. Not by libaio, whose io_getevents asks the kernel only when there is something to
+ * get.
+ */
+static int refused(const struct aio_backend *b)
+{
+	struct timespec now = { 0 };
+
+	if ((!syscall(SYS_io_submit, b->ctx, 0, NULL) &&
+	     !syscall(SYS_io_getevents, b->ctx, 0, 0, b->events, &now)) ||
+	    errno == EINTR)
+		return 0;
+	return -errno;
+}
 
 static int aio_open(struct ioengine *e)
 {
@@ -42,9 +59,14 @@ static int aio_open(struct ioengine *e)
 	err = io_setup((int)depth, &b->ctx);
 	if (err)
 		goto close_event;
+	err = refused(b);
+	if (err)
+		goto destroy_context;
 	e->backend = b;
 	return 0;
 
+destroy_context:
+	io_destroy(b->ctx);
 close_event:
 	close(e->event_fd);
 free_events:
@@ -125,7 +147,10 @@ static void aio_submit(struct ioengine *e)
 			ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 			continue;
 		}
-		/* This one request is bad; the others behind it need not be. */
+		/* This one request is bad; the others behind it need not be. Where the host refuses
+		 * the call itself, each of them fails. */
+		if (refused(b))
+			evloop_fail(e->config.loop, n, "io_submit");
 		ioengine_segment_done(e, take_head(b), n);
 	}
 }
@@ -144,6 +169,10 @@ static void aio_reap(struct ioengine *e)
 
 		if (n == -EINTR)
 			continue;
+		if (n < 0) {
+			e->lost = true;
+			evloop_fail(e->config.loop, n, "io_getevents");
+		}
 		if (n <= 0)
 			return;
 		for (int i = 0; i < n; i++) {
@@ -174,11 +203,13 @@ static bool aio_ready(const struct ioengine *e)
 	const struct aio_backend *b = e->backend;
 	const struct aio_ring *ring = (const struct aio_ring *)b->ctx;
 
-	return ring->magic == AIO_RING_MAGIC && READ_ONCE(ring->head) != READ_ONCE(ring->tail);
+	return !e->lost && ring->magic == AIO_RING_MAGIC &&
+	       READ_ONCE(ring->head) != READ_ONCE(ring->tail);
 }
 
 const struct ioengine_ops ioengine_libaio = {
 	.name = "libaio",
+	.fds = 1,
 	.open = aio_open,
 	.close = aio_close,
 	.prep = aio_prep,

@@ -68,11 +68,6 @@ void ioengine_set_stable(struct ioengine *e, bool stable)
 		task->stable = task->op == IO_WRITE && stable;
 }
 
-bool ioengine_transfers_done(const struct ioengine *e)
-{
-	return e->in_flight == e->with_ranges + e->parked_transfers;
-}
-
 void ioengine_hold(struct ioengine *e)
 {
 	WRITE_ONCE(e->ranges.hold, true);

@@ -190,6 +190,12 @@ static bool serve(struct iothread *t)
 	return more;
 }
 
+static void fail_clients(struct iothread *t)
+{
+	for (struct iothread_client *c = t->clients; c; c = c->next)
+		c->failed(c);
+}
+
 static void run(struct iothread *t)
 {
 	for (;;) {
@@ -198,6 +204,8 @@ static void run(struct iothread *t)
 		run_calls(t);
 		if (t->quit)
 			return;
+		if (__builtin_expect(t->loop.failed, 0))
+			fail_clients(t);
 		t->expected = LOOKOUT_ANSWERS;
 		more = serve(t);
 		t->found = false;

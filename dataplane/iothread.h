@@ -26,6 +26,9 @@ struct iothread_client {
 	bool (*peek)(struct iothread_client *client);
 	/* The thread is about to sleep: ask for wake-ups. True: something came meanwhile. */
 	bool (*arm)(struct iothread_client *client);
+	/* The thread's loop has failed (evloop.h): no wake-up comes any more, nor a completion
+	 * from a ring; the client is served until it leaves. Called before each turn. */
+	void (*failed)(struct iothread_client *client);
 	/* Set in serve: until then (CLOCK_MONOTONIC, ns) it needs no looking for, and is to be served again
 	 * when that is over. 0: there is no such time. */
 	uint64_t due;

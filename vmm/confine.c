@@ -3,10 +3,6 @@
 
 #include "vmm/report.h"
 
-/* What a queue may still open: an eventfd of its engine, or a ring that is polled; and for a thread, of
- * which there are at most as many, one to be woken by, and what it sleeps in. */
-#define FDS_PER_QUEUE 3
-
 int confine_init(struct confine *c, const struct machine_config *config)
 {
 	const char *why;
@@ -40,22 +36,21 @@ struct blk_config confine_disk(const struct confine *c, unsigned int i)
 	return disk;
 }
 
-int confine_enter(struct confine *c)
+int confine_enter(struct confine *c, unsigned int more_fds)
 {
 	const struct machine_config *config = c->config;
 	struct sandbox_config sandbox = {
 		.mode = config->sandbox,
 		.user = config->user ? &c->user : NULL,
 		.core_dump = config->core_dump,
+		.more_fds = more_fds,
 		.supervisor_fd = config->supervisor_fd,
 		.pids_err = config->pids_err,
 	};
 	int err;
 
-	for (unsigned int i = 0; i < config->disk_count; i++) {
-		sandbox.more_fds += FDS_PER_QUEUE * config->disk[i].queues;
+	for (unsigned int i = 0; i < config->disk_count; i++)
 		sandbox.lock_memory |= config->disk[i].fixed_buffers;
-	}
 	err = sandbox_enter(&sandbox);
 	if (err || config->sandbox == SANDBOX_OFF)
 		return err;

@@ -24,8 +24,8 @@ int confine_init(struct confine *confine, const struct machine_config *config);
 /* The configuration of disk i, with what confines its threads. */
 struct blk_config confine_disk(const struct confine *confine, unsigned int i);
 
-/* When everything is open, and this is the only thread. As confine_init. */
-int confine_enter(struct confine *confine);
+/* When this is the only thread and all but more_fds descriptors are open. As confine_init. */
+int confine_enter(struct confine *confine, unsigned int more_fds);
 
 /* When all vCPU threads are gone; zeroed and not entered: nothing. */
 void confine_end(struct confine *confine);

@@ -271,8 +271,14 @@ enum vm_end machine_run(struct machine *m)
 	while (!LOAD_ACQUIRE(m->ender.why)) {
 		int timeout = prepare(m, fds);
 
-		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0)
-			continue; /* a signal: look at everything again */
+		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
+			/* After a signal everything is looked at again. */
+			if (errno == EINTR || errno == ENOMEM)
+				continue;
+			report_host(-errno, "waiting for events");
+			machine_end(&m->ender, VM_END_ERROR);
+			break;
+		}
 		if (fds[POLL_SIGNAL].revents)
 			machine_stop_take(m);
 		machine_stop_handle(m);

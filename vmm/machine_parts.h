@@ -98,6 +98,9 @@ int machine_attach_devices(struct machine *m);
 /* With --control: the socket. 0 or -errno, and that is reported. */
 int machine_control_open(struct machine *m);
 
+/* Descriptors opened after that: clients, one more that is turned away, the errands' eventfd. */
+#define MACHINE_CONTROL_FDS (CONTROL_CLIENTS + 2)
+
 /* And the thread for what takes long: in the sandbox, before vCPUs start. As above. */
 int machine_control_start(struct machine *m);
 

@@ -15,10 +15,14 @@
 /* Who makes VMs and vCPUs is not needed any more. */
 static int enter_sandbox(struct machine *m)
 {
+	unsigned int fds = m->control ? MACHINE_CONTROL_FDS : 0;
+
 	close(m->vm.kvm_fd);
 	m->vm.kvm_fd = -1;
 	m->confined = m->config->sandbox != SANDBOX_OFF;
-	return confine_enter(&m->confine);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		fds += blk_fds(m->disk[i].blk);
+	return confine_enter(&m->confine, fds);
 }
 
 static int vcpu_not_started(int err, unsigned int index)

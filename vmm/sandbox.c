@@ -74,12 +74,16 @@ int sandbox_enter(const struct sandbox_config *config)
 {
 	struct missing missing = { 0 };
 	char refusal[REFUSAL_MAX];
-	int err, spaces_err;
+	int err = sandbox_limit_fds(config->more_fds, config->mode == SANDBOX_OFF);
+	int spaces_err;
 
+	/* That has been logged. */
+	if (err == -EMFILE)
+		return err;
 	if (config->mode == SANDBOX_OFF)
 		return change_user(config);
 
-	note(&missing, "closing inherited files", sandbox_limit_fds(config->more_fds));
+	note(&missing, "closing inherited files", err);
 	if (config->lock_memory)
 		sandbox_limit_memory();
 	note_pids(&missing, config->pids_err);
@@ -103,7 +107,7 @@ void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b)
 	uint32_t removes = a >= 0 || b >= 0 ? 1u << CAP_DAC_OVERRIDE : 0;
 
 	/* What this host does without, the VM says. */
-	sandbox_limit_fds(0);
+	sandbox_limit_fds(0, false);
 	settle_core_dumps(false);
 	sandbox_keep_capabilities(1u << CAP_KILL | removes);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -47,7 +47,7 @@ struct sandbox_config {
 	const struct sandbox_user *user; /* to become; NULL: who it is */
 	bool core_dump;			 /* allowed, and so is ptrace by the same user */
 	bool lock_memory;		 /* io_uring is going to lock guest RAM */
-	unsigned int more_fds;		 /* descriptors that are going to be opened at most */
+	unsigned int more_fds;		 /* descriptors that are going to be opened, at most */
 	int supervisor_fd; /* whose end is this process's, see supervisor.h; 0: nobody's */
 	int pids_err;	   /* why there is no namespace for process ids, where one is wanted */
 };
@@ -58,8 +58,8 @@ struct sandbox_config {
  */
 int sandbox_find_user(struct sandbox_user *user, const char *text, const char **why);
 
-/* 0, or -errno when the user cannot be changed; that has been logged. SANDBOX_OFF: only that, and
- * core dumps. */
+/* 0, or -errno when the user cannot be changed, or RLIMIT_NOFILE allows fewer descriptors than are
+ * needed; that has been logged. SANDBOX_OFF: only these, and core dumps. */
 int sandbox_enter(const struct sandbox_config *config);
 
 /*

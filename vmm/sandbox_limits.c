@@ -10,8 +10,16 @@
 
 #include "vmm/sandbox_parts.h"
 
-/* As many as io_uring_register_files asks for, and some: no promise depends on it. */
+/* Fewer are never allowed: below that, no promise depends on the limit. */
 #define FDS_LEAST 128
+/* Open for a moment while the sandbox is entered. */
+#define FDS_PASSING 4
+
+/* In use: how many, and the largest. */
+struct fds {
+	unsigned int count;
+	int most;
+};
 
 /* An inherited one has no close-on-exec flag, since it came by exec. */
 static bool inherited(int fd)
@@ -21,8 +29,19 @@ static bool inherited(int fd)
 	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
-/* As sandbox_limit_fds; *most is the largest number in use. */
-static int close_inherited(int *most)
+/* One of /proc/self/fd. */
+static void look_at(struct fds *fds, int fd, bool keep)
+{
+	if (!keep && inherited(fd)) {
+		close(fd);
+		return;
+	}
+	fds->count++;
+	if (fd > fds->most)
+		fds->most = fd;
+}
+
+static int look_at_all(struct fds *fds, bool keep)
 {
 	int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char buffer[1024] __attribute__((aligned(8)));
@@ -33,33 +52,47 @@ static int close_inherited(int *most)
 	while ((n = getdents64(dir, buffer, sizeof(buffer))) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *entry = (const struct dirent64 *)(buffer + at);
-			int fd = atoi(entry->d_name);
 
 			at += entry->d_reclen;
-			if (inherited(fd))
-				close(fd);
-			else if (fd > *most)
-				*most = fd;
+			if (entry->d_name[0] != '.' && atoi(entry->d_name) != dir)
+				look_at(fds, atoi(entry->d_name), keep);
 		}
 	}
 	close(dir);
 	return n < 0 ? -errno : 0;
 }
 
-int sandbox_limit_fds(unsigned int more)
+int sandbox_limit_fds(unsigned int more, bool keep)
 {
+	struct fds fds = { 0 };
 	struct rlimit limit;
-	int most = 0;
-	int err = close_inherited(&most);
+	int err = look_at_all(&fds, keep);
+	rlim_t need, want;
 
+	if (!err && getrlimit(RLIMIT_NOFILE, &limit))
+		err = -errno;
 	if (err)
 		return err;
-	more += (unsigned int)most + 1;
-	if (more < FDS_LEAST)
-		more = FDS_LEAST;
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_max <= more)
+	if (more < FDS_PASSING)
+		more = FDS_PASSING;
+	need = fds.count + more;
+	if (limit.rlim_max < need) {
+		log_error("RLIMIT_NOFILE: this VM may need %llu file descriptors, and the hard "
+			  "limit is "
+			  "%llu",
+			  (unsigned long long)need, (unsigned long long)limit.rlim_max);
+		return -EMFILE;
+	}
+	want = (rlim_t)fds.most + 1 + more;
+	if (want < FDS_LEAST)
+		want = FDS_LEAST;
+	if (want > limit.rlim_max)
+		want = limit.rlim_max;
+	if (keep && limit.rlim_cur >= want)
 		return 0;
-	limit.rlim_cur = limit.rlim_max = more;
+	limit.rlim_cur = want;
+	if (!keep)
+		limit.rlim_max = want;
 	return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
 }
 

@@ -5,9 +5,12 @@
 
 #include "vmm/sandbox.h"
 
-/* Close the descriptors that came in by exec, but for the standard streams, and let no more than `more`
- * be added to those that are left. */
-int sandbox_limit_fds(unsigned int more);
+/*
+ * Close the descriptors that came in by exec, but for the standard streams, and let no more than
+ * `more` be added to those that are left. Raises the soft limit where it has to. keep: only that.
+ * -EMFILE: the hard limit allows fewer, and that has been logged; else -errno.
+ */
+int sandbox_limit_fds(unsigned int more, bool keep);
 
 /* For as much locked memory as there is. */
 void sandbox_limit_memory(void);

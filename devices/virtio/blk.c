@@ -299,6 +299,11 @@ bool blk_has_image(const struct blk *b, const char *path)
 	return image_is(&b->image, path);
 }
 
+unsigned int blk_fds(const struct blk *b)
+{
+	return blk_queues_fds(&b->queues);
+}
+
 void blk_watch(struct blk *b, struct blkplane_watch *watch)
 {
 	b->watch = watch;

@@ -95,6 +95,10 @@ bool blk_has_image(const struct blk *blk, const char *path);
 /* For the transport. Its doorbells are queue[].kick_fd, its interrupt irq.fd. */
 struct virtio_device *blk_virtio(struct blk *blk);
 
+/* How many descriptors its driver can make it open, at most: all of its threads and engines are
+ * made when the driver first starts it. */
+unsigned int blk_fds(const struct blk *blk);
+
 /* Who hears of what its driver does wrong, in the queues that are started from now on; lent until
  * destroy. */
 void blk_watch(struct blk *blk, struct blkplane_watch *watch);

@@ -125,6 +125,23 @@ static enum blk_engine next_best(enum blk_engine which)
 	return which > BLK_ENGINE_SYNC ? BLK_ENGINE_URING : which + 1;
 }
 
+/* While one kind of engine is tried, nothing of the one before is left. */
+unsigned int blk_queues_fds(const struct blk_queues *qs)
+{
+	enum blk_engine which = qs->config->engine;
+	unsigned int most = 0;
+
+	for (;; which = next_best(which)) {
+		const struct ioengine_ops *ops = engines[which];
+		unsigned int fds =
+			qs->thread_count * evloop_fds(ops->loop) + qs->config->queues * ops->fds;
+
+		most = fds > most ? fds : most;
+		if (which == BLK_ENGINE_SYNC)
+			return most;
+	}
+}
+
 /* All queues have the same kind of engine: the first that the host lends to all. */
 static int create_all(void *arg)
 {

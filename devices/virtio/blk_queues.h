@@ -37,6 +37,10 @@ int blk_queues_init(struct blk_queues *queues, const struct blk_config *config,
 /* Also if init failed, over zeroed memory. */
 void blk_queues_destroy(struct blk_queues *queues);
 
+/* How many descriptors all threads and engines of the disk have open at most, whichever engine
+ * the host lends. */
+unsigned int blk_queues_fds(const struct blk_queues *queues);
+
 /* Start queue n, which is stopped. Thread, engine and statistics in *plane are filled in here.
  * 0 or -errno, also of blkplane_start. */
 int blk_queues_start(struct blk_queues *queues, unsigned int n, struct blkplane_config *plane);

@@ -160,3 +160,27 @@ TEST(queue_reset_in_every_format_while_the_other_is_used)
 		device_reset(&q[0]);
 	}
 }
+
+/* ---- as many disks as there are ---- */
+
+#define DISKS 16u
+
+/* Their hosts' threads and rings, of all queues, are there at the same time. */
+TEST(every_disk_is_used_while_the_others_run)
+{
+	static struct device disk[DISKS];
+	unsigned int count = 0;
+
+	while (count < DISKS && device_probe(&disk[count], count)) {
+		device_start(&disk[count], 16, 0);
+		count++;
+	}
+	for (unsigned int i = 0; i < 2 * count; i++) {
+		uint8_t *data = page_alloc(PAGE);
+
+		check(blk_do(&disk[i % count], VIRTIO_BLK_T_IN, 8 * i, data, PAGE) ==
+		      VIRTIO_BLK_S_OK);
+	}
+	for (unsigned int i = 0; i < count; i++)
+		device_reset(&disk[i]);
+}

@@ -211,6 +211,39 @@ static bool some_thread_idle(void)
 	return found;
 }
 
+static bool sleeps_in(const char *tid, long call)
+{
+	char path[300], line[32] = "";
+	bool found;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	/* "running", or a number and its arguments. */
+	found = read(fd, line, sizeof(line) - 1) > 0 && line[0] != 'r' && atol(line) == call;
+	close(fd);
+	return found;
+}
+
+bool thread_sleeps_in(pid_t tid, long call)
+{
+	bool found = false;
+	struct dirent *entry;
+	DIR *dir = opendir("/proc/self/task");
+
+	must(dir);
+	while (!found && (entry = readdir(dir))) {
+		pid_t other = atoi(entry->d_name);
+
+		found = other && other != gettid() && (!tid || other == tid) &&
+			sleeps_in(entry->d_name, call);
+	}
+	closedir(dir);
+	return found;
+}
+
 void wait_idle_thread(void)
 {
 	mock_wait_until(some_thread_idle());

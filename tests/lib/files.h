@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct test_image {
 	char path[256];
@@ -39,6 +40,9 @@ unsigned int count_threads(void);
 /* Wait until some other thread of this process sleeps in epoll_wait or io_uring_enter without a
  * timeout: it has done all it had to, and does not spin. */
 void wait_idle_thread(void);
+
+/* Does that thread of this process (0: any other than the caller) sleep in that system call? */
+bool thread_sleeps_in(pid_t tid, long call);
 
 /* An eventfd's counter, without reading it. */
 uint64_t eventfd_count(int fd);

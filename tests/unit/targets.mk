@@ -16,7 +16,7 @@ $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start
 $(OBJ)/tests/unit/test_blkplane: ALL_LDFLAGS += $(call wrap,iothread_raised)
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
-	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register_files_sparse \
+	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register \
 	io_uring_register_buffers eventfd epoll_create1)
 $(OBJ)/tests/unit/test_evloop_polled: ALL_LDFLAGS += \
 	$(call wrap,evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait io_uring_submit_and_get_events \
@@ -34,6 +34,7 @@ $(OBJ)/tests/unit/test_ioengine_ranges: ALL_LDFLAGS += \
 	$(call wrap,fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync)
 $(OBJ)/tests/unit/test_ioranges: ALL_LDFLAGS += $(call wrap,fallocate ioctl pwrite lseek fdatasync)
 $(OBJ)/tests/unit/test_ioranges_steps: ALL_LDFLAGS += $(call wrap,fallocate pwrite fdatasync)
+$(OBJ)/tests/unit/test_refused_stop: ALL_LDFLAGS += $(call wrap,fallocate)
 $(OBJ)/tests/unit/test_rows_engines_ranges: ALL_LDFLAGS += $(call wrap,fallocate fdatasync ioengine_hurry)
 $(OBJ)/tests/unit/test_iothread_poll: ALL_LDFLAGS += $(call wrap,sched_getaffinity sched_yield clock_gettime)
 $(OBJ)/tests/unit/test_iothread_errors: ALL_LDFLAGS += \

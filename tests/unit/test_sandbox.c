@@ -24,22 +24,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
+#include "tests/lib/jail.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
-#include "vmm/sandbox.h"
-
-/* A thread of the process's own filter. */
-#define MAKER  SANDBOX_KINDS
-
-#define KILLED 1000
-
-static const char *const kind_name[] = {
-	[SANDBOX_MAIN] = "main",     [SANDBOX_VCPU] = "vcpu", [SANDBOX_URING] = "io_uring",
-	[SANDBOX_LIBAIO] = "libaio", [SANDBOX_SYNC] = "sync", [SANDBOX_WORKER] = "worker",
-	[MAKER] = "maker",
-};
 
 /* ---- what is tried: each returns what a system call does ---- */
 
@@ -111,12 +99,6 @@ static long try_restore(void)
 	return tcsetattr(tty_fd, TCSANOW, &modes);
 }
 
-/* ---- kinds as sets ---- */
-
-#define K(kind)	 (1u << (kind))
-#define THREADS	 (K(SANDBOX_URING) | K(SANDBOX_LIBAIO) | K(SANDBOX_SYNC) | K(MAKER))
-#define EVERYONE ((1u << (MAKER + 1)) - 1)
-
 /* Who is not killed, and the errno seen then; 0: some other, or none. */
 static const struct {
 	const char *name;
@@ -128,8 +110,8 @@ static const struct {
 	{ "fork", try_fork, 0, 0 },
 	{ "a process that shares memory", try_vfork_like, 0, 0 },
 	{ "a thread in a new namespace", try_new_namespace, 0, 0 },
-	{ "clone3", try_clone3, THREADS, ENOSYS },
-	{ "open", try_open, EVERYONE, EACCES },
+	{ "clone3", try_clone3, JAIL_THREADS, ENOSYS },
+	{ "open", try_open, JAIL_EVERYONE, EACCES },
 	{ "unlink", try_unlink, 0, 0 },
 	{ "socket", try_socket, 0, 0 },
 	{ "Unix socket", try_unix_socket, 0, 0 },
@@ -151,114 +133,41 @@ static const struct {
 	{ "keyctl", try_keyctl, 0, 0 },
 	{ "mmap of executable memory", try_executable_map, 0, 0 },
 	{ "mprotect to executable memory", try_executable_page, 0, 0 },
-	{ "prctl", try_prctl, EVERYONE, EPERM },
+	{ "prctl", try_prctl, JAIL_EVERYONE, EPERM },
 	{ "prlimit", try_limit, 0, 0 },
-	{ "ftruncate", try_truncate, K(MAKER), 0 },
+	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_MAKER), 0 },
 	{ "fallocate that makes a file grow", try_grow, 0, 0 },
 	{ "KVM_CREATE_VCPU", try_new_vcpu, 0, 0 },
 	{ "TIOCSTI", try_type_ahead, 0, 0 },
 	{ "FICLONE", try_clone_range, 0, 0 },
-	{ "KVM_RUN", try_run, K(SANDBOX_VCPU) | K(MAKER), ENOTTY },
-	{ "BLKDISCARD", try_discard, THREADS | K(SANDBOX_WORKER), ENOTTY },
-	{ "io_uring_setup", try_ring, K(MAKER), 0 },
-	{ "io_uring_enter", try_ring_enter, K(SANDBOX_URING) | K(MAKER), 0 },
+	{ "KVM_RUN", try_run, JAIL_KIND(SANDBOX_VCPU) | JAIL_KIND(JAIL_MAKER), ENOTTY },
+	{ "BLKDISCARD", try_discard, JAIL_THREADS | JAIL_KIND(SANDBOX_WORKER), ENOTTY },
+	{ "io_uring_setup", try_ring, JAIL_KIND(JAIL_MAKER), 0 },
+	{ "io_uring_enter", try_ring_enter, JAIL_KIND(SANDBOX_URING) | JAIL_KIND(JAIL_MAKER), 0 },
 	{ "io_uring's personalities", try_ring_personality, 0, 0 },
-	{ "io_uring's buffers", try_ring_buffers, K(MAKER), 0 },
-	{ "io_submit", try_submit, K(SANDBOX_LIBAIO) | K(MAKER), EINVAL },
-	{ "seccomp", try_filter, THREADS, EFAULT },
+	{ "io_uring's buffers", try_ring_buffers, JAIL_KIND(JAIL_MAKER), 0 },
+	{ "io_submit", try_submit, JAIL_KIND(SANDBOX_LIBAIO) | JAIL_KIND(JAIL_MAKER), EINVAL },
+	{ "seccomp", try_filter, JAIL_THREADS, EFAULT },
 	{ "SCHED_FIFO", try_priority, 0, 0 },
-	{ "read", try_read, K(SANDBOX_MAIN) | K(MAKER), 0 },
-	{ "write", try_write, EVERYONE, 0 },
+	{ "read", try_read, JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_MAKER), 0 },
+	{ "write", try_write, JAIL_EVERYONE, 0 },
 	/* Whichever thread crashes. */
-	{ "tcsetattr", try_restore, EVERYONE, 0 },
+	{ "tcsetattr", try_restore, JAIL_EVERYONE, 0 },
 };
 
-/* ---- a process in the sandbox, and a thread in it ---- */
-
-struct attempt {
-	enum sandbox_kind kind;
-	long (*run)(void);
-	int error; /* 0: it worked */
-};
-
-static void run_here(struct attempt *a)
+static void open_files(void)
 {
-	if (a->kind != MAKER && thread_begin(sandbox_thread(a->kind)))
-		_exit(255);
-	errno = 0;
-	a->error = a->run() < 0 ? errno : 0;
-}
-
-static void *thread_main(void *arg)
-{
-	run_here(arg);
-	return NULL;
-}
-
-static void run_in_thread(struct attempt *a)
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, thread_main, a))
-		_exit(254);
-	pthread_join(thread, NULL);
-}
-
-/* As in life: the helper's maker is a dataplane thread. */
-static void *plane_main(void *arg)
-{
-	if (thread_begin(sandbox_thread(SANDBOX_SYNC)))
-		_exit(255);
-	run_in_thread(arg);
-	return NULL;
-}
-
-static void enter(enum sandbox_mode mode)
-{
-	struct sandbox_config config = { .mode = mode };
-
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	file_fd = memfd_create("file", MFD_CLOEXEC);
 	socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (openpty(&(int){ 0 }, &tty_fd, NULL, NULL, NULL) || tcgetattr(tty_fd, &modes))
 		_exit(252);
 	fcntl(tty_fd, F_SETFD, FD_CLOEXEC);
-	if (sandbox_enter(&config))
-		_exit(253);
 }
 
-static void child(enum sandbox_mode mode, struct attempt *a)
-{
-	pthread_t plane;
-
-	enter(mode);
-	if (a->kind == SANDBOX_MAIN) {
-		run_here(a);
-	} else if (a->kind == SANDBOX_WORKER) {
-		if (pthread_create(&plane, NULL, plane_main, a))
-			_exit(254);
-		pthread_join(plane, NULL);
-	} else {
-		run_in_thread(a);
-	}
-	_exit(a->error);
-}
-
-/* The errno, 0, or KILLED. */
 static int attempt(enum sandbox_mode mode, enum sandbox_kind kind, long (*run)(void))
 {
-	struct attempt a = { .kind = kind, .run = run };
-	int status;
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (!pid)
-		child(mode, &a);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	if (WIFSIGNALED(status))
-		return WTERMSIG(status) == SIGSYS ? KILLED : -WTERMSIG(status);
-	ck_assert_int_lt(WEXITSTATUS(status), 250);
-	return WEXITSTATUS(status);
+	return jail_attempt(mode, kind, open_files, run);
 }
 
 START_TEST(forbidden_calls_end_the_process)
@@ -267,19 +176,19 @@ START_TEST(forbidden_calls_end_the_process)
 
 	for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
 		int got = attempt(SANDBOX_ON, kind, tries[i].run);
-		bool lives = tries[i].lives & K(kind);
+		bool lives = tries[i].lives & JAIL_KIND(kind);
 
-		ck_assert_msg((got == KILLED) == !lives, "%s by %s: %d", tries[i].name,
-			      kind_name[kind], got);
+		ck_assert_msg((got == JAIL_KILLED) == !lives, "%s by %s: %d", tries[i].name,
+			      jail_kind_name[kind], got);
 		ck_assert_msg(!lives || !tries[i].error || got == tries[i].error, "%s by %s: %s",
-			      tries[i].name, kind_name[kind], strerror(got));
+			      tries[i].name, jail_kind_name[kind], strerror(got));
 	}
 }
 END_TEST
 
 START_TEST(log_lets_the_call_through)
 {
-	ck_assert_int_eq(attempt(SANDBOX_ON, SANDBOX_VCPU, try_getppid), KILLED);
+	ck_assert_int_eq(attempt(SANDBOX_ON, SANDBOX_VCPU, try_getppid), JAIL_KILLED);
 	ck_assert_int_eq(attempt(SANDBOX_LOG, SANDBOX_VCPU, try_getppid), 0);
 	ck_assert_int_eq(attempt(SANDBOX_OFF, SANDBOX_VCPU, try_socket), 0);
 }
@@ -321,7 +230,7 @@ static long allocate_in_many(void)
 
 START_TEST(many_threads_allocate)
 {
-	ck_assert_int_eq(attempt(SANDBOX_ON, MAKER, allocate_in_many), 0);
+	ck_assert_int_eq(attempt(SANDBOX_ON, JAIL_MAKER, allocate_in_many), 0);
 }
 END_TEST
 
@@ -338,7 +247,7 @@ Suite *test_suite(void)
 
 	/* Sanitizers need more calls than the program they look after. */
 	if (!SANITIZED) {
-		tcase_add_loop_test(t, forbidden_calls_end_the_process, 0, MAKER + 1);
+		tcase_add_loop_test(t, forbidden_calls_end_the_process, 0, JAIL_KINDS);
 		tcase_add_test(t, log_lets_the_call_through);
 		tcase_add_test(t, many_threads_allocate);
 		tcase_add_test(t, a_crash_is_seen_as_what_it_is);

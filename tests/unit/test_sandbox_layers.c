@@ -20,47 +20,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
+#include "tests/unit/child_rig.h"
 #include "vmm/maker.h"
 #include "vmm/sandbox_parts.h"
-
-/* In the child: exit status 77 passes over, a line number fails. */
-#define SKIP_IF(condition)         \
-	do {                       \
-		if (condition)     \
-			_exit(77); \
-	} while (0)
-#define NEED(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s: %s (%s)\n", __func__, #condition, strerror(errno)); \
-			_exit(1);                                                                \
-		}                                                                                \
-	} while (0)
-
-static void in_child(void (*run)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (!pid) {
-		run();
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status));
-	if (WEXITSTATUS(status) != 77)
-		ck_assert_int_eq(WEXITSTATUS(status), 0);
-}
-
-static bool fails(long result, int error)
-{
-	return result < 0 && errno == error;
-}
 
 /* ---- Landlock ---- */
 
@@ -73,17 +38,17 @@ static void landlocked(void)
 	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	SKIP_IF(abi < 1);
 	NEED(sandbox_landlock() == 0);
-	NEED(fails(open("/etc/passwd", O_RDONLY), EACCES));
-	NEED(fails(open("/", O_RDONLY | O_DIRECTORY), EACCES));
-	NEED(fails(open("/dev/null", O_WRONLY), EACCES));
-	NEED(fails(mkdir("/tmp/new", 0700), EACCES));
+	NEED(fails_with(open("/etc/passwd", O_RDONLY), EACCES));
+	NEED(fails_with(open("/", O_RDONLY | O_DIRECTORY), EACCES));
+	NEED(fails_with(open("/dev/null", O_WRONLY), EACCES));
+	NEED(fails_with(mkdir("/tmp/new", 0700), EACCES));
 	NEED(write(before, "x", 1) == 1);
 	if (abi >= 4)
-		NEED(fails(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&to,
-				   sizeof(to)),
-			   EACCES));
+		NEED(fails_with(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&to,
+					sizeof(to)),
+				EACCES));
 	if (abi >= 6)
-		NEED(fails(kill(getppid(), 0), EPERM));
+		NEED(fails_with(kill(getppid(), 0), EPERM));
 }
 
 static void removing(void)
@@ -101,8 +66,8 @@ static void removing(void)
 	if (!fork()) {
 		NEED(sandbox_landlock_removing(-1, inside) == 0);
 		NEED(kill(getppid(), 0) == 0);
-		NEED(fails(unlinkat(outside, "x", 0), EACCES));
-		NEED(fails(openat(inside, "x", O_RDONLY), EACCES));
+		NEED(fails_with(unlinkat(outside, "x", 0), EACCES));
+		NEED(fails_with(openat(inside, "x", O_RDONLY), EACCES));
 		NEED(!unlinkat(inside, "x", 0));
 		_exit(0);
 	}
@@ -162,11 +127,11 @@ static void isolated(void)
 	SKIP_IF(err);
 	for (unsigned int i = 0; i < 4; i++)
 		NEED(space(self, names[i]) != before[i]);
-	NEED(fails(open("/etc/passwd", O_RDONLY), ENOENT));
-	NEED(fails(open("/../etc/passwd", O_RDONLY), ENOENT));
-	NEED(fails(open("/proc/self/status", O_RDONLY), ENOENT));
-	NEED(fails(open("/new", O_WRONLY | O_CREAT, 0600), EROFS));
-	NEED(fails(chroot("/"), EPERM));
+	NEED(fails_with(open("/etc/passwd", O_RDONLY), ENOENT));
+	NEED(fails_with(open("/../etc/passwd", O_RDONLY), ENOENT));
+	NEED(fails_with(open("/proc/self/status", O_RDONLY), ENOENT));
+	NEED(fails_with(open("/new", O_WRONLY | O_CREAT, 0600), EROFS));
+	NEED(fails_with(chroot("/"), EPERM));
 }
 
 START_TEST(namespaces_show_an_empty_root)
@@ -308,7 +273,7 @@ static void other_user(void)
 	NEED(setuid(0) < 0 && setgid(0) < 0);
 	see_no_rights();
 	/* Root needs nobody's leave for these. */
-	NEED(fails(open("/etc/passwd", O_RDONLY), ENOENT));
+	NEED(fails_with(open("/etc/passwd", O_RDONLY), ENOENT));
 }
 
 START_TEST(another_user_for_good)
@@ -340,45 +305,6 @@ START_TEST(users_by_name_and_number)
 		ck_assert_msg(sandbox_find_user(&user, wrong[i], &why) == -EINVAL, "%s", wrong[i]);
 		ck_assert_ptr_nonnull(why);
 	}
-}
-END_TEST
-
-/* ---- descriptors, limits, core dumps ---- */
-
-static void few_files(void)
-{
-	int own = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int inherited = dup2(own, 50);
-	struct rlimit limit;
-
-	NEED(own > 2 && inherited == 50);
-	NEED(sandbox_limit_fds(7) == 0);
-	NEED(fcntl(own, F_GETFD) >= 0);
-	NEED(fails(fcntl(inherited, F_GETFD), EBADF));
-	NEED(fcntl(2, F_GETFD) >= 0);
-	NEED(!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_max == 128 && limit.rlim_cur == 128);
-}
-
-START_TEST(inherited_files_are_closed)
-{
-	in_child(few_files);
-}
-END_TEST
-
-static void whole(void)
-{
-	const struct sandbox_config config = { .mode = SANDBOX_LOG };
-	struct rlimit limit;
-
-	NEED(sandbox_enter(&config) == 0);
-	NEED(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 || errno == EPERM);
-	NEED(!getrlimit(RLIMIT_CORE, &limit) && limit.rlim_max == 0);
-	NEED(open("/etc/passwd", O_RDONLY) < 0);
-}
-
-START_TEST(no_core_dumps_unless_asked_for)
-{
-	in_child(whole);
 }
 END_TEST
 
@@ -437,8 +363,6 @@ Suite *test_suite(void)
 				    (int)ARRAY_SIZE(refusing));
 		tcase_add_test(t, limit_of_no_process_id_namespaces_is_named);
 		tcase_add_test(t, another_user_for_good);
-		tcase_add_test(t, inherited_files_are_closed);
-		tcase_add_test(t, no_core_dumps_unless_asked_for);
 	}
 	suite_add_tcase(s, t);
 	return s;

@@ -84,6 +84,7 @@ static const struct rule rules[] = {
 	CALL(EPOLL, "epoll_ctl"),
 	CALL(PLANES, "preadv"),
 	CALL(PLANES, "pwritev2"),
+	CALL(PLANES, "pwritev"), /* a C library that is told there is no pwritev2 */
 	CALL(ALL, "write"),
 	CALL(ALL, "futex"),
 	CALL(MAIN, "poll"),
@@ -94,7 +95,6 @@ static const struct rule rules[] = {
 	/* The control socket. */
 	CALL(MAIN, "accept4"),
 	CALL(MAIN, "recvfrom"),
-	CALL(MAIN, "getrandom"), /* json-c's hashes */
 
 	/* The errands' thread stays with the process's filter. */
 	CALL(MAKER, "ftruncate"),
@@ -120,6 +120,7 @@ static const struct rule rules[] = {
 	CALL(ALL, "munmap"),
 	CALL(ALL, "madvise"),
 	CALL(ALL, "brk"),
+	REFUSE(ALL, "mremap", ENOMEM), /* realloc of a large block, which copies it then */
 
 	/* Threads: the maker makes dataplane threads, and these their helpers. */
 	CALL_IF(PLANES, "clone", ARG_BITS(0, THREAD_FLAGS | OTHER_FLAGS, THREAD_FLAGS)),
@@ -189,6 +190,14 @@ static const struct rule rules[] = {
 	CALL(SUPERVISOR, "restart_syscall"),
 	CALL(SUPERVISOR, "close"),
 	CALL(SUPERVISOR, "exit_group"),
+	/* A C library that finds an error allocates and writes a message before it aborts. */
+	CALL(SUPERVISOR, "writev"),
+	CALL_IF(SUPERVISOR, "mmap", ARG_BITS(2, PROT_EXEC, 0)),
+	CALL_IF(SUPERVISOR, "mprotect", ARG_BITS(2, PROT_EXEC, 0)),
+	CALL(SUPERVISOR, "munmap"),
+	CALL(SUPERVISOR, "madvise"),
+	CALL(SUPERVISOR, "brk"),
+	REFUSE(SUPERVISOR, "mremap", ENOMEM),
 	/* And removes what the VM has made (runfile.h). */
 	CALL_IF(SUPERVISOR, "openat", ARG_BITS(2, O_PATH, O_PATH)),
 	CALL(SUPERVISOR, "newfstatat"),

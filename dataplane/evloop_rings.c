@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How the rings of an event loop are made. */
+#include <errno.h>
+
+#include "dataplane/base.h"
+#include "dataplane/evloop_parts.h"
+
+/* Places for what is prepared between two turns; when there are more, they are submitted early.
+ * Completions that find the other ring full wait in the kernel. */
+#define SQ_ENTRIES 128
+#define CQ_ENTRIES 1024
+/* For how long the kernel's submitting thread spins in vain before it sleeps: the least there is. */
+#define SQ_IDLE_MS 1
+/* Places in the table of registered files. A thread serves one disk, and each of its queues
+ * registers the image; a disk has at most 16. The kernel wants no more than RLIMIT_NOFILE. */
+#define FILES 16
+/* 1 TiB of memory, in several regions. */
+#define PIECES (1024 + HOSTMEM_MAX_REGIONS)
+
+/* The ring is born disabled: who enables it owns it. */
+static int create(struct io_uring *ring, unsigned int flags)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED | flags,
+		.cq_entries = CQ_ENTRIES,
+		.sq_thread_idle = SQ_IDLE_MS,
+	};
+
+	return io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
+}
+
+/* The kernel need not look out for other threads, and runs completions only when asked. */
+static int create_owned(struct io_uring *ring, unsigned int more)
+{
+	int err = create(ring, more | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+				       IORING_SETUP_TASKRUN_FLAG);
+
+	return err == -EINVAL ? create(ring, more) : err; /* Linux before 6.1 */
+}
+
+/*
+ * One trial of io_uring_enter: a host may allow io_uring_setup and refuse this call, for example by
+ * a seccomp policy that lists the calls it knows. A ring that is disabled answers EBADFD, and
+ * nothing is done.
+ */
+static int try_enter(const struct io_uring *ring)
+{
+	int res = io_uring_enter((unsigned int)ring->ring_fd, 0, 0, 0, NULL);
+
+	return res == -EBADFD ? 0 : res;
+}
+
+static int create_first(struct evloop *loop)
+{
+	/* With a thread of the kernel's, a system call only where it has to be woken. */
+	if (loop->kind == EVLOOP_SQPOLL) {
+		loop->submit = io_uring_submit;
+		return create(&loop->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SQPOLL);
+	}
+	loop->submit = io_uring_submit_and_get_events;
+	return create_owned(&loop->ring, 0);
+}
+
+/*
+ * Linux before 5.19 has no empty places; files are then not registered. Not by liburing's function
+ * for it: where the table is larger than RLIMIT_NOFILE, that one calls prlimit64, which the seccomp
+ * filter forbids.
+ */
+static void register_file_table(struct evloop *loop)
+{
+	struct io_uring_rsrc_register table = { .nr = FILES, .flags = IORING_RSRC_REGISTER_SPARSE };
+
+	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
+		if (io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
+				      IORING_REGISTER_FILES2, &table, sizeof(table)))
+			loop->files = FILES;
+}
+
+int evloop_create_rings(struct evloop *loop)
+{
+	int err = create_first(loop);
+
+	if (err)
+		return err;
+	err = try_enter(&loop->ring);
+	if (!err && loop->kind == EVLOOP_IOPOLL)
+		err = create_owned(&loop->polled, IORING_SETUP_IOPOLL);
+	if (err)
+		io_uring_queue_exit(&loop->ring);
+	else
+		register_file_table(loop);
+	return err;
+}
+
+void evloop_destroy_rings(struct evloop *loop)
+{
+	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
+		io_uring_queue_exit(evloop_ring(loop, i));
+}
+
+void evloop_restrict(struct evloop *loop)
+{
+	static const uint8_t requests[] = {
+		IORING_OP_READ,		IORING_OP_WRITE,      IORING_OP_READV,
+		IORING_OP_WRITEV,	IORING_OP_FSYNC,      IORING_OP_POLL_ADD,
+		IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
+	};
+	static const uint8_t calls[] = {
+		IORING_REGISTER_ENABLE_RINGS,
+		IORING_REGISTER_FILES_UPDATE,
+		IORING_REGISTER_RING_FDS,
+		IORING_UNREGISTER_RING_FDS,
+	};
+	struct io_uring_restriction list[ARRAY_SIZE(requests) + ARRAY_SIZE(calls) + 1] = { 0 };
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(requests); i++)
+		list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_OP,
+							   .sqe_op = requests[i] };
+	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++)
+		list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_REGISTER_OP,
+							   .register_op = calls[i] };
+	list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
+						   .sqe_flags = IOSQE_FIXED_FILE };
+	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
+		io_uring_register_restrictions(evloop_ring(loop, i), list, n);
+}
+
+int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
+{
+	struct iovec piece[PIECES];
+	unsigned int n = 0;
+	int err;
+
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct hostmem_region *r = &mem->region[i];
+
+		loop->fixed[i] = (struct ev_fixed){ (uintptr_t)r->hva, r->size, n };
+		for (uint64_t at = 0; at < r->size; at += EVLOOP_PIECE) {
+			uint64_t left = r->size - at;
+
+			if (n == PIECES)
+				return -E2BIG;
+			piece[n].iov_base = (char *)r->hva + at;
+			piece[n++].iov_len = left < EVLOOP_PIECE ? left : EVLOOP_PIECE;
+		}
+	}
+	err = io_uring_register_buffers(&loop->ring, piece, n);
+	if (!err && evloop_rings(loop->kind) == 2) {
+		err = io_uring_register_buffers(&loop->polled, piece, n);
+		if (err)
+			io_uring_unregister_buffers(&loop->ring);
+	}
+	if (!err)
+		loop->fixed_count = mem->count;
+	return err;
+}
+
+int evloop_register_file(struct evloop *loop, int fd)
+{
+	if (loop->files == FILES)
+		return -ENFILE;
+	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++) {
+		int n = io_uring_register_files_update(evloop_ring(loop, i), loop->files, &fd, 1);
+
+		if (n < 0)
+			return n;
+	}
+	return (int)loop->files++;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* child_rig: runs a part of a test in a process of its own, for what cannot be taken back. */
+#ifndef TESTS_CHILD_RIG_H
+#define TESTS_CHILD_RIG_H
+
+#include <check.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* For the function that runs in the child: leave the rest out, or fail. */
+#define SKIP_IF(condition)         \
+	do {                       \
+		if (condition)     \
+			_exit(77); \
+	} while (0)
+#define NEED(condition)                                                                          \
+	do {                                                                                     \
+		if (!(condition)) {                                                              \
+			fprintf(stderr, "%s: %s (%s)\n", __func__, #condition, strerror(errno)); \
+			_exit(1);                                                                \
+		}                                                                                \
+	} while (0)
+
+static inline void in_child(void (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		run();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) != 77)
+		ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+
+/* Did the system call fail with this error? */
+static inline bool fails_with(long result, int error)
+{
+	return result < 0 && errno == error;
+}
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * System calls that libraries make only when something goes wrong, or seldom: each of these ways is
+ * taken by a thread of each kind that may come there, inside its filter. None may end in SIGSYS.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <libaio.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "dataplane/evloop.h"
+#include "tests/lib/jail.h"
+#include "tests/lib/refuse.h"
+#include "tests/lib/sanitizer.h"
+#include "tests/lib/suite.h"
+
+/* The supervisor's filter, after those of threads. */
+#define SUPERVISOR JAIL_KINDS
+#define EVERYBODY  (JAIL_EVERYONE | JAIL_KIND(SUPERVISOR))
+/* Dataplane threads, and the maker of threads. */
+#define PLANES JAIL_THREADS
+/* The main thread, and the errands' thread, which has the maker's filter. */
+#define JSON	   (JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_MAKER))
+#define ONLY_MAKER JAIL_KIND(JAIL_MAKER)
+
+/* What the compiler must not see through. */
+static void *volatile hidden;
+
+/* ---- memory ---- */
+
+/* A block that has a mapping of its own is grown and cut by mremap. */
+static long realloc_of_a_large_block(void)
+{
+	static const size_t size[] = { 1 << 20, 64 << 20, 2 << 20, 100 };
+	char *block = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(size); i++) {
+		block = realloc(block, size[i]);
+		if (!block || (i && block[50] != 'x'))
+			return -1;
+		block[50] = 'x';
+	}
+	free(block);
+	return 0;
+}
+
+static void little_memory(void)
+{
+	const struct rlimit limit = { 40 << 20, 40 << 20 };
+
+	if (setrlimit(RLIMIT_DATA, &limit))
+		_exit(252);
+}
+
+/* Until there is no more, in small blocks and in one; and all of it given back. */
+static long no_memory_left(void)
+{
+	void **last = NULL, **block;
+
+	hidden = malloc((size_t)1 << 40);
+	if (hidden)
+		return -1;
+	while ((block = malloc(4000))) {
+		block[0] = last;
+		last = block;
+	}
+	while ((block = last)) {
+		last = block[0];
+		free(block);
+	}
+	malloc_trim(0);
+	return 0;
+}
+
+static long freed_twice(void)
+{
+	/* Too large for the thread's own cache, which finds it in another way. */
+	hidden = malloc(3000);
+	free(hidden);
+	free(hidden);
+	return 0;
+}
+
+static long not_allocated(void)
+{
+	static char block[64];
+
+	hidden = block + 8;
+	free(hidden);
+	return 0;
+}
+
+/* ---- the end of a program that has found itself wrong ---- */
+
+void __stack_chk_fail(void) __attribute__((noreturn));
+void __chk_fail(void) __attribute__((noreturn));
+
+static long failed_assertion(void)
+{
+	__assert_fail("what holds", __FILE__, __LINE__, __func__);
+}
+
+static long smashed_stack(void)
+{
+	__stack_chk_fail();
+}
+
+static long overrun_that_fortify_finds(void)
+{
+	__chk_fail();
+}
+
+static long aborted(void)
+{
+	abort();
+}
+
+/* ---- text ---- */
+
+static void log_file(void)
+{
+	log_to_file(memfd_create("log", MFD_CLOEXEC));
+}
+
+/* An error that has no name, to a log with times. */
+static long logged(void)
+{
+	log_error("%s", strerror(123456));
+	return 0;
+}
+
+static long written_to_standard_error(void)
+{
+	return fprintf(stderr, "a library's own message, a long one: %200d\n", 1) < 0 ? -1 : 0;
+}
+
+/* ---- threads ---- */
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* Its stack is larger than all address space. */
+static long thread_without_memory(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, (size_t)1 << 50);
+	return pthread_create(&thread, &attr, nothing, NULL) == EAGAIN ? 0 : -1;
+}
+
+/* The C library has made it when it finds that it may not run there, and takes it down again. */
+static long thread_for_a_processor_that_is_not_there(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(CPU_SETSIZE - 1, &cpu);
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(cpu), &cpu);
+	return pthread_create(&thread, &attr, nothing, NULL) == EINVAL ? 0 : -1;
+}
+
+static long wait_that_ends(void)
+{
+	struct timespec now;
+	sem_t sem;
+
+	sem_init(&sem, 0, 0);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return sem_clockwait(&sem, CLOCK_MONOTONIC, &now) && errno == ETIMEDOUT ? 0 : -1;
+}
+
+/* ---- io_uring and AIO ---- */
+
+static void few_descriptors(rlim_t n)
+{
+	const struct rlimit limit = { n, n };
+
+	if (close_range(3, ~0u, 0) || setrlimit(RLIMIT_NOFILE, &limit))
+		_exit(252);
+}
+
+/* Enough for a ring, not for a table of 16 files: liburing would ask for a higher limit. */
+static void ten_descriptors(void)
+{
+	few_descriptors(10);
+}
+
+static long ring_whose_files_have_no_place(void)
+{
+	struct evloop loop;
+	long result = -1;
+
+	if (evloop_init(&loop, EVLOOP_URING))
+		return -1;
+	if (!evloop_begin(&loop) && evloop_register_file(&loop, loop.wake_fd) == -ENFILE)
+		result = 0;
+	evloop_end(&loop);
+	evloop_destroy(&loop);
+	return result;
+}
+
+static void nine_descriptors(void)
+{
+	few_descriptors(9);
+}
+
+/* The room for them goes out one after the other: there is one for each of the loop's but the
+ * last. */
+static long loop_without_descriptors(void)
+{
+	static const enum evloop_kind kinds[] = { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL,
+						  EVLOOP_IOPOLL };
+	struct evloop loop;
+	int room = 0;
+
+	while (eventfd(0, EFD_CLOEXEC) >= 0)
+		room++;
+	for (int fd = 3; fd < 3 + room; fd++) {
+		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+			if (fd - 3 < (int)evloop_fds(kinds[i]) &&
+			    evloop_init(&loop, kinds[i]) != -EMFILE)
+				return -1;
+		close(fd);
+	}
+	return 0;
+}
+
+static long context_that_is_too_large(void)
+{
+	io_context_t ctx = 0;
+
+	return io_setup(1 << 30, &ctx) < 0 ? 0 : -1;
+}
+
+static long context_that_is_none(void)
+{
+	struct iocb *one = NULL;
+	struct io_event event;
+
+	return io_submit(0, 1, &one) < 0 && io_getevents(0, 0, 1, &event, NULL) < 0 ? 0 : -1;
+}
+
+/* ---- files ---- */
+
+static int file_fd;
+
+static void old_kernel(void)
+{
+	static const int calls[] = { SYS_pwritev2, -1 };
+
+	file_fd = memfd_create("file", MFD_CLOEXEC);
+	refuse_calls(calls, ENOSYS);
+}
+
+/* The C library then tries pwritev. */
+static long pwritev2_of_an_old_kernel(void)
+{
+	struct iovec iov = { (char[]){ "x" }, 1 };
+
+	return pwritev2(file_fd, &iov, 1, 0, 0) == 1 ? 0 : -1;
+}
+
+/* ---- json-c ---- */
+
+static void hashed(void)
+{
+	json_object_put(json_tokener_parse("{\"a\":1}"));
+}
+
+/* As the statistics of many queues: the text outgrows what is copied when it grows. */
+static long large_document(void)
+{
+	struct json_object *list = json_object_new_array(), *again;
+	const char *text;
+	size_t len;
+
+	for (int i = 0; i < 30000; i++) {
+		struct json_object *one = json_object_new_object();
+
+		json_object_object_add(one, "number", json_object_new_int64(i));
+		json_object_object_add(one, "half", json_object_new_double(i / 2.0));
+		json_object_array_add(list, one);
+	}
+	text = json_object_to_json_string_length(list, JSON_C_TO_STRING_PLAIN, &len);
+	again = text ? json_tokener_parse(text) : NULL;
+	if (len < 500000 || json_object_array_length(again) != 30000)
+		return -1;
+	json_object_put(again);
+	json_object_put(list);
+	return 0;
+}
+
+static long bad_documents(void)
+{
+	static const char *const text[] = { "",
+					    "{",
+					    "[1,",
+					    "{\"a\":1e999}",
+					    "nul",
+					    "\"\\ud800\"",
+					    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+					    "1e",
+					    "-" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(text); i++)
+		json_object_put(json_tokener_parse(text[i]));
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+	const char *name;
+	void (*before)(void);
+	long (*run)(void);
+	unsigned int kinds;
+	int end; /* as jail_attempt has it */
+} ways[] = {
+	{ "realloc of a large block", NULL, realloc_of_a_large_block, EVERYBODY, 0 },
+	{ "no memory left", little_memory, no_memory_left, EVERYBODY, 0 },
+	{ "a block that is freed twice", NULL, freed_twice, EVERYBODY, -SIGABRT },
+	{ "a block that was not allocated", NULL, not_allocated, EVERYBODY, -SIGABRT },
+	{ "a failed assertion", NULL, failed_assertion, EVERYBODY, -SIGABRT },
+	{ "a smashed stack", NULL, smashed_stack, EVERYBODY, -SIGABRT },
+	{ "an overrun", NULL, overrun_that_fortify_finds, EVERYBODY, -SIGABRT },
+	{ "abort", NULL, aborted, EVERYBODY, -SIGABRT },
+	{ "the log", log_file, logged, EVERYBODY, 0 },
+	{ "standard error", NULL, written_to_standard_error, EVERYBODY, 0 },
+	{ "a thread without memory", NULL, thread_without_memory, PLANES, 0 },
+	{ "a thread for a processor that is not there", NULL,
+	  thread_for_a_processor_that_is_not_there, ONLY_MAKER, 0 },
+	{ "a wait that ends", NULL, wait_that_ends, JAIL_EVERYONE, 0 },
+	{ "a ring whose files have no place", ten_descriptors, ring_whose_files_have_no_place,
+	  ONLY_MAKER, 0 },
+	{ "a loop without descriptors", nine_descriptors, loop_without_descriptors, ONLY_MAKER, 0 },
+	{ "an AIO context that is too large", NULL, context_that_is_too_large, ONLY_MAKER, 0 },
+	{ "an AIO context that is none", NULL, context_that_is_none,
+	  JAIL_KIND(SANDBOX_LIBAIO) | ONLY_MAKER, 0 },
+	{ "pwritev2 of an old kernel", old_kernel, pwritev2_of_an_old_kernel, PLANES, 0 },
+	{ "a large document", hashed, large_document, JSON, 0 },
+	{ "bad documents", hashed, bad_documents, JSON, 0 },
+};
+
+static int supervisor_attempt(void (*before)(void), long (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		if (before)
+			before();
+		sandbox_supervisor(SANDBOX_ON, getpid(), -1, -1);
+		errno = 0;
+		_exit(run() < 0 ? errno + !errno : 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGSYS ? JAIL_KILLED : -WTERMSIG(status);
+	return WEXITSTATUS(status);
+}
+
+START_TEST(library_on_a_seldom_way_does_not_end_in_sigsys)
+{
+	for (unsigned int kind = 0; kind <= SUPERVISOR; kind++) {
+		int end;
+
+		if (!(ways[_i].kinds & JAIL_KIND(kind)))
+			continue;
+		end = kind == SUPERVISOR ? supervisor_attempt(ways[_i].before, ways[_i].run)
+					 : jail_attempt(SANDBOX_ON, (enum sandbox_kind)kind,
+							ways[_i].before, ways[_i].run);
+		ck_assert_msg(end == ways[_i].end, "%s by %s: %d", ways[_i].name,
+			      kind == SUPERVISOR ? "supervisor" : jail_kind_name[kind], end);
+	}
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("sandbox_libs");
+	TCase *t = tcase_create("sandbox_libs");
+
+	/* Sanitizers need more calls than the program they look after. */
+	if (!SANITIZED)
+		tcase_add_loop_test(t, library_on_a_seldom_way_does_not_end_in_sigsys, 0,
+				    ARRAY_SIZE(ways));
+	suite_add_tcase(s, t);
+	return s;
+}
