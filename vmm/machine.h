@@ -27,10 +27,13 @@ int machine_create(struct machine **machine, const struct machine_config *config
 
 /*
  * Enter the sandbox and start all threads; vCPUs wait before their first instruction. As machine_create, but the
- * caller destroys the machine when this fails. The control socket is removed then if there was no
- * sandbox (SANDBOX_OFF).
+ * caller destroys the machine when this fails. The control socket is removed then unless the process
+ * has already been confined.
  */
 int machine_start(struct machine *machine);
+
+/* True once the sandbox has begun: files that were made can no longer be removed. */
+bool machine_is_confined(const struct machine *machine);
 
 /* Run the guest until something ends the VM. */
 enum vm_end machine_run(struct machine *machine);

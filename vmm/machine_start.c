@@ -16,13 +16,21 @@
 static int enter_sandbox(struct machine *m)
 {
 	unsigned int fds = m->control ? MACHINE_CONTROL_FDS : 0;
+	int err;
 
 	close(m->vm.kvm_fd);
 	m->vm.kvm_fd = -1;
-	m->confined = m->config->sandbox != SANDBOX_OFF;
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		fds += blk_fds(m->disk[i].blk);
-	return confine_enter(&m->confine, fds);
+	err = confine_enter(&m->confine, fds);
+	/* That the limit on descriptors is too low is found before anything is given up. */
+	m->confined = m->config->sandbox != SANDBOX_OFF && err != -EMFILE;
+	return err;
+}
+
+bool machine_is_confined(const struct machine *m)
+{
+	return m->confined;
 }
 
 static int vcpu_not_started(int err, unsigned int index)

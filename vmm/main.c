@@ -82,7 +82,7 @@ static int run_machine(const struct machine_config *config, const struct service
 	service_files(service);
 	err = machine_start(machine);
 	if (err)
-		return not_started(machine, service, err, config->sandbox == SANDBOX_OFF);
+		return not_started(machine, service, err, !machine_is_confined(machine));
 	service_ready(service);
 	end = machine_run(machine);
 	service_stopping(service);
