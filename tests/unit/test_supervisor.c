@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "dataplane/base.h"
@@ -201,7 +202,7 @@ TRY(try_group, kill, 0, 0)
 TRY(try_thread, tgkill, stranger, stranger, 0)
 TRY(try_queue, rt_sigqueueinfo, stranger, SIGTERM, NULL)
 TRY(try_ptrace, ptrace, 0, 0, 0, 0)
-TRY(try_mmap, mmap, NULL, 4096, 3, 34, -1, 0)
+TRY(try_mmap, mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
 TRY(try_setuid, setuid, 0)
 TRY(try_prctl, prctl, 4, 1, 0, 0, 0)
 
@@ -226,7 +227,7 @@ static const struct {
 	{ "tgkill of another process", try_thread, false },
 	{ "rt_sigqueueinfo to another process", try_queue, false },
 	{ "ptrace", try_ptrace, false },
-	{ "mmap", try_mmap, false },
+	{ "mmap of executable memory", try_mmap, false },
 	{ "setuid", try_setuid, false },
 	{ "prctl", try_prctl, false },
 };
