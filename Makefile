@@ -155,6 +155,8 @@ comma := ,
 # Cross compilers do not find it.
 TEST_LD      := $(if $(CROSS),,$(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$(comma)--threads=1))
 TEST_LDFLAGS  = $(filter-out $(LINK_$(ARCH)),$(ALL_LDFLAGS)) $(TEST_LD)
+# Where a test is, without a system call at each assertion (tests/lib/marks.h).
+MARKS        := -Wl,--wrap=_mark_point,--wrap=waitpid
 CHECK_LIBS   := $(shell pkg-config --libs check 2>/dev/null)
 
 # Tests of the libaio engine stand between it and the library.
@@ -170,7 +172,7 @@ $(OBJ)/tests/members: FORCE
 
 $(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILER) $(TEST_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
+	$(Q)$(COMPILER) $(TEST_LDFLAGS) $(MARKS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
 
 # What is aarch64's and needs no machine of that kind is tested on all.
 OF_ARM64 := $(patsubst %,$(SHARED)/vmm/arch/aarch64/%.o,image tree)
