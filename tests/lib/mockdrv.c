@@ -313,8 +313,15 @@ int64_t mock_seconds(void)
 /* A waiting thread gives way this often before it sleeps for NAP_NS each time. */
 #define YIELDS 8u
 #define NAP_NS 20000
+/* A thread that never waits does so at each of this many calls. */
+#define BURST 64u
 
 static __thread unsigned int yields;
+
+static void nap(void)
+{
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+}
 
 int64_t mock_deadline(void)
 {
@@ -329,5 +336,15 @@ void mock_yield(int64_t deadline)
 	if (yields++ < YIELDS)
 		sched_yield();
 	else
-		clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+		nap();
+}
+
+void mock_pester(void)
+{
+	static __thread unsigned int calls;
+
+	if (++calls % BURST)
+		sched_yield();
+	else
+		nap();
 }

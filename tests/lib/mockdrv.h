@@ -208,6 +208,11 @@ int64_t mock_deadline(void);
  * it waits for, by short sleeps. Fails the test when the deadline is over.
  */
 void mock_yield(int64_t deadline);
+/*
+ * Let others run: for a thread that disturbs them without end. Yields, and sleeps for a moment at
+ * every 64th call, or the threads under test would wait for a time slice on a busy machine.
+ */
+void mock_pester(void);
 #define mock_wait_until(cond)                                  \
 	do {                                                   \
 		for (int64_t end_ = mock_deadline(); !(cond);) \

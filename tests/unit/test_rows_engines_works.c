@@ -170,7 +170,7 @@ static void end_change(pthread_t thread)
 static void give_way(uint64_t i)
 {
 	if (i % 256 == 0)
-		sched_yield();
+		mock_pester();
 }
 
 static void *move_sector(void *arg)
