@@ -158,7 +158,7 @@ static void *driver_main(void *arg)
 {
 	for (unsigned int i = 1; i <= DUELS; i++) {
 		for (unsigned int spins = 0; __atomic_load_n(&duel.go, __ATOMIC_ACQUIRE) != i;)
-			if (++spins % 1000 == 0)
+			if (++spins % 200 == 0)
 				sched_yield();
 		duel.driver_saw = duel.driver((uint16_t)i);
 		__atomic_store_n(&duel.fought, i, __ATOMIC_RELEASE);
@@ -181,7 +181,7 @@ static void fight(bool (*driver)(uint16_t), bool (*device)(uint16_t))
 			__asm__ volatile("");
 		bool device_saw = device((uint16_t)i);
 		for (unsigned int spins = 0; __atomic_load_n(&duel.fought, __ATOMIC_ACQUIRE) != i;)
-			if (++spins % 1000 == 0)
+			if (++spins % 200 == 0)
 				sched_yield();
 		lost += !device_saw && !duel.driver_saw;
 	}

@@ -176,7 +176,7 @@ static struct mock_place place; /* of the descriptor it is about */
 static void driver_waits_for(unsigned int step)
 {
 	for (unsigned int spins = 0; __atomic_load_n(&duel.go, __ATOMIC_ACQUIRE) != step;)
-		if (++spins % 1000 == 0)
+		if (++spins % 200 == 0)
 			sched_yield();
 }
 
@@ -198,7 +198,7 @@ static void *driver_main(void *arg)
 static void wait_for_driver(unsigned int step)
 {
 	for (unsigned int spins = 0; __atomic_load_n(&duel.done, __ATOMIC_ACQUIRE) != step;)
-		if (++spins % 1000 == 0)
+		if (++spins % 200 == 0)
 			sched_yield();
 }
 
