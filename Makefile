@@ -69,21 +69,25 @@ LDLIBS := -laio -l:liburing.a -l:libjson-c.a -l:libfdt.a $(LDLIBS_$(ARCH))
 
 ROOMS     := dataplane devices/virtio vmm vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
-LIB       := $(LIB_SRC:%.c=$(OBJ)/%.o)
+# Coverage counts two rooms: only their objects are its own, the others are release's.
+COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/%,%)
+SHARED    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
+LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
+	     $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))
 # Tests of what only this architecture's machine has.
 TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf elf_program initrd loader x86_%)
 TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
 TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
 # With one thread there is nothing to be found by a thread sanitizer, and these are slow with it.
 TESTS     := $(if $(filter %-tsan,$(VARIANT)),$(filter-out $(OBJ)/tests/unit/test_exhaustive%,$(TESTS)),$(TESTS))
-TEST_LIB  := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
+TEST_LIB  := $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
 # NAME.c, and NAME_*.c with it.
 BENCH_SRC := $(filter-out tests/bench/ringbench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-.PHONY: all objects run check unit unit-all boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
+.PHONY: all objects test-objects run check unit unit-all boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
 .SECONDARY:
 all: $(PLACE)microvm $(PLACE)microvm-ctl
 
@@ -145,15 +149,38 @@ $(OBJ)/flags: FORCE
 
 # ---- tests ----------------------------------------------------------------------------------
 
+comma := ,
+
+# Test programs are many and are not shipped: the fastest linker will do, which does not know all of release's flags.
+# Cross compilers do not find it.
+TEST_LD      := $(if $(CROSS),,$(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$(comma)--threads=1))
+TEST_LDFLAGS  = $(filter-out $(LINK_$(ARCH)),$(ALL_LDFLAGS)) $(TEST_LD)
+# Where a test is, without a system call at each assertion (tests/lib/marks.h).
+MARKS        := -Wl,--wrap=_mark_point,--wrap=waitpid
+CHECK_LIBS   := $(shell pkg-config --libs check 2>/dev/null)
+
 # Tests of the libaio engine stand between it and the library.
 $(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wrap=io_getevents
 
-$(OBJ)/tests/unit/%: $(OBJ)/tests/unit/%.o $(TEST_LIB) $(LIB)
-	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs check) -lutil
+# A program is linked with what it uses of these. Made anew when a file comes, goes or changes.
+$(OBJ)/tests/lib.a: $(TEST_LIB) $(LIB) $(OBJ)/tests/members
+	$(Q)rm -f $@ && $(if $(CROSS),$(CROSS)-)ar rcsT $@ $(TEST_LIB) $(LIB)
+
+$(OBJ)/tests/members: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(TEST_LIB) $(LIB)' | cmp -s - $@ || echo '$(TEST_LIB) $(LIB)' >$@
+
+$(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILER) $(TEST_LDFLAGS) $(MARKS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
 
 # What is aarch64's and needs no machine of that kind is tested on all.
+OF_ARM64 := $(patsubst %,$(SHARED)/vmm/arch/aarch64/%.o,image tree)
 $(OBJ)/tests/unit/test_arm64_%: private LDLIBS += $(LDLIBS_aarch64)
-$(addprefix $(OBJ)/tests/unit/test_arm64_,image tree): $(patsubst %,$(OBJ)/vmm/arch/aarch64/%.o,image tree)
+$(addprefix $(OBJ)/tests/unit/test_arm64_,image tree): $(OF_ARM64)
+
+# What other variants share.
+test-objects: $(TEST_SRC:%.c=$(SHARED)/%.o) $(TEST_LIB) $(LIB) $(OF_ARM64)
 
 $(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
 

@@ -63,7 +63,7 @@ fuzz-replay-programs: $(REPLAY_BIN)
 
 $(REPLAY_BIN): $(OBJ)/tests/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o \
 		$(FUZZ_SHARED:%=$(OBJ)/%) $(LIB)
-	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(COMPILER) $(TEST_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(FUZZ_DEVICES:%=$(OBJ)/tests/fuzz/replay_%): $(FUZZ_HOST:%=$(OBJ)/%)
 $(FUZZ_DEVICES:%=$(OBJ)/tests/fuzz/replay_%): private ALL_LDFLAGS += $(FUZZ_WRAP)

@@ -310,8 +310,22 @@ int64_t mock_seconds(void)
 	return t.tv_sec;
 }
 
+/* A waiting thread gives way this often before it sleeps for NAP_NS each time. */
+#define YIELDS 8u
+#define NAP_NS 20000
+/* A thread that never waits does so at each of this many calls. */
+#define BURST 64u
+
+static __thread unsigned int yields;
+
+static void nap(void)
+{
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+}
+
 int64_t mock_deadline(void)
 {
+	yields = 0;
 	return mock_seconds() + MOCK_DEADLINE_S;
 }
 
@@ -319,5 +333,18 @@ void mock_yield(int64_t deadline)
 {
 	if (mock_seconds() > deadline)
 		ck_abort_msg("nothing came within %d s", MOCK_DEADLINE_S);
-	sched_yield();
+	if (yields++ < YIELDS)
+		sched_yield();
+	else
+		nap();
+}
+
+void mock_pester(void)
+{
+	static __thread unsigned int calls;
+
+	if (++calls % BURST)
+		sched_yield();
+	else
+		nap();
 }

@@ -203,8 +203,16 @@ uint8_t mock_do(struct mockdrv *m, struct mock_blk *req, uint32_t *len);
 /* Seconds of CLOCK_MONOTONIC: now, and when a wait that begins now has failed. */
 int64_t mock_seconds(void);
 int64_t mock_deadline(void);
-/* Give way; fail the test when the deadline is over. */
+/*
+ * Let others run: by sched_yield() at first, then, as whoever polls takes the processor from what
+ * it waits for, by short sleeps. Fails the test when the deadline is over.
+ */
 void mock_yield(int64_t deadline);
+/*
+ * Let others run: for a thread that disturbs them without end. Yields, and sleeps for a moment at
+ * every 64th call, or the threads under test would wait for a time slice on a busy machine.
+ */
+void mock_pester(void);
 #define mock_wait_until(cond)                                  \
 	do {                                                   \
 		for (int64_t end_ = mock_deadline(); !(cond);) \

@@ -2,7 +2,6 @@
 #
 # What test programs stand in for, between the code and the host: the linker turns these calls over to them.
 
-comma := ,
 wrap   = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 
 $(OBJ)/tests/unit/test_blk_cache: ALL_LDFLAGS += $(call wrap,io_submit pwritev2 evloop_request fdatasync)

@@ -229,7 +229,7 @@ static void *truncate_often(void *arg)
 	for (uint32_t i = 1; !is_over(); i++) {
 		/* Whole blocks: what is in a half one is the file system's to decide. */
 		must(!ftruncate(d.image.fd, (i * 2654435761u) % (DISK_BYTES / 4096) * 4096));
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }

@@ -94,7 +94,7 @@ static void *ring_always(void *arg)
 			mock_kick(&d.m);
 		else
 			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, next(&state) % 3);
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }
@@ -144,7 +144,7 @@ static void *write_registers(void *arg)
 				virtio_mmio_write(&d.mmio, offset, bytes, 1u << value % 4);
 			break;
 		}
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }
@@ -169,7 +169,7 @@ static void *read_registers(void *arg)
 		reg_set(&d.mmio, VIRTIO_MMIO_INTERRUPT_ACK, irq);
 		mock_irqs(&d.m);
 		virtio_mmio_read(&d.mmio, next(&state) % 0x240, bytes, 1u << next(&state) % 4);
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }
@@ -233,7 +233,7 @@ static void *lay_chains(void *arg)
 		__atomic_fetch_add(&avail->idx, bad == 5 ? 99 : 1, __ATOMIC_RELEASE);
 		/* Time for some of them to be served. */
 		if (n % 4 == 0)
-			sched_yield();
+			mock_pester();
 	}
 	return arg;
 }
@@ -262,7 +262,7 @@ static void *make_the_host_fail(void *arg)
 			must(!ftruncate(d.image.fd, next(&state) % DISK_BYTES));
 		if (fstat(d.image.fd, &st) || st.st_size > DISK_BYTES)
 			odd("an image that has grown");
-		sched_yield();
+		mock_pester();
 	}
 	limit_file_size(RLIM_INFINITY);
 	return arg;
@@ -330,7 +330,7 @@ static void *answer_anything(void *arg)
 	while (!is_over()) {
 		scripted_accept(r.engine, 1 + next(&state) % 4);
 		scripted_complete_all(r.engine, answer[next(&state) % ARRAY_SIZE(answer)]);
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }
@@ -341,7 +341,7 @@ static void *ring_the_rig(void *arg)
 		mock_kick(m);
 		mock_irqs(m);
 		__atomic_fetch_and(&r.irq_status, ~IRQLINE_USED_RING, __ATOMIC_SEQ_CST);
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }

@@ -26,7 +26,7 @@ static void *ring_always(void *arg)
 {
 	while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
 		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-		sched_yield();
+		mock_pester();
 	}
 	return arg;
 }

@@ -4,6 +4,7 @@
  * the thread sanitizer and by the processor.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -175,8 +176,8 @@ static struct mock_place place; /* of the descriptor it is about */
 static void driver_waits_for(unsigned int step)
 {
 	for (unsigned int spins = 0; __atomic_load_n(&duel.go, __ATOMIC_ACQUIRE) != step;)
-		if (++spins % 1000 == 0)
-			mock_yield(INT64_MAX);
+		if (++spins % 200 == 0)
+			sched_yield();
 }
 
 static void *driver_main(void *arg)
@@ -197,8 +198,8 @@ static void *driver_main(void *arg)
 static void wait_for_driver(unsigned int step)
 {
 	for (unsigned int spins = 0; __atomic_load_n(&duel.done, __ATOMIC_ACQUIRE) != step;)
-		if (++spins % 1000 == 0)
-			mock_yield(INT64_MAX);
+		if (++spins % 200 == 0)
+			sched_yield();
 }
 
 /* `prepare` runs before each, while the driver waits. */
