@@ -71,8 +71,6 @@ static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring
 		/* Refused while completions are waiting to be collected. */
 		if (res < 0)
 			evloop_turn(loop, false);
-		/* The kernel's thread, if there is one, takes them off in its own time. */
-		entered(loop, io_uring_sqring_wait(ring));
 		sqe = io_uring_get_sqe(ring);
 	} while (!sqe && !loop->failed);
 	return sqe ? sqe : &loop->discarded;
@@ -164,7 +162,7 @@ static void ring_turn(struct evloop *loop, bool wait)
 	if (wait && !io_uring_cq_ready(ring))
 		entered(loop, io_uring_submit_and_wait(ring, 1));
 	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
-		entered(loop, loop->submit(ring));
+		entered(loop, io_uring_submit_and_get_events(ring));
 
 	hand_out(loop, ring, NULL);
 }
