@@ -19,6 +19,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts o
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
+/* Marks the functions for set-up, tear-down and statistics in files whose other functions run once
+ * per request. The compiler optimizes them for size and places them apart from the hot path. */
+#define COLD __attribute__((cold))
+
 /* True, and the sum in *sum, when a + b fits in 64 bits. */
 static inline bool add_u64(uint64_t a, uint64_t b, uint64_t *sum)
 {

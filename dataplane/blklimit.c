@@ -25,7 +25,7 @@ static bool settle(uint64_t rate, uint64_t *burst, uint64_t most)
 	return rate <= most && *burst <= most;
 }
 
-bool blklimit_settle(struct blklimit_rates *rates)
+COLD bool blklimit_settle(struct blklimit_rates *rates)
 {
 	return settle(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
 	       settle(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
@@ -40,7 +40,7 @@ static void set_bucket(struct blklimit_bucket *b, uint64_t rate, uint64_t burst,
 	STORE_RELEASE(b->full_at, now);
 }
 
-void blklimit_set(struct blklimit *limit, const struct blklimit_rates *rates, uint64_t now)
+COLD void blklimit_set(struct blklimit *limit, const struct blklimit_rates *rates, uint64_t now)
 {
 	WRITE_ONCE(limit->rates.iops, rates->iops);
 	WRITE_ONCE(limit->rates.iops_burst, rates->iops_burst);

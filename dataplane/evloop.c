@@ -71,8 +71,6 @@ static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring
 		/* Refused while completions are waiting to be collected. */
 		if (res < 0)
 			evloop_turn(loop, false);
-		/* The kernel's thread, if there is one, takes them off in its own time. */
-		entered(loop, io_uring_sqring_wait(ring));
 		sqe = io_uring_get_sqe(ring);
 	} while (!sqe && !loop->failed);
 	return sqe ? sqe : &loop->discarded;
@@ -164,7 +162,7 @@ static void ring_turn(struct evloop *loop, bool wait)
 	if (wait && !io_uring_cq_ready(ring))
 		entered(loop, io_uring_submit_and_wait(ring, 1));
 	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
-		entered(loop, loop->submit(ring));
+		entered(loop, io_uring_submit_and_get_events(ring));
 
 	hand_out(loop, ring, NULL);
 }
@@ -208,7 +206,7 @@ unsigned int evloop_fds(enum evloop_kind kind)
 	return FDS_ALWAYS + (kind == EVLOOP_EPOLL ? 1 : evloop_rings(kind));
 }
 
-int evloop_init(struct evloop *loop, enum evloop_kind kind)
+COLD int evloop_init(struct evloop *loop, enum evloop_kind kind)
 {
 	int err = 0;
 
@@ -232,7 +230,7 @@ int evloop_init(struct evloop *loop, enum evloop_kind kind)
 	return 0;
 }
 
-void evloop_destroy(struct evloop *loop)
+COLD void evloop_destroy(struct evloop *loop)
 {
 	evloop_destroy_rings(loop);
 	if (loop->kind == EVLOOP_EPOLL)
@@ -242,7 +240,7 @@ void evloop_destroy(struct evloop *loop)
 	sem_destroy(&loop->woken);
 }
 
-int evloop_begin(struct evloop *loop)
+COLD int evloop_begin(struct evloop *loop)
 {
 	int err;
 
@@ -257,7 +255,7 @@ int evloop_begin(struct evloop *loop)
 	return err ? err : evloop_watch(loop, &loop->alarm, loop->alarm_fd);
 }
 
-void evloop_end(struct evloop *loop)
+COLD void evloop_end(struct evloop *loop)
 {
 	evloop_unwatch(loop, &loop->alarm);
 	evloop_unwatch(loop, &loop->wake);
@@ -277,7 +275,7 @@ void evloop_alarm(struct evloop *loop, uint64_t at)
 		evloop_fail(loop, -errno, "timerfd_settime");
 }
 
-int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
+COLD int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = watch };
 
@@ -291,7 +289,7 @@ int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
+COLD void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
 {
 	if (loop->kind != EVLOOP_EPOLL)
 		ring_unwatch(loop, watch);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * evloop: where a dataplane thread hands work to the host and sleeps. One of two kinds:
+ * evloop: where a dataplane thread hands work to the host and sleeps. There are three kinds:
  *
  *	epoll	  sleeps until a watched eventfd is written to.
  *	io_uring  the same, and the ring engines put their requests on: what was prepared is
  *		  submitted, completions are collected, and the wait is done by one system call.
- *	sqpoll	  io_uring with a thread of the kernel's that submits, and spins while it is used:
- *		  then only a wait is a system call.
  *	iopoll	  io_uring with a second ring, for reads and writes that the kernel polls its
  *		  device for. While there are any, a turn asks for them and does not wait.
  *
@@ -30,7 +28,7 @@
 
 #include "dataplane/hostmem.h"
 
-enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL, EVLOOP_IOPOLL };
+enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_IOPOLL };
 
 /* A watched eventfd. The caller's, from watch to unwatch. */
 struct ev_watch {
@@ -59,10 +57,9 @@ struct evloop {
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
-	int (*submit)(struct io_uring *ring); /* without waiting */
-	struct io_uring polled;		      /* iopoll */
-	unsigned int polling;		      /* requests put there and not yet completed */
-	unsigned int files;		      /* registered with the ring, or with both */
+	struct io_uring polled; /* iopoll */
+	unsigned int polling;	/* requests put there and not yet completed */
+	unsigned int files;	/* registered with the ring, or with both */
 	unsigned int fixed_count;
 	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
@@ -76,7 +73,7 @@ struct evloop {
 };
 
 /* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one, also where it
- * refuses io_uring_enter alone; sqpoll: -EINVAL before Linux 6.0). Any thread. */
+ * refuses io_uring_enter alone). Any thread. */
 int evloop_init(struct evloop *loop, enum evloop_kind kind);
 /* How many descriptors evloop_init opens; no other function opens one. */
 unsigned int evloop_fds(enum evloop_kind kind);

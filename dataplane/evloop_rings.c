@@ -9,8 +9,6 @@
  * Completions that find the other ring full wait in the kernel. */
 #define SQ_ENTRIES 128
 #define CQ_ENTRIES 1024
-/* For how long the kernel's submitting thread spins in vain before it sleeps: the least there is. */
-#define SQ_IDLE_MS 1
 /* Places in the table of registered files. A thread serves one disk, and each of its queues
  * registers the image; a disk has at most 16. The kernel wants no more than RLIMIT_NOFILE. */
 #define FILES 16
@@ -23,7 +21,6 @@ static int create(struct io_uring *ring, unsigned int flags)
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED | flags,
 		.cq_entries = CQ_ENTRIES,
-		.sq_thread_idle = SQ_IDLE_MS,
 	};
 
 	return io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
@@ -50,17 +47,6 @@ static int try_enter(const struct io_uring *ring)
 	return res == -EBADFD ? 0 : res;
 }
 
-static int create_first(struct evloop *loop)
-{
-	/* With a thread of the kernel's, a system call only where it has to be woken. */
-	if (loop->kind == EVLOOP_SQPOLL) {
-		loop->submit = io_uring_submit;
-		return create(&loop->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SQPOLL);
-	}
-	loop->submit = io_uring_submit_and_get_events;
-	return create_owned(&loop->ring, 0);
-}
-
 /*
  * Linux before 5.19 has no empty places; files are then not registered. Not by liburing's function
  * for it: where the table is larger than RLIMIT_NOFILE, that one calls prlimit64, which the seccomp
@@ -78,7 +64,7 @@ static void register_file_table(struct evloop *loop)
 
 int evloop_create_rings(struct evloop *loop)
 {
-	int err = create_first(loop);
+	int err = create_owned(&loop->ring, 0);
 
 	if (err)
 		return err;

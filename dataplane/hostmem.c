@@ -7,7 +7,7 @@
 
 #include "dataplane/base.h"
 
-int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva, bool readonly)
+COLD int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva, bool readonly)
 {
 	unsigned int at = 0;
 	uint64_t end;

@@ -34,8 +34,8 @@ struct io_task *io_queue_take(struct io_queue *q)
 	return task;
 }
 
-int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
-		    const struct ioengine_config *config)
+COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
+			 const struct ioengine_config *config)
 {
 	struct ioengine *e = lines_alloc(sizeof(*e));
 
@@ -74,7 +74,7 @@ int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 	return 0;
 }
 
-void ioengine_destroy(struct ioengine *e)
+COLD void ioengine_destroy(struct ioengine *e)
 {
 	if (!e)
 		return;

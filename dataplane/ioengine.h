@@ -131,7 +131,6 @@ struct ioengine {
 extern const struct ioengine_ops ioengine_libaio;
 extern const struct ioengine_ops ioengine_sync;
 extern const struct ioengine_ops ioengine_uring;
-extern const struct ioengine_ops ioengine_sqpoll; /* the same over another loop */
 /* Polls for reads and writes, as long as the image can; then turns into ioengine_uring. */
 extern const struct ioengine_ops ioengine_iopoll;
 

@@ -40,7 +40,7 @@ static int refused(const struct aio_backend *b)
 	return -errno;
 }
 
-static int aio_open(struct ioengine *e)
+static COLD int aio_open(struct ioengine *e)
 {
 	unsigned int depth = e->config.depth;
 	struct aio_backend *b = lines_alloc(sizeof(*b) + depth * sizeof(b->batch[0]));
@@ -76,7 +76,7 @@ free_backend:
 	return err;
 }
 
-static void aio_close(struct ioengine *e)
+static COLD void aio_close(struct ioengine *e)
 {
 	struct aio_backend *b = e->backend;
 

@@ -143,5 +143,4 @@ static void nothing(struct ioengine *e)
 	}
 
 const struct ioengine_ops ioengine_uring = URING("io_uring", EVLOOP_URING, uring_prep);
-const struct ioengine_ops ioengine_sqpoll = URING("sqpoll", EVLOOP_SQPOLL, uring_prep);
 const struct ioengine_ops ioengine_iopoll = URING("iopoll", EVLOOP_IOPOLL, polled_prep);

@@ -297,7 +297,7 @@ static void hold_memory(struct iothread *t)
 			 strerror(-err));
 }
 
-int iothread_create(struct iothread **thread, const struct iothread_config *config)
+COLD int iothread_create(struct iothread **thread, const struct iothread_config *config)
 {
 	struct iothread *t = lines_alloc(sizeof(*t));
 	cpu_set_t cpus;
@@ -330,7 +330,7 @@ free_thread:
 	return err;
 }
 
-void iothread_destroy(struct iothread *t)
+COLD void iothread_destroy(struct iothread *t)
 {
 	struct quit_call end = { .call.run = run_quit, .thread = t };
 

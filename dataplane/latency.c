@@ -19,7 +19,7 @@ uint64_t latency_count(const struct latency *l)
 	return count;
 }
 
-uint64_t latency_quantile(const struct latency *l, unsigned int permille)
+COLD uint64_t latency_quantile(const struct latency *l, unsigned int permille)
 {
 	uint64_t count = latency_count(l);
 	/* Rounded up, without a product that may be too large. */

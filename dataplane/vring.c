@@ -3,14 +3,15 @@
 
 #include "dataplane/vring_format.h"
 
-int vring_check(const struct hostmem *mem, const struct vring_config *config)
+COLD int vring_check(const struct hostmem *mem, const struct vring_config *config)
 {
 	struct vring_dev scratch;
 
 	return vring_setup(&scratch, mem, config);
 }
 
-int vring_setup(struct vring_dev *vr, const struct hostmem *mem, const struct vring_config *config)
+COLD int vring_setup(struct vring_dev *vr, const struct hostmem *mem,
+		     const struct vring_config *config)
 {
 	if (!config->size || config->size > VRING_MAX_SIZE)
 		return -EINVAL;

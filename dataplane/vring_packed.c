@@ -31,7 +31,7 @@
 
 _Static_assert(AVAIL << 8 == EVENT_WRAP, "the driver's wrap counter is in AVAIL");
 
-int vring_packed_setup(struct vring_dev *vr, const struct vring_config *config)
+COLD int vring_packed_setup(struct vring_dev *vr, const struct vring_config *config)
 {
 	struct vring_packed *p = &vr->ring;
 	uint16_t size = config->size;

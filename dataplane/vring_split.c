@@ -16,7 +16,7 @@ static uint16_t *avail_event(const struct vring_dev *vr)
 	return (uint16_t *)&vr->used->ring[vr->size];
 }
 
-int vring_split_setup(struct vring_dev *vr, const struct vring_config *config)
+COLD int vring_split_setup(struct vring_dev *vr, const struct vring_config *config)
 {
 	uint16_t size = config->size;
 

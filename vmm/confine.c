@@ -14,7 +14,6 @@ int confine_init(struct confine *c, const struct machine_config *config)
 			.make = maker_run,
 			.plane = {
 				[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
-				[BLK_ENGINE_SQPOLL] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_IOPOLL] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_LIBAIO] = sandbox_thread(SANDBOX_LIBAIO),
 				[BLK_ENGINE_SYNC] = sandbox_thread(SANDBOX_SYNC),

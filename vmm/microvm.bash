@@ -10,14 +10,14 @@ _microvm_disk_value() {
     werror) echo report enospc stop ignore ;;
     blk-size) echo 512 1024 2048 4096 ;;
     engine) echo io_uring libaio sync ;;
-    readonly | discard | packed | in-order | fixed-buffers | sqpoll | iopoll) echo on off ;;
+    readonly | discard | packed | in-order | fixed-buffers | iopoll) echo on off ;;
     esac
 }
 
 # _microvm_disk VALUE WORD: a file, then keys; WORD is what bash has made of the last of it.
 _microvm_disk() {
     local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
-        engine= queues= iothreads= cpus= fixed-buffers sqpoll iopoll poll-us= iops= iops-burst= bps= bps-burst='
+        engine= queues= iothreads= cpus= fixed-buffers iopoll poll-us= iops= iops-burst= bps= bps-burst='
     local last=${1##*,}
     case $1,$last in
     *,*,*=*)

@@ -17,7 +17,6 @@ struct disk_parse {
 	struct blk_config disk;
 	char *why;	    /* WHY_MAX bytes, for what is no static string */
 	unsigned int given; /* bit n: disk_keys[n] */
-	bool sqpoll;
 	bool iopoll;
 };
 
@@ -164,11 +163,6 @@ static bool set_engine(struct blk_config *disk, const char *value)
 	return true;
 }
 
-static bool set_sqpoll(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &container_of(disk, struct disk_parse, disk)->sqpoll);
-}
-
 static bool set_iopoll(struct blk_config *disk, const char *value)
 {
 	return text_switch(value, &container_of(disk, struct disk_parse, disk)->iopoll);
@@ -222,7 +216,6 @@ static const struct disk_key disk_keys[] = {
 	{ "packed", false, set_packed, "must be on or off" },
 	{ "in-order", false, set_in_order, "must be on or off" },
 	{ "engine", false, set_engine, "must be io_uring, libaio or sync" },
-	{ "sqpoll", true, set_sqpoll, "must be on or off" },
 	{ "iopoll", true, set_iopoll, "must be on or off" },
 	{ "queues", false, options_set_queues, "must be a number from 1 to 16" },
 	{ "iothreads", false, options_set_iothreads,
@@ -295,15 +288,13 @@ static const char *set_key(struct disk_parse *p, const char *field)
 /* What several keys say together. */
 static const char *settle_engine(struct disk_parse *p)
 {
-	if (!p->sqpoll && !p->iopoll)
+	if (!p->iopoll)
 		return NULL;
-	if (p->sqpoll && p->iopoll)
-		return "sqpoll and iopoll exclude each other";
 	if (p->disk.engine != BLK_ENGINE_URING)
-		return p->sqpoll ? "sqpoll needs engine=io_uring" : "iopoll needs engine=io_uring";
-	if (p->iopoll && p->disk.direct == BLK_DIRECT_OFF)
+		return "iopoll needs engine=io_uring";
+	if (p->disk.direct == BLK_DIRECT_OFF)
 		return "iopoll needs O_DIRECT, and direct is off";
-	p->disk.engine = p->sqpoll ? BLK_ENGINE_SQPOLL : BLK_ENGINE_IOPOLL;
+	p->disk.engine = BLK_ENGINE_IOPOLL;
 	return NULL;
 }
 

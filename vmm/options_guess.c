@@ -53,8 +53,9 @@ void text_guess(struct text_guess *guess, const char *word, size_t len, const ch
 	if (len > WORD_MAX || strlen(name) > WORD_MAX)
 		return;
 	cost = distance(word, len, name);
-	/* One mistake in three letters; else an abbreviation, which is worse than any of these. */
-	if (cost * 3 > len)
+	/* One mistake in three letters, and no second one where the first letter is wrong: "sqpoll"
+	 * was never a misspelled "iopoll". Else an abbreviation, which is worse than any of these. */
+	if (cost * 3 > len || (cost > 1 && word[0] != name[0]))
 		cost = abbreviates(word, len, name) ? WORD_MAX : WORD_MAX + 1;
 	if (cost > WORD_MAX || (guess->name && guess->cost <= cost))
 		return;

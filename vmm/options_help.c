@@ -66,8 +66,6 @@ const char options_help[] =
 	"  in-order=on|off          offer requests finished in order (default: off)\n"
 	"  engine=io_uring|libaio|sync\n"
 	"                           how the host is asked (default: io_uring)\n"
-	"  sqpoll[=on|off]          a thread of the kernel's submits for io_uring\n"
-	"                           (default: off)\n"
 	"  iopoll[=on|off]          io_uring polls the device instead of waiting for it\n"
 	"                           (default: off)\n"
 	"  queues=N                 1 to 16 (default: one per CPU, up to 4)\n"

@@ -26,12 +26,12 @@
 #define BLK_POLL_US_DEFAULT 100
 
 enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
-/* The best first, and then those that are for who asks for them. */
+/* In the order in which a disk falls back from one to the next. BLK_ENGINE_IOPOLL is not among
+ * those: only the user can choose it, and a disk falls back from it to BLK_ENGINE_URING. */
 enum blk_engine {
 	BLK_ENGINE_URING,
 	BLK_ENGINE_LIBAIO,
 	BLK_ENGINE_SYNC,
-	BLK_ENGINE_SQPOLL,
 	BLK_ENGINE_IOPOLL,
 	BLK_ENGINES
 };

@@ -7,8 +7,9 @@
 
 /* What can move data. */
 static const struct ioengine_ops *const engines[] = {
-	[BLK_ENGINE_URING] = &ioengine_uring,	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
-	[BLK_ENGINE_SYNC] = &ioengine_sync,	[BLK_ENGINE_SQPOLL] = &ioengine_sqpoll,
+	[BLK_ENGINE_URING] = &ioengine_uring,
+	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
+	[BLK_ENGINE_SYNC] = &ioengine_sync,
 	[BLK_ENGINE_IOPOLL] = &ioengine_iopoll,
 };
 
@@ -48,7 +49,6 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 		if (!qs->latency)
 			return host_lacks(-ENOMEM, "statistics of a disk");
 	}
-	qs->only_cpu = CPU_COUNT(&host) == 1;
 	qs->thread_count =
 		config->iothreads ? config->iothreads : threads_worth_it(&host, config->queues);
 	return 0;
@@ -149,8 +149,6 @@ static int create_all(void *arg)
 	enum blk_engine which = qs->config->engine;
 	int refused = 0, err;
 
-	if (which == BLK_ENGINE_SQPOLL && qs->only_cpu)
-		which = next_best(which);
 	for (;;) {
 		err = create_threads(qs, which);
 		if (!err)
@@ -167,8 +165,8 @@ static int create_all(void *arg)
 	 * where it has none. */
 	if (which != qs->config->engine)
 		log_warn("--disk %s: %s is not to be had (%s): falling back to engine=%s",
-			 qs->config->path, engines[qs->config->engine]->name,
-			 refused ? strerror(-refused) : "an only processor", engines[which]->name);
+			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
+			 engines[which]->name);
 	return 0;
 }
 

@@ -25,8 +25,7 @@ struct blk_queues {
 	const struct image *image;
 	const struct hostmem *mem;
 	unsigned int thread_count;
-	struct blkplane_latency *latency; /* of each queue; NULL: not measured */
-	bool only_cpu; /* there is no other for a thread of the kernel's that spins */
+	struct blkplane_latency *latency;	    /* of each queue; NULL: not measured */
 	struct iothread *thread[VIRTIO_MAX_QUEUES]; /* all NULL before the first start */
 	struct blk_queue queue[VIRTIO_MAX_QUEUES];
 };

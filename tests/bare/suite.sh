@@ -232,9 +232,7 @@ exits=$(sed -n 's/.* exits: MMIO .*, virtio-blk: \([0-9]*\) in .*/\1/p' out/blkb
 [ "$(uname -m)" != x86_64 ] || [ "${exits:-1000}" -le 40 ] ||
     fail blkbench-irq-each "${exits:-no count of} exits for 300 interrupts"
 measure deepest $requests 'depth=256 op=randrw'
-# With their threads and rings in the sandbox; briefly, for few processors.
-keys=,sqpoll
-measure sqpoll 200 'depth=8 op=randrw'
+# With both of its rings in the sandbox; briefly, for few processors.
 keys=,iopoll,fixed-buffers
 measure iopoll 200 'depth=8 op=randrw'
 # Root, with CAP_SYS_RESOURCE, raises the limit on locked memory by itself.

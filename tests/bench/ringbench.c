@@ -140,8 +140,7 @@ static void *drive(void *arg)
 }
 
 static const struct ioengine_ops *const engines[] = {
-	&ioengine_null,	 &ioengine_sync,   &ioengine_libaio,
-	&ioengine_uring, &ioengine_sqpoll, &ioengine_iopoll,
+	&ioengine_null, &ioengine_sync, &ioengine_libaio, &ioengine_uring, &ioengine_iopoll,
 };
 
 static void set_up(const struct ioengine_ops *ops)

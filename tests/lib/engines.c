@@ -12,7 +12,6 @@ static const struct {
 	{ "iopoll", &ioengine_iopoll, BLK_ENGINE_IOPOLL },
 	{ "libaio", &ioengine_libaio, BLK_ENGINE_LIBAIO },
 	{ "sync", &ioengine_sync, BLK_ENGINE_SYNC },
-	{ "sqpoll", &ioengine_sqpoll, BLK_ENGINE_SQPOLL },
 };
 
 int engine_count(void)
@@ -20,10 +19,9 @@ int engine_count(void)
 	return (int)ARRAY_SIZE(engines);
 }
 
-/* The last one has no second way. */
 int engine_ways(void)
 {
-	return 2 * engine_count() - 1;
+	return 2 * engine_count();
 }
 
 struct engine_way engine_way(int way)
@@ -32,14 +30,11 @@ struct engine_way engine_way(int way)
 		.name = engines[way / 2].name,
 		.ops = engines[way / 2].ops,
 		.engine = engines[way / 2].engine,
-		.slow = engines[way / 2].ops == &ioengine_sqpoll,
 		.direct = way % 2 == 0,
 	};
 }
 
 unsigned int engine_rounds(int way, unsigned int rounds)
 {
-	const struct ioengine_ops *ops = engine_way(way).ops;
-
-	return ops == &ioengine_sqpoll || ops == &ioengine_iopoll ? rounds / 10 : rounds;
+	return engine_way(way).ops == &ioengine_iopoll ? rounds / 10 : rounds;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * engines: the one list of I/O engines there are. A test that has to hold on every engine is a loop
- * test from 0 to engine_ways(): way 2 * n is engine n with O_DIRECT, the next one the same through the page
- * cache. That way is spared for sqpoll, which differs from io_uring in who submits: its thread in the kernel
- * spins for milliseconds after each use, and took more than half of the processor time of all these tests.
+ * test from 0 to engine_ways(): way 2 * n is engine n with O_DIRECT, way 2 * n + 1 is engine n
+ * through the page cache.
  */
 #ifndef TESTS_ENGINES_H
 #define TESTS_ENGINES_H
@@ -17,7 +16,6 @@ struct engine_way {
 	const char *name;
 	const struct ioengine_ops *ops;
 	enum blk_engine engine;
-	bool slow; /* to wake, where processors are few: not for a test that only repeats itself */
 	bool direct; /* where the file system of the images can do it */
 };
 
@@ -25,8 +23,8 @@ int engine_count(void);
 int engine_ways(void);
 struct engine_way engine_way(int way);
 
-/* How often a test that repeats itself does so: a tenth where only the ring is another than io_uring's,
- * whose ways take long on few processors. */
+/* How many rounds a test that repeats itself makes on this way. iopoll differs from io_uring by its
+ * second ring only and is slow where processors are few: it gets a tenth of the rounds. */
 unsigned int engine_rounds(int way, unsigned int rounds);
 
 #endif

@@ -6,7 +6,7 @@
 
 int queues_ways(void)
 {
-	return QUEUES_FORMATS * (engine_count() - 1) + 1;
+	return QUEUES_FORMATS * engine_count();
 }
 
 uint64_t queues_format(int i)

@@ -16,8 +16,7 @@
 /* Queues 0 to count - 1. */
 #define QUEUES_ALL(count) ((1u << (count)) - 1)
 
-/* Formats times engines: way w has format w % QUEUES_FORMATS and engine w / QUEUES_FORMATS; the last engine,
- * sqpoll (engines.h), has the first format only. */
+/* Formats times engines: way w has format w % QUEUES_FORMATS and engine w / QUEUES_FORMATS. */
 int queues_ways(void);
 
 /* The features that make format number i; the disk has to offer them. */

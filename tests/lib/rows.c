@@ -14,10 +14,9 @@
 			ck_abort_msg("%s: not: %s", (what), #cond); \
 	} while (0)
 
-/* The last engine's, sqpoll's, once (engines.h): it knows nothing of formats. */
 int rows_ways(void)
 {
-	return 2 * engine_ways() - 1;
+	return 2 * engine_ways();
 }
 
 void rows_init(struct disk *d, int way)

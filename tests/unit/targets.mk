@@ -5,7 +5,7 @@
 wrap   = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 
 $(OBJ)/tests/unit/test_blk_cache: ALL_LDFLAGS += $(call wrap,io_submit pwritev2 evloop_request fdatasync)
-$(OBJ)/tests/unit/test_blk_asked: ALL_LDFLAGS += $(call wrap,sched_getaffinity io_uring_queue_init_params)
+$(OBJ)/tests/unit/test_blk_asked: ALL_LDFLAGS += $(call wrap,io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blk_errors: ALL_LDFLAGS += $(call wrap,calloc eventfd mmap io_setup io_uring_queue_init_params)
 $(OBJ)/tests/unit/test_blk_operate: ALL_LDFLAGS += $(call wrap,fdatasync ftruncate lseek fstat)
 $(addprefix $(OBJ)/tests/unit/test_blk_,pause_ranges stop_ranges): \

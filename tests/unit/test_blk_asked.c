@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ways to use io_uring that are for who asks for them, on hosts that do not have them: the disk does
- * without, and that is said once. Linked with --wrap.
+ * iopoll on a host or with an image that cannot do it: the disk goes on without, and the log says so
+ * once. Linked with --wrap.
  */
 #include <errno.h>
 #include <liburing.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,25 +16,13 @@ static struct disk d;
 
 /* ---- between the device and the host ---- */
 
-static bool only_cpu;
 static unsigned int refused; /* rings with these flags are */
 static unsigned int asked;   /* for such a ring, so many times */
 
-int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
-int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *p);
 int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *p);
-
-int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
-{
-	if (!only_cpu)
-		return __real_sched_getaffinity(pid, size, set);
-	CPU_ZERO_S(size, set);
-	CPU_SET_S(0, size, set);
-	return 0;
-}
 
 int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *p)
@@ -121,35 +108,6 @@ START_TEST(iopoll_of_an_image_that_cannot)
 }
 END_TEST
 
-START_TEST(sqpoll_is_refused)
-{
-	refused = IORING_SETUP_SQPOLL;
-	disk_init(&d, BLK_ENGINE_SQPOLL);
-	disk_open(&d);
-	begin_to_listen();
-	two_lives();
-	expect_said(": sqpoll is not to be had (Operation not permitted): falling back to "
-		    "engine=io_uring\n");
-	ck_assert_uint_eq(asked, 1);
-	disk_fini(&d);
-}
-END_TEST
-
-START_TEST(sqpoll_on_an_only_processor)
-{
-	refused = IORING_SETUP_SQPOLL;
-	only_cpu = true;
-	disk_init(&d, BLK_ENGINE_SQPOLL);
-	disk_open(&d);
-	begin_to_listen();
-	two_lives();
-	expect_said(": sqpoll is not to be had (an only processor): falling back to "
-		    "engine=io_uring\n");
-	ck_assert_uint_eq(asked, 0);
-	disk_fini(&d);
-}
-END_TEST
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_asked");
@@ -157,8 +115,6 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, iopoll_is_refused);
 	tcase_add_test(t, iopoll_of_an_image_that_cannot);
-	tcase_add_test(t, sqpoll_is_refused);
-	tcase_add_test(t, sqpoll_on_an_only_processor);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -18,7 +18,7 @@ static struct evloop loop;
 /* ---- what the host answers; 0: what it really does ---- */
 
 static int init_errors[2], enable_error, submit_error, eventfd_error, epoll_error;
-static unsigned int inits, submits;
+static unsigned int inits;
 static bool no_sparse;
 static unsigned int init_flags[2];
 
@@ -66,7 +66,6 @@ int __wrap_io_uring_enable_rings(struct io_uring *ring)
 
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
-	submits++;
 	return submit_error ? take(&submit_error) : __real_io_uring_submit(ring);
 }
 
@@ -145,30 +144,6 @@ START_TEST(host_older_than_single_issuer)
 }
 END_TEST
 
-/* The flags that do not go with it are left out. Refused, it is not tried in another way. */
-START_TEST(a_thread_of_the_kernels_submits)
-{
-	init_errors[0] = -EINVAL;
-	expect_refused(EVLOOP_SQPOLL, -EINVAL);
-	ck_assert_uint_eq(inits, 1);
-	init_errors[0] = 0;
-	inits = 0;
-	ck_assert_int_eq(evloop_init(&loop, EVLOOP_SQPOLL), 0);
-	ck_assert_uint_eq(inits, 1);
-	ck_assert(init_flags[0] & IORING_SETUP_SQPOLL);
-	ck_assert(init_flags[0] & IORING_SETUP_SINGLE_ISSUER);
-	ck_assert(init_flags[0] & IORING_SETUP_R_DISABLED);
-	ck_assert(!(init_flags[0] & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN |
-				     IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SQ_AFF)));
-	evloop_restrict(&loop);
-	ck_assert_int_eq(evloop_begin(&loop), 0);
-	evloop_wake(&loop);
-	evloop_turn(&loop, true);
-	evloop_unwatch(&loop, &loop.wake);
-	evloop_destroy(&loop);
-}
-END_TEST
-
 START_TEST(ring_that_cannot_be_enabled)
 {
 	unsigned int fds = count_fds();
@@ -232,29 +207,6 @@ static void count_and_want_many(struct ev_request *r, int res)
 	submit_error = -EBUSY;
 	nops(129);
 }
-
-static bool submitter_sleeps(void)
-{
-	return READ_ONCE(*loop.ring.sq.kflags) & IORING_SQ_NEED_WAKEUP;
-}
-
-/* While it is awake, a turn is no system call; once it sleeps, the next request wakes it. */
-START_TEST(the_kernels_thread_goes_to_sleep_and_is_woken)
-{
-	ck_assert_int_eq(evloop_init(&loop, EVLOOP_SQPOLL), 0);
-	ck_assert_int_eq(evloop_begin(&loop), 0);
-	for (unsigned int i = 1; i <= 5; i++) {
-		mock_wait_until(submitter_sleeps());
-		nops(1);
-		submits = 0;
-		evloop_turn(&loop, i % 2);
-		ck_assert_uint_eq(submits, !(i % 2));
-		mock_wait_until((evloop_turn(&loop, false), done == i));
-	}
-	evloop_unwatch(&loop, &loop.wake);
-	evloop_destroy(&loop);
-}
-END_TEST
 
 /* The completion of one wants more places than there are, and has to hand out the others. */
 START_TEST(a_turn_within_a_turn)
@@ -434,8 +386,6 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, host_that_refuses);
 	tcase_add_test(t, host_older_than_single_issuer);
-	tcase_add_test(t, a_thread_of_the_kernels_submits);
-	tcase_add_test(t, the_kernels_thread_goes_to_sleep_and_is_woken);
 	tcase_add_test(t, ring_that_cannot_be_enabled);
 	tcase_add_loop_test(t, submission_is_refused_while_there_is_no_place, 0,
 			    ARRAY_SIZE(passing));

@@ -145,11 +145,11 @@ START_TEST(disk_keys_each)
 			       "poll-us=1000,in-order=on,packed=off",
 			       "--disk",
 			       "d,readonly=on,direct=auto,blk-size=1024,cache=writeback,discard=on",
-			       "--disk=e,sqpoll,engine=io_uring", "--disk=f,sqpoll=off,engine=sync",
-			       "--disk=g,iopoll=on,sqpoll=off"),
+			       "--disk=e,iopoll,engine=io_uring", "--disk=f,iopoll=off,engine=sync",
+			       "--disk=g,iopoll=on"),
 			 OPTIONS_RUN);
 	ck_assert_uint_eq(config.disk_count, 6);
-	ck_assert_int_eq(config.disk[3].engine, BLK_ENGINE_SQPOLL);
+	ck_assert_int_eq(config.disk[3].engine, BLK_ENGINE_IOPOLL);
 	ck_assert_int_eq(config.disk[4].engine, BLK_ENGINE_SYNC);
 	ck_assert_int_eq(config.disk[5].engine, BLK_ENGINE_IOPOLL);
 	ck_assert_str_eq(config.disk[0].path, "a/b.img");
@@ -310,16 +310,13 @@ static const struct {
 	  "--disk d,engine=uring: must be io_uring, libaio or sync" },
 	{ { "--disk", "d,engine=aio", "--disk=e" },
 	  "--disk d,engine=aio: must be io_uring, libaio or sync" },
-	{ { "--disk", "d,sqpoll=1" }, "--disk d,sqpoll=1: must be on or off" },
-	{ { "--disk", "d,sqpoll,engine=libaio" }, "--disk d: sqpoll needs engine=io_uring" },
-	{ { "--disk", "d,engine=sync,sqpoll" }, "--disk d: sqpoll needs engine=io_uring" },
 	{ { "--disk", "d,iops=0" }, "--disk d,iops=0: must be a number from 1 to 1000000000" },
 	{ { "--disk", "d,bps=1025G" }, "--disk d,bps=1025G: must be a size from 1K to 1T" },
 	{ { "--disk", "d,bps=1,iops-burst=5" },
 	  "--disk d: iops-burst needs iops, and bps-burst bps" },
 	{ { "--disk", "d,iopoll=1" }, "--disk d,iopoll=1: must be on or off" },
 	{ { "--disk", "d,iopoll,engine=libaio" }, "--disk d: iopoll needs engine=io_uring" },
-	{ { "--disk", "d,sqpoll,iopoll" }, "--disk d: sqpoll and iopoll exclude each other" },
+	{ { "--disk", "d,engine=sync,iopoll" }, "--disk d: iopoll needs engine=io_uring" },
 	{ { "--disk", "d,direct=off,iopoll" },
 	  "--disk d: iopoll needs O_DIRECT, and direct is off" },
 	{ { "--disk", "d,poll-us=1001" },
@@ -391,8 +388,8 @@ START_TEST(help_names_everything_in_80_columns)
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
 		"cache=",	 "discard=",	  "poll-us=",	   "Ctrl-A x",
-		"rerror=",	 "werror=",	  "sqpoll",	   "iopoll",
-		"  0  ",	 "  7  ",
+		"rerror=",	 "werror=",	  "iopoll",	   "  0  ",
+		"  7  ",
 	};
 	const char *line = options_help;
 

@@ -46,6 +46,9 @@ static const struct {
 	  "--disk d,blocksize=1: unknown key (did you mean blk-size?)" },
 	{ { "--disk", "d,ipos=1" }, "--disk d,ipos=1: unknown key (did you mean iops?)" },
 	{ { "--disk", "d,colour=red" }, "--disk d,colour=red: unknown key (see --help)" },
+	/* A key that there was: no other key is offered in its place. */
+	{ { "--disk", "d,sqpoll" }, "--disk d,sqpoll: unknown key (see --help)" },
+	{ { "--disk", "d,sqpoll=on" }, "--disk d,sqpoll=on: unknown key (see --help)" },
 	{ { "--disk", "d,io_uring" }, "--disk d,io_uring: unknown key (see --help)" },
 	{ { "--disk", "d," TEN TEN TEN "=1" },
 	  "--disk d," TEN TEN TEN "=1: unknown key (see --help)" },

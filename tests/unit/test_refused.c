@@ -59,7 +59,7 @@ static unsigned int heard(const char *words)
 
 START_TEST(io_uring_enter_refused_is_noticed_when_the_ring_is_made)
 {
-	static const enum evloop_kind kinds[] = { EVLOOP_URING, EVLOOP_SQPOLL, EVLOOP_IOPOLL };
+	static const enum evloop_kind kinds[] = { EVLOOP_URING, EVLOOP_IOPOLL };
 	unsigned int fds = count_fds();
 	struct evloop loop;
 
@@ -89,7 +89,6 @@ static const struct {
 	const char *next;
 } falls[] = {
 	{ BLK_ENGINE_URING, enter, "falling back to engine=libaio" },
-	{ BLK_ENGINE_SQPOLL, enter, "falling back to engine=libaio" },
 	{ BLK_ENGINE_IOPOLL, enter, "falling back to engine=libaio" },
 	{ BLK_ENGINE_LIBAIO, submit, "falling back to engine=sync" },
 	{ BLK_ENGINE_LIBAIO, get, "falling back to engine=sync" },
@@ -119,13 +118,9 @@ static const struct {
 	const int *call;
 	const char *name;
 } ways[] = {
-	{ &ioengine_uring, enter, "io_uring_enter" },
-	{ &ioengine_sqpoll, enter, "io_uring_enter" },
-	{ &ioengine_iopoll, enter, "io_uring_enter" },
-	{ &ioengine_libaio, epoll, "epoll_wait" },
-	{ &ioengine_libaio, get, "io_getevents" },
-	{ &ioengine_libaio, submit, "io_submit" },
-	{ &ioengine_sync, epoll, "epoll_wait" },
+	{ &ioengine_uring, enter, "io_uring_enter" }, { &ioengine_iopoll, enter, "io_uring_enter" },
+	{ &ioengine_libaio, epoll, "epoll_wait" },    { &ioengine_libaio, get, "io_getevents" },
+	{ &ioengine_libaio, submit, "io_submit" },    { &ioengine_sync, epoll, "epoll_wait" },
 };
 
 static unsigned int told;

@@ -230,8 +230,7 @@ static void nine_descriptors(void)
  * last. */
 static long loop_without_descriptors(void)
 {
-	static const enum evloop_kind kinds[] = { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_SQPOLL,
-						  EVLOOP_IOPOLL };
+	static const enum evloop_kind kinds[] = { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_IOPOLL };
 	struct evloop loop;
 	int room = 0;
 
