@@ -67,7 +67,7 @@ LDLIBS := -laio -l:liburing.a -l:libjson-c.a -l:libfdt.a $(LDLIBS_$(ARCH))
 
 # ---- what is built --------------------------------------------------------------------------
 
-ROOMS     := dataplane devices/virtio vmm vmm/arch/$(ARCH)
+ROOMS     := dataplane devices/virtio vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage counts two rooms: only their objects are its own, the others are release's.
 COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/%,%)
@@ -103,7 +103,7 @@ $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/options_text.c vmm/options_guess.c vmm/options_limits.c)
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/limits.c)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
 
 # The libraries to cross-build with, of Debian's packages.
@@ -115,7 +115,7 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) -MMD -MP -c -o $@ $<
 
 # The system calls of each kind of thread, as BPF. Whatever the variant, this is run here.
-$(BUILD)/seccomp/compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
+$(BUILD)/seccomp/compile: vmm/sandbox/seccomp/compile.c vmm/sandbox/seccomp/rules.h
 	$(Q)mkdir -p $(@D)
 	$(Q)gcc $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
 
@@ -123,12 +123,12 @@ $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
 
 # Private: the file of flags is made for all objects alike. Fuzz targets have objects of their own.
-FILTERED := $(OBJ)/vmm/sandbox_seccomp.o $(BUILD)/fuzz/vmm/sandbox_seccomp.o
+FILTERED := $(OBJ)/vmm/sandbox/seccomp.o $(BUILD)/fuzz/vmm/sandbox/seccomp.o
 $(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
 $(FILTERED): $(BUILD)/seccomp/seccomp.h
 
 # The files that tell the version: a commit compiles no others again.
-VERSIONED := main control_line ctl/ctl
+VERSIONED := main control/protocol ctl/ctl
 $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@
@@ -230,9 +230,9 @@ install: $(PROGRAMS)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(completionsdir) \
 		$(DESTDIR)$(unitdir)
 	$(Q)install $(PROGRAMS) $(DESTDIR)$(bindir)
-	$(Q)install -m 644 $(PROGRAMS:%=vmm/%.1) $(DESTDIR)$(mandir)/man1
-	$(Q)for p in $(PROGRAMS); do install -m 644 vmm/$$p.bash $(DESTDIR)$(completionsdir)/$$p || exit 1; done
-	$(Q)sed 's,@bindir@,$(bindir),' vmm/microvm@.service >$(DESTDIR)$(unitdir)/microvm@.service
+	$(Q)install -m 644 $(PROGRAMS:%=vmm/man/%.1) $(DESTDIR)$(mandir)/man1
+	$(Q)for p in $(PROGRAMS); do install -m 644 tools/dist/$$p.bash $(DESTDIR)$(completionsdir)/$$p || exit 1; done
+	$(Q)sed 's,@bindir@,$(bindir),' tools/dist/microvm@.service >$(DESTDIR)$(unitdir)/microvm@.service
 	$(Q)chmod 644 $(DESTDIR)$(unitdir)/microvm@.service
 
 uninstall:

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
-#include "vmm/machine.h"
-#include "vmm/options.h"
+#include "vmm/machine/machine.h"
+#include "vmm/options/options.h"
 #include "vmm/report.h"
-#include "vmm/service.h"
-#include "vmm/supervisor.h"
+#include "vmm/service/service.h"
+#include "vmm/service/supervisor.h"
 #include "version.h" /* generated: tools/version */
 
 /* Documented in --help, the man page and README.md. */

@@ -14,7 +14,7 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "vmm/arch/x86_64/boot.h"
-#include "vmm/bootread.h"
+#include "vmm/boot/reader.h"
 
 #define GUARD	    0x10000ul
 #define MIB	    (1ull << 20)

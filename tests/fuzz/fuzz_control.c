@@ -6,7 +6,7 @@
 #include <json-c/json.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/control_line.h"
+#include "vmm/control/protocol.h"
 
 static void check_line(struct control_request *request, struct control_answer *answer)
 {

@@ -9,7 +9,7 @@
  */
 #include "dataplane/base.h"
 #include "tests/fuzz/fuzz.h"
-#include "vmm/options.h"
+#include "vmm/options/options.h"
 
 #define WORDS_MAX 64
 

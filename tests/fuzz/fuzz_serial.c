@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/serial.h"
+#include "vmm/console/serial.h"
 
 #define FIFO	 16
 #define POLLS	 16 /* of LSR, without a write in between, make a guest a listener */

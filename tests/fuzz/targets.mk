@@ -41,8 +41,8 @@ $(FUZZ_OBJ)/%.o: %.c $(FUZZ_OBJ)/flags
 	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
 # As in Makefile; else it finds libseccomp's header of that name.
-$(FUZZ_OBJ)/vmm/sandbox_seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
-$(FUZZ_OBJ)/vmm/sandbox_seccomp.o: $(BUILD)/seccomp/seccomp.h
+$(FUZZ_OBJ)/vmm/sandbox/seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
+$(FUZZ_OBJ)/vmm/sandbox/seccomp.o: $(BUILD)/seccomp/seccomp.h
 
 $(FUZZ_OBJ)/flags: FORCE
 	$(Q)mkdir -p $(@D)

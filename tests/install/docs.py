@@ -25,13 +25,13 @@ def load():
     """All documents, as they are."""
     return {
         "--help": output(MICROVM, "--help"),
-        "microvm.1": read("vmm/microvm.1"),
+        "microvm.1": read("vmm/man/microvm.1"),
         "README.md": read("README.md"),
         "SECURITY.md": read("SECURITY.md"),
-        "microvm.bash": read("vmm/microvm.bash"),
+        "microvm.bash": read("tools/dist/microvm.bash"),
         "microvm-ctl --help": output(os.path.join(os.path.dirname(MICROVM), "microvm-ctl"), "--help"),
-        "microvm-ctl.1": read("vmm/microvm-ctl.1"),
-        "microvm-ctl.bash": read("vmm/microvm-ctl.bash"),
+        "microvm-ctl.1": read("vmm/man/microvm-ctl.1"),
+        "microvm-ctl.bash": read("tools/dist/microvm-ctl.bash"),
     }
 
 
@@ -70,11 +70,11 @@ def names_of(path, pattern):
 
 
 def options():
-    return names_of("vmm/options.c", r'\{ "(--[a-z-]+)", (?:true|false), set_')
+    return names_of("vmm/options/options.c", r'\{ "(--[a-z-]+)", (?:true|false), set_')
 
 
 def keys():
-    return names_of("vmm/options_disk.c", r'\{ "([a-z-]+)", (?:true|false), (?:options_)?set_')
+    return names_of("vmm/options/disk.c", r'\{ "([a-z-]+)", (?:true|false), (?:options_)?set_')
 
 
 def subjects():

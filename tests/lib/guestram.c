@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/bootread.h"
+#include "vmm/boot/reader.h"
 
 #define GUARD 4096u
 

@@ -4,7 +4,7 @@
 #ifndef TESTS_JAIL_H
 #define TESTS_JAIL_H
 
-#include "vmm/sandbox.h"
+#include "vmm/sandbox/sandbox.h"
 
 /* A thread with the filter of the process alone, after those of enum sandbox_kind. */
 #define JAIL_MAKER SANDBOX_KINDS

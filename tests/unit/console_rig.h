@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "tests/lib/suite.h"
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 
 #define PATIENCE_S 30
 

@@ -16,7 +16,7 @@
 
 #include "tests/lib/suite.h"
 #include "version.h"
-#include "vmm/control.h"
+#include "vmm/control/server.h"
 
 #define STATUS "{\"cmd\":\"status\"}\n"
 

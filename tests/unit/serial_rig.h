@@ -12,7 +12,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
-#include "vmm/serial.h"
+#include "vmm/console/serial.h"
 
 #define FIFO 16
 #define IDLE (UART_LSR_THRE | UART_LSR_TEMT)

@@ -9,7 +9,7 @@
 
 #include "tests/lib/guestram.h"
 #include "tests/lib/suite.h"
-#include "vmm/bootread.h"
+#include "vmm/boot/reader.h"
 
 #define MIB	  (1u << 20)
 #define FILE_SIZE (9 * MIB)

@@ -8,7 +8,7 @@
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
 #include "version.h"
-#include "vmm/control_line.h"
+#include "vmm/control/protocol.h"
 
 static struct control_request request;
 static struct control_answer answer;

@@ -7,7 +7,7 @@
 #include "dataplane/base.h"
 #include "tests/lib/files.h"
 #include "tests/lib/suite.h"
-#include "vmm/errands.h"
+#include "vmm/control/jobs.h"
 
 #define COUNT 100u
 

@@ -5,7 +5,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
-#include "vmm/exits.h"
+#include "vmm/kvm/exit_stats.h"
 
 static const struct bus_ops low_ops = { .name = "low" }, high_ops = { .name = "high" };
 static struct bus pio, mmio;

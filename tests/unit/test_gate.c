@@ -6,7 +6,7 @@
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
-#include "vmm/gate.h"
+#include "vmm/kvm/pause.h"
 
 #define THREADS 4u
 

@@ -4,7 +4,7 @@
 
 #include "tests/lib/suite.h"
 #include "vmm/arch.h"
-#include "vmm/loader.h"
+#include "vmm/boot/loader.h"
 
 static struct devlist devices;
 static struct machine_config config;

@@ -11,7 +11,7 @@
 
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
-#include "vmm/machine_parts.h"
+#include "vmm/machine/internal.h"
 
 void __wrap_blk_watch(struct blk *blk, struct blkplane_watch *watch);
 int __wrap_blk_flush(struct blk *blk);

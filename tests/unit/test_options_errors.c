@@ -5,7 +5,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
-#include "vmm/options.h"
+#include "vmm/options/options.h"
 
 static struct machine_config config;
 static char message[OPTIONS_MESSAGE_MAX];

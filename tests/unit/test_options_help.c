@@ -9,7 +9,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
-#include "vmm/options.h"
+#include "vmm/options/options.h"
 
 #define TEXT_MAX     80
 #define DEFAULTS_MIN 20

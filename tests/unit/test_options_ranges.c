@@ -5,8 +5,8 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
-#include "vmm/options.h"
-#include "vmm/options_parts.h"
+#include "vmm/options/options.h"
+#include "vmm/text.h"
 
 static struct machine_config config;
 static char message[OPTIONS_MESSAGE_MAX];

@@ -5,7 +5,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/suite.h"
-#include "vmm/posted.h"
+#include "vmm/kvm/coalesced_mmio.h"
 
 #define PAGE 4096
 #define MANY 100000

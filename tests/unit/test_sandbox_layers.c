@@ -24,8 +24,8 @@
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 #include "tests/unit/child_rig.h"
-#include "vmm/maker.h"
-#include "vmm/sandbox_parts.h"
+#include "vmm/sandbox/spawner.h"
+#include "vmm/sandbox/layers.h"
 
 /* ---- Landlock ---- */
 

@@ -11,7 +11,7 @@
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 #include "tests/unit/child_rig.h"
-#include "vmm/sandbox_parts.h"
+#include "vmm/sandbox/layers.h"
 
 static void few_files(void)
 {

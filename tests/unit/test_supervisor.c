@@ -18,7 +18,7 @@
 #include "dataplane/base.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
-#include "vmm/supervisor.h"
+#include "vmm/service/supervisor.h"
 
 #define CODE	9
 #define SKIPPED 77 /* no right to a namespace */

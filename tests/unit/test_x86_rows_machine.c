@@ -15,7 +15,7 @@
 #include "tests/lib/guestram.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/unit/serial_rig.h"
-#include "vmm/vcpu.h"
+#include "vmm/kvm/vcpu.h"
 
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);

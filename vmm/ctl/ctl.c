@@ -16,10 +16,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "vmm/control_line.h"
+#include "vmm/control/protocol.h"
 #include "vmm/ctl/show.h"
 #include "vmm/ctl/words.h"
-#include "vmm/options_parts.h"
+#include "vmm/text.h"
 #include "version.h" /* generated: tools/version */
 
 /* Documented in --help and the man page. */

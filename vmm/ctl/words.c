@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "dataplane/blklimit.h"
-#include "vmm/options_parts.h"
+#include "vmm/options/internal.h"
 
 static const char *const limit_keys[] = { "iops", "iops-burst", "bps", "bps-burst" };
 

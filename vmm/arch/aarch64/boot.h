@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/bootfile.h"
+#include "vmm/boot/file.h"
 
 /* The first vCPU enters at `entry` with X0 = tree (Linux, arm64/booting.rst). */
 struct arch_boot {

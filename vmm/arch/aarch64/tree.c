@@ -6,7 +6,7 @@
 #include "dataplane/base.h"
 #include "vmm/arch/aarch64/boot.h"
 #include "vmm/arch/aarch64/layout.h"
-#include "vmm/devtree.h"
+#include "vmm/boot/fdt.h"
 
 #define GIC_PHANDLE  1
 #define GIC_PATH     "/interrupt-controller@8000000"

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/bootfile.h"
+#include "vmm/boot/file.h"
 
 enum boot_entry {
 	BOOT_ENTRY_64,	/* long mode, RSI = boot_params (Linux boot protocol 2.12, 64-bit) */

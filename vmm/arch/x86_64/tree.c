@@ -11,7 +11,7 @@
 #include "dataplane/base.h"
 #include "vmm/arch/x86_64/boot.h"
 #include "vmm/arch/x86_64/layout.h"
-#include "vmm/devtree.h"
+#include "vmm/boot/fdt.h"
 
 #define IOAPIC_PHANDLE 1
 #define POWER_PHANDLE  2

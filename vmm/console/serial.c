@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <linux/serial_reg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/console/serial_internal.h"
+
+#define DIVISOR_DEFAULT 1 /* 115200 baud; 0 makes drivers that ask for the speed divide by it */
+
+/* Fails only when the counter is full, and then there is nothing new to tell. */
+static void signal_eventfd(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static unsigned int rx_capacity(const struct serial *s)
+{
+	return s->fifo ? SERIAL_FIFO : 1;
+}
+
+static unsigned int rx_room(const struct serial *s)
+{
+	bool by_interrupt = (s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2);
+	bool listens = (by_interrupt || s->polls == SERIAL_POLLS) && !(s->mcr & UART_MCR_LOOP);
+
+	return listens && s->rx_count < rx_capacity(s) ? rx_capacity(s) - s->rx_count : 0;
+}
+
+void serial_rx_push(struct serial *s, uint8_t byte)
+{
+	if (s->rx_count >= rx_capacity(s)) {
+		s->overrun = true;
+		return;
+	}
+	s->rx[(s->rx_head + s->rx_count++) % SERIAL_FIFO] = byte;
+}
+
+uint8_t serial_rx_pop(struct serial *s)
+{
+	uint8_t byte;
+
+	if (!s->rx_count)
+		return 0;
+	byte = s->rx[s->rx_head];
+	s->rx_head = (s->rx_head + 1) % SERIAL_FIFO;
+	s->rx_count--;
+	return byte;
+}
+
+void serial_tx_push(struct serial *s, uint8_t byte)
+{
+	if (s->tx_dropped || s->tx_count == SERIAL_TX_SIZE) {
+		s->tx_dropped++;
+		return;
+	}
+	s->tx[(s->tx_head + s->tx_count++) % SERIAL_TX_SIZE] = byte;
+	if (s->tx_count == 1 || s->tx_count == SERIAL_TX_BATCH)
+		signal_eventfd(s->wake_fd);
+}
+
+/*
+ * After everything that may have changed the port's state: tell the guest and the console.
+ *
+ * The chip's INTR line is a level, the OR of all reasons, and the interrupt is edge-triggered. On
+ * real hardware a second reason that appears while the first keeps the line high makes no edge, and
+ * a driver that serves one reason per interrupt hangs. Here each change of the reasons that leaves
+ * one makes an edge: a new reason, and also one that went away while another stays. Nothing is lost
+ * for the simple driver; one that loops until IIR says "none" pays one empty interrupt when receive
+ * and transmit meet. What does not change the reasons costs nothing: of a burst into THR only the
+ * first byte interrupts.
+ */
+static void settle(struct serial *s)
+{
+	unsigned int why = serial_reasons(s);
+
+	if (why && why != s->why)
+		signal_eventfd(s->irq_fd);
+	s->why = why;
+
+	/* At half, so that console and guest do not take turns over single bytes. */
+	if (s->rx_wanted && rx_room(s) >= (rx_capacity(s) + 1) / 2) {
+		s->rx_wanted = false;
+		signal_eventfd(s->wake_fd);
+	}
+}
+
+static void serial_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
+{
+	struct serial *s = dev;
+
+	if (len != 1) {
+		memset(data, 0, len);
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	data[0] = serial_reg_read(s, offset);
+	settle(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serial_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
+{
+	struct serial *s = dev;
+
+	if (len != 1)
+		return;
+	pthread_mutex_lock(&s->lock);
+	serial_reg_write(s, offset, data[0]);
+	settle(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+const struct bus_ops serial_bus_ops = {
+	.name = "serial",
+	.read = serial_read,
+	.write = serial_write,
+};
+
+int serial_create(struct serial **serial, int irq_fd, int wake_fd)
+{
+	struct serial *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	pthread_mutex_init(&s->lock, NULL);
+	s->irq_fd = irq_fd;
+	s->wake_fd = wake_fd;
+	s->dll = DIVISOR_DEFAULT;
+	s->trigger = 1;
+	*serial = s;
+	return 0;
+}
+
+void serial_destroy(struct serial *serial)
+{
+	if (!serial)
+		return;
+	pthread_mutex_destroy(&serial->lock);
+	free(serial);
+}
+
+size_t serial_rx_room(struct serial *serial)
+{
+	size_t room;
+
+	pthread_mutex_lock(&serial->lock);
+	room = rx_room(serial);
+	serial->rx_wanted = !room;
+	pthread_mutex_unlock(&serial->lock);
+	return room;
+}
+
+size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len)
+{
+	size_t taken;
+
+	pthread_mutex_lock(&serial->lock);
+	taken = rx_room(serial);
+	if (taken > len)
+		taken = len;
+	for (size_t i = 0; i < taken; i++)
+		serial_rx_push(serial, data[i]);
+	serial->rx_wanted = taken < len;
+	settle(serial);
+	pthread_mutex_unlock(&serial->lock);
+	return taken;
+}
+
+size_t serial_tx_pending(struct serial *serial)
+{
+	size_t pending;
+
+	pthread_mutex_lock(&serial->lock);
+	pending = serial->tx_count;
+	pthread_mutex_unlock(&serial->lock);
+	return pending;
+}
+
+size_t serial_transmitted(struct serial *serial, uint8_t *data, size_t max)
+{
+	size_t len, first;
+
+	pthread_mutex_lock(&serial->lock);
+	len = serial->tx_count < max ? serial->tx_count : max;
+	first = SERIAL_TX_SIZE - serial->tx_head;
+	if (first > len)
+		first = len;
+	memcpy(data, serial->tx + serial->tx_head, first);
+	memcpy(data + first, serial->tx, len - first);
+	serial->tx_head = (serial->tx_head + len) % SERIAL_TX_SIZE;
+	serial->tx_count -= len;
+	pthread_mutex_unlock(&serial->lock);
+	return len;
+}
+
+uint64_t serial_dropped(struct serial *serial)
+{
+	uint64_t dropped;
+
+	pthread_mutex_lock(&serial->lock);
+	dropped = serial->tx_dropped;
+	serial->tx_dropped = 0;
+	pthread_mutex_unlock(&serial->lock);
+	return dropped;
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/control/protocol.h"
+
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/base.h"
+#include "vmm/text.h"
+#include "version.h" /* generated: tools/version */
+
+/* A request is one flat object; what is deeper is refused by the parser. */
+#define DEPTH_MAX 4
+
+static const char no_memory[] = "out of memory";
+
+/* ---- writing ---- */
+
+void control_put(struct json_object *object, const char *key, struct json_object *value)
+{
+	int err = -1;
+
+	if (object && value && key)
+		err = json_object_object_add(object, key, value);
+	else if (object && value)
+		err = json_object_array_add(object, value);
+	if (err)
+		json_object_put(value);
+}
+
+void control_put_text(struct json_object *object, const char *key, const char *text)
+{
+	char shown[256];
+
+	text_show(shown, sizeof(shown), text);
+	control_put(object, key, json_object_new_string(shown));
+}
+
+void control_put_number(struct json_object *object, const char *key, uint64_t number)
+{
+	control_put(object, key, json_object_new_uint64(number));
+}
+
+void control_put_bool(struct json_object *object, const char *key, bool value)
+{
+	control_put(object, key, json_object_new_boolean(value));
+}
+
+void control_refuse(struct control_answer *answer, const char *error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(answer->text, sizeof(answer->text), fmt, args);
+	va_end(args);
+	answer->error = error;
+}
+
+struct json_object *control_answer_object(const struct control_request *request,
+					  struct control_answer *answer)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *error;
+
+	if (request->id)
+		control_put(object, "id", json_object_get(request->id));
+	control_put_bool(object, "ok", !answer->error);
+	if (!answer->error) {
+		control_put(object, "result",
+			    answer->result ? answer->result : json_object_new_object());
+	} else {
+		json_object_put(answer->result);
+		error = json_object_new_object();
+		control_put_text(error, "code", answer->error);
+		control_put_text(error, "text", answer->text);
+		control_put(object, "error", error);
+	}
+	answer->result = NULL;
+	return object;
+}
+
+const char *control_text(struct json_object *object, size_t *len)
+{
+	if (!object)
+		return NULL;
+	return json_object_to_json_string_length(
+		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, len);
+}
+
+struct json_object *control_hello(void)
+{
+	struct json_object *object = json_object_new_object();
+
+	control_put_text(object, "microvm", MICROVM_VERSION);
+	control_put_number(object, "protocol", CONTROL_PROTOCOL);
+	return object;
+}
+
+struct json_object *control_event_object(const char *name)
+{
+	struct json_object *object = json_object_new_object();
+
+	control_put_text(object, "event", name);
+	return object;
+}
+
+/* ---- reading ---- */
+
+/* What a request may have beside its id. Returns NULL, or what is wrong with the value. */
+struct field {
+	const char *name;
+	const char *(*take)(struct control_request *request, struct json_object *value);
+};
+
+_Static_assert(CONTROL_ID_MAX == 64, "as said");
+
+static const char *take_id(struct control_request *request, struct json_object *value)
+{
+	bool text = json_object_is_type(value, json_type_string);
+
+	if (!text && !json_object_is_type(value, json_type_int))
+		return "must be a number or a text";
+	if (text && json_object_get_string_len(value) > CONTROL_ID_MAX)
+		return "is longer than 64 bytes";
+	request->id = json_object_get(value);
+	return NULL;
+}
+
+/* Seen by its name, and looked up at once. */
+static const char *take_command(struct control_request *request, struct json_object *value)
+{
+	(void)request;
+	return json_object_is_type(value, json_type_string) ? NULL : "must be a text";
+}
+
+/* A number from `least` to `most`. */
+static bool take_number(struct json_object *value, int64_t least, int64_t most, int64_t *number)
+{
+	/* What 64 bits cannot hold is at their limit by now. */
+	*number = json_object_get_int64(value);
+	return json_object_is_type(value, json_type_int) && *number >= least && *number <= most &&
+	       json_object_get_uint64(value) == (uint64_t)*number;
+}
+
+static const char *take_disk(struct control_request *request, struct json_object *value)
+{
+	int64_t number;
+
+	if (!take_number(value, 0, INT32_MAX, &number))
+		return "must be a disk's number";
+	request->disk = (unsigned int)number;
+	return NULL;
+}
+
+static const char *take_size(struct control_request *request, struct json_object *value)
+{
+	int64_t number;
+
+	if (!take_number(value, 1, INT64_MAX, &number))
+		return "must be a number of bytes";
+	request->size = (uint64_t)number;
+	return NULL;
+}
+
+static const char *take_rate(uint64_t *to, struct json_object *value, uint64_t most)
+{
+	int64_t number;
+
+	_Static_assert(BLKLIMIT_IOPS_MAX == 1000000000 && BLKLIMIT_BPS_MAX == 1ull << 40,
+		       "as said");
+	if (!take_number(value, 1, (int64_t)most, &number))
+		return most == BLKLIMIT_IOPS_MAX ? "must be a number from 1 to 1000000000"
+						 : "must be a number from 1 to 1099511627776";
+	*to = (uint64_t)number;
+	return NULL;
+}
+
+static const char *take_iops(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.iops, value, BLKLIMIT_IOPS_MAX);
+}
+
+static const char *take_iops_burst(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.iops_burst, value, BLKLIMIT_IOPS_MAX);
+}
+
+static const char *take_bps(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.bps, value, BLKLIMIT_BPS_MAX);
+}
+
+static const char *take_bps_burst(struct control_request *request, struct json_object *value)
+{
+	return take_rate(&request->limits.bps_burst, value, BLKLIMIT_BPS_MAX);
+}
+
+#define FIELD_ID      1u
+#define FIELD_COMMAND 2u
+#define FIELD_DISK    4u
+#define FIELD_SIZE    8u
+#define FIELD_LIMITS  0xf0u
+
+static const struct field fields[] = {
+	{ "id", take_id },     { "cmd", take_command },		{ "disk", take_disk },
+	{ "size", take_size }, { "iops", take_iops },		{ "iops-burst", take_iops_burst },
+	{ "bps", take_bps },   { "bps-burst", take_bps_burst },
+};
+
+static const struct command {
+	const char *name;
+	enum control_command command;
+	unsigned int may;  /* bit n: may have fields[n] */
+	unsigned int must; /* bit n: has to have it */
+} commands[] = {
+	{ "status", CONTROL_STATUS, 0, 0 },
+	{ "stats", CONTROL_STATS, 0, 0 },
+	{ "pause", CONTROL_PAUSE, 0, 0 },
+	{ "resume", CONTROL_RESUME, 0, 0 },
+	{ "power-button", CONTROL_POWER_BUTTON, 0, 0 },
+	{ "quit", CONTROL_QUIT, 0, 0 },
+	{ "flush", CONTROL_FLUSH, 0, 0 },
+	{ "events", CONTROL_EVENTS, 0, 0 },
+	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
+	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
+};
+
+/* All of the line as one JSON value. NULL: it is none. */
+static struct json_object *parse_json(const char *line, size_t len, struct control_answer *answer)
+{
+	struct json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
+	struct json_object *object = NULL;
+
+	if (!tok) {
+		control_refuse(answer, "failed", no_memory);
+		return NULL;
+	}
+	while (len && strchr(" \t\r", line[len - 1]) && line[len - 1])
+		len--;
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/* To the parser a NUL is the end. */
+	if (len <= CONTROL_LINE_MAX && !memchr(line, '\0', len))
+		object = json_tokener_parse_ex(tok, line, (int)len);
+	if (!object || json_tokener_get_error(tok) != json_tokener_success ||
+	    json_tokener_get_parse_end(tok) != len) {
+		json_object_put(object);
+		object = NULL;
+		control_refuse(answer, "bad-json", "a request is one line with one JSON object");
+	}
+	json_tokener_free(tok);
+	return object;
+}
+
+const char *control_command_name(enum control_command command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].command == command)
+			return commands[i].name;
+	return "?";
+}
+
+static const struct command *find_command(struct json_object *object)
+{
+	struct json_object *value = NULL;
+	const char *name;
+
+	json_object_object_get_ex(object, "cmd", &value);
+	name = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+	/* A NUL in it, which JSON can say, ends it here: then the length differs. */
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name) &&
+		    (size_t)json_object_get_string_len(value) == strlen(name))
+			return &commands[i];
+	return NULL;
+}
+
+static bool take_field(struct control_request *request, const char *name, struct json_object *value,
+		       unsigned int *given, struct control_answer *answer)
+{
+	char shown[40];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const char *why;
+
+		if (strcmp(fields[i].name, name))
+			continue;
+		*given |= 1u << i;
+		why = fields[i].take(request, value);
+		if (why)
+			control_refuse(answer, "bad-request", "'%s' %s", name, why);
+		return !why;
+	}
+	text_show(shown, sizeof(shown), name);
+	control_refuse(answer, "bad-request", "unknown field '%s'", shown);
+	return false;
+}
+
+/* The fields that are there are good; are they those of this command? */
+static bool fields_fit(const struct command *command, unsigned int given,
+		       struct control_answer *answer)
+{
+	unsigned int missing = command->must & ~given;
+	unsigned int strange = given & ~(command->may | command->must | FIELD_ID | FIELD_COMMAND);
+
+	if (missing)
+		control_refuse(answer, "bad-request", "'%s' needs '%s'", command->name,
+			       fields[__builtin_ctz(missing)].name);
+	else if (strange)
+		control_refuse(answer, "bad-request", "'%s' has no '%s'", command->name,
+			       fields[__builtin_ctz(strange)].name);
+	return !missing && !strange;
+}
+
+static bool refuse_command(struct json_object *object, struct control_answer *answer)
+{
+	struct json_object *value = NULL;
+	const char *name;
+	char shown[40];
+
+	json_object_object_get_ex(object, "cmd", &value);
+	name = json_object_get_string(value);
+	if (!name) {
+		control_refuse(answer, "unknown-command", "'cmd' is missing");
+		return false;
+	}
+	text_show(shown, sizeof(shown), name);
+	control_refuse(answer, "unknown-command", "there is no command '%s'", shown);
+	return false;
+}
+
+static bool take_request(struct control_request *request, struct json_object *object,
+			 struct control_answer *answer)
+{
+	const struct command *command;
+	unsigned int given = 0;
+	struct json_object *id;
+
+	if (!json_object_is_type(object, json_type_object)) {
+		control_refuse(answer, "bad-request", "a request is an object");
+		return false;
+	}
+	/* First, so that any other mistake is answered with it. */
+	if (json_object_object_get_ex(object, "id", &id) &&
+	    !take_field(request, "id", id, &given, answer))
+		return false;
+	command = find_command(object);
+	if (!command)
+		return refuse_command(object, answer);
+	request->command = command->command;
+	json_object_object_foreach(object, name, value)
+	{
+		if (strcmp(name, "id") && !take_field(request, name, value, &given, answer))
+			return false;
+	}
+	if (!fields_fit(command, given, answer))
+		return false;
+	if (blklimit_settle(&request->limits))
+		return true;
+	control_refuse(answer, "bad-request", "'iops-burst' needs 'iops', and 'bps-burst' 'bps'");
+	return false;
+}
+
+bool control_parse(struct control_request *request, const char *line, size_t len,
+		   struct control_answer *answer)
+{
+	struct json_object *object;
+	bool good;
+
+	*request = (struct control_request){ .id = NULL };
+	*answer = (struct control_answer){ .result = NULL };
+	object = parse_json(line, len, answer);
+	if (!object)
+		return false;
+	good = take_request(request, object, answer);
+	json_object_put(object);
+	return good;
+}
+
+void control_request_done(struct control_request *request)
+{
+	json_object_put(request->id);
+	request->id = NULL;
+}

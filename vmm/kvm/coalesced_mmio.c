@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/kvm/coalesced_mmio.h"
+
+#include <linux/kvm.h>
+
+#include "dataplane/base.h"
+
+uint32_t posted_entries(size_t size)
+{
+	return (uint32_t)((size - sizeof(struct kvm_coalesced_mmio_ring)) /
+			  sizeof(struct kvm_coalesced_mmio));
+}
+
+void posted_do(const struct posted *posted, const struct bus *mmio)
+{
+	struct kvm_coalesced_mmio_ring *ring = posted->ring;
+	uint32_t first, last;
+
+	if (!ring)
+		return;
+	/* `first` passes a write when it is done, so where it has come up to `last`, all that was posted
+	 * before is done. `last` is read before it: the other way round, it could have gone once around
+	 * meanwhile, and unfinished writes be taken for none. */
+	last = LOAD_ACQUIRE(ring->last);
+	if (LOAD_ACQUIRE(ring->first) == last)
+		return;
+	pthread_mutex_lock(posted->lock);
+	/* Read once: another vCPU that goes on writing holds nobody here. */
+	last = LOAD_ACQUIRE(ring->last);
+	for (first = ring->first; first != last; first = (first + 1) % posted->entries) {
+		const struct kvm_coalesced_mmio *write = &ring->coalesced_mmio[first];
+
+		bus_write(mmio, write->phys_addr, write->data, write->len);
+		STORE_RELEASE(ring->first, (first + 1) % posted->entries);
+	}
+	pthread_mutex_unlock(posted->lock);
+}

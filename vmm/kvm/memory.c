@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/kvm/memory.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "dataplane/base.h"
+#include "vmm/arch.h"
+
+#define HUGE_PAGE (2ull << 20)
+
+/* A mapping that starts on a huge page: guest and host then agree on where one may be. */
+static void *map_aligned(uint64_t size)
+{
+	uint64_t padded;
+	char *raw, *aligned;
+
+	if (!add_u64(size, HUGE_PAGE, &padded))
+		return NULL;
+	/* Whether more than the host has may be promised is the host's policy: no MAP_NORESERVE. */
+	raw = mmap(NULL, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (raw == MAP_FAILED)
+		return NULL;
+
+	size_t head = -(uintptr_t)raw & (HUGE_PAGE - 1);
+	aligned = raw + head;
+	if (head)
+		munmap(raw, head);
+	munmap(aligned + size, HUGE_PAGE - head);
+	return aligned;
+}
+
+int memory_create(struct memory *memory, uint64_t size)
+{
+	struct arch_ram_range range[ARCH_MAX_RAM_RANGES];
+	unsigned int count = arch_ram_layout(size, range);
+	char *base = map_aligned(size);
+	uint64_t offset = 0;
+
+	*memory = (struct memory){ .base = base, .size = size };
+	if (!base)
+		return -ENOMEM;
+	/* Offers the host may decline. */
+	madvise(base, size, MADV_HUGEPAGE);
+	madvise(base, size, MADV_DONTDUMP);
+
+	for (unsigned int i = 0; i < count; i++) {
+		int err = hostmem_add(&memory->map, range[i].gpa, range[i].size, base + offset,
+				      false);
+		if (err) {
+			memory_destroy(memory);
+			return err;
+		}
+		offset += range[i].size;
+	}
+	return 0;
+}
+
+void memory_dump(const struct memory *memory)
+{
+	madvise(memory->base, memory->size, MADV_DODUMP);
+}
+
+void memory_destroy(struct memory *memory)
+{
+	if (memory->base)
+		munmap(memory->base, memory->size);
+	memory->base = NULL;
+}

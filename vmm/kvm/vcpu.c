@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/kvm/vcpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+
+#define KICK_SIGNAL   SIGRTMIN
+#define THREAD_STACK  (256u << 10)
+#define START_POLL_NS 10000000 /* how often a vCPU that KVM_RUN cannot wait for is tried again */
+
+/* It only has to interrupt KVM_RUN. */
+static void on_kick(int signo)
+{
+	(void)signo;
+}
+
+void vcpu_init_signal(void)
+{
+	struct sigaction action = { .sa_handler = on_kick };
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+}
+
+/* KVM's ring of posted writes is in one of the pages behind struct kvm_run. */
+static void find_posted(struct vcpu *vcpu, struct vm *vm)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	vcpu->posted = (struct posted){ .lock = &vm->posted_lock };
+	if (!vm->posted_page)
+		return;
+	vcpu->posted.ring = (void *)((uint8_t *)vcpu->run + vm->posted_page * page);
+	vcpu->posted.entries = posted_entries(page);
+}
+
+int vcpu_create(struct vcpu *vcpu, struct vm *vm)
+{
+	vcpu->run_size = vm->run_size;
+	vcpu->run = NULL;
+	vcpu->started = false;
+	vcpu->stop = 0;
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_cond_init(&vcpu->kicked, NULL);
+	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)vcpu->index);
+	if (vcpu->fd < 0)
+		return -errno;
+
+	void *run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	vcpu->run = run;
+	find_posted(vcpu, vm);
+	return 0;
+}
+
+/* What the guest did is over; the VM ends in an orderly way, with a code of its own. */
+static void crashed(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_SHUTDOWN:
+		log_error("vCPU %u: triple fault", vcpu->index);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		log_error("vCPU %u: KVM internal error, suberror %u", vcpu->index,
+			  run->internal.suberror);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		log_error("vCPU %u: the processor refuses to enter the guest, reason %#llx",
+			  vcpu->index,
+			  (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		log_error("vCPU %u: KVM exit %u that nobody handles", vcpu->index,
+			  run->exit_reason);
+		break;
+	}
+	vcpu->ender->end(vcpu->ender, VM_END_CRASH);
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason == KVM_EXIT_MMIO) {
+		/* KVM's word, not the guest's: len is 1 to 8. */
+		if (run->mmio.is_write)
+			bus_write(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+		else
+			bus_read(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+		return;
+	}
+	if (run->exit_reason == KVM_EXIT_INTR || arch_vcpu_exit(run, vcpu->pio, vcpu->ender))
+		return;
+	crashed(vcpu);
+}
+
+/* KVM_RUN enters the guest again. The reason for a kick so far is seen by the caller's next look. */
+static void accept_kick(struct vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->run->immediate_exit, 0);
+	/* Pairs with vcpu_kick's: a later kick interrupts KVM_RUN, and the reasons for earlier ones
+	 * are visible from here on. */
+	full_barrier();
+}
+
+static void wait_at_gate(struct vcpu *vcpu)
+{
+	gate_wait(vcpu->gate);
+	arch_vcpu_resumed(vcpu->fd);
+	accept_kick(vcpu);
+}
+
+/*
+ * KVM_RUN returned EAGAIN twice in a row. Once is what it returns when a vCPU that was never started
+ * receives its INIT. Twice means that KVM does not wait for the INIT: an NMI or an SMI is pending for
+ * this vCPU, which it can neither take nor drop before the INIT, and KVM_RUN returns at once until
+ * then. KVM keeps INIT and SIPI but notifies no one outside of KVM_RUN, so that this thread has to
+ * look for them from time to time. A kick ends the wait at once.
+ */
+static void wait_for_start(struct vcpu *vcpu)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += START_POLL_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&vcpu->lock);
+	if (!READ_ONCE(vcpu->run->immediate_exit))
+		pthread_cond_clockwait(&vcpu->kicked, &vcpu->lock, CLOCK_MONOTONIC, &until);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* `left`: KVM_RUN said that the guest was left, and not that a signal came. */
+static void handle_and_count(struct vcpu *vcpu, bool left)
+{
+	uint64_t began = vcpu->exits ? now_ns() : 0;
+
+	posted_do(&vcpu->posted, vcpu->mmio);
+	if (left)
+		handle_exit(vcpu);
+	if (vcpu->exits)
+		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, now_ns() - began);
+}
+
+/* Returns the error of KVM_RUN, of which EINTR is handled already. */
+static int run_once(struct vcpu *vcpu)
+{
+	if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		handle_and_count(vcpu, true);
+		return 0;
+	}
+	if (errno != EINTR)
+		return errno;
+	/* Before the caller looks at the gate: a kick whose gate is open again must not make each
+	 * KVM_RUN from now on return at once. */
+	accept_kick(vcpu);
+	handle_and_count(vcpu, false);
+	return 0;
+}
+
+/*
+ * All that can fail before the first instruction: the thread's filter, and what KVM makes when it is asked to
+ * run a vCPU for the first time, such as a thread of the host's kernel (Linux 6.14 and later). immediate_exit
+ * keeps it from entering the guest.
+ */
+static int begin(struct vcpu *vcpu)
+{
+	int err = thread_begin(vcpu->begin);
+
+	if (err)
+		return err;
+	WRITE_ONCE(vcpu->run->immediate_exit, 1);
+	if (ioctl(vcpu->fd, KVM_RUN, 0) && errno != EINTR)
+		err = -errno;
+	WRITE_ONCE(vcpu->run->immediate_exit, 0);
+	/* As in wait_at_gate. */
+	full_barrier();
+	return err;
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	int last, err = 0;
+
+	vcpu->start_err = begin(vcpu);
+	if (vcpu->start_err) {
+		gate_leave(vcpu->gate);
+		return NULL;
+	}
+	/* Pairs with vcpu_stop's release. */
+	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {
+		if (gate_closed(vcpu->gate)) {
+			wait_at_gate(vcpu);
+			continue;
+		}
+		last = err;
+		err = run_once(vcpu);
+		if (err == EAGAIN && last == EAGAIN) {
+			wait_for_start(vcpu);
+		} else if (err && err != EAGAIN) {
+			log_error("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(err));
+			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
+		}
+	}
+	gate_leave(vcpu->gate);
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *vcpu)
+{
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	gate_expect(vcpu->gate);
+	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
+	pthread_attr_destroy(&attr);
+	vcpu->started = !err;
+	if (err)
+		gate_leave(vcpu->gate);
+	return -err;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	if (!vcpu->started)
+		return;
+	/* What it is kicked for can be seen. */
+	full_barrier();
+	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
+	WRITE_ONCE(vcpu->run->immediate_exit, 1);
+	/* The lock is between the thread's look at immediate_exit and its wait. */
+	pthread_mutex_lock(&vcpu->lock);
+	pthread_cond_signal(&vcpu->kicked);
+	pthread_mutex_unlock(&vcpu->lock);
+	pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	STORE_RELEASE(vcpu->stop, 1);
+	vcpu_kick(vcpu);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_join(vcpu->thread, NULL);
+	if (vcpu->run)
+		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	pthread_cond_destroy(&vcpu->kicked);
+	pthread_mutex_destroy(&vcpu->lock);
+}

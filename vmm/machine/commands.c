@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What can be asked of a machine while it runs. What may have to wait, for vCPUs or for the host's
+ * I/O, is an order: the errands' thread carries out one after the other.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "dataplane/blkplane.h"
+#include "vmm/console/console.h"
+#include "vmm/machine/internal.h"
+#include "vmm/report.h"
+
+/* ---- on the errands' thread ---- */
+
+static void stop_vcpus(struct machine *m)
+{
+	gate_close(&m->gate);
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_kick(&m->vcpu[i]);
+	gate_await(&m->gate);
+}
+
+/* What an operator has asked for is of no use any more. */
+static bool is_ending(const struct machine *m)
+{
+	return LOAD_ACQUIRE(m->ender.why) != VM_RUNNING;
+}
+
+/* vCPUs first: then nobody sets up a queue or resets a disk any more. */
+static void halt(struct machine *m)
+{
+	stop_vcpus(m);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
+	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++)
+		blk_pause(m->disk[i].blk);
+}
+
+static void go_on(struct machine *m)
+{
+	machine_alerts_forget(m);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_resume(m->disk[i].blk);
+	gate_open(&m->gate);
+}
+
+static void run_halt(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+	bool wanted = order->request.command == CONTROL_PAUSE;
+
+	order->changed = m->halted != wanted;
+	if (!order->changed)
+		return;
+	if (wanted)
+		halt(m);
+	else
+		go_on(m);
+	m->halted = wanted;
+}
+
+static void run_flush(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+
+	/* All of them, whatever the others say; the first failure is told. The end of the VM flushes
+	 * them, too. */
+	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++) {
+		int err = blk_flush(m->disk[i].blk);
+
+		if (err && !order->answer.error)
+			control_refuse(&order->answer, "failed", "disk %u: %s", i, strerror(-err));
+	}
+}
+
+static void run_resize(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+	struct disk *disk = &m->disk[order->request.disk];
+	const char *why;
+	int err;
+
+	virtio_mmio_hold(&disk->mmio);
+	err = blk_resize(disk->blk, order->request.size, &why);
+	virtio_mmio_release(&disk->mmio);
+	if (err) {
+		control_refuse(&order->answer, "failed", "disk %u: %s", order->request.disk, why);
+		return;
+	}
+	/* Blocks of the larger size are there before the driver hears of them. */
+	if (!m->halted)
+		stop_vcpus(m);
+	blk_tell_size(disk->blk);
+	if (!m->halted)
+		gate_open(&m->gate);
+}
+
+static void run_limit(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct disk *disk = &order->machine->disk[order->request.disk];
+
+	virtio_mmio_hold(&disk->mmio);
+	blk_set_limits(disk->blk, &order->request.limits);
+	virtio_mmio_release(&disk->mmio);
+}
+
+/* ---- on the main thread ---- */
+
+static void tell_state(struct machine *m)
+{
+	m->paused = !m->paused;
+	if (m->console)
+		console_hold(m->console, m->paused);
+	control_event(m->control, control_event_object(m->paused ? "paused" : "resumed"));
+}
+
+/* In the answer, and to all. */
+static void tell_size(struct order *order)
+{
+	uint64_t size = blk_capacity(order->machine->disk[order->request.disk].blk);
+	struct json_object *event = control_event_object("resized");
+
+	control_put_number(event, "disk", order->request.disk);
+	control_put_number(event, "size", size);
+	control_event(order->machine->control, event);
+	order->answer.result = json_object_new_object();
+	control_put_number(order->answer.result, "size", size);
+}
+
+/* Those that there are. */
+static struct json_object *limits_object(const struct blk *blk)
+{
+	struct json_object *object = json_object_new_object();
+	struct blklimit_rates limits;
+
+	blk_limits(blk, &limits);
+	if (limits.iops) {
+		control_put_number(object, "iops", limits.iops);
+		control_put_number(object, "iops-burst", limits.iops_burst);
+	}
+	if (limits.bps) {
+		control_put_number(object, "bps", limits.bps);
+		control_put_number(object, "bps-burst", limits.bps_burst);
+	}
+	return object;
+}
+
+static void order_done(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+	struct machine *m = order->machine;
+
+	if (order->changed)
+		tell_state(m);
+	if (order->request.command == CONTROL_RESIZE && !order->answer.error)
+		tell_size(order);
+	if (order->request.command == CONTROL_LIMIT)
+		order->answer.result = limits_object(m->disk[order->request.disk].blk);
+	control_answer(m->control, order->client, &order->answer);
+}
+
+static void give_order(struct machine *m, unsigned int client,
+		       const struct control_request *request, void (*run)(struct errand *))
+{
+	struct order *order = &m->order[client];
+
+	*order = (struct order){
+		.errand = { .run = run, .done = order_done },
+		.machine = m,
+		.client = client,
+		.request = *request,
+	};
+	order->request.id = NULL;
+	errands_give(m->errands, &order->errand);
+}
+
+static struct json_object *disk_status(const struct machine *m, unsigned int i)
+{
+	const struct blk_config *config = &m->config->disk[i];
+	struct json_object *disk = json_object_new_object();
+
+	control_put_number(disk, "disk", i);
+	control_put_text(disk, "file", config->path);
+	control_put_number(disk, "size", blk_capacity(m->disk[i].blk));
+	control_put_bool(disk, "readonly", config->readonly);
+	control_put_number(disk, "queues", blk_virtio(m->disk[i].blk)->queue_count);
+	control_put(disk, "stopped", machine_alerts_stopped(&m->disk[i]));
+	control_put(disk, "limits", limits_object(m->disk[i].blk));
+	return disk;
+}
+
+static struct json_object *status(const struct machine *m)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *disks = json_object_new_array();
+
+	control_put_text(object, "state", m->paused ? "paused" : "running");
+	control_put_number(object, "cpus", m->config->cpus);
+	control_put_number(object, "memory", m->config->memory);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		control_put(disks, NULL, disk_status(m, i));
+	control_put(object, "disks", disks);
+	return object;
+}
+
+/* False: the answer is there at once. */
+static bool disk_order(struct machine *m, unsigned int client,
+		       const struct control_request *request, struct control_answer *answer,
+		       void (*run)(struct errand *))
+{
+	if (request->disk < m->disk_count) {
+		give_order(m, client, request, run);
+		return true;
+	}
+	control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
+	return false;
+}
+
+static bool run_request(struct control_handler *handler, unsigned int client,
+			const struct control_request *request, struct control_answer *answer)
+{
+	struct machine *m = container_of(handler, struct machine, handler);
+
+	log_debug("control: client %u: %s", client, control_command_name(request->command));
+	switch (request->command) {
+	case CONTROL_STATUS:
+		answer->result = status(m);
+		return true;
+	case CONTROL_STATS:
+		answer->result = machine_stats_object(m);
+		return true;
+	case CONTROL_PAUSE:
+	case CONTROL_RESUME:
+		give_order(m, client, request, run_halt);
+		return false;
+	case CONTROL_FLUSH:
+		give_order(m, client, request, run_flush);
+		return false;
+	case CONTROL_RESIZE:
+		return !disk_order(m, client, request, answer, run_resize);
+	case CONTROL_LIMIT:
+		return !disk_order(m, client, request, answer, run_limit);
+	case CONTROL_POWER_BUTTON:
+		if (m->button_fd < 0)
+			control_refuse(answer, "no-power-button", "this machine has none");
+		else
+			machine_press_button(m);
+		return true;
+	case CONTROL_QUIT:
+		m->ender.end(&m->ender, VM_END_QUIT);
+		return true;
+	case CONTROL_EVENTS:
+		break;
+	}
+	return true;
+}
+
+/* ---- asked for by the machine itself ---- */
+
+static void halt_done(struct errand *errand)
+{
+	struct order *order = container_of(errand, struct order, errand);
+
+	order->machine->halting = false;
+	if (order->changed)
+		tell_state(order->machine);
+}
+
+void machine_control_halt(struct machine *m)
+{
+	/* One that has been carried out does not count: the guest may have been resumed since. */
+	errands_collect(m->errands);
+	if (m->halting)
+		return;
+	m->halting = true;
+	m->halt = (struct order){
+		.errand = { .run = run_halt, .done = halt_done },
+		.machine = m,
+		.request.command = CONTROL_PAUSE,
+	};
+	errands_give(m->errands, &m->halt.errand);
+}
+
+int machine_control_open(struct machine *m)
+{
+	struct json_object *seed;
+	const char *why;
+	int err;
+
+	m->handler.run = run_request;
+	/* json-c seeds its hashes when it makes its first object; what it may have to do for that
+	 * (getrandom, and where this fails, a file) the filters forbid. */
+	seed = json_object_new_object();
+	json_object_object_add(seed, "event", NULL);
+	json_object_put(seed);
+	err = machine_alerts_open(m);
+	if (err)
+		return err;
+	err = control_open(&m->control, m->config->control, &m->handler, &why);
+	if (err)
+		return why ? report_option(err, "--control", m->config->control, why)
+			   : report_host(err, "the control socket");
+	return 0;
+}
+
+int machine_control_start(struct machine *m)
+{
+	int err = m->control ? errands_create(&m->errands) : 0;
+
+	return err ? report_start(err, "the thread for control requests") : 0;
+}
+
+int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS])
+{
+	fds[0].fd = errands_fd(m->errands);
+	fds[1].fd = m->alert_fd;
+	return control_prepare(m->control, fds + 2);
+}
+
+void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS])
+{
+	if (fds[0].revents)
+		errands_collect(m->errands);
+	if (fds[1].revents)
+		machine_alerts_take(m);
+	control_handle(m->control, fds + 2);
+}
+
+const char *machine_end_reason(enum vm_end why)
+{
+	switch (why) {
+	case VM_END_POWEROFF:
+		return "guest-poweroff";
+	case VM_END_REBOOT:
+		return "guest-reboot";
+	case VM_END_PANIC:
+		return "guest-panic";
+	case VM_END_CRASH:
+		return "guest-crash";
+	case VM_END_QUIT:
+		return "quit";
+	case VM_RUNNING:
+	case VM_END_ERROR:
+		break;
+	}
+	return "error";
+}
+
+void machine_control_end(struct machine *m)
+{
+	struct json_object *event;
+
+	if (!m->control)
+		return;
+	event = control_event_object("shutdown");
+	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->ender.why));
+	control_event(m->control, event);
+	/* A guest that went on writing would prolong the flush that may have to be waited for. */
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_stop(&m->vcpu[i]);
+	errands_destroy(m->errands);
+	m->errands = NULL;
+}
+
+void machine_control_close(struct machine *m)
+{
+	errands_destroy(m->errands);
+	control_close(m->control);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Devices on their buses, with their interrupts and doorbells.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "vmm/arch.h"
+#include "vmm/machine/internal.h"
+#include "vmm/text.h"
+#include "vmm/report.h"
+#include "vmm/console/serial.h"
+
+/*
+ * An image that is a disk of this VM already may be another one only if both are read-only. The image's lock
+ * would refuse it, too, but cannot tell this process from another.
+ */
+static int refuse_second_use(const struct machine *m, unsigned int n)
+{
+	const struct blk_config *disk = m->config->disk;
+	char first[SHOWN_MAX], why[SHOWN_MAX + 100];
+
+	for (unsigned int i = 0; i < n; i++) {
+		if ((disk[i].readonly && disk[n].readonly) ||
+		    !blk_has_image(m->disk[i].blk, disk[n].path))
+			continue;
+		text_show(first, sizeof(first), disk[i].path);
+		snprintf(why, sizeof(why),
+			 "disk %u is the same image as disk %u, %s; only readonly disks can share "
+			 "one",
+			 n, i, first);
+		return report_option(-EBUSY, "--disk", disk[n].path, why);
+	}
+	return 0;
+}
+
+int machine_create_disks(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->config->disk_count; i++) {
+		struct blk_config config = confine_disk(&m->confine, i);
+		struct disk *disk = &m->disk[i];
+		const char *why, *format;
+		int err = refuse_second_use(m, i);
+
+		if (err)
+			return err;
+		config.stats = m->config->stats;
+		err = blk_create(&disk->blk, &config, i, &m->memory.map, &why);
+		if (err && !why)
+			return err;
+		if (err)
+			/* Of a limit, more can be said than strerror() did. */
+			return report_option(err, "--disk", config.path,
+					     err == -EMFILE || err == -ENFILE ? NULL : why);
+		format = blk_format(disk->blk);
+		if (format)
+			log_warn("--disk %.200s: begins like a %s image, but is used as a raw one",
+				 config.path, format);
+		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
+		m->disk_count++;
+	}
+	return 0;
+}
+
+static const struct bus_ops virtio_bus_ops = {
+	.name = "virtio-blk",
+	.read = virtio_mmio_read,
+	.write = virtio_mmio_write,
+};
+
+static int attach_serial(struct machine *m, const struct dev_desc *desc)
+{
+	struct bus *bus = desc->pio ? &m->pio : &m->mmio;
+	int err;
+
+	m->serial_irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->serial_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->serial_irq_fd < 0 || m->serial_wake_fd < 0)
+		return -errno;
+	err = serial_create(&m->serial, m->serial_irq_fd, m->serial_wake_fd);
+	if (!err)
+		err = vm_interrupt(&m->vm, desc->gsi, m->serial_irq_fd);
+	if (!err)
+		err = bus_add(bus, desc->base, desc->size, &serial_bus_ops, m->serial);
+	return err;
+}
+
+static int attach_doorbells(struct machine *m, uint64_t gpa, const struct virtio_device *dev)
+{
+	int err = 0;
+
+	if (dev->queue_count == 1)
+		return vm_doorbell(&m->vm, gpa, dev->queue[0].kick_fd);
+	for (unsigned int i = 0; i < dev->queue_count && !err; i++)
+		err = vm_doorbell_value(&m->vm, gpa, i, dev->queue[i].kick_fd);
+	return err;
+}
+
+static int post_writes(struct machine *m, uint64_t gpa)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED && !err; i++)
+		err = vm_post_writes(&m->vm, gpa + virtio_mmio_posted[i].offset,
+				     virtio_mmio_posted[i].size);
+	return err;
+}
+
+/* Acknowledgements that change nothing, of all disks, count where nobody looks. */
+static int swallow_acks(struct machine *m, uint64_t gpa)
+{
+	if (m->swallow_fd < 0)
+		m->swallow_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->swallow_fd < 0)
+		return -errno;
+	return vm_doorbell_value(&m->vm, gpa, VIRTIO_MMIO_ACK_IDLE, m->swallow_fd);
+}
+
+static int attach_disk(struct machine *m, const struct dev_desc *desc, struct disk *disk)
+{
+	const struct virtio_device *dev = blk_virtio(disk->blk);
+	int err = vm_interrupt(&m->vm, desc->gsi, dev->irq.fd);
+
+	if (!err)
+		err = attach_doorbells(m, desc->base + VIRTIO_MMIO_DOORBELL, dev);
+	if (!err)
+		err = swallow_acks(m, desc->base + VIRTIO_MMIO_ACK);
+	if (!err)
+		err = post_writes(m, desc->base);
+	if (!err)
+		err = bus_add(&m->mmio, desc->base, desc->size, &virtio_bus_ops, &disk->mmio);
+	return err;
+}
+
+static int attach_button(struct machine *m, const struct dev_desc *desc)
+{
+	m->button_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return m->button_fd < 0 ? -errno : vm_interrupt(&m->vm, desc->gsi, m->button_fd);
+}
+
+int machine_map_windows(struct machine *m)
+{
+	unsigned int disks = 0;
+	int err = 0;
+
+	for (unsigned int i = 0; i < m->devices.count && !err; i++) {
+		const struct dev_desc *desc = &m->devices.dev[i];
+		struct hostmem_region window;
+
+		if (desc->kind != DEV_VIRTIO_BLK)
+			continue;
+		window = (struct hostmem_region){
+			.gpa = desc->base,
+			.size = virtio_window_size(),
+			.hva = blk_virtio(m->disk[disks].blk)->window,
+			.readonly = true,
+		};
+		/* Pages of a large kind would cover the next device. */
+		if (m->vm.windows && window.size <= desc->size)
+			err = vm_map_window(&m->vm, &m->memory.map, disks, &window);
+		disks++;
+	}
+	return err;
+}
+
+int machine_attach_devices(struct machine *m)
+{
+	unsigned int disks = 0;
+
+	for (unsigned int i = 0; i < m->devices.count; i++) {
+		const struct dev_desc *desc = &m->devices.dev[i];
+		int err;
+
+		switch (desc->kind) {
+		case DEV_SERIAL:
+			err = attach_serial(m, desc);
+			break;
+		case DEV_POWER_BUTTON:
+			err = attach_button(m, desc);
+			break;
+		case DEV_VIRTIO_BLK:
+			err = attach_disk(m, desc, &m->disk[disks++]);
+			break;
+		default:
+			err = arch_device_create(desc, &m->pio, &m->mmio, &m->ender);
+			break;
+		}
+		if (err)
+			return report_host(err, "attaching a device");
+	}
+	return 0;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What disks have to tell while the VM runs: from the dataplane's threads to the control socket. */
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/machine/internal.h"
+#include "vmm/report.h"
+
+static void alert(const struct machine *m)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(m->alert_fd, &one, sizeof(one));
+
+	(void)ignored;
+}
+
+/* On a thread of the dataplane. */
+static void on_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
+{
+	struct disk *disk = container_of(watch, struct disk, watch);
+
+	/* Pairs with tell_broken's exchange. */
+	STORE_RELEASE(disk->broken[queue], why);
+	alert(disk->machine);
+}
+
+/* The same. */
+static void on_stopped(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err)
+{
+	struct disk *disk = container_of(watch, struct disk, watch);
+
+	uint32_t what = (uint32_t)err << 8 | (op + 1u);
+
+	/* For status, which runs on its own time; halting, and so going on, comes later. */
+	WRITE_ONCE(disk->kept[queue], what);
+	/* Pairs with tell_stopped's exchange. */
+	STORE_RELEASE(disk->stopped[queue], what);
+	alert(disk->machine);
+}
+
+static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
+			    const char *why)
+{
+	struct json_object *event = control_event_object("queue-broken");
+
+	control_put_number(event, "disk", disk);
+	control_put_number(event, "queue", queue);
+	control_put_text(event, "why", why);
+	control_event(m->control, event);
+}
+
+/* A guest can do it over and over: what is beyond the log's measure is not told. */
+static void tell_broken(struct machine *m)
+{
+	static struct log_limit limit;
+
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
+			const char **broken = &m->disk[i].broken[q];
+			const char *why = __atomic_exchange_n(broken, NULL, __ATOMIC_ACQUIRE);
+
+			if (why && log_allowed(&limit))
+				tell_one_broken(m, i, q, why);
+		}
+	}
+}
+
+static const char *const operations[] = {
+	[IO_READ] = "read",
+	[IO_WRITE] = "write",
+	[IO_FLUSH] = "flush",
+	[IO_DISCARD] = "discard",
+	[IO_WRITE_ZEROES] = "write-zeroes",
+};
+
+/* The members of what stopped a queue. */
+static void put_stopped(struct json_object *object, unsigned int queue, uint32_t what)
+{
+	control_put_number(object, "queue", queue);
+	control_put_text(object, "operation", operations[(what & 0xff) - 1]);
+	control_put_text(object, "error", strerror((int)(what >> 8)));
+}
+
+static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int queue,
+			     uint32_t what)
+{
+	struct json_object *event = control_event_object("stopped");
+
+	log_warn("--disk %.200s: %s: %s: the VM stands still until it is resumed",
+		 m->config->disk[disk].path, operations[(what & 0xff) - 1],
+		 strerror((int)(what >> 8)));
+	control_put_number(event, "disk", disk);
+	put_stopped(event, queue, what);
+	control_event(m->control, event);
+}
+
+static void tell_stopped(struct machine *m)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
+			uint32_t what =
+				__atomic_exchange_n(&m->disk[i].stopped[q], 0, __ATOMIC_ACQUIRE);
+
+			if (!what)
+				continue;
+			tell_one_stopped(m, i, q, what);
+			any = true;
+		}
+	}
+	if (any)
+		machine_control_halt(m);
+}
+
+struct json_object *machine_alerts_stopped(const struct disk *disk)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++) {
+		uint32_t what = READ_ONCE(disk->kept[q]);
+		struct json_object *one = what ? json_object_new_object() : NULL;
+
+		if (!what)
+			continue;
+		put_stopped(one, q, what);
+		control_put(list, NULL, one);
+	}
+	return list;
+}
+
+void machine_alerts_forget(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		for (unsigned int q = 0; q < VIRTIO_MAX_QUEUES; q++)
+			WRITE_ONCE(m->disk[i].kept[q], 0);
+}
+
+void machine_alerts_take(struct machine *m)
+{
+	uint64_t count;
+
+	if (read(m->alert_fd, &count, sizeof(count)) < 0)
+		return;
+	tell_broken(m);
+	tell_stopped(m);
+}
+
+int machine_alerts_open(struct machine *m)
+{
+	m->alert_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->alert_fd < 0)
+		return report_host(-errno, "event file descriptors");
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		m->disk[i].machine = m;
+		m->disk[i].watch =
+			(struct blkplane_watch){ .broken = on_broken, .stopped = on_stopped };
+		blk_watch(m->disk[i].blk, &m->disk[i].watch);
+	}
+	return 0;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/machine/machine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/arch.h"
+#include "vmm/boot/loader.h"
+#include "vmm/machine/confine.h"
+#include "vmm/console/console.h"
+#include "vmm/machine/internal.h"
+#include "vmm/report.h"
+#include "vmm/console/serial.h"
+
+/* How long the end of the VM waits for a reader of the console. */
+#define CONSOLE_DRAIN_MS 1000
+
+static void machine_end(struct vm_ender *ender, enum vm_end why)
+{
+	struct machine *m = container_of(ender, struct machine, ender);
+	uint32_t running = VM_RUNNING;
+	uint64_t one = 1;
+
+	/* The first reason is the one that counts. */
+	if (!__atomic_compare_exchange_n(&ender->why, &running, (uint32_t)why, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return;
+	ssize_t ignored = write(m->end_fd, &one, sizeof(one));
+	(void)ignored;
+}
+
+/* ---- set-up ---- */
+
+/* A vCPU, a queue and an interrupt take descriptors each. The soft limit is low for the sake of
+ * select(2), which nothing here uses. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_events(struct machine *m)
+{
+	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->end_fd < 0)
+		return report_host(-errno, "event file descriptors");
+	vcpu_init_signal();
+	return machine_stop_open(m);
+}
+
+static int report_memory(const struct machine *m, int err, const char *why)
+{
+	return report_option(err, "--memory", m->config->memory_text, why);
+}
+
+static int create_memory(struct machine *m)
+{
+	int err = memory_create(&m->memory, m->config->memory);
+
+	if (!err && m->config->core_dump)
+		memory_dump(&m->memory);
+	if (err == -ENOMEM)
+		return report_memory(m, err,
+				     "Cannot allocate memory (vm.overcommit_memory, RLIMIT_AS)");
+	return err ? report_memory(m, err, NULL) : 0;
+}
+
+static int create_vm(struct machine *m)
+{
+	unsigned int cpus = m->config->cpus;
+	const char *why;
+	char value[16], most[64];
+	int err = vm_create(&m->vm, m->config->memory, &why);
+
+	if (err == -E2BIG)
+		return report_memory(m, err, "more than this host's KVM can give a VM");
+	if (err)
+		return report_host(err, why ? why : "setting up the VM");
+	snprintf(value, sizeof(value), "%u", cpus);
+	snprintf(most, sizeof(most), "more than the %u that this host's KVM gives a VM",
+		 m->vm.cpus_max);
+	if (cpus > m->vm.cpus_max)
+		return report_option(-EINVAL, "--cpus", value, most);
+	if (cpus > m->vm.cpus_recommended)
+		log_warn("--cpus %u: more than the %u this host recommends; going on", cpus,
+			 m->vm.cpus_recommended);
+
+	/* Memory first: once a device is on KVM's bus, a new memory slot waits for readers of the
+	 * old tables, some 5 ms. */
+	err = vm_map_memory(&m->vm, &m->memory.map);
+	if (!err)
+		err = machine_map_windows(m);
+	if (!err)
+		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
+	return err ? report_host(err, "setting up the VM") : 0;
+}
+
+static int report_vcpu(const struct machine *m, int err, unsigned int index)
+{
+	char what[48];
+
+	snprintf(what, sizeof(what), "--cpus %u: creating vCPU %u", m->config->cpus, index);
+	return report_host(err, what);
+}
+
+static int create_vcpus(struct machine *m)
+{
+	int err;
+
+	m->vcpu = calloc(m->config->cpus, sizeof(*m->vcpu));
+	if (m->config->stats)
+		m->exits = calloc(m->config->cpus, sizeof(*m->exits));
+	if (!m->vcpu || (m->config->stats && !m->exits))
+		return report_host(-ENOMEM, "vCPUs");
+
+	for (unsigned int i = 0; i < m->config->cpus; i++) {
+		struct vcpu *vcpu = &m->vcpu[i];
+
+		*vcpu = (struct vcpu){ .index = i,
+				       .fd = -1,
+				       .pio = &m->pio,
+				       .mmio = &m->mmio,
+				       .ender = &m->ender,
+				       .gate = &m->gate,
+				       .begin = sandbox_thread(SANDBOX_VCPU),
+				       .exits = m->exits ? &m->exits[i] : NULL };
+		m->vcpu_count++;
+		err = vcpu_create(vcpu, &m->vm);
+		if (!err)
+			err = arch_vcpu_setup(m->vm.kvm_fd, m->vm.fd, vcpu->fd, i, m->config->cpus,
+					      m->boot);
+		if (err)
+			return report_vcpu(m, err, i);
+	}
+	err = arch_vm_finish(m->vm.fd, m->boot);
+	return err ? report_host(err, "setting up the VM") : 0;
+}
+
+/* From here on the terminal is raw. */
+static int open_console(struct machine *m)
+{
+	int err = 0;
+
+	if (m->serial)
+		err = console_open(&m->console, m->serial, m->serial_wake_fd, STDIN_FILENO,
+				   STDOUT_FILENO);
+	return err ? report_host(err, "console") : 0;
+}
+
+/* ---- the steps of the set-up ---- */
+
+static int find_user(struct machine *m)
+{
+	return confine_init(&m->confine, m->config);
+}
+
+static int find_devices(struct machine *m)
+{
+	return loader_devices(m->config, &m->devices);
+}
+
+static int begin_loading(struct machine *m)
+{
+	return loader_begin(&m->loader, m->config, &m->devices, &m->memory.map, &m->boot);
+}
+
+static int open_control(struct machine *m)
+{
+	return m->config->control ? machine_control_open(m) : 0;
+}
+
+static int dump_tree(struct machine *m)
+{
+	return m->config->dump_dtb ? loader_dump_tree(&m->loader, m->boot) : 0;
+}
+
+static int finish_loading(struct machine *m)
+{
+	return loader_finish(&m->loader);
+}
+
+/* What the user named comes first: a mistake there is reported on any host. */
+static int (*const set_up[])(struct machine *m) = {
+	open_events,	      find_user,     find_devices,	     create_memory,
+	machine_create_disks, begin_loading, open_control,	     create_vm,
+	create_vcpus,	      dump_tree,     machine_attach_devices, finish_loading,
+	open_console,
+};
+
+int machine_create(struct machine **machine, const struct machine_config *config)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int err = 0;
+
+	if (!m)
+		return report_host(-ENOMEM, "machine");
+	m->config = config;
+	m->ender.end = machine_end;
+	gate_init(&m->gate);
+	m->end_fd = m->signal_fd = -1;
+	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
+	m->swallow_fd = -1;
+	m->vm.fd = m->vm.kvm_fd = -1;
+
+	raise_fd_limit();
+	for (size_t i = 0; i < ARRAY_SIZE(set_up) && !err; i++) {
+		err = set_up[i](m);
+		if (!err)
+			err = machine_stop_asked(m);
+	}
+	if (err) {
+		machine_destroy(m);
+		return err;
+	}
+	*machine = m;
+	return 0;
+}
+
+/* ---- running ---- */
+
+/* Where each one's entries are. */
+enum {
+	POLL_END,
+	POLL_SIGNAL,
+	POLL_CONSOLE,
+	POLL_CONTROL = POLL_CONSOLE + CONSOLE_POLLFDS,
+	POLL_COUNT = POLL_CONTROL + MACHINE_CONTROL_POLLFDS,
+};
+
+/* Of two time-outs; -1: none. */
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Returns the time-out. */
+static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
+{
+	int timeout = machine_stop_prepare(m);
+
+	for (unsigned int i = 0; i < POLL_COUNT; i++)
+		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	fds[POLL_END].fd = m->end_fd;
+	fds[POLL_SIGNAL].fd = m->signal_fd;
+	if (m->console)
+		timeout = sooner(timeout, console_prepare(m->console, fds + POLL_CONSOLE));
+	if (m->errands)
+		timeout = sooner(timeout, machine_control_prepare(m, fds + POLL_CONTROL));
+	return timeout;
+}
+
+enum vm_end machine_run(struct machine *m)
+{
+	struct pollfd fds[POLL_COUNT];
+
+	/* A guest that has not begun hears no power button. */
+	machine_stop_take(m);
+	m->guest_runs = !m->ender.why;
+	gate_open(&m->gate);
+	while (!LOAD_ACQUIRE(m->ender.why)) {
+		int timeout = prepare(m, fds);
+
+		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
+			/* After a signal everything is looked at again. */
+			if (errno == EINTR || errno == ENOMEM)
+				continue;
+			report_host(-errno, "waiting for events");
+			machine_end(&m->ender, VM_END_ERROR);
+			break;
+		}
+		if (fds[POLL_SIGNAL].revents)
+			machine_stop_take(m);
+		machine_stop_handle(m);
+		/* First: it may hold the console's input, or let it go. */
+		if (m->errands)
+			machine_control_handle(m, fds + POLL_CONTROL);
+		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
+			machine_end(&m->ender, VM_END_QUIT);
+	}
+	log_debug("the VM ends: %s", machine_end_reason((enum vm_end)m->ender.why));
+	machine_control_end(m);
+	return (enum vm_end)m->ender.why;
+}
+
+/* ---- tear-down ---- */
+
+static void destroy_vcpus(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_stop(&m->vcpu[i]);
+	gate_open(&m->gate);
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_destroy(&m->vcpu[i]);
+	free(m->vcpu);
+	gate_destroy(&m->gate);
+}
+
+static int destroy_disks(struct machine *m)
+{
+	int result = 0;
+
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
+	for (unsigned int i = m->disk_count; i-- > 0;) {
+		int err;
+
+		if (m->config->stats && m->ender.why)
+			machine_print_stats(&m->config->disk[i], m->disk[i].blk);
+		err = blk_destroy(m->disk[i].blk);
+		virtio_mmio_destroy(&m->disk[i].mmio);
+		if (err)
+			result = report_option(err, "--disk", m->config->disk[i].path,
+					       "flush failed");
+	}
+	return result;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+int machine_destroy(struct machine *m)
+{
+	int result;
+
+	if (!m)
+		return 0;
+	loader_cancel(&m->loader);
+	destroy_vcpus(m);
+	confine_end(&m->confine);
+	if (m->console)
+		console_close(m->console, CONSOLE_DRAIN_MS);
+	if (m->exits && m->ender.why)
+		exits_report(m->exits, m->config->cpus, &m->pio, &m->mmio);
+	free(m->exits);
+	serial_destroy(m->serial);
+	close_fd(m->serial_wake_fd);
+	close_fd(m->serial_irq_fd);
+	close_fd(m->button_fd);
+	close_fd(m->swallow_fd);
+	vm_destroy(&m->vm);
+	free(m->boot);
+	result = destroy_disks(m);
+	memory_destroy(&m->memory);
+	if (!m->guest_runs && !m->confined)
+		control_remove(m->control);
+	machine_control_close(m);
+	close_fd(m->alert_fd);
+	close_fd(m->signal_fd);
+	close_fd(m->end_fd);
+	free(m);
+	return result;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How a machine is stopped by signals. SIGTERM and SIGINT press the power button, so that the guest
+ * powers off by itself; when that has taken too long, or at a further one, it is stopped from outside,
+ * as SIGQUIT does at once: what is in flight is finished and flushed. None else says anything.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/machine/internal.h"
+#include "vmm/report.h"
+#include "vmm/service/supervisor.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  UINT64_C(1000000000)
+
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGQUIT);
+}
+
+void machine_hold_signals(void)
+{
+	sigset_t set;
+
+	/* Threads inherit the mask. */
+	stop_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* The terminal is gone; the reader of a pipe is. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	/* A disk that outgrows a file size limit is an I/O error of that disk; a pidfile, of the set-up. */
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+int machine_stop_open(struct machine *m)
+{
+	sigset_t set;
+
+	stop_signals(&set);
+	if (m->config->supervisor_fd) {
+		sigemptyset(&set);
+		sigaddset(&set, SUPERVISOR_SIGNAL);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	}
+	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return m->signal_fd < 0 ? report_host(-errno, "event file descriptors") : 0;
+}
+
+void machine_press_button(const struct machine *m)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(m->button_fd, &one, sizeof(one));
+
+	(void)ignored;
+}
+
+/* A guest that stands still, or has not begun, hears no button; and there are machines without one. */
+static bool guest_hears(const struct machine *m)
+{
+	return m->button_fd >= 0 && m->guest_runs && !m->paused && !m->halting;
+}
+
+static void take_signal(struct machine *m, int signal)
+{
+	unsigned int seconds = m->config->stop_timeout;
+
+	if (signal == SIGQUIT || m->stop_at || !seconds || !guest_hears(m)) {
+		log_debug("SIG%s: the VM is stopped", sigabbrev_np(signal));
+		m->ender.end(&m->ender, VM_END_QUIT);
+		return;
+	}
+	log_info("SIG%s: the power button is pressed; the VM is stopped after %u s, or at the next "
+		 "signal",
+		 sigabbrev_np(signal), seconds);
+	m->stop_at = monotonic_ns() + seconds * NS_PER_S;
+	machine_press_button(m);
+}
+
+void machine_stop_take(struct machine *m)
+{
+	struct signalfd_siginfo info;
+
+	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		int signal =
+			m->config->supervisor_fd ? supervisor_passed(&info) : (int)info.ssi_signo;
+
+		if (signal)
+			take_signal(m, signal);
+	}
+}
+
+int machine_stop_asked(struct machine *m)
+{
+	machine_stop_take(m);
+	return m->ender.why ? -ECANCELED : 0;
+}
+
+int machine_stop_prepare(const struct machine *m)
+{
+	uint64_t now;
+
+	if (!m->stop_at)
+		return -1;
+	now = monotonic_ns();
+	return now < m->stop_at ? (int)((m->stop_at - now) / NS_PER_MS + 1) : 0;
+}
+
+void machine_stop_handle(struct machine *m)
+{
+	if (!m->stop_at || monotonic_ns() < m->stop_at)
+		return;
+	log_warn("the guest has not powered off in %u s: the VM is stopped",
+		 m->config->stop_timeout);
+	m->ender.end(&m->ender, VM_END_QUIT);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The last part of a machine's set-up, in its sandbox: threads. What fails here is still an error of the set-up, since
+ * vCPUs run nothing before the gate is opened.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/machine/internal.h"
+#include "vmm/report.h"
+#include "vmm/machine/trim.h"
+
+/* Who makes VMs and vCPUs is not needed any more. */
+static int enter_sandbox(struct machine *m)
+{
+	unsigned int fds = m->control ? MACHINE_CONTROL_FDS : 0;
+	int err;
+
+	close(m->vm.kvm_fd);
+	m->vm.kvm_fd = -1;
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		fds += blk_fds(m->disk[i].blk);
+	err = confine_enter(&m->confine, fds);
+	/* That the limit on descriptors is too low is found before anything is given up. */
+	m->confined = m->config->sandbox != SANDBOX_OFF && err != -EMFILE;
+	return err;
+}
+
+bool machine_is_confined(const struct machine *m)
+{
+	return m->confined;
+}
+
+static int vcpu_not_started(int err, unsigned int index)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "the thread of vCPU %u", index);
+	return report_start(err, what);
+}
+
+/* All of them wait at the gate in the end: the guest has run nothing if one of them cannot run. */
+static int start_vcpus(struct machine *m)
+{
+	gate_close(&m->gate);
+	for (unsigned int i = 0; i < m->vcpu_count; i++) {
+		int err = vcpu_start(&m->vcpu[i]);
+
+		if (err)
+			return vcpu_not_started(err, i);
+	}
+	gate_await(&m->gate);
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		if (m->vcpu[i].start_err)
+			return vcpu_not_started(m->vcpu[i].start_err, i);
+	return 0;
+}
+
+static int begin_main_thread(void)
+{
+	int err = thread_begin(sandbox_thread(SANDBOX_MAIN));
+
+	return err ? report_host(err, "sandbox") : 0;
+}
+
+int machine_start(struct machine *m)
+{
+	int err = enter_sandbox(m);
+
+	if (!err)
+		err = machine_control_start(m);
+	if (!err) {
+		trim_start();
+		err = start_vcpus(m);
+	}
+	if (!err)
+		err = begin_main_thread();
+	return err ? err : machine_stop_asked(m);
+}

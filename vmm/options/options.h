@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * options: the command line -> machine_config. Pure: opens no file, prints nothing, ends nothing.
+ */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/base.h"
+#include "devices/virtio/blk.h"
+#include "vmm/devlist.h"
+#include "vmm/sandbox/sandbox.h"
+
+#define MEMORY_MIN	     (16ull << 20)
+#define MEMORY_MAX	     (1ull << 40)
+#define MEMORY_DEFAULT	     (256ull << 20)
+#define MEMORY_DEFAULT_TEXT  "256M"
+
+#define STOP_TIMEOUT_DEFAULT 30
+
+struct machine_config {
+	const char *kernel;	 /* --kernel, required */
+	const char *initrd;	 /* NULL: none */
+	const char *append;	 /* NULL: none */
+	const char *cmdline;	 /* NULL: the default line */
+	uint64_t memory;	 /* bytes, a multiple of 4096 */
+	const char *memory_text; /* the same as the user typed it */
+	unsigned int cpus;
+	bool console;
+	const char *log;	   /* the file to log to; NULL: standard error */
+	enum log_level log_level;  /* the highest that is logged */
+	unsigned int stop_timeout; /* seconds from the power button to the stop */
+	const char *pidfile;	   /* NULL: none */
+	enum description description;
+	const char *dump_dtb; /* a file for the device tree, instead of running; NULL: none */
+	const char *control;  /* --control, the path of its socket; NULL: none */
+	bool stats;	      /* print what each queue has seen when the VM ends */
+	enum sandbox_mode sandbox;
+	const char *user; /* to become, as sandbox_find_user wants it; NULL: none */
+	bool core_dump;	  /* allowed, with guest RAM */
+	/* Not of the command line, but main's: as sandbox_config has them. */
+	int supervisor_fd;
+	int pids_err;
+	unsigned int disk_count;
+	struct blk_config disk[DEVLIST_MAX_DISKS];
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR };
+
+#define OPTIONS_MESSAGE_MAX 256
+
+/*
+ * Fill *config from argv; its strings point into argv (whose disk arguments are cut up in place)
+ * and need no freeing. OPTIONS_ERROR: `message` holds one line without newline that names option,
+ * value and reason; unprintable bytes of a value are shown as '?'.
+ */
+enum options_result options_parse(int argc, char **argv, struct machine_config *config,
+				  char message[OPTIONS_MESSAGE_MAX]);
+
+/* The text of --help. */
+extern const char options_help[];
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * compile: rules.h -> BPF, by libseccomp. Runs when microvm is built; no part of it.
+ *
+ *   compile ARCH           C text: the programs, for sandbox_seccomp.c to include
+ *   compile ARCH --list    how many calls each filter has, and which
+ */
+#include <linux/filter.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/sandbox/seccomp/rules.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define INSNS	 4096
+/* Of libseccomp: with SCMP_ACT_KILL_PROCESS (Linux 4.14). */
+#define API_LEVEL 3
+
+static void fail(const char *what, int err)
+{
+	fprintf(stderr, "seccomp/compile: %s: %s\n", what, strerror(err));
+	exit(1);
+}
+
+static int has(unsigned int filter, const struct rule *rule)
+{
+	return filters[filter].kind ? rule->kinds & filters[filter].kind
+				    : rule->kinds != SUPERVISOR;
+}
+
+static int number(uint32_t arch, const struct rule *rule)
+{
+	int nr = seccomp_syscall_resolve_name_arch(arch, rule->call);
+
+	if (nr == __NR_SCMP_ERROR)
+		fail(rule->call, ENOSYS);
+	return nr;
+}
+
+static int exists(uint32_t arch, const struct rule *rule)
+{
+	return number(arch, rule) >= 0;
+}
+
+static void add(scmp_filter_ctx ctx, const struct rule *rule)
+{
+	uint32_t action = rule->error ? SCMP_ACT_ERRNO(rule->error) : SCMP_ACT_ALLOW;
+	/* libseccomp goes from this machine's numbers to those of the filter's architecture. */
+	int nr = number(seccomp_arch_native(), rule);
+	int err = seccomp_rule_add_exact_array(ctx, action, nr, rule->count, rule->arg);
+
+	if (!err)
+		err = seccomp_syscall_priority(ctx, nr, 255 - (rule - rules) % 256);
+	/* A call's first row has set the highest it gets. */
+	if (err)
+		fail(rule->call, -err);
+}
+
+static scmp_filter_ctx build(uint32_t arch, unsigned int filter)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+
+	if (!ctx)
+		fail("seccomp_init", ENOMEM);
+	seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (arch != seccomp_arch_native()) {
+		seccomp_arch_remove(ctx, SCMP_ARCH_NATIVE);
+		seccomp_arch_add(ctx, arch);
+	}
+	/* Backwards: a call has the priority of its first row. */
+	for (unsigned int i = COUNT(rules); i-- > 0;) {
+		if (exists(arch, &rules[i]) && has(filter, &rules[i]))
+			add(ctx, &rules[i]);
+	}
+	return ctx;
+}
+
+static void print_program(uint32_t arch, unsigned int filter)
+{
+	static struct sock_filter insn[INSNS];
+	scmp_filter_ctx ctx = build(arch, filter);
+	FILE *file = tmpfile();
+	int err = file ? seccomp_export_bpf(ctx, fileno(file)) : -errno;
+	ssize_t bytes;
+
+	if (err)
+		fail(filters[filter].name, -err);
+	bytes = pread(fileno(file), insn, sizeof(insn), 0);
+	if (bytes <= 0 || bytes == sizeof(insn))
+		fail(filters[filter].name, EFBIG);
+	printf("static struct sock_filter program_%s[] = {\n", filters[filter].name);
+	for (size_t i = 0; i < (size_t)bytes / sizeof(*insn); i++)
+		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", insn[i].code, insn[i].jt, insn[i].jf,
+		       insn[i].k);
+	printf("};\n\n");
+	fclose(file);
+	seccomp_release(ctx);
+}
+
+/* Calls that fail, instead of ending the process, are not counted as allowed. */
+static void print_list(uint32_t arch, unsigned int filter)
+{
+	char names[4096] = "";
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < COUNT(rules); i++) {
+		char word[64];
+
+		snprintf(word, sizeof(word), " %s ", rules[i].call);
+		if (!has(filter, &rules[i]) || rules[i].error || strstr(names, word) ||
+		    !exists(arch, &rules[i]))
+			continue;
+		count++;
+		strcat(names, word);
+	}
+	printf("%-10s %2u:%s\n", filters[filter].name, count, names);
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t arch = argc > 1 ? seccomp_arch_resolve_name(argv[1]) : 0;
+
+	if (!arch || argc > 3 || (argc == 3 && strcmp(argv[2], "--list") != 0)) {
+		fprintf(stderr, "usage: compile ARCH [--list]\n");
+		return 2;
+	}
+	/* What the kernel knows that microvm will run on, not that of this machine, or its emulator. */
+	if (seccomp_api_set(API_LEVEL) < 0)
+		fail("seccomp_api_set", ENOTSUP);
+	if (argc == 2)
+		printf("/* Made of vmm/seccomp/rules.h. */\n#define OWN_PID 0x%08xu\n#define "
+		       "VM_PID 0x%08xu\n\n",
+		       OWN_PID, VM_PID);
+	for (unsigned int i = 0; i < COUNT(filters); i++) {
+		if (argc == 3)
+			print_list(arch, i);
+		else
+			print_program(arch, i);
+	}
+	return fflush(stdout) == EOF;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/sandbox/spawner.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+
+#define THREAD_STACK (128u << 10)
+
+struct maker {
+	pthread_mutex_t callers;
+	/* The caller's, then the maker's while `wanted` has been posted and `done` has not. */
+	int (*work)(void *arg); /* NULL: end */
+	void *arg;
+	int result;
+	sem_t wanted;
+	sem_t done;
+	pthread_t thread;
+};
+
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem))
+		; /* a signal */
+}
+
+static void *make(void *arg)
+{
+	struct maker *m = arg;
+
+	for (;;) {
+		wait_for(&m->wanted);
+		if (!m->work)
+			return NULL;
+		m->result = m->work(m->arg);
+		sem_post(&m->done);
+	}
+}
+
+static void release(struct maker *m)
+{
+	sem_destroy(&m->done);
+	sem_destroy(&m->wanted);
+	pthread_mutex_destroy(&m->callers);
+	free(m);
+}
+
+int maker_start(struct maker **maker)
+{
+	struct maker *m = calloc(1, sizeof(*m));
+	pthread_attr_t attr;
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	pthread_mutex_init(&m->callers, NULL);
+	sem_init(&m->wanted, 0, 0);
+	sem_init(&m->done, 0, 0);
+	err = pthread_attr_init(&attr);
+	if (!err) {
+		pthread_attr_setstacksize(&attr, THREAD_STACK);
+		err = pthread_create(&m->thread, &attr, make, m);
+		pthread_attr_destroy(&attr);
+	}
+	if (err) {
+		release(m);
+		return -err;
+	}
+	*maker = m;
+	return 0;
+}
+
+void maker_stop(struct maker *m)
+{
+	if (!m)
+		return;
+	m->work = NULL;
+	sem_post(&m->wanted);
+	pthread_join(m->thread, NULL);
+	release(m);
+}
+
+int maker_run(void *maker, int (*work)(void *arg), void *arg)
+{
+	struct maker *m = maker;
+	int result;
+
+	pthread_mutex_lock(&m->callers);
+	m->work = work;
+	m->arg = arg;
+	sem_post(&m->wanted);
+	wait_for(&m->done);
+	result = m->result;
+	pthread_mutex_unlock(&m->callers);
+	return result;
+}
