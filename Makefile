@@ -166,12 +166,21 @@ $(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wr
 $(OBJ)/tests/lib.a: $(TEST_LIB) $(LIB) $(OBJ)/tests/members
 	$(Q)rm -f $@ && $(if $(CROSS),$(CROSS)-)ar rcsT $@ $(TEST_LIB) $(LIB)
 
+# What calls of other objects and of the C library --wrap can stand in for.
+$(OBJ)/tests/symbols: $(OBJ)/tests/lib.a
+	$(Q){ $(if $(CROSS),$(CROSS)-)nm -u $<; nm -D --defined-only "$$(gcc -print-file-name=libc.so.6)"; } 2>/dev/null | \
+		sed 's/.* //; s/@.*//' | sort -u >$@
+
+# What the linker is told to wrap for a program.
+WRAPPED = $(patsubst -Wl$(comma)--wrap=%,%,$(filter -Wl$(comma)--wrap=%,$(subst $(comma)--wrap, -Wl$(comma)--wrap,$(ALL_LDFLAGS))))
+
 $(OBJ)/tests/members: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)echo '$(TEST_LIB) $(LIB)' | cmp -s - $@ || echo '$(TEST_LIB) $(LIB)' >$@
 
-$(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a
+$(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a $(OBJ)/tests/symbols
 	$(Q)mkdir -p $(@D)
+	$(Q)tests/unit/check-wraps $(OBJ)/tests/symbols $@ $(WRAPPED)
 	$(Q)$(COMPILER) $(TEST_LDFLAGS) $(MARKS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
 
 # What is aarch64's and needs no machine of that kind is tested on all.

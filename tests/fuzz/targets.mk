@@ -17,9 +17,10 @@ FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/guest_overlap.o tests/fuzz/guest_s
 # And with a whole device in them: host.c stands between it and these.
 FUZZ_DEVICES := device race
 FUZZ_HOST    := tests/fuzz/entries.o tests/fuzz/host.o tests/fuzz/host_progress.o tests/fuzz/host_ranges.o tests/fuzz/poison.o tests/fuzz/vdisk.o
-FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request lookout_window \
-		vring_pop vring_push vring_fail hostmem_map ioengine_prep ioengine_run ioengine_segment_done preadv \
-		pwritev2 fdatasync fallocate pwrite io_submit io_getevents)
+FUZZ_WRAPPED := blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request lookout_window vring_pop \
+		vring_push vring_fail hostmem_map ioengine_prep ioengine_run ioengine_segment_done preadv pwritev2 \
+		fdatasync fallocate pwrite io_submit io_getevents
+FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,$(FUZZ_WRAPPED))
 FUZZ_LIB     := $(LIB_SRC:%.c=$(FUZZ_OBJ)/%.o) $(FUZZ_SHARED:%=$(FUZZ_OBJ)/%)
 FUZZ_BIN     := $(FUZZ_NAMES:%=$(FUZZ_OBJ)/fuzz_%)
 # Replays share the objects of the unit tests; without a sanitizer they would see little.
@@ -59,7 +60,11 @@ fuzz-replay:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(REPLAY_VARIANT) fuzz-replay-programs
 	$(Q)tests/fuzz/run replay $(BUILD)/$(REPLAY_VARIANT)/tests/fuzz $(FUZZ_NAMES)
 
-fuzz-replay-programs: $(REPLAY_BIN)
+fuzz-replay-programs: $(REPLAY_BIN) $(OBJ)/tests/fuzz/wraps
+
+$(OBJ)/tests/fuzz/wraps: $(OBJ)/tests/symbols tests/fuzz/targets.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)tests/unit/check-wraps $< 'the fuzz targets' $(FUZZ_WRAPPED) && touch $@
 
 $(REPLAY_BIN): $(OBJ)/tests/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o \
 		$(FUZZ_SHARED:%=$(OBJ)/%) $(LIB)
