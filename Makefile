@@ -50,7 +50,7 @@ HARDEN_x86_64  := -fcf-protection
 HARDEN_aarch64 := -mbranch-protection=standard
 # What runs once a boot, once a command or once a discard is small; what runs once a request is fast.
 SMALL_release := -Oz
-SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_calls evloop_rings ioengine_ranges ioranges ioworker)
+SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_rings ioengine_ranges ioranges ioworker)
 # Half of what the loader relocates is said by a bit each.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))

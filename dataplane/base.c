@@ -9,20 +9,20 @@
 
 #define LINE_MAX_BYTES 512
 
-void *lines_alloc(size_t size)
+void *cacheline_alloc(size_t size)
 {
-	size_t lines = (size + LINE_PAIR - 1) / LINE_PAIR * LINE_PAIR;
-	void *whole = calloc(1, lines + LINE_PAIR + sizeof(void *)), **memory;
-	uintptr_t at = (uintptr_t)whole + sizeof(void *) + LINE_PAIR - 1;
+	size_t lines = (size + CACHELINE_PAIR - 1) / CACHELINE_PAIR * CACHELINE_PAIR;
+	void *whole = calloc(1, lines + CACHELINE_PAIR + sizeof(void *)), **memory;
+	uintptr_t at = (uintptr_t)whole + sizeof(void *) + CACHELINE_PAIR - 1;
 
 	if (!whole)
 		return NULL;
-	memory = (void **)(at - at % LINE_PAIR);
+	memory = (void **)(at - at % CACHELINE_PAIR);
 	memory[-1] = whole;
 	return memory;
 }
 
-void lines_free(void *memory)
+void cacheline_free(void *memory)
 {
 	free(((void **)memory)[-1]);
 }

@@ -62,9 +62,9 @@ static inline void full_barrier(void)
  * Zeroed memory on cache lines of its own, as pairs, because processors fetch pairs: what one thread
  * keeps writing must not slow down another. NULL: there is none.
  */
-#define LINE_PAIR 128u
-void *lines_alloc(size_t size);
-void lines_free(void *memory);
+#define CACHELINE_PAIR 128u
+void *cacheline_alloc(size_t size);
+void cacheline_free(void *memory);
 
 /* CLOCK_MONOTONIC, read without a system call where the host can. */
 static inline uint64_t monotonic_ns(void)
@@ -127,11 +127,11 @@ bool log_allowed(struct log_limit *limit);
  * What a new thread does before anything else, for those who start it and need not know what: 0, or
  * -errno. NULL: nothing.
  */
-struct thread_begin {
-	int (*run)(const struct thread_begin *begin);
+struct thread_init {
+	int (*run)(const struct thread_init *begin);
 };
 
-static inline int thread_begin(const struct thread_begin *begin)
+static inline int thread_init(const struct thread_init *begin)
 {
 	return begin ? begin->run(begin) : 0;
 }

@@ -25,7 +25,7 @@ static bool settle(uint64_t rate, uint64_t *burst, uint64_t most)
 	return rate <= most && *burst <= most;
 }
 
-COLD bool blklimit_settle(struct blklimit_rates *rates)
+COLD bool blklimit_fill_defaults(struct blklimit_rates *rates)
 {
 	return settle(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
 	       settle(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
@@ -65,7 +65,7 @@ bool blklimit_any(const struct blklimit *limit)
 	return READ_ONCE(limit->ops.rate) || READ_ONCE(limit->bytes.rate);
 }
 
-/* As blklimit_due. */
+/* As blklimit_next_ns. */
 static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
 {
 	uint64_t rate = READ_ONCE(b->rate);
@@ -78,11 +78,11 @@ static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
 	one = span(1, rate);
 	if (full_at + one <= now + burst)
 		return 0;
-	rest = one > BLKLIMIT_REST_NS ? one : BLKLIMIT_REST_NS;
+	rest = one > BLKLIMIT_REFILL_NS ? one : BLKLIMIT_REFILL_NS;
 	return full_at + (rest < burst ? rest : burst) - burst;
 }
 
-uint64_t blklimit_due(const struct blklimit *limit, uint64_t now)
+uint64_t blklimit_next_ns(const struct blklimit *limit, uint64_t now)
 {
 	uint64_t ops = bucket_due(&limit->ops, now);
 	uint64_t bytes = bucket_due(&limit->bytes, now);

@@ -25,7 +25,7 @@
 
 /* An empty bucket is let alone for so long, so that there is something for a whole batch: but no longer
  * than it takes to be full, and at least for one token. */
-#define BLKLIMIT_REST_NS 1000000u
+#define BLKLIMIT_REFILL_NS 1000000u
 
 /* What the user says; per second. 0: no limit, and of a burst: the default, a tenth of a second's worth. */
 struct blklimit_rates {
@@ -47,7 +47,7 @@ struct blklimit {
 };
 
 /* Fill in the bursts that were not given. False: a burst without its rate, or more than there may be. */
-bool blklimit_settle(struct blklimit_rates *rates);
+bool blklimit_fill_defaults(struct blklimit_rates *rates);
 
 /* From now on, with full buckets; `rates` are settled. Any thread, one at a time, beside those that take:
  * who has been waiting has to look again. */
@@ -60,7 +60,7 @@ void blklimit_get(const struct blklimit *limit, struct blklimit_rates *rates);
 bool blklimit_any(const struct blklimit *limit);
 
 /* 0: a request may be taken now. Else when to look again, which is later than `now`. Any thread. */
-uint64_t blklimit_due(const struct blklimit *limit, uint64_t now);
+uint64_t blklimit_next_ns(const struct blklimit *limit, uint64_t now);
 
 /*
  * A request has been taken. NULL: one that the host need not be asked for (its id, or what is refused

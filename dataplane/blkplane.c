@@ -4,11 +4,11 @@
 #include <linux/virtio_config.h>
 
 #include "dataplane/base.h"
-#include "dataplane/blkplane_parts.h"
+#include "dataplane/blkplane_internal.h"
 #include "dataplane/probes.h"
 
 /* There is one: no more heads can be in flight than the ring has entries. */
-static struct slot *slot_get(struct blkplane *p)
+static struct slot *blkplane_slot_get(struct blkplane *p)
 {
 	struct slot *slot = p->free_slot;
 
@@ -19,13 +19,13 @@ static struct slot *slot_get(struct blkplane *p)
 	return (struct slot *)(p->slots + p->slot_size * p->slots_used++);
 }
 
-static void slot_put(struct blkplane *p, struct slot *slot)
+static void blkplane_slot_put(struct blkplane *p, struct slot *slot)
 {
 	slot->next = p->free_slot;
 	p->free_slot = slot;
 }
 
-static __attribute__((noinline)) uint64_t moved_ranges(const struct slot *slot)
+static __attribute__((noinline)) uint64_t blkplane_range_bytes(const struct slot *slot)
 {
 	uint64_t sum = 0;
 
@@ -36,15 +36,17 @@ static __attribute__((noinline)) uint64_t moved_ranges(const struct slot *slot)
 }
 
 /* What the engine has moved for it, if it did not fail. */
-static inline uint64_t moved(const struct slot *slot)
+static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 {
-	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : moved_ranges(slot);
+	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
 /* The one place where a request ends; `bytes`: what it has moved if it did not fail. Inlined also where it
  * is rare, lest it is not where it counts. */
-static inline __attribute__((always_inline)) void finish(struct blkplane *p, struct slot *slot,
-							 int result, uint64_t bytes)
+static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
+									  struct slot *slot,
+									  int result,
+									  uint64_t bytes)
 {
 	const struct blkreq *req = &slot->req;
 
@@ -54,27 +56,28 @@ static inline __attribute__((always_inline)) void finish(struct blkplane *p, str
 		PROBE_2(push, p, req->chain.head, result);
 		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
 	}
-	slot_put(p, slot);
+	blkplane_slot_put(p, slot);
 }
 
 /* The engine is done with it, and nobody wants to keep it. */
-static void finish_task(struct blkplane *p, struct io_task *task)
+static void blkplane_finish_task(struct blkplane *p, struct io_task *task)
 {
 	struct slot *slot = container_of(task, struct slot, task);
 
 	if (p->config.latency)
 		blkplane_times_reap(p, slot);
-	finish(p, slot, task->result, moved(slot));
+	blkplane_finish_request(p, slot, task->result, blkplane_bytes_moved(slot));
 }
 
 /* The driver hears of it now, or when the plane has been resumed. Apart: it is rare. */
-static __attribute__((noinline)) void fail(struct blkplane *p, struct io_task *task)
+static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
+							    struct io_task *task)
 {
-	bool first = !p->kept.head;
+	bool first = !p->parked.head;
 
 	/* A plane that is to be stopped is not resumed any more. */
-	if (p->stop || !blkpolicy_keeps(&p->config.policy, task, &p->kept)) {
-		finish_task(p, task);
+	if (p->stop || !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
+		blkplane_finish_task(p, task);
 		return;
 	}
 	p->paused = true;
@@ -82,25 +85,25 @@ static __attribute__((noinline)) void fail(struct blkplane *p, struct io_task *t
 		p->config.watch->stopped(p->config.watch, p->config.queue, task->op, -task->result);
 }
 
-void blkplane_fail_kept(struct blkplane *p)
+void blkplane_fail_parked(struct blkplane *p)
 {
 	struct io_task *task;
 
-	while ((task = io_queue_take(&p->kept)))
-		finish_task(p, task);
+	while ((task = io_queue_take(&p->parked)))
+		blkplane_finish_task(p, task);
 }
 
-static void start(struct blkplane *p, struct slot *slot)
+static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 {
 	struct io_task *task = &slot->task;
 	struct ioengine *engine = p->config.engine;
 	/* Rings that share the thread are company, too, unless they have long been silent. */
-	bool company = !iothread_busy_again(p->config.thread, &p->client) || engine->in_flight ||
-		       vring_more(&p->ring);
+	bool others_in_flight = !iothread_was_last_active(p->config.thread, &p->client) ||
+				engine->in_flight || vring_has_avail(&p->ring);
 	uint64_t begin;
 
 	PROBE_4(submit, p, slot->req.chain.head, task->op, task->offset, task->len);
-	if (!alone_try(&p->alone, company)) {
+	if (!inline_io_should_try(&p->inline_io, others_in_flight)) {
 		if (p->config.latency)
 			blkplane_times_take(p, slot);
 		ioengine_prep(engine, task);
@@ -110,13 +113,13 @@ static void start(struct blkplane *p, struct slot *slot)
 	if (p->config.latency)
 		blkplane_times_run(p, slot, begin);
 	ioengine_run(engine, task);
-	alone_tried(&p->alone, monotonic_ns() - begin, vring_more(&p->ring));
+	inline_io_report(&p->inline_io, monotonic_ns() - begin, vring_has_avail(&p->ring));
 }
 
 /* Take one request off the ring. 1: taken; 0: none left; negative: the ring is broken. */
-static int take(struct blkplane *p)
+static int blkplane_pop_request(struct blkplane *p)
 {
-	struct slot *slot = slot_get(p);
+	struct slot *slot = blkplane_slot_get(p);
 	struct vring_chain *chain = &slot->req.chain;
 	enum blkreq_verdict verdict;
 	int got;
@@ -125,7 +128,7 @@ static int take(struct blkplane *p)
 	chain->capacity = VRING_CHAIN_CAPACITY(p->ring.size);
 	got = vring_pop(&p->ring, chain);
 	if (got <= 0) {
-		slot_put(p, slot);
+		blkplane_slot_put(p, slot);
 		return got;
 	}
 
@@ -134,32 +137,32 @@ static int take(struct blkplane *p)
 	PROBE_3(parse, p, chain->head, slot->req.kind, verdict);
 	switch (verdict) {
 	case BLKREQ_SUBMIT:
-		if (p->limited)
-			blkplane_limit_take(p, &slot->task);
-		start(p, slot);
+		if (p->has_limit)
+			blkplane_throttle_charge(p, &slot->task);
+		blkplane_submit_request(p, slot);
 		return 1;
 	case BLKREQ_DONE:
-		if (p->limited)
-			blkplane_limit_take(p, NULL);
-		finish(p, slot, 0, 0);
+		if (p->has_limit)
+			blkplane_throttle_charge(p, NULL);
+		blkplane_finish_request(p, slot, 0, 0);
 		return 1;
 	case BLKREQ_BROKEN:
 		break;
 	}
 	vring_push(&p->ring, chain->head, 0);
-	slot_put(p, slot);
+	blkplane_slot_put(p, slot);
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
 /* What the thread looked on for, it found here. */
-static void claim(struct blkplane *p)
+static void count_poll_hit(struct blkplane *p)
 {
-	if (iothread_claim(p->config.thread))
+	if (iothread_take_poll_hit(p->config.thread))
 		blkstats_add(&p->config.stats->poll_hits, 1);
 }
 
 /* Complete what is finished, tell the driver once. */
-static void complete(struct blkplane *p)
+static void blkplane_complete(struct blkplane *p)
 {
 	struct io_task *task;
 	bool wanted;
@@ -167,26 +170,26 @@ static void complete(struct blkplane *p)
 	while ((task = ioengine_finished(p->config.engine))) {
 		struct slot *slot = container_of(task, struct slot, task);
 
-		PROBE_3(complete, p, slot->req.chain.head, task->op, task->result);
+		PROBE_3(blkplane_complete, p, slot->req.chain.head, task->op, task->result);
 		if (__builtin_expect(task->result, 0)) {
-			fail(p, task);
+			blkplane_fail_request(p, task);
 			continue;
 		}
 		if (p->config.latency)
 			blkplane_times_reap(p, slot);
-		finish(p, slot, 0, moved(slot));
+		blkplane_finish_request(p, slot, 0, blkplane_bytes_moved(slot));
 	}
 	p->times.reaped = 0;
 	if (!vring_publish(&p->ring))
 		return;
-	claim(p);
-	iothread_told(p->config.thread);
+	count_poll_hit(p);
+	iothread_expect_requests(p->config.thread);
 	wanted = vring_should_notify(&p->ring);
 	PROBE_1(notify, p, wanted);
 	if (wanted) {
 		blkstats_add(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
-		iothread_raised(p->config.thread);
+		iothread_irq_raised(p->config.thread);
 	} else {
 		blkstats_add(&p->config.stats->suppressed, 1);
 	}
@@ -195,7 +198,7 @@ static void complete(struct blkplane *p)
 }
 
 /* Once: a broken ring is not served again. */
-static void tell_broken(struct blkplane *p)
+static void blkplane_report_broken(struct blkplane *p)
 {
 	p->broken = true;
 	PROBE_1(broken, p, p->ring.broken);
@@ -211,7 +214,7 @@ static void tell_broken(struct blkplane *p)
  * the ring was seen to have something, and nothing was there to pop: a driver can lay out its rings
  * so that enabling doorbells shows an entry which disabling them hides. 0 or -EBADMSG.
  */
-static int check_progress(struct blkplane *p, unsigned int taken)
+static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 {
 	if (taken)
 		p->empty_turns = 0;
@@ -225,27 +228,27 @@ static int check_progress(struct blkplane *p, unsigned int taken)
 }
 
 /* One batch: at most one ring full. True: there may be more. */
-static bool take_batch(struct blkplane *p)
+static bool blkplane_process_batch(struct blkplane *p)
 {
 	unsigned int budget = p->ring.size;
 	unsigned int room = ioengine_room(p->config.engine);
 	unsigned int taken = 0;
 	int got = 1;
 
-	p->starved = false;
-	if (p->limited)
-		blkplane_limit_look(p);
-	vring_disarm(&p->ring);
-	while (!p->spent && budget-- && room && (got = take(p)) > 0) {
+	p->no_slots = false;
+	if (p->has_limit)
+		blkplane_throttle_check(p);
+	vring_disable_notify(&p->ring);
+	while (!p->throttled_until && budget-- && room && (got = blkplane_pop_request(p)) > 0) {
 		taken++;
 		room = ioengine_room(p->config.engine);
 	}
 	if (taken) {
-		claim(p);
+		count_poll_hit(p);
 		blkstats_batch(p->config.stats, taken);
-		iothread_took(p->config.thread, taken);
+		iothread_count_requests(p->config.thread, taken);
 	}
-	if (got >= 0 && check_progress(p, taken))
+	if (got >= 0 && blkplane_check_progress(p, taken))
 		got = -EBADMSG;
 	if (p->times.batch)
 		blkplane_times_submit(p);
@@ -255,21 +258,21 @@ static bool take_batch(struct blkplane *p)
 	/* What the host could do at once is done. */
 	if (ioengine_ready(p->config.engine))
 		ioengine_reap(p->config.engine);
-	complete(p);
+	blkplane_complete(p);
 
 	if (got < 0) {
 		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
-		tell_broken(p);
+		blkplane_report_broken(p);
 	} else if (!room && ioengine_room(p->config.engine) == 0)
-		p->starved = true; /* the ring is the queue; no doorbells until there is room */
-	else if (p->spent)
-		blkplane_limit_hold(p);
+		p->no_slots = true; /* the ring is the queue; no doorbells until there is room */
+	else if (p->throttled_until)
+		blkplane_throttle_wait(p);
 	else
 		return got > 0;
 	return false;
 }
 
-static void leave(struct blkplane *p)
+static void blkplane_detach(struct blkplane *p)
 {
 	struct iothread *t = p->config.thread;
 
@@ -278,27 +281,27 @@ static void leave(struct blkplane *p)
 	evloop_unwatch(&t->loop, &p->kick);
 	if (p->config.engine->event_fd >= 0)
 		evloop_unwatch(&t->loop, &p->completion);
-	iothread_answer(p->stop);
+	iothread_call_done(p->stop);
 }
 
-static bool takes(const struct blkplane *p)
+static bool blkplane_accepts_requests(const struct blkplane *p)
 {
 	return !p->stop && !p->cache && !p->broken && !p->paused;
 }
 
-static void switch_cache(struct blkplane *p)
+static void blkplane_switch_cache(struct blkplane *p)
 {
 	struct plane_call *cache = p->cache;
 
 	p->config.disk.writethrough = cache->writethrough;
-	ioengine_set_stable(p->config.engine, cache->writethrough);
+	ioengine_set_writethrough(p->config.engine, cache->writethrough);
 	p->cache = NULL;
 	if (!p->paused)
 		ioengine_release(p->config.engine);
-	iothread_answer(&cache->call);
+	iothread_call_done(&cache->call);
 }
 
-static bool serve(struct iothread_client *client)
+static bool blkplane_serve(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
@@ -310,44 +313,45 @@ static bool serve(struct iothread_client *client)
 	}
 	if (ioengine_working(p->config.engine)) {
 		/* What is given back may bring new requests, which are looked for below. */
-		vring_disarm(&p->ring);
+		vring_disable_notify(&p->ring);
 		ioengine_reap(p->config.engine);
-		complete(p);
+		blkplane_complete(p);
 	}
-	if (takes(p))
-		return take_batch(p);
+	if (blkplane_accepts_requests(p))
+		return blkplane_process_batch(p);
 	/* What is left of the host's work. */
 	ioengine_submit(p->config.engine);
-	complete(p);
+	blkplane_complete(p);
 	/* What takes long is not waited for: it can still become stable. */
 	if (p->cache && ioengine_transfers_done(p->config.engine)) {
 		/* What came in meanwhile rang in vain. */
-		switch_cache(p);
+		blkplane_switch_cache(p);
 		return true;
 	}
 	if (p->pause && !ioengine_working(p->config.engine)) {
-		iothread_answer(p->pause);
+		iothread_call_done(p->pause);
 		p->pause = NULL;
 	}
-	/* After ioengine_hurry nothing stays parked. */
+	/* After ioengine_cancel_ranges nothing stays parked. */
 	if (p->stop && ioengine_drained(p->config.engine))
-		leave(p);
+		blkplane_detach(p);
 	return false;
 }
 
-static bool peek(struct iothread_client *client)
+static bool blkplane_peek(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!takes(p) || p->starved || p->client.due || !vring_more(&p->ring))
+	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due ||
+	    !vring_has_avail(&p->ring))
 		return false;
 	p->has_avail = true;
 	return true;
 }
 
-static bool arm(struct iothread_client *client)
+static bool blkplane_arm(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
@@ -355,10 +359,10 @@ static bool arm(struct iothread_client *client)
 	 * will wake it for that again. */
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!takes(p) || p->starved || p->client.due)
+	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due)
 		return false;
 	blkstats_add(&p->config.stats->sleeps, 1);
-	if (!vring_arm(&p->ring))
+	if (!vring_enable_notify(&p->ring))
 		return false;
 	p->has_avail = true;
 	return true;
@@ -377,12 +381,12 @@ static void failed(struct iothread_client *client)
 			  p->config.name, loop->failed_call, strerror(-loop->failed));
 	loop->failure_logged = true;
 	vring_fail(&p->ring, "the host refuses I/O");
-	tell_broken(p);
+	blkplane_report_broken(p);
 }
 
 const struct iothread_client blkplane_client = {
-	.serve = serve,
-	.peek = peek,
-	.arm = arm,
+	.serve = blkplane_serve,
+	.peek = blkplane_peek,
+	.arm = blkplane_arm,
 	.failed = failed,
 };

@@ -32,13 +32,14 @@
 #define BLKPLANE_EMPTY_TURNS 16u
 
 /* Who is to hear of what a driver does wrong, and the host. Called on the dataplane thread: it must not wait. */
-struct blkplane_watch {
+struct blkplane_listener {
 	/* The ring has been broken, and is not served again; `why` is static. */
-	void (*broken)(struct blkplane_watch *watch, unsigned int queue, const char *why);
+	void (*broken)(struct blkplane_listener *watch, unsigned int queue, const char *why);
 	/* A request has failed with `err` (an errno) and is kept: from now on the plane is paused
 	 * (blkplane_pause), but for what is in flight. Of others that fail until it is resumed
 	 * nothing is said. */
-	void (*stopped)(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err);
+	void (*stopped)(struct blkplane_listener *watch, unsigned int queue, enum io_op op,
+			int err);
 };
 
 /* Pointers and file descriptors are lent from start to the end of stop. */
@@ -55,7 +56,7 @@ struct blkplane_config {
 	struct irqline *irq;
 	struct blkplane_stats *stats;
 	struct blkplane_latency *latency; /* NULL: times are not measured */
-	struct blkplane_watch *watch;	  /* NULL: nobody */
+	struct blkplane_listener *watch;  /* NULL: nobody */
 	unsigned int queue;		  /* its number, for the watch */
 	uint32_t *device_status; /* atomic; gets DEVICE_NEEDS_RESET when the ring breaks (2.1.2) */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A plane whose times are measured: none of this is called where they are not. The clock is read for a batch, not
  * for each request. */
-#include "dataplane/blkplane_parts.h"
+#include "dataplane/blkplane_internal.h"
 
 void blkplane_times_take(struct blkplane *p, struct slot *slot)
 {
@@ -38,7 +38,7 @@ void blkplane_times_submit(struct blkplane *p)
 
 void blkplane_times_end_batch(struct blkplane *p)
 {
-	if (!vring_more(&p->ring))
+	if (!vring_has_avail(&p->ring))
 		p->times.left = 0;
 	else if (!p->times.left)
 		p->times.left = monotonic_ns();

@@ -15,7 +15,8 @@ static void ignore(struct io_task *task)
 	task->result = 0;
 }
 
-bool blkpolicy_keeps(const struct blkpolicy *policy, struct io_task *task, struct io_queue *kept)
+bool blkpolicy_should_park(const struct blkpolicy *policy, struct io_task *task,
+			   struct io_queue *parked)
 {
 	enum blkpolicy_action action = task->op == IO_READ ? policy->read : policy->write;
 	/* A quota is room, too. */
@@ -27,15 +28,15 @@ bool blkpolicy_keeps(const struct blkpolicy *policy, struct io_task *task, struc
 		return false;
 	if (task->op == IO_FLUSH && policy->cached)
 		return false;
-	io_queue_put(kept, task);
+	io_queue_put(parked, task);
 	return true;
 }
 
-void blkpolicy_repeat(struct io_queue *kept, struct ioengine *engine, bool stable)
+void blkpolicy_repeat(struct io_queue *parked, struct ioengine *engine, bool stable)
 {
 	struct io_task *task;
 
-	while ((task = io_queue_take(kept))) {
+	while ((task = io_queue_take(parked))) {
 		ioengine_rewind(task);
 		task->stable = task->op == IO_WRITE && stable;
 		ioengine_prep(engine, task);

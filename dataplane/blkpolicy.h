@@ -30,10 +30,11 @@ struct blkpolicy {
  * `task` has failed. True: it is to be kept, and is put into *kept. False: it is to be finished with
  * its result, which is 0 when the failure is ignored.
  */
-bool blkpolicy_keeps(const struct blkpolicy *policy, struct io_task *task, struct io_queue *kept);
+bool blkpolicy_should_park(const struct blkpolicy *policy, struct io_task *task,
+			   struct io_queue *parked);
 
 /* Prepare all of them again, from their beginning and in the order in which they failed; writes get
  * the `stable` of now. The engine has room. */
-void blkpolicy_repeat(struct io_queue *kept, struct ioengine *engine, bool stable);
+void blkpolicy_repeat(struct io_queue *parked, struct ioengine *engine, bool stable);
 
 #endif

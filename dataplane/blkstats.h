@@ -31,7 +31,7 @@ struct blkplane_stats {
 	uint64_t interrupts; /* raised for used elements */
 	uint64_t suppressed; /* not raised for them, as the driver did not ask for it */
 	uint64_t sleeps;     /* times the thread asked for a doorbell */
-	uint64_t held;	     /* times requests had to wait for the disk's limits */
+	uint64_t throttled;  /* times requests had to wait for the disk's limits */
 	uint64_t poll_hits;  /* times the thread looked on, and this queue had something to do */
 	uint64_t batch[BLKSTATS_BATCHES];
 	struct blkstats_op op[BLKREQ_KINDS];
@@ -42,7 +42,7 @@ struct blkplane_latency {
 	/* From when it was taken off the ring until it was submitted; or from when the turn before had to leave
 	 * something there, for want of room in the engine or by the disk's limits. What was there before, or
 	 * was left by several turns, has been there for longer. */
-	_Alignas(LINE_PAIR) struct latency ring;
+	_Alignas(CACHELINE_PAIR) struct latency ring;
 	/* From there until the host had done it; by enum io_op. With that what a failure was kept for. */
 	struct latency engine[IO_OPS];
 	/* From there until the driver can see it, and the interrupt is raised, if it wants one. */

@@ -37,7 +37,7 @@ struct io_task *io_queue_take(struct io_queue *q)
 COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 			 const struct ioengine_config *config)
 {
-	struct ioengine *e = lines_alloc(sizeof(*e));
+	struct ioengine *e = cacheline_alloc(sizeof(*e));
 
 	if (!e)
 		return -ENOMEM;
@@ -45,9 +45,9 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	e->config = *config;
 	e->event_fd = -1;
 	e->finished.tail = &e->finished.head;
-	e->starved.tail = &e->starved.head;
+	e->bounce_waiters.tail = &e->bounce_waiters.head;
 	e->queued.tail = &e->queued.head;
-	e->ranged.tail = &e->ranged.head;
+	e->range_tasks.tail = &e->range_tasks.head;
 	e->parked.tail = &e->parked.head;
 	e->ranges = (struct ioranges){
 		.fd = config->fd,
@@ -58,7 +58,7 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	e->bounce_pool = mmap(NULL, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (e->bounce_pool == MAP_FAILED) {
-		lines_free(e);
+		cacheline_free(e);
 		return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < BOUNCE_BUFFERS; i++)
@@ -67,7 +67,7 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	int err = ops->open(e);
 	if (err) {
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
-		lines_free(e);
+		cacheline_free(e);
 		return err;
 	}
 	*engine = e;
@@ -83,13 +83,13 @@ COLD void ioengine_destroy(struct ioengine *e)
 	/* The kernel may still write to the buffers of requests that are lost. */
 	if (!e->in_flight)
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
-	lines_free(e);
+	cacheline_free(e);
 }
 
 void ioengine_begin(struct ioengine *e)
 {
 	/* A pause may have held the ranges when a stop was already under way. */
-	WRITE_ONCE(e->ranges.hurry, false);
+	WRITE_ONCE(e->ranges.cancel, false);
 	WRITE_ONCE(e->ranges.hold, false);
 	if (e->ops->begin)
 		e->ops->begin(e);
@@ -202,7 +202,7 @@ static void start_segment(struct ioengine *e, struct io_task *task)
 
 		if (!task->bounce) {
 			if (!e->bounce_free) {
-				io_queue_put(&e->starved, task);
+				io_queue_put(&e->bounce_waiters, task);
 				return;
 			}
 			task->bounce = e->bounce_stack[--e->bounce_free];
@@ -212,7 +212,7 @@ static void start_segment(struct ioengine *e, struct io_task *task)
 		if (task->op == IO_WRITE)
 			bounce_copy(task, task->seg.iov_len, true);
 	}
-	e->stirred = true;
+	e->need_submit = true;
 	e->ops->prep(e, task);
 }
 
@@ -220,7 +220,7 @@ void ioengine_next_segment(struct ioengine *e, struct io_task *task)
 {
 	bool can_wait = task->len > IOENGINE_SEGMENT_MAX;
 
-	if (can_wait && READ_ONCE(e->ranges.hurry)) {
+	if (can_wait && READ_ONCE(e->ranges.cancel)) {
 		ioengine_finish(e, task, -ECANCELED);
 	} else if (can_wait && READ_ONCE(e->ranges.hold)) {
 		drop_bounce(e, task);
@@ -301,7 +301,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	int64_t asked = ioengine_segment_len(task);
 	bool end = false;
 
-	e->stirred = true;
+	e->need_submit = true;
 	if (res < 0 || task->op == IO_FLUSH) {
 		ioengine_finish(e, task, res < 0 ? (int)res : 0);
 		return;
@@ -330,16 +330,16 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 
 void ioengine_submit(struct ioengine *e)
 {
-	if (!e->stirred)
+	if (!e->need_submit)
 		return;
-	e->stirred = false;
+	e->need_submit = false;
 	e->ops->submit(e);
-	while (e->starved.head && e->bounce_free) {
-		while (e->starved.head && e->bounce_free)
-			ioengine_next_segment(e, io_queue_take(&e->starved));
+	while (e->bounce_waiters.head && e->bounce_free) {
+		while (e->bounce_waiters.head && e->bounce_free)
+			ioengine_next_segment(e, io_queue_take(&e->bounce_waiters));
 		e->ops->submit(e);
 	}
-	if (e->ranged.head)
+	if (e->range_tasks.head)
 		ioengine_ranges_submit(e);
 }
 

@@ -78,7 +78,7 @@ struct ioengine_config {
 	unsigned int depth;    /* tasks in flight, at most */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
 	uint32_t device_block; /* a block device's logical block in bytes; 0: a file */
-	const struct thread_begin *worker_begin; /* see ioworker_create */
+	const struct thread_init *worker_begin; /* see ioworker_create */
 };
 
 /* One way of moving data. Called by ioengine.c only. */
@@ -107,14 +107,14 @@ struct ioengine {
 	struct ioengine_config config;
 	int event_fd; /* readable when reap has something; -1: only submit finishes tasks */
 	unsigned int in_flight; /* from prep to reap */
-	bool stirred;		/* since the last submit something was prepared or finished */
+	bool need_submit;	/* since the last submit something was prepared or finished */
 	struct io_queue queued; /* for backends: prepared, not yet given to the kernel */
 	struct io_queue finished;
-	struct io_queue starved;  /* waiting for a bounce buffer */
-	struct io_queue ranged;	  /* prepared, for the worker */
-	struct io_queue parked;	  /* interrupted by ioengine_hold */
-	struct ioworker *worker;  /* NULL until it is needed */
-	unsigned int with_ranges; /* those in flight that discard or write zeroes */
+	struct io_queue bounce_waiters; /* waiting for a bounce buffer */
+	struct io_queue range_tasks;	/* prepared, for the worker */
+	struct io_queue parked;		/* interrupted by ioengine_hold */
+	struct ioworker *worker;	/* NULL until it is needed */
+	unsigned int ranges_in_flight;	/* those in flight that discard or write zeroes */
 	unsigned int parked_count;
 	unsigned int parked_transfers; /* among them */
 	bool lost;		       /* the host has refused to say what has finished */
@@ -169,7 +169,7 @@ bool ioengine_ready(const struct ioengine *engine);
 
 /* Discards and zeroes that end from now on, and writes that are parked, are or are not stable when they
  * are finished; in the former case also if they are in flight. */
-void ioengine_set_stable(struct ioengine *engine, bool stable);
+void ioengine_set_writethrough(struct ioengine *engine, bool stable);
 
 /* The transfers in flight will never be reaped, because the host has refused it for good. */
 static inline bool ioengine_lost(const struct ioengine *engine)
@@ -180,20 +180,20 @@ static inline bool ioengine_lost(const struct ioengine *engine)
 /* Is nothing in flight but discards, zeroes and what is parked? Lost transfers do not count. */
 static inline bool ioengine_transfers_done(const struct ioengine *engine)
 {
-	return engine->in_flight == engine->with_ranges + engine->parked_transfers ||
+	return engine->in_flight == engine->ranges_in_flight + engine->parked_transfers ||
 	       ioengine_lost(engine);
 }
 
 /* Is nothing in flight? Lost transfers do not count. */
 static inline bool ioengine_drained(const struct ioengine *engine)
 {
-	return !engine->in_flight || (ioengine_lost(engine) && !engine->with_ranges);
+	return !engine->in_flight || (ioengine_lost(engine) && !engine->ranges_in_flight);
 }
 
 /* Nobody wants what takes long any more: discards and zeroes in flight, and reads and writes of more than
  * 4 MiB, fail with -ECANCELED at their next step, segment, or at once if they are parked or not yet
  * begun. Ends a hold. Lasts until ioengine_begin. */
-void ioengine_hurry(struct ioengine *engine);
+void ioengine_cancel_ranges(struct ioengine *engine);
 
 /*
  * Discards and zeroes in flight, and reads and writes of more than 4 MiB, are interrupted at their next
@@ -210,7 +210,7 @@ static inline bool ioengine_working(const struct ioengine *engine)
 	if (engine->in_flight <= engine->parked_count)
 		return false;
 	return !ioengine_lost(engine) ||
-	       engine->with_ranges > engine->parked_count - engine->parked_transfers;
+	       engine->ranges_in_flight > engine->parked_count - engine->parked_transfers;
 }
 
 /* The next finished task, or NULL. Those that failed at once are here right after submit. */

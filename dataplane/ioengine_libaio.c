@@ -43,12 +43,12 @@ static int refused(const struct aio_backend *b)
 static COLD int aio_open(struct ioengine *e)
 {
 	unsigned int depth = e->config.depth;
-	struct aio_backend *b = lines_alloc(sizeof(*b) + depth * sizeof(b->batch[0]));
+	struct aio_backend *b = cacheline_alloc(sizeof(*b) + depth * sizeof(b->batch[0]));
 	int err = -ENOMEM;
 
 	if (!b)
 		return err;
-	b->events = lines_alloc(depth * sizeof(*b->events));
+	b->events = cacheline_alloc(depth * sizeof(*b->events));
 	if (!b->events)
 		goto free_backend;
 	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -70,9 +70,9 @@ destroy_context:
 close_event:
 	close(e->event_fd);
 free_events:
-	lines_free(b->events);
+	cacheline_free(b->events);
 free_backend:
-	lines_free(b);
+	cacheline_free(b);
 	return err;
 }
 
@@ -82,8 +82,8 @@ static COLD void aio_close(struct ioengine *e)
 
 	io_destroy(b->ctx);
 	close(e->event_fd);
-	lines_free(b->events);
-	lines_free(b);
+	cacheline_free(b->events);
+	cacheline_free(b);
 }
 
 static void aio_prep(struct ioengine *e, struct io_task *task)

@@ -9,9 +9,9 @@
 void ioengine_ranges_prep(struct ioengine *e, struct io_task *task)
 {
 	task->range_at = 0;
-	e->with_ranges++;
-	e->stirred = true;
-	io_queue_put(&e->ranged, task);
+	e->ranges_in_flight++;
+	e->need_submit = true;
+	io_queue_put(&e->range_tasks, task);
 }
 
 void ioengine_park(struct ioengine *e, struct io_task *task)
@@ -24,7 +24,7 @@ void ioengine_park(struct ioengine *e, struct io_task *task)
 static void settle(struct ioengine *e, struct io_task *task, int result)
 {
 	if (result != IORANGES_PARKED) {
-		e->with_ranges--;
+		e->ranges_in_flight--;
 		ioengine_finish(e, task, result);
 		return;
 	}
@@ -41,7 +41,7 @@ void ioengine_ranges_submit(struct ioengine *e)
 
 	if (!e->worker)
 		ioworker_create(&e->worker, &e->ranges, e->config.loop, e->config.worker_begin);
-	while ((task = io_queue_take(&e->ranged))) {
+	while ((task = io_queue_take(&e->range_tasks))) {
 		if (e->worker)
 			ioworker_give(e->worker, task);
 		else
@@ -59,7 +59,7 @@ void ioengine_ranges_reap(struct ioengine *e)
 	}
 }
 
-void ioengine_set_stable(struct ioengine *e, bool stable)
+void ioengine_set_writethrough(struct ioengine *e, bool stable)
 {
 	WRITE_ONCE(e->ranges.stable, stable);
 	/* Pairs with ioranges_run's. */
@@ -83,17 +83,17 @@ void ioengine_release(struct ioengine *e)
 	while (count--) {
 		struct io_task *task = io_queue_take(&e->parked);
 
-		e->stirred = true;
+		e->need_submit = true;
 		if (task->op > IO_FLUSH)
-			io_queue_put(&e->ranged, task);
+			io_queue_put(&e->range_tasks, task);
 		else
 			ioengine_next_segment(e, task);
 	}
 }
 
-void ioengine_hurry(struct ioengine *e)
+void ioengine_cancel_ranges(struct ioengine *e)
 {
-	WRITE_ONCE(e->ranges.hurry, true);
+	WRITE_ONCE(e->ranges.cancel, true);
 	/* The worker finds them cancelled. */
 	ioengine_release(e);
 }

@@ -103,7 +103,7 @@ static int64_t zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unma
 /* 0: go on. */
 static int interruption(const struct ioranges *r)
 {
-	if (READ_ONCE(r->hurry))
+	if (READ_ONCE(r->cancel))
 		return -ECANCELED;
 	return READ_ONCE(r->hold) ? IORANGES_PARKED : 0;
 }
@@ -145,7 +145,7 @@ int ioranges_run(struct ioranges *r, struct io_task *task)
 		task->range_at++;
 		task->done = 0;
 	}
-	/* Pairs with ioengine_set_stable's: either its caller's flush finds done what was done here,
+	/* Pairs with ioengine_set_writethrough's: either its caller's flush finds done what was done here,
 	 * or this finds that it has to flush itself. */
 	full_barrier();
 	return READ_ONCE(r->stable) && fdatasync(r->fd) ? -errno : 0;

@@ -33,7 +33,7 @@ struct ioranges {
 
 	/* For any thread. */
 	bool stable; /* atomic; what ends from now on is on stable storage by then */
-	bool hurry;  /* atomic; stop at the next step, with -ECANCELED */
+	bool cancel; /* atomic; stop at the next step, with -ECANCELED */
 	bool hold;   /* atomic; the same with IORANGES_PARKED; hurry takes precedence */
 
 	/* What the host turned out not to have is not asked for again. */

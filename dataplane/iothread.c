@@ -11,7 +11,7 @@
 #define THREAD_STACK (256u << 10)
 
 /* Looks between two looks at the clock. */
-#define LOOKS 16
+#define POLLS_PER_CLOCK_READ 16
 
 static void wait_for(sem_t *sem)
 {
@@ -39,7 +39,7 @@ static void run_calls(struct iothread *t)
 	}
 }
 
-static bool something(struct iothread *t)
+static bool has_work(struct iothread *t)
 {
 	if (evloop_ready(&t->loop) || calls_waiting(t))
 		return true;
@@ -61,7 +61,7 @@ static uint64_t first_due(const struct iothread *t)
 }
 
 /* Is there anybody to look for? */
-static bool worth_looking(const struct iothread *t)
+static bool should_poll(const struct iothread *t)
 {
 	const struct iothread_client *c = t->clients;
 
@@ -70,13 +70,13 @@ static bool worth_looking(const struct iothread *t)
 	return c || !t->clients;
 }
 
-static bool look_for(struct iothread *t, uint64_t ns)
+static bool busy_poll(struct iothread *t, uint64_t ns)
 {
 	uint64_t end = monotonic_ns() + ns, due = first_due(t);
 
 	do {
-		for (unsigned int i = 0; i < LOOKS; i++)
-			if (something(t))
+		for (unsigned int i = 0; i < POLLS_PER_CLOCK_READ; i++)
+			if (has_work(t))
 				return true;
 	} while (monotonic_ns() < (end < due ? end : due));
 	return false;
@@ -87,7 +87,7 @@ static bool look_for(struct iothread *t, uint64_t ns)
  * x86_64, one for the I/O APIC. Whoever looks on here would keep that from running, and the driver from
  * what it is looked for.
  */
-static void let_interrupts_go(struct iothread *t)
+static void yield_for_irq(struct iothread *t)
 {
 	if (t->raised)
 		sched_yield();
@@ -95,22 +95,22 @@ static void let_interrupts_go(struct iothread *t)
 }
 
 /* Look on for as long as it pays. True: there is something to do. */
-static bool look_on(struct iothread *t)
+static bool poll_before_sleep(struct iothread *t)
 {
 	/* On an only processor, looking on keeps what is looked for from happening. */
-	uint64_t window;
+	uint64_t budget_ns;
 	bool found;
 
-	if (t->only_cpu || !worth_looking(t))
+	if (t->single_cpu || !should_poll(t))
 		return false;
-	window = lookout_window(&t->lookout, t->expected);
-	if (!window)
+	budget_ns = adaptive_poll_budget(&t->adaptive_poll, t->expected);
+	if (!budget_ns)
 		return false;
 	/* What the host was given it can do meanwhile. */
 	evloop_turn(&t->loop, false);
-	let_interrupts_go(t);
-	found = look_for(t, window);
-	lookout_looked(&t->lookout, t->expected, found);
+	yield_for_irq(t);
+	found = busy_poll(t, budget_ns);
+	adaptive_poll_polled(&t->adaptive_poll, t->expected, found);
 	if (found)
 		t->asleep_since = 0;
 	t->found = found;
@@ -127,7 +127,7 @@ static bool arm(struct iothread *t)
 }
 
 /* Has a client become due? Else the thread is woken for it. */
-static bool overdue(struct iothread *t)
+static bool timer_expired(struct iothread *t)
 {
 	uint64_t due = first_due(t);
 
@@ -141,41 +141,41 @@ static bool overdue(struct iothread *t)
 
 /* It sleeps no longer. Of the end of a sleep that an alarm ended, nothing is known yet, unless it has been
  * too long to be looked on for. */
-static void slept(struct iothread *t)
+static void account_sleep(struct iothread *t)
 {
 	uint64_t now = monotonic_ns();
 	uint64_t ns = now - t->asleep_since;
 
-	if (ns < t->lookout.poll_ns && now >= first_due(t))
+	if (ns < t->adaptive_poll.poll_ns && now >= first_due(t))
 		return;
-	lookout_slept(&t->lookout, ns);
+	adaptive_poll_slept(&t->adaptive_poll, ns);
 	t->asleep_since = 0;
 }
 
 /* A thread of the batch class takes the processor from nobody when it is woken. */
-static void choose_patience(struct iothread *t)
+static void update_sched_class(struct iothread *t)
 {
 	struct sched_param none = { 0 };
-	bool before = t->patience.patient;
-	bool patient = patience_judge(&t->patience, t->taken, monotonic_ns());
+	bool before = t->wakeup_policy.batch_class;
+	bool batch_class = wakeup_policy_update(&t->wakeup_policy, t->taken, monotonic_ns());
 
 	t->taken = 0;
-	if (patient != before)
-		sched_setscheduler(0, patient ? SCHED_BATCH : SCHED_OTHER, &none);
+	if (batch_class != before)
+		sched_setscheduler(0, batch_class ? SCHED_BATCH : SCHED_OTHER, &none);
 }
 
 static void sleep_until_woken(struct iothread *t)
 {
-	bool timed = t->lookout.poll_ns;
+	bool timed = t->adaptive_poll.poll_ns;
 
 	if (timed && !t->asleep_since)
 		t->asleep_since = monotonic_ns();
 	if (t->sched_other)
-		choose_patience(t);
+		update_sched_class(t);
 	evloop_turn(&t->loop, true);
 	t->raised = false;
 	if (timed)
-		slept(t);
+		account_sleep(t);
 }
 
 static bool serve(struct iothread *t)
@@ -206,14 +206,14 @@ static void run(struct iothread *t)
 			return;
 		if (__builtin_expect(t->loop.failed, 0))
 			fail_clients(t);
-		t->expected = LOOKOUT_ANSWERS;
+		t->expected = POLL_COMPLETIONS;
 		more = serve(t);
 		t->found = false;
 		if (!more && evloop_polling(&t->loop)) {
-			let_interrupts_go(t);
+			yield_for_irq(t);
 			more = true;
 		}
-		if (more || look_on(t) || arm(t) || overdue(t))
+		if (more || poll_before_sleep(t) || arm(t) || timer_expired(t))
 			evloop_turn(&t->loop, false);
 		else
 			sleep_until_woken(t);
@@ -221,7 +221,7 @@ static void run(struct iothread *t)
 }
 
 /* What the new thread has to say to its maker, before it can be called. */
-struct birth {
+struct thread_start {
 	struct iothread *thread;
 	sem_t done;
 	int err;
@@ -229,14 +229,14 @@ struct birth {
 
 static void *iothread_main(void *arg)
 {
-	struct birth *birth = arg;
-	struct iothread *t = birth->thread;
-	int err = thread_begin(t->config.begin);
+	struct thread_start *thread_start = arg;
+	struct iothread *t = thread_start->thread;
+	int err = thread_init(t->config.begin);
 
 	if (!err)
 		err = evloop_begin(&t->loop);
-	birth->err = err;
-	sem_post(&birth->done);
+	thread_start->err = err;
+	sem_post(&thread_start->done);
 	if (!err)
 		run(t);
 	return NULL;
@@ -253,35 +253,35 @@ static void run_quit(struct iothread_call *call)
 
 	evloop_end(&end->thread->loop);
 	end->thread->quit = true;
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 /* Returns when the thread can be called, or is gone. */
 static int start_thread(struct iothread *t)
 {
-	struct birth birth = { .thread = t };
+	struct thread_start thread_start = { .thread = t };
 	pthread_attr_t attr;
 	cpu_set_t cpu;
 	int err = pthread_attr_init(&attr);
 
 	if (err)
 		return -err;
-	sem_init(&birth.done, 0, 0);
+	sem_init(&thread_start.done, 0, 0);
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	if (t->config.pinned) {
 		CPU_ZERO(&cpu);
 		CPU_SET(t->config.cpu, &cpu);
 		pthread_attr_setaffinity_np(&attr, sizeof(cpu), &cpu);
 	}
-	err = pthread_create(&t->thread, &attr, iothread_main, &birth);
+	err = pthread_create(&t->thread, &attr, iothread_main, &thread_start);
 	pthread_attr_destroy(&attr);
 	if (!err) {
-		wait_for(&birth.done);
-		if (birth.err)
+		wait_for(&thread_start.done);
+		if (thread_start.err)
 			pthread_join(t->thread, NULL);
 	}
-	sem_destroy(&birth.done);
-	return err ? -err : birth.err;
+	sem_destroy(&thread_start.done);
+	return err ? -err : thread_start.err;
 }
 
 /* It is worth having, not needing. */
@@ -299,7 +299,7 @@ static void hold_memory(struct iothread *t)
 
 COLD int iothread_create(struct iothread **thread, const struct iothread_config *config)
 {
-	struct iothread *t = lines_alloc(sizeof(*t));
+	struct iothread *t = cacheline_alloc(sizeof(*t));
 	cpu_set_t cpus;
 	int err;
 
@@ -308,10 +308,10 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 	t->config = *config;
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	t->only_cpu = CPU_COUNT(&cpus) == 1;
+	t->single_cpu = CPU_COUNT(&cpus) == 1;
 	/* What the user chose for the whole process is left alone. */
-	t->sched_other = t->only_cpu && sched_getscheduler(0) == SCHED_OTHER;
-	t->lookout.poll_ns = t->only_cpu ? 0 : config->poll_ns;
+	t->sched_other = t->single_cpu && sched_getscheduler(0) == SCHED_OTHER;
+	t->adaptive_poll.poll_ns = t->single_cpu ? 0 : config->poll_ns;
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
@@ -326,7 +326,7 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 destroy_loop:
 	evloop_destroy(&t->loop);
 free_thread:
-	lines_free(t);
+	cacheline_free(t);
 	return err;
 }
 
@@ -339,7 +339,7 @@ COLD void iothread_destroy(struct iothread *t)
 	iothread_call(t, &end.call);
 	pthread_join(t->thread, NULL);
 	evloop_destroy(&t->loop);
-	lines_free(t);
+	cacheline_free(t);
 }
 
 void iothread_call(struct iothread *t, struct iothread_call *call)
@@ -355,7 +355,7 @@ void iothread_call(struct iothread *t, struct iothread_call *call)
 	sem_destroy(&call->answered);
 }
 
-void iothread_answer(struct iothread_call *call)
+void iothread_call_done(struct iothread_call *call)
 {
 	sem_post(&call->answered);
 }
@@ -366,22 +366,22 @@ void iothread_add(struct iothread *t, struct iothread_client *client)
 	t->clients = client;
 }
 
-void iothread_took(struct iothread *t, unsigned int requests)
+void iothread_count_requests(struct iothread *t, unsigned int requests)
 {
 	t->taken += requests;
 }
 
-void iothread_raised(struct iothread *t)
+void iothread_irq_raised(struct iothread *t)
 {
 	t->raised = true;
 }
 
-void iothread_told(struct iothread *t)
+void iothread_expect_requests(struct iothread *t)
 {
-	t->expected = LOOKOUT_REQUESTS;
+	t->expected = POLL_REQUESTS;
 }
 
-bool iothread_busy_again(struct iothread *t, const struct iothread_client *client)
+bool iothread_was_last_active(struct iothread *t, const struct iothread_client *client)
 {
 	bool again = t->busy == client;
 

@@ -16,8 +16,8 @@
 
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
-#include "dataplane/lookout.h"
-#include "dataplane/patience.h"
+#include "dataplane/adaptive_poll.h"
+#include "dataplane/wakeup_policy.h"
 
 struct iothread_client {
 	/* Do what can be done now, up to a bound. True: there may be more. */
@@ -43,11 +43,11 @@ struct iothread_call {
 
 struct iothread_config {
 	enum evloop_kind loop;
-	uint64_t poll_ns;	     /* how long to look on before sleeping, at most (lookout.h) */
+	uint64_t poll_ns; /* how long to look on before sleeping, at most (adaptive_poll.h) */
 	const struct hostmem *fixed; /* memory for the ring to hold; NULL: none. For io_uring */
 	bool pinned;
-	unsigned int cpu;		  /* the processor it stays on, if pinned */
-	const struct thread_begin *begin; /* when it fails, there is no thread */
+	unsigned int cpu;		 /* the processor it stays on, if pinned */
+	const struct thread_init *begin; /* when it fails, there is no thread */
 };
 
 struct iothread {
@@ -56,15 +56,15 @@ struct iothread {
 	struct iothread_client *clients;
 	const struct iothread_client *busy; /* the one that had something to do last */
 	struct iothread_call *calls;	    /* atomic; last come first */
-	struct lookout lookout;
-	enum lookout_for expected; /* since the last turn began */
+	struct adaptive_poll adaptive_poll;
+	enum poll_target expected; /* since the last turn began */
 	bool found;		   /* this turn began as something was looked for and found */
 	bool raised;		   /* an interrupt, since others could last have the processor */
 	uint64_t
 		asleep_since; /* ns, by turns that only looked at the clock in between; 0: it is not */
-	bool only_cpu;	      /* shared with the vCPUs, */
+	bool single_cpu;      /* shared with the vCPUs, */
 	bool sched_other;     /* and how is the thread's choice: */
-	struct patience patience;
+	struct wakeup_policy wakeup_policy;
 	unsigned int taken; /* requests, since the last sleep */
 	bool quit;
 	pthread_t thread;
@@ -79,16 +79,16 @@ void iothread_destroy(struct iothread *thread);
 void iothread_call(struct iothread *thread, struct iothread_call *call);
 
 /* The rest is for the thread itself. */
-void iothread_answer(struct iothread_call *call);
+void iothread_call_done(struct iothread_call *call);
 void iothread_add(struct iothread *thread, struct iothread_client *client);
 /* For a client: so many requests were taken. */
-void iothread_took(struct iothread *thread, unsigned int requests);
+void iothread_count_requests(struct iothread *thread, unsigned int requests);
 /* For a client: the driver was given something back, and may have its next requests ready soon. */
-void iothread_told(struct iothread *thread);
+void iothread_expect_requests(struct iothread *thread);
 /* For a client: the driver was sent an interrupt. */
-void iothread_raised(struct iothread *thread);
+void iothread_irq_raised(struct iothread *thread);
 /* For a client that had something to do: was it looked for? At each find the first one is told so. */
-static inline bool iothread_claim(struct iothread *thread)
+static inline bool iothread_take_poll_hit(struct iothread *thread)
 {
 	bool found = thread->found;
 
@@ -96,7 +96,7 @@ static inline bool iothread_claim(struct iothread *thread)
 	return found;
 }
 /* For a client that has something to do: was it so the last time, or another one? */
-bool iothread_busy_again(struct iothread *thread, const struct iothread_client *client);
+bool iothread_was_last_active(struct iothread *thread, const struct iothread_client *client);
 /* Also while it is being served. */
 void iothread_remove(struct iothread *thread, struct iothread_client *client);
 

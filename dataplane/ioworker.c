@@ -40,7 +40,7 @@ static void *work(void *arg)
 	struct ioworker *w = arg;
 	struct io_task *task, *next;
 
-	thread_begin(w->begin);
+	thread_init(w->begin);
 	for (;;) {
 		while (sem_wait(&w->wanted))
 			; /* a signal */
@@ -70,7 +70,7 @@ static int start_thread(struct ioworker *w)
 }
 
 int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop,
-		    const struct thread_begin *begin)
+		    const struct thread_init *begin)
 {
 	struct ioworker *w = calloc(1, sizeof(*w));
 	int err;

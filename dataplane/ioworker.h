@@ -23,7 +23,7 @@ struct ioworker {
 	struct io_task *given;	 /* atomic; linked by next, last come first */
 	struct io_task *done;	 /* the same */
 	bool quit;		 /* atomic */
-	const struct thread_begin *begin;
+	const struct thread_init *begin;
 	sem_t wanted; /* posted for each task given, and for the end */
 	pthread_t thread;
 };
@@ -31,7 +31,7 @@ struct ioworker {
 /* -ENOMEM, -EAGAIN: no thread is to be had. It inherits the caller's signal mask. What `begin` returns
  * changes nothing: the caller, too, may do what the worker does. */
 int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop,
-		    const struct thread_begin *begin);
+		    const struct thread_init *begin);
 /* Nothing may be left to do or to collect. NULL is allowed. */
 void ioworker_destroy(struct ioworker *worker);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/vring.h"
 
-#include "dataplane/vring_format.h"
+#include "dataplane/vring_internal.h"
 
 COLD int vring_check(const struct hostmem *mem, const struct vring_config *config)
 {
@@ -40,7 +40,7 @@ int vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 	return vr->packed ? vring_packed_pop(vr, chain) : vring_split_pop(vr, chain);
 }
 
-static inline void fill(struct vring_dev *vr, uint16_t head, uint32_t written)
+static inline void vring_fill_used(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	clear_bit_of(vr->in_flight, head);
 	if (vr->packed)
@@ -51,8 +51,8 @@ static inline void fill(struct vring_dev *vr, uint16_t head, uint32_t written)
 
 /* Keep it, and fill as many as have their turn now: over all pushes, each is looked at twice. Not
  * inlined, so that the others need not save registers for it. */
-static __attribute__((noinline)) void push_in_order(struct vring_dev *vr, uint16_t head,
-						    uint32_t written)
+static __attribute__((noinline)) void vring_push_in_order(struct vring_dev *vr, uint16_t head,
+							  uint32_t written)
 {
 	struct vring_order *o = &vr->order;
 
@@ -63,7 +63,7 @@ static __attribute__((noinline)) void push_in_order(struct vring_dev *vr, uint16
 		if (!bit_of(o->finished, head))
 			break;
 		clear_bit_of(o->finished, head);
-		fill(vr, head, o->written[head]);
+		vring_fill_used(vr, head, o->written[head]);
 		o->first++;
 	}
 }
@@ -71,9 +71,9 @@ static __attribute__((noinline)) void push_in_order(struct vring_dev *vr, uint16
 void vring_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	if (vr->in_order)
-		push_in_order(vr, head, written);
+		vring_push_in_order(vr, head, written);
 	else
-		fill(vr, head, written);
+		vring_fill_used(vr, head, written);
 }
 
 bool vring_publish(struct vring_dev *vr)
@@ -86,24 +86,24 @@ bool vring_should_notify(struct vring_dev *vr)
 	return vr->packed ? vring_packed_should_notify(vr) : vring_split_should_notify(vr);
 }
 
-void vring_disarm(struct vring_dev *vr)
+void vring_disable_notify(struct vring_dev *vr)
 {
 	if (vr->broken)
 		return;
 	if (vr->packed)
-		vring_packed_disarm(vr);
+		vring_packed_disable_notify(vr);
 	else
-		vring_split_disarm(vr);
+		vring_split_disable_notify(vr);
 }
 
-bool vring_more(const struct vring_dev *vr)
+bool vring_has_avail(const struct vring_dev *vr)
 {
-	return vr->packed ? vring_packed_more(vr) : vring_split_more(vr);
+	return vr->packed ? vring_packed_has_avail(vr) : vring_split_has_avail(vr);
 }
 
-bool vring_arm(struct vring_dev *vr)
+bool vring_enable_notify(struct vring_dev *vr)
 {
 	if (vr->broken)
 		return false;
-	return vr->packed ? vring_packed_arm(vr) : vring_split_arm(vr);
+	return vr->packed ? vring_packed_enable_notify(vr) : vring_split_enable_notify(vr);
 }

@@ -143,13 +143,13 @@ bool vring_publish(struct vring_dev *vr);
 bool vring_should_notify(struct vring_dev *vr);
 
 /* No doorbells, please: the ring is being worked on. */
-void vring_disarm(struct vring_dev *vr);
+void vring_disable_notify(struct vring_dev *vr);
 
 /* Has the driver added something? Only a hint, and cheap: to be asked over and over. */
-bool vring_more(const struct vring_dev *vr);
+bool vring_has_avail(const struct vring_dev *vr);
 
 /* Doorbells again. True when an entry came in meanwhile, for which none will ring. */
-bool vring_arm(struct vring_dev *vr);
+bool vring_enable_notify(struct vring_dev *vr);
 
 /* Break the queue. `why` is a static string. Returns -EBADMSG. */
 int vring_fail(struct vring_dev *vr, const char *why) __attribute__((cold));

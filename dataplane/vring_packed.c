@@ -15,7 +15,7 @@
  * back. So used_next, which moves by what was read, stays behind avail_next, and no element is written
  * to a descriptor that was not read yet, whatever the driver says with its flags.
  */
-#include "dataplane/vring_format.h"
+#include "dataplane/vring_internal.h"
 
 #define AVAIL	   (1u << VRING_PACKED_DESC_F_AVAIL)
 #define USED	   (1u << VRING_PACKED_DESC_F_USED)
@@ -49,7 +49,8 @@ COLD int vring_packed_setup(struct vring_dev *vr, const struct vring_config *con
 }
 
 /* Go on by `count` descriptors, at most one round. */
-static void advance(const struct vring_dev *vr, uint16_t *at, uint16_t *flags, uint16_t count)
+static void vring_packed_advance(const struct vring_dev *vr, uint16_t *at, uint16_t *flags,
+				 uint16_t count)
 {
 	*at = (uint16_t)(*at + count);
 	if (*at >= vr->size) {
@@ -59,8 +60,8 @@ static void advance(const struct vring_dev *vr, uint16_t *at, uint16_t *flags, u
 }
 
 /* The buffers of a table: all of its entries, of whose flags only WRITE counts (2.8.7). */
-static int walk_table(struct vring_dev *vr, struct vring_chain *chain,
-		      const struct vring_packed_desc *ref)
+static int vring_packed_walk_table(struct vring_dev *vr, struct vring_chain *chain,
+				   const struct vring_packed_desc *ref)
 {
 	const void *table = indirect_table(vr, ref->addr, ref->len);
 	uint32_t entries = ref->len / (uint32_t)sizeof(*ref);
@@ -84,8 +85,8 @@ static int walk_table(struct vring_dev *vr, struct vring_chain *chain,
 
 /* The one read of a descriptor, if it is available: has these flags. The acquire pairs with the driver's
  * write barrier before it stores them: the rest is there. */
-static bool read_desc(struct vring_packed_desc *d, const struct vring_packed_desc *at,
-		      uint16_t flags)
+static bool vring_packed_read_desc(struct vring_packed_desc *d, const struct vring_packed_desc *at,
+				   uint16_t flags)
 {
 	d->flags = LOAD_ACQUIRE(at->flags);
 	if ((d->flags & BOTH) != flags)
@@ -100,8 +101,8 @@ static bool read_desc(struct vring_packed_desc *d, const struct vring_packed_des
  * The descriptors of the chain that begins with *d, read already at *at; *d is the last one then, and
  * *at where the next chain begins. Returns how many there are, or -EBADMSG.
  */
-static int walk_chain(struct vring_dev *vr, struct vring_chain *chain, struct vring_packed_desc *d,
-		      uint16_t *at, uint16_t *flags)
+static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *chain,
+				   struct vring_packed_desc *d, uint16_t *at, uint16_t *flags)
 {
 	const struct vring_packed *p = &vr->ring;
 	int room = vr->size - p->held, count = 0;
@@ -110,12 +111,12 @@ static int walk_chain(struct vring_dev *vr, struct vring_chain *chain, struct vr
 	for (;;) {
 		if (count++ == room)
 			return break_ring(vr, "more descriptors offered than the ring has");
-		advance(vr, at, flags, 1);
+		vring_packed_advance(vr, at, flags, 1);
 		if (d->flags & VRING_DESC_F_INDIRECT) {
 			/* 2.8.19: a list is all direct, or one table. */
 			if (count > 1 || d->flags & VRING_DESC_F_NEXT)
 				return break_ring(vr, "indirect descriptor in a chain of others");
-			return walk_table(vr, chain, d) ? -EBADMSG : count;
+			return vring_packed_walk_table(vr, chain, d) ? -EBADMSG : count;
 		}
 		if (chain_add(vr, chain, d->addr, d->len, d->flags & VRING_DESC_F_WRITE))
 			return -EBADMSG;
@@ -126,7 +127,7 @@ static int walk_chain(struct vring_dev *vr, struct vring_chain *chain, struct vr
 		 * not holds what was there a round ago, or a used element of ours: none of it was
 		 * offered, so it is not waited for, nor read on.
 		 */
-		if (!read_desc(d, &p->desc[*at], *flags))
+		if (!vring_packed_read_desc(d, &p->desc[*at], *flags))
 			return break_ring(vr,
 					  "chain goes on in a descriptor that is not available");
 	}
@@ -139,9 +140,9 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain)
 	struct vring_packed_desc d;
 	int count;
 
-	if (!read_desc(&d, &p->desc[at], flags))
+	if (!vring_packed_read_desc(&d, &p->desc[at], flags))
 		return 0;
-	count = walk_chain(vr, chain, &d, &at, &flags);
+	count = vring_packed_walk_chain(vr, chain, &d, &at, &flags);
 	if (count < 0)
 		return -EBADMSG;
 	if (d.id >= vr->size)
@@ -174,7 +175,7 @@ void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written)
 		p->batch_flags = flags;
 	}
 	p->batch = (uint16_t)(p->batch + p->length[id]);
-	advance(vr, &p->used_next, &p->used_flags, p->length[id]);
+	vring_packed_advance(vr, &p->used_next, &p->used_flags, p->length[id]);
 }
 
 bool vring_packed_publish(struct vring_dev *vr)
@@ -192,7 +193,7 @@ bool vring_packed_publish(struct vring_dev *vr)
 }
 
 /* Has the position of *event been passed by the last `count` descriptors? (2.8.10, 2.7.10.1) */
-static bool passed(const struct vring_dev *vr, uint32_t event, uint16_t count)
+static bool vring_packed_event_passed(const struct vring_dev *vr, uint32_t event, uint16_t count)
 {
 	const struct vring_packed *p = &vr->ring;
 	uint16_t at = (uint16_t)(event & (EVENT_WRAP - 1)), now = p->used_next;
@@ -217,35 +218,37 @@ bool vring_packed_should_notify(struct vring_dev *vr)
 	if ((event & EVENT_FLAGS) == EVENT_DISABLE)
 		return false;
 	/* An interrupt too many for flags that mean nothing is the driver's own. */
-	return !vr->event_idx || (event & EVENT_FLAGS) != EVENT_DESC || passed(vr, event, count);
+	return !vr->event_idx || (event & EVENT_FLAGS) != EVENT_DESC ||
+	       vring_packed_event_passed(vr, event, count);
 }
 
-static void tell(struct vring_packed *p, uint32_t event)
+static void vring_packed_set_device_event(struct vring_packed *p, uint32_t event)
 {
 	p->event = event;
 	WRITE_ONCE(*p->device_event, event);
 }
 
-void vring_packed_disarm(struct vring_dev *vr)
+void vring_packed_disable_notify(struct vring_dev *vr)
 {
 	/* With EVENT_IDX, too: an event that stays behind is met again after two rounds. */
 	if (vr->ring.event != EVENT_DISABLE)
-		tell(&vr->ring, EVENT_DISABLE);
+		vring_packed_set_device_event(&vr->ring, EVENT_DISABLE);
 }
 
-bool vring_packed_more(const struct vring_dev *vr)
+bool vring_packed_has_avail(const struct vring_dev *vr)
 {
 	const struct vring_packed *p = &vr->ring;
 
 	return (READ_ONCE(p->desc[p->avail_next].flags) & BOTH) == p->avail_flags;
 }
 
-bool vring_packed_arm(struct vring_dev *vr)
+bool vring_packed_enable_notify(struct vring_dev *vr)
 {
 	struct vring_packed *p = &vr->ring;
 
 	/* Our own position: a chain added since the last pop must still ring or be found below. */
-	tell(p, vr->event_idx ? p->avail_next | (p->avail_flags & AVAIL) << 8 | EVENT_DESC : 0);
+	vring_packed_set_device_event(
+		p, vr->event_idx ? p->avail_next | (p->avail_flags & AVAIL) << 8 | EVENT_DESC : 0);
 
 	/* Pairs with the driver's full barrier: either it sees that we want to be told of its new
 	 * chain, or we see the chain. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "dataplane/vring_format.h"
+#include "dataplane/vring_internal.h"
 
 /* Sizes of 2.7: both rings end with an event field, whether or not EVENT_IDX is used. */
 #define AVAIL_BYTES(size) (sizeof(struct vring_avail) + 2ul * (size) + 2)
@@ -39,7 +39,8 @@ struct walk {
 };
 
 /* Step into the table that *d refers to (2.7.5.3). */
-static int enter_indirect(struct vring_dev *vr, struct walk *w, const struct vring_desc *d)
+static int vring_split_enter_indirect(struct vring_dev *vr, struct walk *w,
+				      const struct vring_desc *d)
 {
 	if (w->indirect)
 		return break_ring(vr, "indirect descriptor inside an indirect table");
@@ -51,7 +52,7 @@ static int enter_indirect(struct vring_dev *vr, struct walk *w, const struct vri
 	return w->table ? 0 : -EBADMSG;
 }
 
-static int walk_chain(struct vring_dev *vr, struct vring_chain *chain)
+static int vring_split_walk_chain(struct vring_dev *vr, struct vring_chain *chain)
 {
 	struct walk w = { .table = vr->desc, .table_len = vr->size };
 	unsigned int buffers = 0, i = chain->head;
@@ -63,7 +64,7 @@ static int walk_chain(struct vring_dev *vr, struct vring_chain *chain)
 		read_entry(&d, w.table, i);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			/* At most once per chain: tables do not nest. */
-			if (enter_indirect(vr, &w, &d))
+			if (vring_split_enter_indirect(vr, &w, &d))
 				return -EBADMSG;
 			i = 0;
 			continue;
@@ -99,7 +100,7 @@ int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain)
 		return break_ring(vr, "head offered again while in flight");
 
 	chain->head = head;
-	if (walk_chain(vr, chain))
+	if (vring_split_walk_chain(vr, chain))
 		return -EBADMSG;
 	chain_popped(vr, head);
 	vr->last_avail++;
@@ -138,22 +139,22 @@ bool vring_split_should_notify(struct vring_dev *vr)
 	return vring_need_event(READ_ONCE(*used_event(vr)), vr->published, old);
 }
 
-bool vring_split_more(const struct vring_dev *vr)
+bool vring_split_has_avail(const struct vring_dev *vr)
 {
 	return READ_ONCE(vr->avail->idx) != vr->last_avail;
 }
 
-void vring_split_disarm(struct vring_dev *vr)
+void vring_split_disable_notify(struct vring_dev *vr)
 {
 	if (!vr->event_idx)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
-	else if (vr->armed && !vring_split_more(vr))
+	else if (vr->armed && !vring_split_has_avail(vr))
 		/* Behind the driver, where it is anyway once the driver has gone on. */
 		WRITE_ONCE(*avail_event(vr), (uint16_t)(vr->last_avail - 1));
 	vr->armed = false;
 }
 
-bool vring_split_arm(struct vring_dev *vr)
+bool vring_split_enable_notify(struct vring_dev *vr)
 {
 	/* Our own index, not the driver's: an entry added since the last pop must still ring or be
 	 * found below. */

@@ -37,7 +37,7 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 /* Puts the model of a device that is the architecture's own (everything but serial ports and
  * disks) on its bus. `ender` must outlive the bus. -ENODEV: `desc` is not such a device. */
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
-		       struct vm_ender *ender);
+		       struct vm_exit *vm_exit);
 
 /* The parts of the default kernel command line that describe this architecture's machine; with
  * and without a console. */
@@ -109,7 +109,7 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 /*
  * vCPU thread: the exits only this architecture has (on x86: KVM_EXIT_IO). True when handled.
  */
-bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_ender *ender);
+bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit);
 
 /* vCPU thread: it has not run for a while that its guest is not to blame for (on x86: kvm-clock says
  * so, and no watchdog of the guest's barks). */

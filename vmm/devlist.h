@@ -61,8 +61,8 @@ enum vm_end {
 
 /* Handed to whatever can end the VM. end() may be called from any thread, and returns: vCPUs stop
  * when they find `why` set. */
-struct vm_ender {
-	void (*end)(struct vm_ender *ender, enum vm_end why);
+struct vm_exit {
+	void (*end)(struct vm_exit *vm_exit, enum vm_end why);
 	uint32_t why; /* enum vm_end; atomic; set once */
 };
 

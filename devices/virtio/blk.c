@@ -15,7 +15,7 @@
 #include "dataplane/base.h"
 #include "dataplane/blkplane.h"
 #include "devices/virtio/blk_queues.h"
-#include "devices/virtio/blk_space.h"
+#include "devices/virtio/blk_config_space.h"
 #include "devices/virtio/image.h"
 
 struct blk {
@@ -25,8 +25,8 @@ struct blk {
 	struct image image;
 	struct blkreq_disk disk;
 	struct blk_queues queues;
-	struct blkplane_watch *watch;
-	_Alignas(LINE_PAIR) struct blklimit limit;
+	struct blkplane_listener *watch;
+	_Alignas(CACHELINE_PAIR) struct blklimit limit;
 };
 
 static void fill_disk(struct blk *b, unsigned int index)
@@ -57,7 +57,7 @@ static bool writethrough(const struct blk *b)
 /* As the driver sees it, who takes no lock. */
 static struct virtio_blk_config *shown_space(const struct blk *b)
 {
-	return (struct virtio_blk_config *)b->virtio.window->config;
+	return (struct virtio_blk_config *)b->virtio.regpage->config;
 }
 
 static void set_wce(struct blk *b, uint8_t wce)
@@ -139,7 +139,7 @@ static int start_queue(struct blk *b, unsigned int n)
 		.irq = &dev->irq,
 		.watch = b->watch,
 		.queue = n,
-		.device_status = virtio_status_shown(dev),
+		.device_status = virtio_status_reg(dev),
 	};
 	int err;
 
@@ -217,8 +217,8 @@ static void release(struct blk *b)
 		close(b->virtio.queue[i].kick_fd);
 	if (b->virtio.irq.fd >= 0)
 		close(b->virtio.irq.fd);
-	virtio_window_destroy(b->virtio.window);
-	lines_free(b);
+	virtio_regpage_destroy(b->virtio.regpage);
+	cacheline_free(b);
 }
 
 static int create_doorbells(struct blk *b)
@@ -246,7 +246,7 @@ static int ask_host(struct blk *b)
 	err = b->virtio.irq.fd < 0 ? -errno : create_doorbells(b);
 	if (!err) {
 		what = "registers of a disk";
-		err = virtio_open_window(&b->virtio);
+		err = virtio_alloc_regpage(&b->virtio);
 	}
 	if (err)
 		log_error("%s: %s", what, strerror(-err));
@@ -256,7 +256,7 @@ static int ask_host(struct blk *b)
 int blk_create(struct blk **blk, const struct blk_config *config, unsigned int index,
 	       const struct hostmem *mem, const char **why)
 {
-	struct blk *b = lines_alloc(sizeof(*b));
+	struct blk *b = cacheline_alloc(sizeof(*b));
 	int err;
 
 	*why = NULL;
@@ -281,7 +281,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		release(b);
 		return err;
 	}
-	b->virtio.offered = blk_space_fill(&b->space, config, &b->image);
+	b->virtio.offered = blk_config_space_fill(&b->space, config, &b->image);
 	memcpy(shown_space(b), &b->space, BLK_SPACE_LEN);
 	fill_disk(b, index);
 	blklimit_set(&b->limit, &config->limits, monotonic_ns());
@@ -304,7 +304,7 @@ unsigned int blk_fds(const struct blk *b)
 	return blk_queues_fds(&b->queues);
 }
 
-void blk_watch(struct blk *b, struct blkplane_watch *watch)
+void blk_set_listener(struct blk *b, struct blkplane_listener *watch)
 {
 	b->watch = watch;
 }
@@ -352,16 +352,16 @@ void blk_resume(struct blk *b)
 
 int blk_flush(struct blk *b)
 {
-	return image_flush_beside(&b->image);
+	return image_flush_independent(&b->image);
 }
 
 static void set_capacity(struct blk *b, uint64_t sectors)
 {
-	_Static_assert(offsetof(struct virtio_window, config) % sizeof(sectors) == 0 &&
+	_Static_assert(offsetof(struct virtio_regpage, config) % sizeof(sectors) == 0 &&
 			       offsetof(struct virtio_blk_config, capacity) == 0,
 		       "aligned");
 	b->space.capacity = sectors;
-	STORE_RELEASE(*(uint64_t *)(void *)b->virtio.window->config, sectors);
+	STORE_RELEASE(*(uint64_t *)(void *)b->virtio.regpage->config, sectors);
 }
 
 int blk_resize(struct blk *b, uint64_t bytes, const char **why)
@@ -376,7 +376,7 @@ int blk_resize(struct blk *b, uint64_t bytes, const char **why)
 	return 0;
 }
 
-void blk_tell_size(struct blk *b)
+void blk_notify_resize(struct blk *b)
 {
 	uint64_t sectors = b->disk.capacity / BLKREQ_SECTOR;
 

@@ -41,10 +41,10 @@ enum blk_engine {
  * which a driver starts the disk: make() has that done where they are, and returns what it returned.
  */
 struct blk_threads {
-	int (*make)(void *maker, int (*work)(void *arg), void *arg);
-	void *maker;
-	const struct thread_begin *plane[BLK_ENGINES]; /* by enum blk_engine */
-	const struct thread_begin *worker;
+	int (*make)(void *spawner, int (*work)(void *arg), void *arg);
+	void *spawner;
+	const struct thread_init *plane[BLK_ENGINES]; /* by enum blk_engine */
+	const struct thread_init *worker;
 };
 
 /* One --disk. Strings are the caller's and outlive the device. */
@@ -79,7 +79,7 @@ struct blk_config {
 struct blk;
 struct blkplane_latency;
 struct blkplane_stats;
-struct blkplane_watch;
+struct blkplane_listener;
 
 /*
  * Open the image of disk number `index` and make the device. -errno with *why (see image_open) when
@@ -101,7 +101,7 @@ unsigned int blk_fds(const struct blk *blk);
 
 /* Who hears of what its driver does wrong, in the queues that are started from now on; lent until
  * destroy. */
-void blk_watch(struct blk *blk, struct blkplane_watch *watch);
+void blk_set_listener(struct blk *blk, struct blkplane_listener *watch);
 
 /* What that queue has seen so far. Any thread. */
 void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);
@@ -139,7 +139,7 @@ int blk_resize(struct blk *blk, uint64_t bytes, const char **why);
 
 /* And tell the driver, if that changed its size. While no vCPU runs, for one that reads the size in two
  * pieces must find another generation behind them if it changed in between. */
-void blk_tell_size(struct blk *blk);
+void blk_notify_resize(struct blk *blk);
 
 /* Its limits from now on, settled; with full buckets. While the transport is held, one thread at a time. */
 void blk_set_limits(struct blk *blk, const struct blklimit_rates *limits);

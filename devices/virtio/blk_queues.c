@@ -45,7 +45,7 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 		return -EINVAL;
 	}
 	if (config->stats) {
-		qs->latency = lines_alloc(config->queues * sizeof(*qs->latency));
+		qs->latency = cacheline_alloc(config->queues * sizeof(*qs->latency));
 		if (!qs->latency)
 			return host_lacks(-ENOMEM, "statistics of a disk");
 	}
@@ -75,7 +75,7 @@ void blk_queues_destroy(struct blk_queues *qs)
 {
 	destroy_all(qs);
 	if (qs->latency)
-		lines_free(qs->latency);
+		cacheline_free(qs->latency);
 }
 
 static int create_threads(struct blk_queues *qs, enum blk_engine which)
@@ -174,7 +174,7 @@ static int create(struct blk_queues *qs)
 {
 	const struct blk_threads *threads = qs->config->threads;
 
-	return threads ? threads->make(threads->maker, create_all, qs) : create_all(qs);
+	return threads ? threads->make(threads->spawner, create_all, qs) : create_all(qs);
 }
 
 int blk_queues_start(struct blk_queues *qs, unsigned int n, struct blkplane_config *plane)

@@ -15,7 +15,7 @@
 #include "devices/virtio/image.h"
 
 struct blk_queue {
-	_Alignas(LINE_PAIR) struct blkplane_stats stats;
+	_Alignas(CACHELINE_PAIR) struct blkplane_stats stats;
 	struct ioengine *engine;
 	struct blkplane *plane; /* NULL: stopped */
 };

@@ -263,7 +263,7 @@ int image_flush(const struct image *image)
 	return fdatasync(image->fd) ? -errno : 0;
 }
 
-int image_flush_beside(const struct image *image)
+int image_flush_independent(const struct image *image)
 {
 	if (image->readonly)
 		return 0;

@@ -61,7 +61,7 @@ int image_flush(const struct image *image);
  * host tells each open file of it once, and this uses one of its own. -EBADF: there is none (no
  * /proc). Any thread.
  */
-int image_flush_beside(const struct image *image);
+int image_flush_independent(const struct image *image);
 
 void image_close(struct image *image);
 

@@ -12,7 +12,7 @@
 #define VERSION	   2
 #define VENDOR	   0x6d76566du /* no registry exists; drivers ignore it */
 #define NO_REGION  0xffffffffu /* 4.2.2: the length of a shared memory region that is not there */
-#define WINDOW_END sizeof(struct virtio_window)
+#define WINDOW_END sizeof(struct virtio_regpage)
 
 /* 4.2.2, newer than the kernel headers of Debian 12. */
 #define VIRTIO_MMIO_QUEUE_RESET 0x0c0
@@ -25,7 +25,7 @@ _Static_assert(WINDOW_REGISTERS == VIRTIO_MMIO_CONFIG, "window");
  * Features accepted and their selector; the queue's size and addresses. None of them means anything to a
  * doorbell or to the dataplane: these know what QueueReady and Status made of them.
  */
-const struct virtio_mmio_range virtio_mmio_posted[VIRTIO_MMIO_POSTED] = {
+const struct virtio_mmio_range virtio_mmio_coalesced[VIRTIO_MMIO_COALESCED_ZONES] = {
 	{ VIRTIO_MMIO_DRIVER_FEATURES,
 	  VIRTIO_MMIO_DRIVER_FEATURES_SEL + 4 - VIRTIO_MMIO_DRIVER_FEATURES },
 	{ VIRTIO_MMIO_QUEUE_NUM, 4 },
@@ -66,7 +66,7 @@ static uint32_t read_features(const struct virtio_mmio *m)
 
 static void show(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
-	WRITE_ONCE(*virtio_window_reg(m->dev->window, offset), value);
+	WRITE_ONCE(*virtio_regpage_reg(m->dev->regpage, offset), value);
 }
 
 /* What never changes. */
@@ -303,13 +303,13 @@ void virtio_mmio_destroy(struct virtio_mmio *m)
 	pthread_mutex_destroy(&m->lock);
 }
 
-void virtio_mmio_hold(struct virtio_mmio *m)
+void virtio_mmio_lock(struct virtio_mmio *m)
 {
 	__atomic_fetch_add(&m->wanted, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&m->lock);
 }
 
-void virtio_mmio_release(struct virtio_mmio *m)
+void virtio_mmio_unlock(struct virtio_mmio *m)
 {
 	__atomic_fetch_sub(&m->wanted, 1, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&m->free);
@@ -319,7 +319,7 @@ void virtio_mmio_release(struct virtio_mmio *m)
 void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int len)
 {
 	struct virtio_mmio *m = mmio;
-	const uint8_t *from = (const uint8_t *)m->dev->window;
+	const uint8_t *from = (const uint8_t *)m->dev->regpage;
 	uint32_t value;
 
 	memset(data, 0, len);
@@ -336,7 +336,7 @@ void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int l
 	 * it, which waits for who is changing it (2.5.1). */
 	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
 		lock(m);
-	value = LOAD_ACQUIRE(*virtio_window_reg(m->dev->window, offset));
+	value = LOAD_ACQUIRE(*virtio_regpage_reg(m->dev->regpage, offset));
 	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
 		pthread_mutex_unlock(&m->lock);
 	memcpy(data, &value, sizeof(value));

@@ -28,10 +28,10 @@
  * Registers whose writes may be done late, as long as that is in order and before any other write to a
  * register, by any CPU, that comes after them: nothing in the window depends on them.
  */
-#define VIRTIO_MMIO_POSTED 3
+#define VIRTIO_MMIO_COALESCED_ZONES 3
 extern const struct virtio_mmio_range {
 	uint32_t offset, size;
-} virtio_mmio_posted[VIRTIO_MMIO_POSTED];
+} virtio_mmio_coalesced[VIRTIO_MMIO_COALESCED_ZONES];
 
 struct virtio_mmio {
 	struct virtio_device *dev;
@@ -49,8 +49,8 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio);
 
 /* Any thread: no register is written meanwhile, and no op of the device called. The caller waits for
  * the writes that are being carried out, and goes before any other. */
-void virtio_mmio_hold(struct virtio_mmio *mmio);
-void virtio_mmio_release(struct virtio_mmio *mmio);
+void virtio_mmio_lock(struct virtio_mmio *mmio);
+void virtio_mmio_unlock(struct virtio_mmio *mmio);
 
 /*
  * One access of len bytes (1 to 8) at `offset` into the device's range; data is little-endian.

@@ -9,12 +9,12 @@
 
 #include "dataplane/base.h"
 
-int virtio_open_window(struct virtio_device *dev)
+int virtio_alloc_regpage(struct virtio_device *dev)
 {
-	dev->window = virtio_window_create();
-	if (!dev->window)
+	dev->regpage = virtio_regpage_create();
+	if (!dev->regpage)
 		return -ENOMEM;
-	dev->irq.status = virtio_window_reg(dev->window, VIRTIO_MMIO_INTERRUPT_STATUS);
+	dev->irq.status = virtio_regpage_reg(dev->regpage, VIRTIO_MMIO_INTERRUPT_STATUS);
 	return 0;
 }
 
@@ -59,15 +59,15 @@ static void clear_queue(struct virtio_queue *q)
 	q->desc = q->avail = q->used = 0;
 }
 
-uint32_t *virtio_status_shown(const struct virtio_device *dev)
+uint32_t *virtio_status_reg(const struct virtio_device *dev)
 {
-	return virtio_window_reg(dev->window, VIRTIO_MMIO_STATUS);
+	return virtio_regpage_reg(dev->regpage, VIRTIO_MMIO_STATUS);
 }
 
 void virtio_status_add(struct virtio_device *dev, uint32_t bits)
 {
 	STORE_RELEASE(dev->status, dev->status | bits);
-	__atomic_fetch_or(virtio_status_shown(dev), bits, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(virtio_status_reg(dev), bits, __ATOMIC_SEQ_CST);
 }
 
 void virtio_reset(struct virtio_device *dev)
@@ -84,12 +84,12 @@ void virtio_reset(struct virtio_device *dev)
 void virtio_status_clear(struct virtio_device *dev)
 {
 	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
-	STORE_RELEASE(*virtio_status_shown(dev), 0);
+	STORE_RELEASE(*virtio_status_reg(dev), 0);
 }
 
 void virtio_needs_reset(struct virtio_device *dev)
 {
-	__atomic_fetch_or(virtio_status_shown(dev), VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(virtio_status_reg(dev), VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	/* A driver that is still setting up is not notified (3.1.1). */
 	if (LOAD_ACQUIRE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)
 		irqline_raise(&dev->irq, IRQLINE_CONFIG);
@@ -97,7 +97,7 @@ void virtio_needs_reset(struct virtio_device *dev)
 
 void virtio_config_changed(struct virtio_device *dev)
 {
-	uint32_t *generation = virtio_window_reg(dev->window, VIRTIO_MMIO_CONFIG_GENERATION);
+	uint32_t *generation = virtio_regpage_reg(dev->regpage, VIRTIO_MMIO_CONFIG_GENERATION);
 
 	STORE_RELEASE(*generation, *generation + 1);
 	if (LOAD_ACQUIRE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)

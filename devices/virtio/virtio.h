@@ -16,7 +16,7 @@
 #include "dataplane/hostmem.h"
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
-#include "devices/virtio/window.h"
+#include "devices/virtio/regpage.h"
 
 #define VIRTIO_MAX_QUEUES 16
 
@@ -62,8 +62,8 @@ struct virtio_device {
 	uint64_t offered;  /* feature bits */
 	uint64_t accepted; /* by the driver */
 	uint32_t status;   /* what the driver has said; atomic, for who reads it without the lock */
-	struct virtio_window *window; /* what the driver reads */
-	struct irqline irq;	      /* its word is in the window */
+	struct virtio_regpage *regpage; /* what the driver reads */
+	struct irqline irq;		/* its word is in the window */
 	const struct hostmem *mem;
 	unsigned int queue_count;
 	struct virtio_queue queue[VIRTIO_MAX_QUEUES];
@@ -77,7 +77,7 @@ static inline bool virtio_has(const struct virtio_device *dev, unsigned int bit)
 }
 
 /* The window of a device that is being made, empty; whoever makes it destroys it. -ENOMEM. */
-int virtio_open_window(struct virtio_device *dev);
+int virtio_alloc_regpage(struct virtio_device *dev);
 
 /* The queue as the driver laid it out, with the ring features it accepted. */
 void virtio_queue_config(const struct virtio_device *dev, unsigned int queue,
@@ -93,7 +93,7 @@ bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue);
 void virtio_status_add(struct virtio_device *dev, uint32_t bits);
 
 /* The word that Status shows: atomic; what the driver has said, and DEVICE_NEEDS_RESET. */
-uint32_t *virtio_status_shown(const struct virtio_device *dev);
+uint32_t *virtio_status_reg(const struct virtio_device *dev);
 
 /* Back to the state after power-on; it is quiet then, which Status does not show yet. */
 void virtio_reset(struct virtio_device *dev);

@@ -49,7 +49,7 @@ static struct {
 struct queue {
 	_Alignas(128) struct driver driver;
 	struct irqline irq;
-	_Alignas(LINE_PAIR) uint32_t irq_status;
+	_Alignas(CACHELINE_PAIR) uint32_t irq_status;
 	uint32_t status;
 	struct blkplane_stats stats;
 	struct blkplane_latency latency;

@@ -94,7 +94,7 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 	enum blkreq_verdict verdict;
 	int got;
 
-	fuzz_must(vring_more(vr) == (length != 0));
+	fuzz_must(vring_has_avail(vr) == (length != 0));
 	s->req.chain.iov = s->iov;
 	s->req.chain.capacity = VRING_CHAIN_CAPACITY(vr->size);
 	got = vring_pop(vr, &s->req.chain);
@@ -158,7 +158,7 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 	unsigned int pops = 0, at = 0;
 	bool more;
 
-	vring_disarm(vr);
+	vring_disable_notify(vr);
 	fuzz_must(*d->device_event >> 16 == VRING_PACKED_EVENT_FLAG_DISABLE);
 	while (take(vr, d, in))
 		fuzz_must(++pops <= vr->size);
@@ -183,7 +183,7 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 	}
 	if (vr->broken)
 		return;
-	more = vring_arm(vr);
+	more = vring_enable_notify(vr);
 	fuzz_must(more == place_available(ring.avail, d->packed[ring.avail.at].flags));
 	uint32_t desc = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | ring.avail.at |
 			(uint32_t)ring.avail.wrap << 15;

@@ -89,7 +89,7 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 	unsigned int pops = 0;
 	bool notify;
 
-	vring_disarm(vr);
+	vring_disable_notify(vr);
 	while (pops < vr->size + !overlapping && take(vr, d, in))
 		pops++;
 	fuzz_must(pops <= vr->size);
@@ -107,7 +107,7 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 						   : !(d->avail->flags & 1)));
 	}
 	if (!vr->broken) {
-		bool more = vring_arm(vr);
+		bool more = vring_enable_notify(vr);
 
 		fuzz_must(more == (d->avail->idx != vr->last_avail));
 	}
@@ -120,7 +120,7 @@ static void check_broken(struct vring_dev *vr)
 				     .capacity = REQUEST_CAPACITY };
 	const char *why = vr->broken;
 
-	fuzz_must(*why && vring_pop(vr, &chain) == -EBADMSG && !vring_arm(vr));
+	fuzz_must(*why && vring_pop(vr, &chain) == -EBADMSG && !vring_enable_notify(vr));
 	fuzz_must(vring_fail(vr, "again") == -EBADMSG && vr->broken == why);
 }
 

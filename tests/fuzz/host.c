@@ -147,7 +147,7 @@ void __wrap_blkplane_stop(struct blkplane *plane)
 		return;
 	host.running = false;
 	fuzz_must(!host.in_kernel && !host.engine->in_flight && !host.engine->queued.head &&
-		  !host.engine->starved.head && !host.engine->finished.head);
+		  !host.engine->bounce_waiters.head && !host.engine->finished.head);
 	fuzz_must(host.engine->bounce_free * host.bounce_size == host.pool_size);
 	fuzz_must(host.broken || !host.flying);
 }

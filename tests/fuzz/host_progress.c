@@ -4,7 +4,7 @@
 #include "dataplane/base.h"
 #include "tests/fuzz/host.h"
 
-__typeof__(lookout_window) __real_lookout_window, __wrap_lookout_window;
+__typeof__(adaptive_poll_budget) __real_adaptive_poll_budget, __wrap_adaptive_poll_budget;
 
 /* A look at an empty ring and another one, because the guest was told to ring late. */
 #define LOOKS 3
@@ -52,11 +52,11 @@ static bool is_planes(const struct evloop *loop)
 }
 
 /* What was prepared is submitted before the thread looks on: that turn belongs to the one after it. */
-uint64_t __wrap_lookout_window(struct lookout *l, enum lookout_for what)
+uint64_t __wrap_adaptive_poll_budget(struct adaptive_poll *l, enum poll_target what)
 {
-	uint64_t window = __real_lookout_window(l, what);
+	uint64_t window = __real_adaptive_poll_budget(l, what);
 
-	if (is_planes(&container_of(l, struct iothread, lookout)->loop))
+	if (is_planes(&container_of(l, struct iothread, adaptive_poll)->loop))
 		progress.looks_on = window;
 	return window;
 }

@@ -17,7 +17,7 @@ FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/guest_overlap.o tests/fuzz/guest_s
 # And with a whole device in them: host.c stands between it and these.
 FUZZ_DEVICES := device race
 FUZZ_HOST    := tests/fuzz/entries.o tests/fuzz/host.o tests/fuzz/host_progress.o tests/fuzz/host_ranges.o tests/fuzz/poison.o tests/fuzz/vdisk.o
-FUZZ_WRAPPED := blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request lookout_window vring_pop \
+FUZZ_WRAPPED := blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request adaptive_poll_budget vring_pop \
 		vring_push vring_fail hostmem_map ioengine_prep ioengine_run ioengine_segment_done preadv pwritev2 \
 		fdatasync fallocate pwrite io_submit io_getevents
 FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,$(FUZZ_WRAPPED))

@@ -22,7 +22,7 @@ struct attempt {
 
 static void run_here(struct attempt *a)
 {
-	if (a->kind != JAIL_MAKER && thread_begin(sandbox_thread(a->kind)))
+	if (a->kind != JAIL_MAKER && thread_init(sandbox_thread(a->kind)))
 		_exit(255);
 	errno = 0;
 	a->error = a->run() < 0 ? errno + !errno : 0;
@@ -46,7 +46,7 @@ static void run_in_thread(struct attempt *a)
 /* As in life: the helper's maker is a dataplane thread. */
 static void *plane_main(void *arg)
 {
-	if (thread_begin(sandbox_thread(SANDBOX_SYNC)))
+	if (thread_init(sandbox_thread(SANDBOX_SYNC)))
 		_exit(255);
 	run_in_thread(arg);
 	return NULL;

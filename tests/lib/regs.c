@@ -6,13 +6,13 @@
 
 void reg_open(struct virtio_device *dev, const void *space, size_t len)
 {
-	ck_assert_int_eq(virtio_open_window(dev), 0);
-	memcpy(dev->window->config, space, len);
+	ck_assert_int_eq(virtio_alloc_regpage(dev), 0);
+	memcpy(dev->regpage->config, space, len);
 }
 
 void reg_close(struct virtio_device *dev)
 {
-	virtio_window_destroy(dev->window);
+	virtio_regpage_destroy(dev->regpage);
 }
 
 uint32_t reg_get(struct virtio_mmio *mmio, uint64_t offset)

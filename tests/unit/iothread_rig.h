@@ -49,7 +49,7 @@ static bool serve(struct iothread_client *client)
 		return false;
 	add(&c->done, 1);
 	if (LOAD_ACQUIRE(c->raises))
-		iothread_raised(thread);
+		iothread_irq_raised(thread);
 	return get(&c->done) != get(&c->work);
 }
 
@@ -80,7 +80,7 @@ static void run_join(struct iothread_call *call)
 
 	evloop_watch(&thread->loop, &c->watch, c->fd);
 	iothread_add(thread, &c->client);
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 static void run_leave(struct iothread_call *call)
@@ -89,7 +89,7 @@ static void run_leave(struct iothread_call *call)
 
 	iothread_remove(thread, &c->client);
 	evloop_unwatch(&thread->loop, &c->watch);
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 static void join(struct client *c)

@@ -63,7 +63,7 @@ static void set_limit(uint64_t iops, uint64_t burst)
 {
 	struct blklimit_rates rates = { .iops = iops, .iops_burst = burst };
 
-	must(blklimit_settle(&rates));
+	must(blklimit_fill_defaults(&rates));
 	blklimit_set(&limit, &rates, ownclock_now());
 	if (r.plane)
 		blkplane_limit_changed(r.plane);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ranges_rig: a disk with discards and write-zeroes requests in flight. Linked with
- * --wrap=fallocate,pthread_create,ioengine_hold,ioengine_hurry: the test holds the host's fallocate for
+ * --wrap=fallocate,pthread_create,ioengine_hold,ioengine_cancel_ranges: the test holds the host's fallocate for
  * as long as it likes. For the tests that include it only.
  */
 #ifndef RANGES_RIG_H
@@ -23,8 +23,8 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 			  void *arg);
 void __real_ioengine_hold(struct ioengine *engine);
 void __wrap_ioengine_hold(struct ioengine *engine);
-void __real_ioengine_hurry(struct ioengine *engine);
-void __wrap_ioengine_hurry(struct ioengine *engine);
+void __real_ioengine_cancel_ranges(struct ioengine *engine);
+void __wrap_ioengine_cancel_ranges(struct ioengine *engine);
 
 #define RANGES \
 	(DISK_FEATURES | DISK_RING | BIT64(VIRTIO_BLK_F_DISCARD) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES))
@@ -45,7 +45,7 @@ static int failure;	     /* the next fallocate fails with it */
 static bool no_thread;	     /* the host has no thread for the worker */
 static unsigned int steps;   /* fallocate calls */
 static unsigned int holds;   /* ioengine_hold calls */
-static unsigned int hurried; /* ioengine_hurry calls */
+static unsigned int hurried; /* ioengine_cancel_ranges calls */
 static unsigned int ended;   /* operators that have returned */
 static off_t offset_of[REQUESTS * SEGMENTS * 2];
 
@@ -84,9 +84,9 @@ void __wrap_ioengine_hold(struct ioengine *engine)
 	__atomic_fetch_add(&holds, 1, __ATOMIC_SEQ_CST);
 }
 
-void __wrap_ioengine_hurry(struct ioengine *engine)
+void __wrap_ioengine_cancel_ranges(struct ioengine *engine)
 {
-	__real_ioengine_hurry(engine);
+	__real_ioengine_cancel_ranges(engine);
 	__atomic_fetch_add(&hurried, 1, __ATOMIC_SEQ_CST);
 }
 

@@ -28,7 +28,7 @@ static int wce_while_flushing = -1; /* what another vCPU would read meanwhile */
 int __wrap_fdatasync(int fd)
 {
 	const struct virtio_blk_config *space =
-		(const struct virtio_blk_config *)d.dev->window->config;
+		(const struct virtio_blk_config *)d.dev->regpage->config;
 
 	__atomic_fetch_add(&flushes, 1, __ATOMIC_SEQ_CST);
 	WRITE_ONCE(wce_while_flushing, READ_ONCE(space->wce));
@@ -222,11 +222,11 @@ END_TEST
 /* Wherever an access begins, and however long it is: that byte changes, and no other. */
 START_TEST(row23_row29_config_written_by_any_piece)
 {
-	struct virtio_window before, now;
+	struct virtio_regpage before, now;
 	uint8_t data[8];
 
 	begin(BLK_ENGINE_SYNC, false, BOTH);
-	before = *d.dev->window;
+	before = *d.dev->regpage;
 	for (unsigned int len = 1; len <= 8; len++) {
 		for (uint64_t at = VIRTIO_MMIO_CONFIG; at < 0x210; at++) {
 			bool covers = at <= WCE && WCE < at + len;
@@ -238,7 +238,7 @@ START_TEST(row23_row29_config_written_by_any_piece)
 			virtio_mmio_write(&d.mmio, at, data, len);
 			ck_assert_uint_eq(wce(), !covers);
 			set_wce(1);
-			now = *d.dev->window;
+			now = *d.dev->regpage;
 			ck_assert_mem_eq(&now, &before, sizeof(now));
 		}
 	}

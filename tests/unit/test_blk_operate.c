@@ -67,12 +67,12 @@ static int resize(uint64_t bytes, const char **why)
 {
 	int err;
 
-	virtio_mmio_hold(&d.mmio);
+	virtio_mmio_lock(&d.mmio);
 	err = blk_resize(d.blk, bytes, why);
 	/* No vCPU reads memory here: all readers take the lock for the generation. */
 	if (!err)
-		blk_tell_size(d.blk);
-	virtio_mmio_release(&d.mmio);
+		blk_notify_resize(d.blk);
+	virtio_mmio_unlock(&d.mmio);
 	return err;
 }
 
@@ -339,7 +339,7 @@ static bool is_held(void)
 	struct blkplane_stats stats;
 
 	blk_stats(d.blk, 0, &stats);
-	return stats.held;
+	return stats.throttled;
 }
 
 /* Before there is a driver, while its requests wait, and for good. */

@@ -249,20 +249,20 @@ END_TEST
 /* Each thread's ring holds the guest's memory, where there is a ring. */
 static unsigned int made, began[2]; /* by the engine asked for, by another one */
 
-static int make(void *maker, int (*work)(void *arg), void *arg)
+static int make(void *spawner, int (*work)(void *arg), void *arg)
 {
-	ck_assert_ptr_eq(maker, &d);
+	ck_assert_ptr_eq(spawner, &d);
 	made++;
 	return work(arg);
 }
 
-static int asked_begins(const struct thread_begin *begin)
+static int asked_begins(const struct thread_init *begin)
 {
 	(void)begin;
 	return __atomic_add_fetch(&began[0], 1, __ATOMIC_SEQ_CST) ? 0 : -EIO;
 }
 
-static int other_begins(const struct thread_begin *begin)
+static int other_begins(const struct thread_init *begin)
 {
 	(void)begin;
 	return __atomic_add_fetch(&began[1], 1, __ATOMIC_SEQ_CST) ? 0 : -EIO;
@@ -270,9 +270,9 @@ static int other_begins(const struct thread_begin *begin)
 
 START_TEST(threads_are_made_elsewhere_and_begin_as_told)
 {
-	const struct thread_begin asked = { asked_begins }, other = { other_begins };
+	const struct thread_init asked = { asked_begins }, other = { other_begins };
 	const struct blk_threads threads = {
-		.make = make, .maker = &d, .plane = { &other, &asked, &other }, .worker = &other
+		.make = make, .spawner = &d, .plane = { &other, &asked, &other }, .worker = &other
 	};
 
 	init(BLK_ENGINE_LIBAIO);

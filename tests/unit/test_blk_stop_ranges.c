@@ -13,17 +13,17 @@ static void *reset_disk(void *arg)
 /* The end of the VM: it need not wait for the pause, nor the pause for all zeroes. */
 START_TEST(stop_while_a_pause_waits_for_zeroes_on_every_engine)
 {
-	pthread_t pauser, ender;
+	pthread_t pauser, vm_exit;
 
 	begin_zeroes(_i);
 	pauser = begin_thread(pause_disk);
 	mock_wait_until(get(&holds));
-	ender = begin_thread(reset_disk);
+	vm_exit = begin_thread(reset_disk);
 	mock_wait_until(get(&hurried));
 	ck_assert_uint_eq(get(&ended), 0);
 	unblock();
 	pthread_join(pauser, NULL);
-	pthread_join(ender, NULL);
+	pthread_join(vm_exit, NULL);
 	ck_assert_uint_eq(get(&steps), 1);
 	expect_status(VIRTIO_BLK_S_IOERR);
 
@@ -54,7 +54,7 @@ END_TEST
 /* The dataplane thread itself is in the host's hands, and takes no call meanwhile. */
 START_TEST(host_without_a_thread_for_zeroes_on_every_engine)
 {
-	pthread_t ender;
+	pthread_t vm_exit;
 
 	begin(_i);
 	WRITE_ONCE(no_thread, true);
@@ -68,10 +68,10 @@ START_TEST(host_without_a_thread_for_zeroes_on_every_engine)
 	blk_resume(d.blk);
 	wait_arrived();
 	holds = 0;
-	ender = begin_thread(reset_disk);
+	vm_exit = begin_thread(reset_disk);
 	mock_wait_until(get(&holds));
 	unblock();
-	pthread_join(ender, NULL);
+	pthread_join(vm_exit, NULL);
 	ck_assert_uint_eq(get(&steps), 2);
 	/* Both segments of the first request were done. */
 	req[0] = req[1];

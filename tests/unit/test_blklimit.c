@@ -19,7 +19,7 @@ static void set(uint64_t iops, uint64_t iops_burst, uint64_t bps, uint64_t bps_b
 	struct blklimit_rates rates = { iops, iops_burst, bps, bps_burst };
 
 	now = 5 * SECOND;
-	ck_assert(blklimit_settle(&rates));
+	ck_assert(blklimit_fill_defaults(&rates));
 	blklimit_set(&limit, &rates, now);
 }
 
@@ -35,7 +35,7 @@ static unsigned int drain(uint32_t bytes)
 {
 	unsigned int n = 0;
 
-	for (; !blklimit_due(&limit, now); n++)
+	for (; !blklimit_next_ns(&limit, now); n++)
 		move(IO_READ, bytes);
 	return n;
 }
@@ -47,8 +47,8 @@ START_TEST(without_a_limit_nothing_waits)
 	ck_assert(!blklimit_any(&limit));
 	for (unsigned int i = 0; i < 1000; i++)
 		move(IO_WRITE, UINT32_MAX);
-	ck_assert_uint_eq(blklimit_due(&limit, 0), 0);
-	ck_assert(blklimit_settle(&none));
+	ck_assert_uint_eq(blklimit_next_ns(&limit, 0), 0);
+	ck_assert(blklimit_fill_defaults(&none));
 	ck_assert_uint_eq(none.iops_burst | none.bps_burst, 0);
 }
 END_TEST
@@ -58,7 +58,7 @@ START_TEST(burst_then_rate)
 	set(1000, 50, 0, 0);
 	ck_assert(blklimit_any(&limit));
 	ck_assert_uint_eq(drain(512), 50);
-	ck_assert_uint_eq(blklimit_due(&limit, now), now + MS);
+	ck_assert_uint_eq(blklimit_next_ns(&limit, now), now + MS);
 	now += MS - 1;
 	ck_assert_uint_eq(drain(512), 0);
 	now += 1;
@@ -81,7 +81,7 @@ START_TEST(rate_is_kept)
 	drain(512);
 	begin = now;
 	for (taken = 0; now - begin < SECOND && taken < 1000000;) {
-		uint64_t due = blklimit_due(&limit, now);
+		uint64_t due = blklimit_next_ns(&limit, now);
 
 		must(due > now);
 		now = due;
@@ -102,7 +102,7 @@ START_TEST(larger_than_the_burst_passes_and_is_paid_for)
 	ck_assert_uint_eq(drain(2010), 1);
 	now += 2 * SECOND;
 	ck_assert_uint_eq(drain(1), 0);
-	ck_assert_uint_gt(blklimit_due(&limit, now), now);
+	ck_assert_uint_gt(blklimit_next_ns(&limit, now), now);
 	now += MS;
 	ck_assert_uint_eq(drain(1), 1);
 }
@@ -141,9 +141,9 @@ START_TEST(the_later_of_both_buckets)
 {
 	set(1000, 1, 1000, 1000);
 	move(IO_READ, 1);
-	ck_assert_uint_eq(blklimit_due(&limit, now), now + MS);
+	ck_assert_uint_eq(blklimit_next_ns(&limit, now), now + MS);
 	move(IO_READ, 2000);
-	ck_assert_uint_eq(blklimit_due(&limit, now), now + 1002 * MS);
+	ck_assert_uint_eq(blklimit_next_ns(&limit, now), now + 1002 * MS);
 }
 END_TEST
 
@@ -154,7 +154,7 @@ START_TEST(set_begins_anew)
 
 	set(1, 1, 0, 0);
 	move(IO_READ, 512);
-	ck_assert_uint_eq(blklimit_due(&limit, now), now + SECOND);
+	ck_assert_uint_eq(blklimit_next_ns(&limit, now), now + SECOND);
 	set(10, 2, 0, 0);
 	ck_assert_uint_eq(drain(512), 2);
 	blklimit_get(&limit, &rates);
@@ -162,7 +162,7 @@ START_TEST(set_begins_anew)
 	ck_assert_uint_eq(rates.iops_burst, 2);
 	set(0, 0, 0, 0);
 	ck_assert(!blklimit_any(&limit));
-	ck_assert_uint_eq(blklimit_due(&limit, now), 0);
+	ck_assert_uint_eq(blklimit_next_ns(&limit, now), 0);
 }
 END_TEST
 
@@ -179,7 +179,7 @@ START_TEST(nothing_overflows)
 		uint64_t next;
 
 		blklimit_take(&limit, &task, now);
-		next = blklimit_due(&limit, now);
+		next = blklimit_next_ns(&limit, now);
 		ck_assert_uint_ge(next, due);
 		due = next;
 	}
@@ -205,7 +205,7 @@ START_TEST(settle)
 {
 	struct blklimit_rates rates = settled[_i].rates;
 
-	ck_assert_int_eq(blklimit_settle(&rates), settled[_i].good);
+	ck_assert_int_eq(blklimit_fill_defaults(&rates), settled[_i].good);
 	if (settled[_i].good)
 		ck_assert_uint_ge(rates.iops_burst, 1);
 }

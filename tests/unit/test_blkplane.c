@@ -11,13 +11,13 @@ static struct mockdrv *const m = &r.m;
 
 static unsigned int raised; /* the thread was told so often of an interrupt; atomic */
 
-void __wrap_iothread_raised(struct iothread *thread);
-void __real_iothread_raised(struct iothread *thread);
+void __wrap_iothread_irq_raised(struct iothread *thread);
+void __real_iothread_irq_raised(struct iothread *thread);
 
-void __wrap_iothread_raised(struct iothread *thread)
+void __wrap_iothread_irq_raised(struct iothread *thread)
 {
 	__atomic_fetch_add(&raised, 1, __ATOMIC_SEQ_CST);
-	__real_iothread_raised(thread);
+	__real_iothread_irq_raised(thread);
 }
 
 static void expect_used(uint16_t head, uint32_t len)

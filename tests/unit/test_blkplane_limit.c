@@ -2,7 +2,7 @@
 /* Rings of a disk with limits, over times that are made up. */
 #include <errno.h>
 
-#include "dataplane/alone.h"
+#include "dataplane/inline_io.h"
 #include "tests/unit/limit_rig.h"
 
 static uint64_t alarm_set(void)
@@ -52,7 +52,7 @@ START_TEST(burst_then_one_at_each_alarm)
 	}
 	take_back(DEPTH);
 	ck_assert_uint_eq(READ_ONCE(r.stats.requests), DEPTH);
-	ck_assert_uint_eq(READ_ONCE(r.stats.held), DEPTH - 2);
+	ck_assert_uint_eq(READ_ONCE(r.stats.throttled), DEPTH - 2);
 	rig_fini(&r);
 }
 END_TEST
@@ -75,7 +75,7 @@ START_TEST(held_ring_sleeps)
 	take_back(2);
 	wait_idle_thread();
 	ck_assert_uint_eq(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST), 1);
-	ck_assert_uint_eq(READ_ONCE(r.stats.held), 1);
+	ck_assert_uint_eq(READ_ONCE(r.stats.throttled), 1);
 	/* No doorbell was asked for. */
 	ck_assert_uint_eq(READ_ONCE(r.stats.sleeps), sleeps);
 	expect_alarm(7 * SECOND + 100 * MS);
@@ -101,7 +101,7 @@ START_TEST(empty_ring_needs_no_alarm)
 	take_back(2);
 	wait_idle_thread();
 	ck_assert_uint_eq(alarm_set(), 0);
-	ck_assert_uint_eq(READ_ONCE(r.stats.held), 0);
+	ck_assert_uint_eq(READ_ONCE(r.stats.throttled), 0);
 	rig_fini(&r);
 }
 END_TEST
@@ -200,7 +200,7 @@ START_TEST(neighbour_goes_on)
 	scripted_wait(r.engine, 1);
 	mock_wait_until(alarm_set());
 	mock_blk(&other.m, &near, VIRTIO_BLK_T_OUT, 0, 512);
-	for (unsigned int i = 0; i < ALONE_FIRST; i++) {
+	for (unsigned int i = 0; i < INLINE_IO_MIN_STREAK; i++) {
 		struct vring_used_elem elem;
 
 		mock_offer(&other.m, near.head);
@@ -209,7 +209,7 @@ START_TEST(neighbour_goes_on)
 		mock_wait_used(&other.m, &elem);
 	}
 	ck_assert_uint_eq(scripted_held(r.engine), 1);
-	ck_assert_uint_eq(READ_ONCE(other.stats.held), 0);
+	ck_assert_uint_eq(READ_ONCE(other.stats.throttled), 0);
 	/* And is held on, with one alarm for all of that. */
 	ck_assert_uint_eq(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST), 1);
 	expect_alarm(8 * SECOND);
@@ -223,7 +223,7 @@ START_TEST(neighbour_goes_on)
 END_TEST
 
 /* What fails and stops the VM is repeated without being counted again. */
-static void stopped(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err)
+static void stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
 	(void)watch;
 	(void)queue;
@@ -234,7 +234,7 @@ static void stopped(struct blkplane_watch *watch, unsigned int queue, enum io_op
 
 START_TEST(stopped_by_an_error_while_held)
 {
-	struct blkplane_watch watch = { .stopped = stopped };
+	struct blkplane_listener watch = { .stopped = stopped };
 
 	ownclock_begin();
 	rig_init(&r, 16, false, false, 16);

@@ -28,7 +28,7 @@ static unsigned int again(struct rig *rig, const struct mock_blk *all)
 
 static void answer(struct iothread_call *call)
 {
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 /* Both have taken what there is, and asked for an alarm: a thread serves its rings after each call,

@@ -106,7 +106,7 @@ START_TEST(row01_device_area_on_avail_idx_of_a_throttled_disk)
 	struct mock_blk id;
 
 	rig_init(&r, SIZE, false, true, SIZE);
-	ck_assert(blklimit_settle(&slow));
+	ck_assert(blklimit_fill_defaults(&slow));
 	blklimit_set(&limit, &slow, monotonic_ns());
 	r.config.limit = &limit;
 	m->ring.avail += 2;

@@ -33,7 +33,7 @@ static void *stop_it(void *arg)
 
 static void answer(struct iothread_call *call)
 {
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 /* Have fn called on a thread, and wait until the dataplane has been told by it. */
@@ -162,7 +162,7 @@ END_TEST
 
 static unsigned int told; /* atomic */
 
-static void tell(struct blkplane_watch *watch, unsigned int queue, const char *why)
+static void tell(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
 	must(watch == r.config.watch && queue == 3 && *why);
 	__atomic_fetch_add(&told, 1, __ATOMIC_SEQ_CST);
@@ -171,7 +171,7 @@ static void tell(struct blkplane_watch *watch, unsigned int queue, const char *w
 /* Once, however much is offered afterwards. */
 START_TEST(watch_hears_of_a_broken_ring)
 {
-	struct blkplane_watch watch = { .broken = tell };
+	struct blkplane_listener watch = { .broken = tell };
 
 	rig_init(&r, 16, false, false, 16);
 	r.config.watch = &watch;

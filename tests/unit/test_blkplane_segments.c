@@ -35,7 +35,7 @@ static void *stop_it(void *arg)
 
 static void answer(struct iothread_call *call)
 {
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 /* Have fn called on a thread, and wait until the dataplane has been told by it. */

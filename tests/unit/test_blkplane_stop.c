@@ -117,7 +117,7 @@ static void *stopper(void *arg)
 
 static void answer(struct iothread_call *call)
 {
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 /* Stopping with a request in flight: no spinning, and nothing new is taken. */

@@ -22,7 +22,7 @@ static struct {
 	int err;
 } heard;
 
-static void hear(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err)
+static void hear(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
 	must(watch == r.config.watch && queue == 5);
 	heard.op = op;
@@ -37,12 +37,12 @@ static void wait_heard(unsigned int count, enum io_op op, int err)
 	ck_assert_int_eq(heard.err, err);
 }
 
-static void on_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
+static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
 	must(watch == r.config.watch && queue == 5 && *why);
 }
 
-static struct blkplane_watch watch = { .broken = on_broken, .stopped = hear };
+static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear };
 
 static void set(enum blkpolicy_action action)
 {
@@ -279,7 +279,7 @@ static void *stop_it(void *arg)
 
 static void answer(struct iothread_call *call)
 {
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 START_TEST(what_fails_while_it_is_stopped_is_not_kept)

@@ -2,7 +2,7 @@
 /* Where requests spend their time. Linked with --wrap: the dataplane's clock is the test's. */
 #include <errno.h>
 
-#include "dataplane/alone.h"
+#include "dataplane/inline_io.h"
 #define OWNCLOCK_TICK 10u
 #include "tests/lib/ownclock.h"
 #include "tests/lib/rig.h"
@@ -218,7 +218,7 @@ START_TEST(who_is_alone_is_measured)
 	mock_ring(m, 16, false, false);
 	r.config.latency = &latency;
 	rig_start(&r);
-	for (unsigned int i = 0; i < 2 * ALONE_FIRST; i++) {
+	for (unsigned int i = 0; i < 2 * INLINE_IO_MIN_STREAK; i++) {
 		uint64_t heap = m->heap;
 
 		mock_forget(m);
@@ -228,8 +228,8 @@ START_TEST(who_is_alone_is_measured)
 		m->heap = heap;
 	}
 	rig_stop(&r);
-	ck_assert_uint_eq(latency_count(&latency.ring), 2 * ALONE_FIRST);
-	ck_assert_uint_eq(latency_count(&latency.engine[IO_READ]), 2 * ALONE_FIRST);
+	ck_assert_uint_eq(latency_count(&latency.ring), 2 * INLINE_IO_MIN_STREAK);
+	ck_assert_uint_eq(latency_count(&latency.engine[IO_READ]), 2 * INLINE_IO_MIN_STREAK);
 	rig_fini(&r);
 }
 END_TEST

@@ -30,13 +30,13 @@ START_TEST(each_operation_and_error_by_each_policy)
 			struct io_task task = {
 				.op = op, .result = -errors[i], .iov = &iov, .iov_count = 1
 			};
-			struct io_queue kept = { NULL, &kept.head };
+			struct io_queue parked = { NULL, &parked.head };
 			bool keeps = stops(its, errors[i]) && !(op == IO_FLUSH && cached);
 			bool zeros = op == IO_READ && its == BLKPOLICY_IGNORE;
 
 			memset(data, 0xee, sizeof(data));
-			must(blkpolicy_keeps(&policy, &task, &kept) == keeps);
-			must((io_queue_take(&kept) == &task) == keeps);
+			must(blkpolicy_should_park(&policy, &task, &parked) == keeps);
+			must((io_queue_take(&parked) == &task) == keeps);
 			must(task.result == (its == BLKPOLICY_IGNORE ? 0 : -errors[i]));
 			must(all_bytes(data, zeros ? 0 : 0xee, sizeof(data)));
 		}

@@ -289,7 +289,7 @@ START_TEST(physical_block_is_told_to_the_driver)
 	file = d.image;
 	d.config.direct = BLK_DIRECT_OFF;
 	disk_open(&d);
-	space = *(const struct virtio_blk_config *)d.dev->window->config;
+	space = *(const struct virtio_blk_config *)d.dev->regpage->config;
 	ck_assert_uint_eq(space.blk_size, 512);
 	ck_assert_uint_eq(space.physical_block_exp, 3);
 	ck_assert_uint_eq(space.min_io_size, 1);
@@ -329,7 +329,7 @@ START_TEST(topology_of_a_block_device)
 		d.config.direct = BLK_DIRECT_OFF;
 		d.config.blk_size = table[i].blk_size;
 		disk_open(&d);
-		memcpy(&space, d.dev->window->config, sizeof(space));
+		memcpy(&space, d.dev->regpage->config, sizeof(space));
 		ck_assert_uint_eq(space.physical_block_exp, table[i].exp);
 		ck_assert_uint_eq(space.min_io_size, table[i].says_min);
 		ck_assert_uint_eq(space.opt_io_size, table[i].says_opt);
@@ -360,7 +360,7 @@ START_TEST(topology_of_a_file)
 		file = d.image;
 		d.config.direct = BLK_DIRECT_OFF;
 		disk_open(&d);
-		memcpy(&space, d.dev->window->config, sizeof(space));
+		memcpy(&space, d.dev->regpage->config, sizeof(space));
 		ck_assert_uint_eq(space.physical_block_exp, table[i].exp);
 		ck_assert_uint_eq(space.min_io_size, table[i].min);
 		ck_assert_uint_eq(space.opt_io_size, table[i].opt);
@@ -404,7 +404,7 @@ START_TEST(what_a_block_device_can_discard)
 		d.config.direct = BLK_DIRECT_OFF;
 		d.config.blk_size = table[i / 2].blk_size;
 		disk_open(&d);
-		memcpy(&space, d.dev->window->config, sizeof(space));
+		memcpy(&space, d.dev->regpage->config, sizeof(space));
 		ck_assert_uint_eq(space.max_discard_sectors, table[i / 2].says_max);
 		ck_assert_uint_eq(space.max_discard_seg, table[i / 2].says_max ? 16 : 0);
 		ck_assert_uint_eq(space.discard_sector_alignment, table[i / 2].says_align);

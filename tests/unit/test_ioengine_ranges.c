@@ -93,14 +93,14 @@ int __wrap_sem_wait(sem_t *sem)
 
 static pthread_t worker; /* where it began */
 
-static int worker_begins(const struct thread_begin *begin)
+static int worker_begins(const struct thread_init *begin)
 {
 	(void)begin;
 	worker = pthread_self();
 	return -EACCES; /* which changes nothing */
 }
 
-static const struct thread_begin worker_begin = { worker_begins };
+static const struct thread_init worker_begin = { worker_begins };
 static struct test_image image;
 static struct evloop loop;
 static struct ioengine *e;
@@ -129,7 +129,7 @@ static void begin(int way)
 static void end(void)
 {
 	ck_assert_uint_eq(e->in_flight, 0);
-	ck_assert_uint_eq(e->with_ranges, 0);
+	ck_assert_uint_eq(e->ranges_in_flight, 0);
 	ioengine_destroy(e);
 	evloop_unwatch(&loop, &loop.wake);
 	evloop_destroy(&loop);
@@ -282,14 +282,14 @@ END_TEST
 START_TEST(row26_ranges_that_nobody_wants_any_more)
 {
 	begin(_i);
-	ioengine_hurry(e); /* there are none */
+	ioengine_cancel_ranges(e); /* there are none */
 	ioengine_begin(e);
 	WRITE_ONCE(held, true);
 	for (unsigned int i = 0; i < 8; i++)
 		prep_range(i, i % 2 ? IO_DISCARD : IO_WRITE_ZEROES);
 	ioengine_submit(e);
 	wait_arrived();
-	ioengine_hurry(e);
+	ioengine_cancel_ranges(e);
 	prep_range(8, IO_DISCARD);
 	WRITE_ONCE(held, false);
 	sem_post(&go);
@@ -353,12 +353,12 @@ START_TEST(ranges_become_stable_by_what_holds_when_they_end)
 	prep_range(0, IO_DISCARD);
 	ioengine_submit(e);
 	wait_arrived();
-	ioengine_set_stable(e, true);
+	ioengine_set_writethrough(e, true);
 	WRITE_ONCE(held, false);
 	sem_post(&go);
 	wait_finished();
 	ck_assert_uint_eq(READ_ONCE(flushes), 1);
-	ioengine_set_stable(e, false);
+	ioengine_set_writethrough(e, false);
 	prep_range(0, IO_DISCARD);
 	wait_finished();
 	ck_assert_uint_eq(READ_ONCE(flushes), 1);

@@ -151,7 +151,7 @@ START_TEST(held_transfer_goes_on_where_it_was)
 	ck_assert_uint_eq(ioengine_room(e), TASKS - 1);
 	ck_assert_ptr_null(ioengine_finished(e));
 	/* By then it may have to be stable. */
-	ioengine_set_stable(e, true);
+	ioengine_set_writethrough(e, true);
 	ioengine_release(e);
 	ck_assert(ioengine_working(e));
 	ioengine_submit(e);
@@ -172,7 +172,7 @@ START_TEST(transfer_of_a_segment_is_finished)
 	ioengine_submit(e);
 	ioengine_hold(e);
 	if (_i)
-		ioengine_hurry(e);
+		ioengine_cancel_ranges(e);
 	complete(MIB);
 	ck_assert_uint_eq(scripted_seg(e, 0).offset, MIB);
 	complete(SCRIPTED_ALL);
@@ -190,9 +190,9 @@ START_TEST(huge_transfer_that_nobody_wants_any_more)
 	if (_i & 2) {
 		ioengine_hold(e);
 		complete(SCRIPTED_ALL);
-		ioengine_hurry(e);
+		ioengine_cancel_ranges(e);
 	} else {
-		ioengine_hurry(e);
+		ioengine_cancel_ranges(e);
 		complete(SCRIPTED_ALL);
 	}
 	expect_finished(0, -ECANCELED);
@@ -223,7 +223,7 @@ START_TEST(held_transfers_that_want_more_bounce_buffers_than_there_are)
 	ioengine_release(e);
 	ioengine_submit(e);
 	ck_assert_uint_eq(scripted_held(e), 8);
-	ioengine_hurry(e);
+	ioengine_cancel_ranges(e);
 	while (scripted_held(e))
 		complete(SCRIPTED_ALL);
 	for (unsigned int i = 0; i < TASKS; i++) {

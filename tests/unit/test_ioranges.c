@@ -61,7 +61,7 @@ static void count(uint64_t len)
 	total += len;
 	longest = len > longest ? len : longest;
 	if (cancel_after)
-		cancel_after->hurry = true;
+		cancel_after->cancel = true;
 }
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
@@ -95,7 +95,7 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
 	if (refuses(&write_play))
 		return -1;
 	if (cancel_after)
-		cancel_after->hurry = true;
+		cancel_after->cancel = true;
 	write_short = -1;
 	if (n == 0)
 		return 0;
@@ -321,7 +321,7 @@ START_TEST(row38_long_ranges_are_done_in_steps)
 	ck_assert_uint_eq(punch.calls, 1);
 	ck_assert_int_eq(run(IO_DISCARD, 0, 512, false), -ECANCELED);
 	ck_assert_uint_eq(punch.calls, 1);
-	r.hurry = false;
+	r.cancel = false;
 	writes_only();
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 3u << 20, false), -ECANCELED);
 	ck_assert_uint_eq(write_play.calls, 1);

@@ -100,7 +100,7 @@ END_TEST
 /* Who wants it cancelled does not wait for the one who holds it. */
 START_TEST(held_and_cancelled)
 {
-	r.hold = r.hurry = true;
+	r.hold = r.cancel = true;
 	task = (struct io_task){ .op = IO_DISCARD, .range_count = 1 };
 	task.range[0] = (struct io_range){ 0, 4096, false };
 	ck_assert_int_eq(ioranges_run(&r, &task), -ECANCELED);

@@ -55,7 +55,7 @@ static unsigned int runs;
 static void run_count(struct iothread_call *call)
 {
 	runs++; /* on one thread: no atomic */
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 static void *call_often(void *arg)
@@ -87,7 +87,7 @@ static unsigned int go; /* atomic */
 
 static void run_hold(struct iothread_call *call)
 {
-	iothread_answer(call);
+	iothread_call_done(call);
 	mock_wait_until(get(&go));
 }
 
@@ -138,8 +138,8 @@ static void *call_and_wait(void *arg)
 
 static void run_answer_kept(struct iothread_call *call)
 {
-	iothread_answer(__atomic_load_n(&kept, __ATOMIC_ACQUIRE));
-	iothread_answer(call);
+	iothread_call_done(__atomic_load_n(&kept, __ATOMIC_ACQUIRE));
+	iothread_call_done(call);
 }
 
 /* Answered later, and others meanwhile. */

@@ -33,7 +33,7 @@ struct timed {
 	uint64_t until;		   /* the thread's */
 	unsigned int looks;	   /* atomic; between the last two times */
 	unsigned int seen;	   /* the thread's */
-	uint64_t window;	   /* atomic */
+	uint64_t regpage;	   /* atomic */
 	unsigned int served;	   /* atomic */
 };
 
@@ -50,7 +50,7 @@ static bool serve_timed(struct iothread_client *client)
 		__atomic_store_n(&t->looks, get(&t->near->peeks) - t->seen, __ATOMIC_SEQ_CST);
 		t->seen = get(&t->near->peeks);
 	}
-	__atomic_store_n(&t->window, thread->lookout.window_ns, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->regpage, thread->adaptive_poll.poll_ns_now, __ATOMIC_SEQ_CST);
 	add(&t->served, 1);
 	return false;
 }
@@ -135,7 +135,7 @@ START_TEST(thread_looks_on_until_somebody_is_due)
 	join_timed(&t, 0, &near);
 	for (unsigned int i = 0; i < 5; i++)
 		serve_again(&t, 5000);
-	ck_assert_uint_gt(READ_ONCE(t.window), 1000);
+	ck_assert_uint_gt(READ_ONCE(t.regpage), 1000);
 	wait_idle_thread();
 	served = get(&t.served);
 	__atomic_store_n(&t.in, 1000, __ATOMIC_SEQ_CST);
@@ -160,7 +160,7 @@ START_TEST(thread_looks_for_nobody_who_is_due)
 	join_timed(&t, 0, NULL);
 	for (unsigned int i = 0; i < 5; i++)
 		serve_again(&t, 5000);
-	ck_assert_uint_gt(READ_ONCE(t.window), 1000);
+	ck_assert_uint_gt(READ_ONCE(t.regpage), 1000);
 	wait_idle_thread();
 	peeks = get(&t.c.peeks);
 	__atomic_store_n(&t.in, SECOND, __ATOMIC_SEQ_CST);
@@ -170,7 +170,7 @@ START_TEST(thread_looks_for_nobody_who_is_due)
 	served = get(&t.served);
 	expect_alarm();
 	mock_wait_until(get(&t.served) > served);
-	ck_assert_uint_eq(READ_ONCE(t.window), 0);
+	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
 	leave(&t.c);
 	iothread_destroy(thread);
 }
@@ -185,18 +185,18 @@ START_TEST(sleep_that_an_alarm_ends_is_not_over_yet)
 	begin_timed(_i, 10);
 	join_timed(&t, 0, NULL);
 	serve_again(&t, SECOND);
-	ck_assert_uint_eq(READ_ONCE(t.window), 0);
+	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
 	__atomic_store_n(&t.in, 5000, __ATOMIC_SEQ_CST);
 	serve_again(&t, SECOND);
 	served = get(&t.served);
 	expect_alarm();
 	mock_wait_until(get(&t.served) > served);
-	ck_assert_uint_eq(READ_ONCE(t.window), 0);
+	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
 	/* Together they were too long. */
 	serve_again(&t, 6000);
-	ck_assert_uint_eq(READ_ONCE(t.window), 0);
+	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
 	serve_again(&t, 6000);
-	ck_assert_uint_eq(READ_ONCE(t.window), LOOKOUT_FIRST);
+	ck_assert_uint_eq(READ_ONCE(t.regpage), POLL_START_NS);
 	leave(&t.c);
 	iothread_destroy(thread);
 }

@@ -191,14 +191,14 @@ END_TEST
 /* Whichever of its two descriptors is the one too many. */
 static pthread_t began_on;
 
-static int begin_on(const struct thread_begin *begin)
+static int begin_on(const struct thread_init *begin)
 {
 	(void)begin;
 	began_on = pthread_self();
 	return 0;
 }
 
-static int begin_not(const struct thread_begin *begin)
+static int begin_not(const struct thread_init *begin)
 {
 	(void)begin;
 	return -EACCES;
@@ -206,7 +206,7 @@ static int begin_not(const struct thread_begin *begin)
 
 START_TEST(thread_that_may_not_begin_is_none)
 {
-	const struct thread_begin good = { begin_on }, bad = { begin_not };
+	const struct thread_init good = { begin_on }, bad = { begin_not };
 	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
 	struct iothread *t;
 

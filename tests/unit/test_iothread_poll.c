@@ -88,13 +88,13 @@ START_TEST(polling_follows_what_sleeping_cost)
 	for (unsigned int i = 0; i < 100; i++)
 		looks_on_after(&c, 10000);
 	for (unsigned int i = 0; i < 2; i++) {
-		ck_assert_uint_eq(looks_on_after(&c, 10000) % LOOKOUT_BRIEF, 0);
+		ck_assert_uint_eq(looks_on_after(&c, 10000) % POLL_MIN_NS, 0);
 		ck_assert_uint_ge(looks_on_after(&c, 9900), 4000);
 		ck_assert_uint_eq(looks_on_after(&c, 9900), 8000);
 		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
 		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
 	}
-	ck_assert_uint_eq(looks_on_after(&c, 1000000000) % LOOKOUT_BRIEF, 0);
+	ck_assert_uint_eq(looks_on_after(&c, 1000000000) % POLL_MIN_NS, 0);
 	leave(&c);
 	iothread_destroy(thread);
 }
@@ -127,8 +127,8 @@ START_TEST(without_a_window_it_looks_briefly_and_rarely)
 
 	ownclock_begin();
 	peeks = looks_in_vain(0);
-	ck_assert_uint_ge(peeks, LOOKOUT_BRIEF / OWNCLOCK_TICK * 16);
-	ck_assert_uint_le(peeks, 10 * LOOKOUT_BRIEF / OWNCLOCK_TICK * 16);
+	ck_assert_uint_ge(peeks, POLL_MIN_NS / OWNCLOCK_TICK * 16);
+	ck_assert_uint_le(peeks, 10 * POLL_MIN_NS / OWNCLOCK_TICK * 16);
 }
 END_TEST
 

@@ -13,7 +13,7 @@
 #include "tests/lib/suite.h"
 #include "vmm/machine/internal.h"
 
-void __wrap_blk_watch(struct blk *blk, struct blkplane_watch *watch);
+void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *watch);
 int __wrap_blk_flush(struct blk *blk);
 void __wrap_blk_hold(struct blk *blk);
 void __wrap_blk_pause(struct blk *blk);
@@ -26,7 +26,7 @@ static struct vcpu vcpu;
 static sem_t arrived, go;
 static unsigned int holds, waits; /* atomic; blk_hold, and calls that wait for the host */
 
-void __wrap_blk_watch(struct blk *blk, struct blkplane_watch *watch)
+void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *watch)
 {
 	(void)blk;
 	(void)watch;
@@ -78,7 +78,7 @@ START_TEST(command_is_cut_short_by_the_end_of_the_vm)
 	m.disk_count = DISKS;
 	m.vcpu = &vcpu;
 	m.vcpu_count = 1;
-	gate_init(&m.gate);
+	vcpu_pause_init(&m.vcpu_pause);
 	sem_init(&arrived, 0, 0);
 	sem_init(&go, 0, 0);
 	ck_assert_int_eq(machine_control_open(&m), 0);
@@ -88,7 +88,7 @@ START_TEST(command_is_cut_short_by_the_end_of_the_vm)
 	/* All disks are asked before the first one is waited for. */
 	ck_assert_uint_eq(__atomic_load_n(&holds, __ATOMIC_SEQ_CST), _i ? DISKS : 0);
 
-	__atomic_store_n(&m.ender.why, VM_END_QUIT, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&m.vm_exit.why, VM_END_QUIT, __ATOMIC_SEQ_CST);
 	ck_assert_int_eq(pthread_create(&main_thread, NULL, end_vm, NULL), 0);
 	/* The guest is stopped before the host is done. */
 	mock_wait_until(LOAD_ACQUIRE(vcpu.stop));
@@ -98,7 +98,7 @@ START_TEST(command_is_cut_short_by_the_end_of_the_vm)
 	ck_assert_uint_eq(__atomic_load_n(&waits, __ATOMIC_SEQ_CST), 1);
 	machine_control_close(&m);
 	close(m.alert_fd);
-	gate_destroy(&m.gate);
+	vcpu_pause_destroy(&m.vcpu_pause);
 	unlink(path);
 }
 END_TEST

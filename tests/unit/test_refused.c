@@ -125,7 +125,7 @@ static const struct {
 
 static unsigned int told;
 
-static void count_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
+static void count_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
 	(void)watch;
 	ck_assert_uint_eq(queue, 0);
@@ -148,7 +148,7 @@ static void offer(struct mockdrv *m, struct mock_blk *req)
 START_TEST(refused_wait_or_submit_breaks_the_disk_and_heeds_a_stop)
 {
 	static struct rig r;
-	struct blkplane_watch watch = { .broken = count_broken };
+	struct blkplane_listener watch = { .broken = count_broken };
 	struct mock_blk req[5];
 
 	begin_to_listen();
@@ -198,12 +198,12 @@ START_TEST(discards_of_a_failed_loop_are_waited_for)
 {
 	struct evloop loop = { .failed = -EPERM };
 	struct ioengine e = {
-		.ops = &ioengine_uring, .config.loop = &loop, .in_flight = 2, .with_ranges = 1
+		.ops = &ioengine_uring, .config.loop = &loop, .in_flight = 2, .ranges_in_flight = 1
 	};
 
 	ck_assert(ioengine_transfers_done(&e));
 	ck_assert(!ioengine_drained(&e));
-	e.with_ranges = 0;
+	e.ranges_in_flight = 0;
 	ck_assert(ioengine_drained(&e));
 	e.ops = &ioengine_libaio;
 	ck_assert(!ioengine_transfers_done(&e));

@@ -17,8 +17,8 @@ int __real_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
-void __real_ioengine_hurry(struct ioengine *engine);
-void __wrap_ioengine_hurry(struct ioengine *engine);
+void __real_ioengine_cancel_ranges(struct ioengine *engine);
+void __wrap_ioengine_cancel_ranges(struct ioengine *engine);
 
 #define SECTORS (DISK_BYTES / 512)
 #define BOTH	(BIT64(VIRTIO_BLK_F_DISCARD) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES))
@@ -56,9 +56,9 @@ int __wrap_fdatasync(int fd)
 	return __real_fdatasync(fd);
 }
 
-void __wrap_ioengine_hurry(struct ioengine *engine)
+void __wrap_ioengine_cancel_ranges(struct ioengine *engine)
 {
-	__real_ioengine_hurry(engine);
+	__real_ioengine_cancel_ranges(engine);
 	WRITE_ONCE(hurried, true);
 }
 
@@ -162,7 +162,7 @@ START_TEST(discard_off_keeps_all_blocks_on_every_engine)
 	rows_init(&d, _i);
 	d.config.discard = false;
 	disk_open(&d);
-	space = (const struct virtio_blk_config *)d.dev->window->config;
+	space = (const struct virtio_blk_config *)d.dev->regpage->config;
 	ck_assert_uint_eq(reg_offered(&d.mmio) & BOTH, BIT64(VIRTIO_BLK_F_WRITE_ZEROES));
 	ck_assert_uint_eq(space->max_discard_sectors, 0);
 	ck_assert_uint_eq(space->write_zeroes_may_unmap, 0);

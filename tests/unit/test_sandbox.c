@@ -203,7 +203,7 @@ static void *allocate(void *arg)
 	void *small, *large;
 
 	(void)arg;
-	if (thread_begin(sandbox_thread(SANDBOX_VCPU)))
+	if (thread_init(sandbox_thread(SANDBOX_VCPU)))
 		return "not entered";
 	small = malloc(1000);
 	large = malloc(1 << 20);

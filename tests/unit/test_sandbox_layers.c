@@ -166,12 +166,12 @@ static void isolated_beside_a_thread(void)
 {
 	pthread_t thread;
 	int status, err;
-	pid_t alone = fork();
+	pid_t inline_io = fork();
 
-	NEED(alone >= 0);
-	if (!alone)
+	NEED(inline_io >= 0);
+	if (!inline_io)
 		_exit(sandbox_isolate(NULL, &err, refusal) || err);
-	NEED(waitpid(alone, &status, 0) == alone);
+	NEED(waitpid(inline_io, &status, 0) == inline_io);
 	SKIP_IF(status != 0);
 	NEED(!pipe(leash));
 	NEED(!pthread_create(&thread, NULL, on_the_leash, NULL));
@@ -318,31 +318,31 @@ static int work(void *arg)
 	return *(int *)arg;
 }
 
-static void *caller(void *maker)
+static void *caller(void *spawner)
 {
 	for (int i = 0; i < 100; i++)
-		if (maker_run(maker, work, &i) != i)
-			return maker;
+		if (spawner_run(spawner, work, &i) != i)
+			return spawner;
 	return NULL;
 }
 
 START_TEST(maker_works_for_many_in_turn)
 {
-	struct maker *maker;
+	struct spawner *spawner;
 	pthread_t thread[4];
 	void *wrong;
 
-	ck_assert_int_eq(maker_start(&maker), 0);
+	ck_assert_int_eq(spawner_start(&spawner), 0);
 	for (unsigned int i = 0; i < 4; i++)
-		ck_assert_int_eq(pthread_create(&thread[i], NULL, caller, maker), 0);
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, caller, spawner), 0);
 	for (unsigned int i = 0; i < 4; i++) {
 		pthread_join(thread[i], &wrong);
 		ck_assert_ptr_null(wrong);
 	}
 	for (unsigned int i = 0; i < 4; i++)
 		ck_assert(!pthread_equal(ran_on, thread[i]));
-	maker_stop(maker);
-	maker_stop(NULL);
+	spawner_stop(spawner);
+	spawner_stop(NULL);
 }
 END_TEST
 

@@ -34,7 +34,7 @@
 #define EVERYBODY  (JAIL_EVERYONE | JAIL_KIND(SUPERVISOR))
 /* Dataplane threads, and the maker of threads. */
 #define PLANES JAIL_THREADS
-/* The main thread, and the errands' thread, which has the maker's filter. */
+/* The main thread, and the jobs' thread, which has the maker's filter. */
 #define JSON	   (JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_MAKER))
 #define ONLY_MAKER JAIL_KIND(JAIL_MAKER)
 

@@ -30,7 +30,7 @@ int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock, c
 #define RING_PAGE 2
 #define DEVICE	  0xd0000000u
 
-static int posted_page = RING_PAGE; /* what KVM says */
+static int coalesced_mmio_page = RING_PAGE; /* what KVM says */
 static unsigned int run_pages = RUN_PAGES;
 static unsigned int zones;
 static struct vm vm;
@@ -45,7 +45,7 @@ static bool timeouts;		  /* these waits end at once, or else only when they are 
 /* False: there is no room. */
 static bool post(struct kvm_coalesced_mmio_ring *ring, uint32_t number)
 {
-	uint32_t last = ring->last, next = (last + 1) % posted_entries(PAGE);
+	uint32_t last = ring->last, next = (last + 1) % coalesced_mmio_entries(PAGE);
 	struct kvm_coalesced_mmio *write = &ring->coalesced_mmio[last];
 
 	if (next == LOAD_ACQUIRE(ring->first))
@@ -75,7 +75,7 @@ static int run_guest(struct kvm_run *run)
 	}
 	while (!exits && !kicked(run))
 		sched_yield();
-	for (unsigned int i = 0; (exits || i < 7) && vcpu.posted.ring; i++) {
+	for (unsigned int i = 0; (exits || i < 7) && vcpu.coalesced_mmio.ring; i++) {
 		if (!post(ring, written))
 			break;
 		written++;
@@ -114,7 +114,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case KVM_GET_API_VERSION:
 		return KVM_API_VERSION;
 	case KVM_CHECK_EXTENSION:
-		return arg == KVM_CAP_COALESCED_MMIO ? posted_page : 1;
+		return arg == KVM_CAP_COALESCED_MMIO ? coalesced_mmio_page : 1;
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return (int)(run_pages * PAGE);
 	case KVM_CREATE_VM:
@@ -161,15 +161,15 @@ int __wrap___open_2(const char *path, int flags)
 	return __wrap_open(path, flags);
 }
 
-static void end(struct vm_ender *ender, enum vm_end why)
+static void end(struct vm_exit *vm_exit, enum vm_end why)
 {
-	(void)ender;
+	(void)vm_exit;
 	ck_abort_msg("ended: %d", why);
 }
 
-static struct vm_ender ender = { .end = end, .why = VM_RUNNING };
+static struct vm_exit vm_exit = { .end = end, .why = VM_RUNNING };
 static struct bus pio, mmio;
-static struct gate gate;
+static struct vcpu_pause vcpu_pause;
 static bool closed;	     /* from the start */
 static uint32_t done, wrong; /* atomic */
 
@@ -191,13 +191,15 @@ static void start(void)
 	const char *why;
 
 	ck_assert_int_eq(vm_create(&vm, 64 << 20, &why), 0);
-	ck_assert_int_eq(vm_post_writes(&vm, DEVICE, 4), 0);
+	ck_assert_int_eq(vm_coalesce_mmio(&vm, DEVICE, 4), 0);
 	ck_assert_int_eq(bus_add(&mmio, DEVICE, PAGE, &ops, NULL), 0);
 	vcpu_init_signal();
-	gate_init(&gate);
+	vcpu_pause_init(&vcpu_pause);
 	if (closed)
-		gate_close(&gate);
-	vcpu = (struct vcpu){ .pio = &pio, .mmio = &mmio, .ender = &ender, .gate = &gate };
+		vcpu_pause_request(&vcpu_pause);
+	vcpu = (struct vcpu){
+		.pio = &pio, .mmio = &mmio, .vm_exit = &vm_exit, .vcpu_pause = &vcpu_pause
+	};
 	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
 	ck_assert_int_eq(vcpu_start(&vcpu), 0);
 }
@@ -217,7 +219,7 @@ static void stop(void)
 	vcpu_stop(&vcpu);
 	vcpu_destroy(&vcpu);
 	vm_destroy(&vm);
-	gate_destroy(&gate);
+	vcpu_pause_destroy(&vcpu_pause);
 	ck_assert_uint_eq(done, written);
 	ck_assert_uint_eq(wrong, 0);
 }
@@ -228,12 +230,12 @@ START_TEST(paused_vcpu_has_done_what_it_posted)
 	ck_assert_uint_eq(zones, 1);
 	for (uint32_t i = 1; i <= 100; i++) {
 		mock_wait_until(times_entered() >= i);
-		gate_close(&gate);
+		vcpu_pause_request(&vcpu_pause);
 		vcpu_kick(&vcpu);
-		gate_await(&gate);
+		vcpu_pause_wait_all(&vcpu_pause);
 		ck_assert_uint_eq(written, 7 * i);
 		ck_assert_uint_eq(done, written);
-		gate_open(&gate);
+		vcpu_pause_release(&vcpu_pause);
 	}
 	mock_wait_until(times_entered() > 100);
 	stop();
@@ -247,7 +249,7 @@ START_TEST(write_that_finds_the_ring_full_comes_after_those_in_it)
 	start();
 	mock_wait_until(times_entered() >= 100);
 	stop();
-	ck_assert_uint_ge(done, 99 * posted_entries(PAGE));
+	ck_assert_uint_ge(done, 99 * coalesced_mmio_entries(PAGE));
 }
 END_TEST
 
@@ -255,10 +257,10 @@ END_TEST
 START_TEST(host_that_has_no_ring)
 {
 	exits = true;
-	posted_page = _i < 2 ? _i - 1 : RING_PAGE;
+	coalesced_mmio_page = _i < 2 ? _i - 1 : RING_PAGE;
 	run_pages = _i < 2 ? RUN_PAGES : RUN_PAGES - 1;
 	start();
-	ck_assert_ptr_null(vcpu.posted.ring);
+	ck_assert_ptr_null(vcpu.coalesced_mmio.ring);
 	ck_assert_uint_eq(zones, 0);
 	mock_wait_until(times_entered() >= 100);
 	stop();
@@ -275,10 +277,10 @@ START_TEST(nmi_before_init_does_not_make_the_thread_spin)
 		mock_wait_until(times_waited() >= i || times_entered() > 1000);
 		/* One more after each wait, and the one that a kick may interrupt. */
 		ck_assert_uint_le(times_entered(), 2 + 2 * i);
-		gate_close(&gate);
+		vcpu_pause_request(&vcpu_pause);
 		vcpu_kick(&vcpu);
-		gate_await(&gate);
-		gate_open(&gate);
+		vcpu_pause_wait_all(&vcpu_pause);
+		vcpu_pause_release(&vcpu_pause);
 	}
 	mock_wait_until(times_waited() > 100);
 	stop();
@@ -304,9 +306,9 @@ START_TEST(host_that_cannot_run_a_vcpu_says_so_before_the_guest_runs)
 		try_error = i ? EINVAL : EAGAIN;
 		closed = true;
 		start();
-		gate_await(&gate);
+		vcpu_pause_wait_all(&vcpu_pause);
 		ck_assert_int_eq(vcpu.start_err, i ? -EINVAL : -EAGAIN);
-		gate_open(&gate);
+		vcpu_pause_release(&vcpu_pause);
 		stop();
 		ck_assert_uint_eq(times_entered(), 0);
 		mmio = (struct bus){ .count = 0 };
@@ -318,10 +320,10 @@ START_TEST(vcpu_runs_nothing_until_the_gate_is_opened)
 {
 	closed = true;
 	start();
-	gate_await(&gate);
+	vcpu_pause_wait_all(&vcpu_pause);
 	ck_assert_int_eq(vcpu.start_err, 0);
 	ck_assert_uint_eq(times_entered(), 0);
-	gate_open(&gate);
+	vcpu_pause_release(&vcpu_pause);
 	mock_wait_until(times_entered() > 0);
 	stop();
 }

@@ -293,15 +293,15 @@ END_TEST
 /* KVM does not even tell of it. */
 START_TEST(acknowledgement_of_the_used_ring_changes_nothing)
 {
-	struct virtio_window window;
+	struct virtio_regpage regpage;
 	struct virtio_device before;
 
 	ck_assert(reg_negotiate(&mmio, VERSION_1));
 	irqline_raise(&dev.irq, IRQLINE_USED_RING | IRQLINE_CONFIG);
-	window = *dev.window;
+	regpage = *dev.regpage;
 	before = dev;
 	reg_set(&mmio, VIRTIO_MMIO_ACK, VIRTIO_MMIO_ACK_IDLE);
-	ck_assert_mem_eq(&window, dev.window, sizeof(window));
+	ck_assert_mem_eq(&regpage, dev.regpage, sizeof(regpage));
 	ck_assert_mem_eq(&before, &dev, sizeof(dev));
 }
 END_TEST
@@ -310,15 +310,15 @@ END_TEST
 START_TEST(posted_writes_change_nothing_that_can_be_read)
 {
 	static const uint32_t values[] = { 1, 0, 0xffffffff, 2 };
-	struct virtio_window window = *dev.window;
+	struct virtio_regpage regpage = *dev.regpage;
 
-	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED; i++) {
-		const struct virtio_mmio_range *range = &virtio_mmio_posted[i];
+	for (unsigned int i = 0; i < VIRTIO_MMIO_COALESCED_ZONES; i++) {
+		const struct virtio_mmio_range *range = &virtio_mmio_coalesced[i];
 
 		for (uint32_t at = range->offset; at < range->offset + range->size; at += 4) {
 			for (unsigned int n = 0; n < ARRAY_SIZE(values); n++)
 				reg_set(&mmio, at, values[n]);
-			ck_assert_msg(!memcmp(&window, dev.window, sizeof(window)), "%#x", at);
+			ck_assert_msg(!memcmp(&regpage, dev.regpage, sizeof(regpage)), "%#x", at);
 		}
 	}
 }
@@ -334,11 +334,11 @@ START_TEST(writes_that_act_are_not_posted)
 					   0xc0,
 					   VIRTIO_MMIO_CONFIG };
 
-	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED; i++)
+	for (unsigned int i = 0; i < VIRTIO_MMIO_COALESCED_ZONES; i++)
 		for (unsigned int j = 0; j < ARRAY_SIZE(acting); j++)
-			ck_assert(acting[j] + 4 <= virtio_mmio_posted[i].offset ||
-				  acting[j] >= virtio_mmio_posted[i].offset +
-						       virtio_mmio_posted[i].size);
+			ck_assert(acting[j] + 4 <= virtio_mmio_coalesced[i].offset ||
+				  acting[j] >= virtio_mmio_coalesced[i].offset +
+						       virtio_mmio_coalesced[i].size);
 }
 END_TEST
 

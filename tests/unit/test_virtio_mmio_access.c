@@ -198,10 +198,10 @@ START_TEST(row23_registers_are_written_in_one_piece)
 	static const uint8_t ones[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
 	struct virtio_device before = dev;
 	struct virtio_mmio mmio_before = mmio;
-	struct virtio_window window_before;
+	struct virtio_regpage window_before;
 
 	irqline_raise(&dev.irq, IRQLINE_USED_RING | IRQLINE_CONFIG);
-	window_before = *dev.window;
+	window_before = *dev.regpage;
 	for (unsigned int len = 1; len <= 8; len++) {
 		for (uint64_t offset = 0; offset < 0x300; offset++)
 			if (len != 4 || offset % 4 || offset >= 0x100)
@@ -209,7 +209,7 @@ START_TEST(row23_registers_are_written_in_one_piece)
 	}
 	ck_assert_mem_eq(&before, &dev, sizeof(dev));
 	ck_assert_mem_eq(&mmio_before, &mmio, sizeof(mmio));
-	ck_assert_mem_eq(&window_before, dev.window, sizeof(*dev.window));
+	ck_assert_mem_eq(&window_before, dev.regpage, sizeof(*dev.regpage));
 }
 END_TEST
 
@@ -262,7 +262,7 @@ START_TEST(row23_beyond_the_device)
 		reg_set(&mmio, far[i], 1);
 	}
 	/* The last bytes that there are. */
-	memset(dev.window->config + WINDOW_CONFIG - 4, 0xff, 4);
+	memset(dev.regpage->config + WINDOW_CONFIG - 4, 0xff, 4);
 	ck_assert(reads_0(0x1ff, 2));
 	ck_assert(reads_0(0x1fd, 4));
 	ck_assert(reads_0(~0ull, 2));

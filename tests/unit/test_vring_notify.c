@@ -132,9 +132,9 @@ START_TEST(no_notify_flag_without_event_idx)
 {
 	begin(false, false);
 	WRITE_ONCE(*(uint16_t *)&m.used->ring[8], 0x5a5a);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), VRING_USED_F_NO_NOTIFY);
-	ck_assert(!vring_arm(&vr));
+	ck_assert(!vring_enable_notify(&vr));
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
 	/* avail_event is not the device's without the feature. */
 	ck_assert_uint_eq(mock_avail_event(&m), 0x5a5a);
@@ -145,9 +145,9 @@ END_TEST
 START_TEST(flags_stay_0_with_event_idx)
 {
 	begin(true, false);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
-	ck_assert(!vring_arm(&vr));
+	ck_assert(!vring_enable_notify(&vr));
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
 	mock_fini(&m);
 }
@@ -164,7 +164,7 @@ static void check_arm(uint16_t idx, unsigned int meanwhile)
 	go_to(idx);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 0);
 	add(meanwhile);
-	ck_assert_int_eq(vring_arm(&vr), meanwhile != 0);
+	ck_assert_int_eq(vring_enable_notify(&vr), meanwhile != 0);
 	ck_assert_uint_eq(mock_avail_event(&m), idx);
 	mock_fini(&m);
 }
@@ -183,10 +183,10 @@ END_TEST
 START_TEST(arm_sees_an_entry_added_meanwhile_without_event_idx)
 {
 	begin(false, false);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 0);
 	add(1);
-	ck_assert(vring_arm(&vr));
+	ck_assert(vring_enable_notify(&vr));
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
 	mock_fini(&m);
 }
@@ -198,7 +198,7 @@ START_TEST(arm_counts_entries_not_yet_popped)
 	begin(true, false);
 	add(3);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
-	ck_assert(vring_arm(&vr));
+	ck_assert(vring_enable_notify(&vr));
 	ck_assert_uint_eq(mock_avail_event(&m), 1);
 	mock_fini(&m);
 }
@@ -210,12 +210,12 @@ static void check_disarm(uint16_t idx)
 	for (uint16_t n = 1; n <= 8; n++) {
 		begin(true, false);
 		go_to(idx);
-		ck_assert(!vring_arm(&vr));
-		vring_disarm(&vr);
+		ck_assert(!vring_enable_notify(&vr));
+		vring_disable_notify(&vr);
 		batch(n);
 		ck_assert(!vring_need_event(mock_avail_event(&m), m.avail_idx, idx));
 		/* And is asked for again. */
-		ck_assert(!vring_arm(&vr));
+		ck_assert(!vring_enable_notify(&vr));
 		ck_assert_uint_eq(mock_avail_event(&m), m.avail_idx);
 		mock_fini(&m);
 	}
@@ -234,16 +234,16 @@ END_TEST
 START_TEST(disarm_after_the_doorbell_leaves_the_event_behind)
 {
 	begin(true, false);
-	ck_assert(!vring_arm(&vr));
+	ck_assert(!vring_enable_notify(&vr));
 	add(3);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_uint_eq(mock_avail_event(&m), 0);
 	/* Nor where none was asked for. */
 	WRITE_ONCE(*(uint16_t *)&m.used->ring[8], 7);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_uint_eq(mock_avail_event(&m), 7);
 	mock_fini(&m);
 }
@@ -252,10 +252,10 @@ END_TEST
 START_TEST(row19_a_broken_ring_is_not_armed)
 {
 	begin(false, false);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	vring_fail(&vr, "test");
 	add(1);
-	ck_assert(!vring_arm(&vr));
+	ck_assert(!vring_enable_notify(&vr));
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), VRING_USED_F_NO_NOTIFY);
 	mock_fini(&m);
 }

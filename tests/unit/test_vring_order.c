@@ -201,7 +201,7 @@ static bool driver_adds(uint16_t idx)
 static bool device_arms(uint16_t idx)
 {
 	vr.last_avail = vr.avail_idx = (uint16_t)(idx - 1);
-	return vring_arm(&vr);
+	return vring_enable_notify(&vr);
 }
 
 START_TEST(barrier_between_arming_and_looking_again)

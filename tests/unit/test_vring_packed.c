@@ -151,7 +151,7 @@ START_TEST(row18_packed_rounds_nothing_lost_nothing_twice)
 			expect_pop(a, first);
 			if (second)
 				expect_pop(b, second);
-			must(vring_pop(&vr, &chain) == 0 && !vring_more(&vr));
+			must(vring_pop(&vr, &chain) == 0 && !vring_has_avail(&vr));
 			if (second)
 				vring_push(&vr, b, round);
 			vring_push(&vr, a, 0);
@@ -186,8 +186,8 @@ START_TEST(row01_packed_flags_of_another_round_are_not_available)
 				vring_publish(&vr);
 			}
 			m.packed[0] = (struct vring_packed_desc){ MOCK_FAR, 1, 0, flags };
-			ck_assert_int_eq(vring_more(&vr), available);
-			ck_assert_int_eq(vring_arm(&vr), available);
+			ck_assert_int_eq(vring_has_avail(&vr), available);
+			ck_assert_int_eq(vring_enable_notify(&vr), available);
 			ck_assert_int_eq(vring_pop(&vr, &chain), available);
 			mock_fini(&m);
 		}

@@ -185,9 +185,9 @@ END_TEST
 START_TEST(packed_doorbells_without_event_idx)
 {
 	begin(SIZE, false);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_uint_eq(*m.device_event, DISABLE);
-	ck_assert(!vring_arm(&vr));
+	ck_assert(!vring_enable_notify(&vr));
 	ck_assert_uint_eq(*m.device_event, ENABLE);
 	mock_fini(&m);
 }
@@ -197,11 +197,11 @@ START_TEST(packed_doorbells_with_event_idx)
 {
 	begin(SIZE, true);
 	for (unsigned int i = 0; i < 4 * SIZE; i++) {
-		vring_disarm(&vr);
+		vring_disable_notify(&vr);
 		ck_assert_uint_eq(*m.device_event, DISABLE);
-		ck_assert(!vring_arm(&vr));
+		ck_assert(!vring_enable_notify(&vr));
 		ck_assert_uint_eq(*m.device_event, mock_packed_event(m.put));
-		vring_disarm(&vr);
+		vring_disable_notify(&vr);
 		batch(1);
 	}
 	mock_fini(&m);
@@ -212,11 +212,11 @@ END_TEST
 START_TEST(packed_disarmed_ring_is_not_disarmed_again)
 {
 	begin(SIZE, true);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	WRITE_ONCE(*m.device_event, 0x5a5a5a5a);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	ck_assert_uint_eq(*m.device_event, 0x5a5a5a5a);
-	vring_arm(&vr);
+	vring_enable_notify(&vr);
 	ck_assert_uint_eq(*m.device_event, mock_packed_event(m.put));
 	mock_fini(&m);
 }
@@ -230,15 +230,15 @@ START_TEST(packed_arm_sees_a_chain_added_meanwhile)
 		for (unsigned int i = 0; i < 3 * SIZE; i++) {
 			struct mock_place mine = m.put;
 
-			vring_disarm(&vr);
+			vring_disable_notify(&vr);
 			ck_assert_int_eq(vring_pop(&vr, &chain), 0);
 			add(1);
-			ck_assert(vring_more(&vr));
-			ck_assert(vring_arm(&vr));
+			ck_assert(vring_has_avail(&vr));
+			ck_assert(vring_enable_notify(&vr));
 			ck_assert_uint_eq(*m.device_event,
 					  event_idx ? mock_packed_event(mine) : ENABLE);
 			ck_assert_int_eq(vring_pop(&vr, &chain), 1);
-			ck_assert(!vring_more(&vr));
+			ck_assert(!vring_has_avail(&vr));
 			vring_push(&vr, 0, 0);
 			vring_publish(&vr);
 		}
@@ -253,8 +253,8 @@ START_TEST(row19_packed_broken_ring_is_neither_armed_nor_disarmed)
 	vring_fail(&vr, "test");
 	add(1);
 	WRITE_ONCE(*m.device_event, 0x5a5a5a5a);
-	vring_disarm(&vr);
-	ck_assert(!vring_arm(&vr));
+	vring_disable_notify(&vr);
+	ck_assert(!vring_enable_notify(&vr));
 	ck_assert_uint_eq(*m.device_event, 0x5a5a5a5a);
 	mock_fini(&m);
 }

@@ -238,7 +238,7 @@ static void serve_all(void)
 	if (vring_pop(&vr, &chain) == 1)
 		vring_push(&vr, chain.head, 0);
 	vring_publish(&vr);
-	vring_disarm(&vr);
+	vring_disable_notify(&vr);
 	place = m.put;
 	mock_packed_put(&m, MOCK_FAR, 1, 0, 0);
 }
@@ -252,7 +252,7 @@ static bool driver_adds(void)
 
 static bool device_arms(void)
 {
-	return vring_arm(&vr);
+	return vring_enable_notify(&vr);
 }
 
 START_TEST(packed_barrier_between_arming_and_looking_again)

@@ -27,7 +27,7 @@ static struct {
 	struct guestram ram;
 	struct devlist devices;
 	struct bus pio, mmio;
-	struct vm_ender ender;
+	struct vm_exit vm_exit;
 	enum vm_end end;
 	int kvm_fd, vm_fd, vcpu_fd;
 	struct kvm_run *run;
@@ -105,9 +105,9 @@ static int elf(const uint8_t *code, size_t len, bool pvh)
 	return memfile(file, sizeof(file));
 }
 
-static void end(struct vm_ender *ender, enum vm_end why)
+static void end(struct vm_exit *vm_exit, enum vm_end why)
 {
-	ck_assert_ptr_eq(ender, &vm.ender);
+	ck_assert_ptr_eq(vm_exit, &vm.vm_exit);
 	vm.end = why;
 }
 
@@ -138,10 +138,10 @@ static void create_vm(void)
 
 		ck_assert_int_eq(ioctl(vm.vm_fd, KVM_SET_USER_MEMORY_REGION, &slot), 0);
 	}
-	vm.ender.end = end;
+	vm.vm_exit.end = end;
 	ck_assert_int_eq(arch_devices(&vm.devices, DESCRIBE_DEFAULT, true, 0), 0);
 	for (unsigned int i = 0; i < vm.devices.count; i++)
-		arch_device_create(&vm.devices.dev[i], &vm.pio, &vm.mmio, &vm.ender);
+		arch_device_create(&vm.devices.dev[i], &vm.pio, &vm.mmio, &vm.vm_exit);
 }
 
 static void load_kernel(int kernel_fd)
@@ -176,7 +176,7 @@ static void run_until_end(enum vm_end why)
 	for (int i = 0; i < 1000 && vm.end == VM_RUNNING; i++) {
 		ck_assert_msg(ioctl(vm.vcpu_fd, KVM_RUN, 0) == 0 || errno == EINTR, "KVM_RUN: %s",
 			      strerror(errno));
-		ck_assert_msg(arch_vcpu_exit(vm.run, &vm.pio, &vm.ender), "exit reason %u",
+		ck_assert_msg(arch_vcpu_exit(vm.run, &vm.pio, &vm.vm_exit), "exit reason %u",
 			      vm.run->exit_reason);
 	}
 	ck_assert_int_eq(vm.end, why);

@@ -10,7 +10,7 @@
 #define S5_ENABLE 0x34 /* SLP_EN | 5 << 2 */
 
 struct recorder {
-	struct vm_ender ender;
+	struct vm_exit vm_exit;
 	enum vm_end why;
 	unsigned int count;
 };
@@ -19,23 +19,23 @@ static struct recorder recorder;
 static struct bus pio, mmio;
 static struct devlist list;
 
-static void record(struct vm_ender *ender, enum vm_end why)
+static void record(struct vm_exit *vm_exit, enum vm_end why)
 {
-	ck_assert_ptr_eq(ender, &recorder.ender);
+	ck_assert_ptr_eq(vm_exit, &recorder.vm_exit);
 	recorder.why = why;
 	recorder.count++;
 }
 
 static void setup(void)
 {
-	recorder = (struct recorder){ .ender.end = record };
+	recorder = (struct recorder){ .vm_exit.end = record };
 	ck_assert_int_eq(arch_devices(&list, DESCRIBE_DEFAULT, true, 2), 0);
 	for (unsigned int i = 0; i < list.count; i++) {
 		bool elsewhere = list.dev[i].kind == DEV_SERIAL ||
 				 list.dev[i].kind == DEV_VIRTIO_BLK ||
 				 list.dev[i].kind == DEV_POWER_BUTTON;
 
-		ck_assert_int_eq(arch_device_create(&list.dev[i], &pio, &mmio, &recorder.ender),
+		ck_assert_int_eq(arch_device_create(&list.dev[i], &pio, &mmio, &recorder.vm_exit),
 				 elsewhere ? -ENODEV : 0);
 	}
 }

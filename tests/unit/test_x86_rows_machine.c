@@ -53,18 +53,18 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 
 static unsigned int ends; /* atomic */
 
-static void end(struct vm_ender *ender, enum vm_end why)
+static void end(struct vm_exit *vm_exit, enum vm_end why)
 {
 	uint32_t running = VM_RUNNING;
 
 	__atomic_fetch_add(&ends, 1, __ATOMIC_SEQ_CST);
-	__atomic_compare_exchange_n(&ender->why, &running, (uint32_t)why, false, __ATOMIC_SEQ_CST,
+	__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_SEQ_CST);
 }
 
-static struct vm_ender ender = { .end = end };
+static struct vm_exit vm_exit = { .end = end };
 static struct bus pio, mmio;
-static struct gate gate;
+static struct vcpu_pause vcpu_pause;
 
 static void start(int (*exits)(struct kvm_run *, unsigned int))
 {
@@ -72,12 +72,14 @@ static void start(int (*exits)(struct kvm_run *, unsigned int))
 
 	next_exit = exits;
 	entered = ends = 0;
-	ender.why = VM_RUNNING;
+	vm_exit.why = VM_RUNNING;
 	vcpu_init_signal();
-	gate_init(&gate);
-	vcpu = (struct vcpu){
-		.index = 3, .pio = &pio, .mmio = &mmio, .ender = &ender, .gate = &gate
-	};
+	vcpu_pause_init(&vcpu_pause);
+	vcpu = (struct vcpu){ .index = 3,
+			      .pio = &pio,
+			      .mmio = &mmio,
+			      .vm_exit = &vm_exit,
+			      .vcpu_pause = &vcpu_pause };
 	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
 	ck_assert_int_eq(vcpu_start(&vcpu), 0);
 }
@@ -151,9 +153,9 @@ START_TEST(row40_odd_sized_and_string_port_io)
 
 	begin_port();
 	start(ports_of_all_kinds);
-	mock_wait_until(LOAD_ACQUIRE(ender.why));
+	mock_wait_until(LOAD_ACQUIRE(vm_exit.why));
 	vcpu_destroy(&vcpu);
-	ck_assert_uint_eq(ender.why, VM_END_CRASH); /* the last exit */
+	ck_assert_uint_eq(vm_exit.why, VM_END_CRASH); /* the last exit */
 	while (serial_transmitted(port, &byte, 1))
 		;
 	serial_dropped(port);
@@ -180,7 +182,7 @@ static int read_nowhere(struct kvm_run *run, unsigned int number)
 START_TEST(row40_string_input_from_nowhere)
 {
 	start(read_nowhere);
-	mock_wait_until(LOAD_ACQUIRE(ender.why));
+	mock_wait_until(LOAD_ACQUIRE(vm_exit.why));
 	vcpu_destroy(&vcpu);
 }
 END_TEST
@@ -233,7 +235,7 @@ START_TEST(row41_processor_that_crashes_ends_the_vm_once)
 		reason_to_end = cases[i].exit;
 		start(then_end);
 		vcpu_destroy(&vcpu);
-		ck_assert_uint_eq(ender.why, cases[i].why);
+		ck_assert_uint_eq(vm_exit.why, cases[i].why);
 		ck_assert_uint_eq(ends, 1);
 		/* It is not entered again. */
 		ck_assert_uint_eq(entered, 6);
@@ -252,9 +254,9 @@ START_TEST(row41_other_processors_stop_when_one_has_crashed)
 {
 	start(run_for_ever);
 	mock_wait_until(__atomic_load_n(&entered, __ATOMIC_SEQ_CST) > 100);
-	ender.end(&ender, VM_END_CRASH);
+	vm_exit.end(&vm_exit, VM_END_CRASH);
 	vcpu_destroy(&vcpu);
-	ck_assert_uint_eq(ender.why, VM_END_CRASH);
+	ck_assert_uint_eq(vm_exit.why, VM_END_CRASH);
 }
 END_TEST
 

@@ -201,15 +201,15 @@ START_TEST(devices_are_where_the_list_has_them)
 }
 END_TEST
 
-static void end(struct vm_ender *ender, enum vm_end why)
+static void end(struct vm_exit *vm_exit, enum vm_end why)
 {
-	ender->why = why;
+	vm_exit->why = why;
 }
 
 /* As a driver of syscon-poweroff goes about it. */
 START_TEST(value_for_the_power_register_powers_off)
 {
-	struct vm_ender ender = { .end = end };
+	struct vm_exit vm_exit = { .end = end };
 	struct bus pio = { 0 }, mmio = { 0 };
 	uint64_t at;
 	uint8_t value;
@@ -217,7 +217,7 @@ START_TEST(value_for_the_power_register_powers_off)
 	load();
 	for (unsigned int i = 0; i < devices.count; i++) {
 		ck_assert_int_ne(devices.dev[i].kind, DEV_POWER_BUTTON);
-		arch_device_create(&devices.dev[i], &pio, &mmio, &ender);
+		arch_device_create(&devices.dev[i], &pio, &mmio, &vm_exit);
 	}
 	ck_assert_uint_eq(tree_cell(tree, "/poweroff", "regmap", 0, 1),
 			  tree_cell(tree, "/syscon@d0010000", "phandle", 0, 1));
@@ -228,7 +228,7 @@ START_TEST(value_for_the_power_register_powers_off)
 	ck_assert_uint_eq(value, 0);
 	value = (uint8_t)tree_cell(tree, "/poweroff", "value", 0, 1);
 	bus_write(&mmio, at, &value, 1);
-	ck_assert_uint_eq(ender.why, VM_END_POWEROFF);
+	ck_assert_uint_eq(vm_exit.why, VM_END_POWEROFF);
 }
 END_TEST
 

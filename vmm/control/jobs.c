@@ -13,11 +13,11 @@
 #define THREAD_STACK (128u << 10)
 
 struct list {
-	struct errand *head;
-	struct errand **tail;
+	struct job *head;
+	struct job **tail;
 };
 
-struct errands {
+struct jobs {
 	int done_fd;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -33,49 +33,49 @@ static void list_clear(struct list *list)
 	list->tail = &list->head;
 }
 
-static void list_put(struct list *list, struct errand *errand)
+static void list_put(struct list *list, struct job *job)
 {
-	errand->next = NULL;
-	*list->tail = errand;
-	list->tail = &errand->next;
+	job->next = NULL;
+	*list->tail = job;
+	list->tail = &job->next;
 }
 
-static struct errand *list_take(struct list *list)
+static struct job *list_take(struct list *list)
 {
-	struct errand *errand = list->head;
+	struct job *job = list->head;
 
-	if (!errand)
+	if (!job)
 		return NULL;
-	list->head = errand->next;
+	list->head = job->next;
 	if (!list->head)
 		list->tail = &list->head;
-	return errand;
+	return job;
 }
 
 /* The next one; NULL: it is time to end. */
-static struct errand *next_given(struct errands *e)
+static struct job *next_given(struct jobs *e)
 {
-	struct errand *errand = NULL;
+	struct job *job = NULL;
 
 	pthread_mutex_lock(&e->lock);
 	while (!e->quit && !e->given.head)
 		pthread_cond_wait(&e->wanted, &e->lock);
 	if (!e->quit)
-		errand = list_take(&e->given);
+		job = list_take(&e->given);
 	pthread_mutex_unlock(&e->lock);
-	return errand;
+	return job;
 }
 
 static void *errands_main(void *arg)
 {
-	struct errands *e = arg;
-	struct errand *errand;
+	struct jobs *e = arg;
+	struct job *job;
 	uint64_t one = 1;
 
-	while ((errand = next_given(e))) {
-		errand->run(errand);
+	while ((job = next_given(e))) {
+		job->run(job);
 		pthread_mutex_lock(&e->lock);
-		list_put(&e->done, errand);
+		list_put(&e->done, job);
 		pthread_mutex_unlock(&e->lock);
 		ssize_t ignored = write(e->done_fd, &one, sizeof(one));
 		(void)ignored;
@@ -83,7 +83,7 @@ static void *errands_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct errands *e)
+static int start_thread(struct jobs *e)
 {
 	pthread_attr_t attr;
 	int err = pthread_attr_init(&attr);
@@ -96,7 +96,7 @@ static int start_thread(struct errands *e)
 	return -err;
 }
 
-static void release(struct errands *e)
+static void release(struct jobs *e)
 {
 	pthread_cond_destroy(&e->wanted);
 	pthread_mutex_destroy(&e->lock);
@@ -105,9 +105,9 @@ static void release(struct errands *e)
 	free(e);
 }
 
-int errands_create(struct errands **errands)
+int jobs_create(struct jobs **jobs)
 {
-	struct errands *e = calloc(1, sizeof(*e));
+	struct jobs *e = calloc(1, sizeof(*e));
 	int err;
 
 	if (!e)
@@ -122,11 +122,11 @@ int errands_create(struct errands **errands)
 		release(e);
 		return err;
 	}
-	*errands = e;
+	*jobs = e;
 	return 0;
 }
 
-void errands_destroy(struct errands *e)
+void jobs_destroy(struct jobs *e)
 {
 	if (!e)
 		return;
@@ -138,32 +138,32 @@ void errands_destroy(struct errands *e)
 	release(e);
 }
 
-void errands_give(struct errands *e, struct errand *errand)
+void jobs_queue(struct jobs *e, struct job *job)
 {
 	pthread_mutex_lock(&e->lock);
-	list_put(&e->given, errand);
+	list_put(&e->given, job);
 	pthread_cond_signal(&e->wanted);
 	pthread_mutex_unlock(&e->lock);
 }
 
-int errands_fd(const struct errands *e)
+int jobs_fd(const struct jobs *e)
 {
 	return e->done_fd;
 }
 
-void errands_collect(struct errands *e)
+void jobs_reap(struct jobs *e)
 {
-	struct errand *errand, *next;
+	struct job *job, *next;
 	uint64_t count;
 
 	if (read(e->done_fd, &count, sizeof(count)) < 0)
 		return;
 	pthread_mutex_lock(&e->lock);
-	errand = e->done.head;
+	job = e->done.head;
 	list_clear(&e->done);
 	pthread_mutex_unlock(&e->lock);
-	for (; errand; errand = next) {
-		next = errand->next;
-		errand->done(errand);
+	for (; job; job = next) {
+		next = job->next;
+		job->done(job);
 	}
 }

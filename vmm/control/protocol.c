@@ -355,7 +355,7 @@ static bool take_request(struct control_request *request, struct json_object *ob
 	}
 	if (!fields_fit(command, given, answer))
 		return false;
-	if (blklimit_settle(&request->limits))
+	if (blklimit_fill_defaults(&request->limits))
 		return true;
 	control_refuse(answer, "bad-request", "'iops-burst' needs 'iops', and 'bps-burst' 'bps'");
 	return false;

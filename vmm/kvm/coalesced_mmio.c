@@ -5,15 +5,15 @@
 
 #include "dataplane/base.h"
 
-uint32_t posted_entries(size_t size)
+uint32_t coalesced_mmio_entries(size_t size)
 {
 	return (uint32_t)((size - sizeof(struct kvm_coalesced_mmio_ring)) /
 			  sizeof(struct kvm_coalesced_mmio));
 }
 
-void posted_do(const struct posted *posted, const struct bus *mmio)
+void coalesced_mmio_flush(const struct coalesced_mmio *coalesced_mmio, const struct bus *mmio)
 {
-	struct kvm_coalesced_mmio_ring *ring = posted->ring;
+	struct kvm_coalesced_mmio_ring *ring = coalesced_mmio->ring;
 	uint32_t first, last;
 
 	if (!ring)
@@ -24,14 +24,14 @@ void posted_do(const struct posted *posted, const struct bus *mmio)
 	last = LOAD_ACQUIRE(ring->last);
 	if (LOAD_ACQUIRE(ring->first) == last)
 		return;
-	pthread_mutex_lock(posted->lock);
+	pthread_mutex_lock(coalesced_mmio->lock);
 	/* Read once: another vCPU that goes on writing holds nobody here. */
 	last = LOAD_ACQUIRE(ring->last);
-	for (first = ring->first; first != last; first = (first + 1) % posted->entries) {
+	for (first = ring->first; first != last; first = (first + 1) % coalesced_mmio->entries) {
 		const struct kvm_coalesced_mmio *write = &ring->coalesced_mmio[first];
 
 		bus_write(mmio, write->phys_addr, write->data, write->len);
-		STORE_RELEASE(ring->first, (first + 1) % posted->entries);
+		STORE_RELEASE(ring->first, (first + 1) % coalesced_mmio->entries);
 	}
-	pthread_mutex_unlock(posted->lock);
+	pthread_mutex_unlock(coalesced_mmio->lock);
 }

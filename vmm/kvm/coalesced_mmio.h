@@ -21,7 +21,7 @@
 
 struct kvm_coalesced_mmio_ring;
 
-struct posted {
+struct coalesced_mmio {
 	struct kvm_coalesced_mmio_ring *ring; /* NULL: this host has none */
 	uint32_t entries;
 	pthread_mutex_t *
@@ -29,9 +29,9 @@ struct posted {
 };
 
 /* How many entries a ring of `size` bytes has. */
-uint32_t posted_entries(size_t size);
+uint32_t coalesced_mmio_entries(size_t size);
 
 /* vCPU threads: do the writes that are in the ring now; what others add meanwhile is left to them. */
-void posted_do(const struct posted *posted, const struct bus *mmio);
+void coalesced_mmio_flush(const struct coalesced_mmio *coalesced_mmio, const struct bus *mmio);
 
 #endif

@@ -34,11 +34,11 @@ static void find_posted(struct vcpu *vcpu, struct vm *vm)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	vcpu->posted = (struct posted){ .lock = &vm->posted_lock };
-	if (!vm->posted_page)
+	vcpu->coalesced_mmio = (struct coalesced_mmio){ .lock = &vm->coalesced_mmio_lock };
+	if (!vm->coalesced_mmio_page)
 		return;
-	vcpu->posted.ring = (void *)((uint8_t *)vcpu->run + vm->posted_page * page);
-	vcpu->posted.entries = posted_entries(page);
+	vcpu->coalesced_mmio.ring = (void *)((uint8_t *)vcpu->run + vm->coalesced_mmio_page * page);
+	vcpu->coalesced_mmio.entries = coalesced_mmio_entries(page);
 }
 
 int vcpu_create(struct vcpu *vcpu, struct vm *vm)
@@ -84,7 +84,7 @@ static void crashed(struct vcpu *vcpu)
 			  run->exit_reason);
 		break;
 	}
-	vcpu->ender->end(vcpu->ender, VM_END_CRASH);
+	vcpu->vm_exit->end(vcpu->vm_exit, VM_END_CRASH);
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -99,7 +99,7 @@ static void handle_exit(struct vcpu *vcpu)
 			bus_read(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 		return;
 	}
-	if (run->exit_reason == KVM_EXIT_INTR || arch_vcpu_exit(run, vcpu->pio, vcpu->ender))
+	if (run->exit_reason == KVM_EXIT_INTR || arch_vcpu_exit(run, vcpu->pio, vcpu->vm_exit))
 		return;
 	crashed(vcpu);
 }
@@ -115,7 +115,7 @@ static void accept_kick(struct vcpu *vcpu)
 
 static void wait_at_gate(struct vcpu *vcpu)
 {
-	gate_wait(vcpu->gate);
+	vcpu_pause_park(vcpu->vcpu_pause);
 	arch_vcpu_resumed(vcpu->fd);
 	accept_kick(vcpu);
 }
@@ -156,7 +156,7 @@ static void handle_and_count(struct vcpu *vcpu, bool left)
 {
 	uint64_t began = vcpu->exits ? now_ns() : 0;
 
-	posted_do(&vcpu->posted, vcpu->mmio);
+	coalesced_mmio_flush(&vcpu->coalesced_mmio, vcpu->mmio);
 	if (left)
 		handle_exit(vcpu);
 	if (vcpu->exits)
@@ -186,7 +186,7 @@ static int run_once(struct vcpu *vcpu)
  */
 static int begin(struct vcpu *vcpu)
 {
-	int err = thread_begin(vcpu->begin);
+	int err = thread_init(vcpu->begin);
 
 	if (err)
 		return err;
@@ -206,12 +206,12 @@ static void *vcpu_main(void *arg)
 
 	vcpu->start_err = begin(vcpu);
 	if (vcpu->start_err) {
-		gate_leave(vcpu->gate);
+		vcpu_pause_remove(vcpu->vcpu_pause);
 		return NULL;
 	}
 	/* Pairs with vcpu_stop's release. */
-	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->ender->why)) {
-		if (gate_closed(vcpu->gate)) {
+	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->vm_exit->why)) {
+		if (vcpu_pause_requested(vcpu->vcpu_pause)) {
 			wait_at_gate(vcpu);
 			continue;
 		}
@@ -221,10 +221,10 @@ static void *vcpu_main(void *arg)
 			wait_for_start(vcpu);
 		} else if (err && err != EAGAIN) {
 			log_error("vCPU %u: KVM_RUN: %s", vcpu->index, strerror(err));
-			vcpu->ender->end(vcpu->ender, VM_END_ERROR);
+			vcpu->vm_exit->end(vcpu->vm_exit, VM_END_ERROR);
 		}
 	}
-	gate_leave(vcpu->gate);
+	vcpu_pause_remove(vcpu->vcpu_pause);
 	return NULL;
 }
 
@@ -236,12 +236,12 @@ int vcpu_start(struct vcpu *vcpu)
 	if (err)
 		return -err;
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	gate_expect(vcpu->gate);
+	vcpu_pause_add(vcpu->vcpu_pause);
 	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
 	pthread_attr_destroy(&attr);
 	vcpu->started = !err;
 	if (err)
-		gate_leave(vcpu->gate);
+		vcpu_pause_remove(vcpu->vcpu_pause);
 	return -err;
 }
 

@@ -14,7 +14,7 @@
 #include "vmm/bus.h"
 #include "vmm/devlist.h"
 #include "vmm/kvm/exit_stats.h"
-#include "vmm/kvm/pause.h"
+#include "vmm/kvm/vcpu_pause.h"
 #include "vmm/kvm/coalesced_mmio.h"
 #include "vmm/kvm/vm.h"
 
@@ -23,12 +23,12 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	unsigned int run_size;
-	struct posted posted;
+	struct coalesced_mmio coalesced_mmio;
 	const struct bus *pio;
 	const struct bus *mmio;
-	struct vm_ender *ender;
-	struct gate *gate;
-	const struct thread_begin *begin;
+	struct vm_exit *vm_exit;
+	struct vcpu_pause *vcpu_pause;
+	const struct thread_init *begin;
 	struct exits *exits; /* NULL: not counted */
 	pthread_t thread;
 	bool started;
@@ -44,7 +44,7 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm);
 
 /*
  * Start the thread, which runs the guest when the gate is open. It inherits the caller's signal mask. -errno: there
- * is no thread. When the gate was closed before, and after gate_await, start_err says whether the
+ * is no thread. When the gate was closed before, and after vcpu_pause_wait_all, start_err says whether the
  * thread can run the guest; if not, it has ended.
  */
 int vcpu_start(struct vcpu *vcpu);

@@ -45,7 +45,7 @@ static void find_posted(struct vm *vm)
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
 
 	if (page > 0 && ((size_t)page + 1) * size <= vm->run_size)
-		vm->posted_page = (unsigned int)page;
+		vm->coalesced_mmio_page = (unsigned int)page;
 }
 
 static int check_capabilities(struct vm *vm, const char **why)
@@ -93,7 +93,9 @@ int vm_create(struct vm *vm, uint64_t ram_size, const char **why)
 	unsigned long type;
 	int err;
 
-	*vm = (struct vm){ .kvm_fd = -1, .fd = -1, .posted_lock = PTHREAD_MUTEX_INITIALIZER };
+	*vm = (struct vm){ .kvm_fd = -1,
+			   .fd = -1,
+			   .coalesced_mmio_lock = PTHREAD_MUTEX_INITIALIZER };
 	*why = NULL;
 	err = open_kvm(why);
 	if (err < 0)
@@ -150,13 +152,13 @@ int vm_map_memory(struct vm *vm, const struct hostmem *mem)
 	return err;
 }
 
-int vm_map_window(struct vm *vm, const struct hostmem *mem, unsigned int number,
-		  const struct hostmem_region *window)
+int vm_map_readonly(struct vm *vm, const struct hostmem *mem, unsigned int number,
+		    const struct hostmem_region *regpage)
 {
-	return map_region(vm, mem->count + number, window);
+	return map_region(vm, mem->count + number, regpage);
 }
 
-int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd)
+int vm_ioeventfd(struct vm *vm, uint64_t gpa, int event_fd)
 {
 	/* Length 0 matches any write and lets KVM answer without decoding the instruction. */
 	struct kvm_ioeventfd doorbell = {
@@ -168,7 +170,7 @@ int vm_doorbell(struct vm *vm, uint64_t gpa, int event_fd)
 	return ioctl(vm->fd, KVM_IOEVENTFD, &doorbell) ? -errno : 0;
 }
 
-int vm_doorbell_value(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd)
+int vm_ioeventfd_match(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd)
 {
 	struct kvm_ioeventfd doorbell = {
 		.datamatch = value,
@@ -181,16 +183,16 @@ int vm_doorbell_value(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd)
 	return ioctl(vm->fd, KVM_IOEVENTFD, &doorbell) ? -errno : 0;
 }
 
-int vm_post_writes(struct vm *vm, uint64_t gpa, uint32_t size)
+int vm_coalesce_mmio(struct vm *vm, uint64_t gpa, uint32_t size)
 {
 	struct kvm_coalesced_mmio_zone zone = { .addr = gpa, .size = size };
 
-	if (!vm->posted_page)
+	if (!vm->coalesced_mmio_page)
 		return 0;
 	return ioctl(vm->fd, KVM_REGISTER_COALESCED_MMIO, &zone) ? -errno : 0;
 }
 
-int vm_interrupt(struct vm *vm, uint32_t gsi, int event_fd)
+int vm_irqfd(struct vm *vm, uint32_t gsi, int event_fd)
 {
 	struct kvm_irqfd irq = { .fd = (uint32_t)event_fd, .gsi = gsi };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What can be asked of a machine while it runs. What may have to wait, for vCPUs or for the host's
- * I/O, is an order: the errands' thread carries out one after the other.
+ * I/O, is an order: the jobs' thread carries out one after the other.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -14,20 +14,20 @@
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 
-/* ---- on the errands' thread ---- */
+/* ---- on the jobs' thread ---- */
 
 static void stop_vcpus(struct machine *m)
 {
-	gate_close(&m->gate);
+	vcpu_pause_request(&m->vcpu_pause);
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_kick(&m->vcpu[i]);
-	gate_await(&m->gate);
+	vcpu_pause_wait_all(&m->vcpu_pause);
 }
 
 /* What an operator has asked for is of no use any more. */
 static bool is_ending(const struct machine *m)
 {
-	return LOAD_ACQUIRE(m->ender.why) != VM_RUNNING;
+	return LOAD_ACQUIRE(m->vm_exit.why) != VM_RUNNING;
 }
 
 /* vCPUs first: then nobody sets up a queue or resets a disk any more. */
@@ -40,76 +40,78 @@ static void halt(struct machine *m)
 		blk_pause(m->disk[i].blk);
 }
 
-static void go_on(struct machine *m)
+static void resume_guest(struct machine *m)
 {
 	machine_alerts_forget(m);
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		blk_resume(m->disk[i].blk);
-	gate_open(&m->gate);
+	vcpu_pause_release(&m->vcpu_pause);
 }
 
-static void run_halt(struct errand *errand)
+static void run_halt(struct job *job)
 {
-	struct order *order = container_of(errand, struct order, errand);
-	struct machine *m = order->machine;
-	bool wanted = order->request.command == CONTROL_PAUSE;
+	struct control_job *control_job = container_of(job, struct control_job, job);
+	struct machine *m = control_job->machine;
+	bool wanted = control_job->request.command == CONTROL_PAUSE;
 
-	order->changed = m->halted != wanted;
-	if (!order->changed)
+	control_job->changed = m->guest_paused != wanted;
+	if (!control_job->changed)
 		return;
 	if (wanted)
 		halt(m);
 	else
-		go_on(m);
-	m->halted = wanted;
+		resume_guest(m);
+	m->guest_paused = wanted;
 }
 
-static void run_flush(struct errand *errand)
+static void run_flush(struct job *job)
 {
-	struct order *order = container_of(errand, struct order, errand);
-	struct machine *m = order->machine;
+	struct control_job *control_job = container_of(job, struct control_job, job);
+	struct machine *m = control_job->machine;
 
 	/* All of them, whatever the others say; the first failure is told. The end of the VM flushes
 	 * them, too. */
 	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++) {
 		int err = blk_flush(m->disk[i].blk);
 
-		if (err && !order->answer.error)
-			control_refuse(&order->answer, "failed", "disk %u: %s", i, strerror(-err));
+		if (err && !control_job->answer.error)
+			control_refuse(&control_job->answer, "failed", "disk %u: %s", i,
+				       strerror(-err));
 	}
 }
 
-static void run_resize(struct errand *errand)
+static void run_resize(struct job *job)
 {
-	struct order *order = container_of(errand, struct order, errand);
-	struct machine *m = order->machine;
-	struct disk *disk = &m->disk[order->request.disk];
+	struct control_job *control_job = container_of(job, struct control_job, job);
+	struct machine *m = control_job->machine;
+	struct disk *disk = &m->disk[control_job->request.disk];
 	const char *why;
 	int err;
 
-	virtio_mmio_hold(&disk->mmio);
-	err = blk_resize(disk->blk, order->request.size, &why);
-	virtio_mmio_release(&disk->mmio);
+	virtio_mmio_lock(&disk->mmio);
+	err = blk_resize(disk->blk, control_job->request.size, &why);
+	virtio_mmio_unlock(&disk->mmio);
 	if (err) {
-		control_refuse(&order->answer, "failed", "disk %u: %s", order->request.disk, why);
+		control_refuse(&control_job->answer, "failed", "disk %u: %s",
+			       control_job->request.disk, why);
 		return;
 	}
 	/* Blocks of the larger size are there before the driver hears of them. */
-	if (!m->halted)
+	if (!m->guest_paused)
 		stop_vcpus(m);
-	blk_tell_size(disk->blk);
-	if (!m->halted)
-		gate_open(&m->gate);
+	blk_notify_resize(disk->blk);
+	if (!m->guest_paused)
+		vcpu_pause_release(&m->vcpu_pause);
 }
 
-static void run_limit(struct errand *errand)
+static void run_limit(struct job *job)
 {
-	struct order *order = container_of(errand, struct order, errand);
-	struct disk *disk = &order->machine->disk[order->request.disk];
+	struct control_job *control_job = container_of(job, struct control_job, job);
+	struct disk *disk = &control_job->machine->disk[control_job->request.disk];
 
-	virtio_mmio_hold(&disk->mmio);
-	blk_set_limits(disk->blk, &order->request.limits);
-	virtio_mmio_release(&disk->mmio);
+	virtio_mmio_lock(&disk->mmio);
+	blk_set_limits(disk->blk, &control_job->request.limits);
+	virtio_mmio_unlock(&disk->mmio);
 }
 
 /* ---- on the main thread ---- */
@@ -123,16 +125,16 @@ static void tell_state(struct machine *m)
 }
 
 /* In the answer, and to all. */
-static void tell_size(struct order *order)
+static void tell_size(struct control_job *control_job)
 {
-	uint64_t size = blk_capacity(order->machine->disk[order->request.disk].blk);
+	uint64_t size = blk_capacity(control_job->machine->disk[control_job->request.disk].blk);
 	struct json_object *event = control_event_object("resized");
 
-	control_put_number(event, "disk", order->request.disk);
+	control_put_number(event, "disk", control_job->request.disk);
 	control_put_number(event, "size", size);
-	control_event(order->machine->control, event);
-	order->answer.result = json_object_new_object();
-	control_put_number(order->answer.result, "size", size);
+	control_event(control_job->machine->control, event);
+	control_job->answer.result = json_object_new_object();
+	control_put_number(control_job->answer.result, "size", size);
 }
 
 /* Those that there are. */
@@ -153,33 +155,33 @@ static struct json_object *limits_object(const struct blk *blk)
 	return object;
 }
 
-static void order_done(struct errand *errand)
+static void order_done(struct job *job)
 {
-	struct order *order = container_of(errand, struct order, errand);
-	struct machine *m = order->machine;
+	struct control_job *control_job = container_of(job, struct control_job, job);
+	struct machine *m = control_job->machine;
 
-	if (order->changed)
+	if (control_job->changed)
 		tell_state(m);
-	if (order->request.command == CONTROL_RESIZE && !order->answer.error)
-		tell_size(order);
-	if (order->request.command == CONTROL_LIMIT)
-		order->answer.result = limits_object(m->disk[order->request.disk].blk);
-	control_answer(m->control, order->client, &order->answer);
+	if (control_job->request.command == CONTROL_RESIZE && !control_job->answer.error)
+		tell_size(control_job);
+	if (control_job->request.command == CONTROL_LIMIT)
+		control_job->answer.result = limits_object(m->disk[control_job->request.disk].blk);
+	control_answer(m->control, control_job->client, &control_job->answer);
 }
 
-static void give_order(struct machine *m, unsigned int client,
-		       const struct control_request *request, void (*run)(struct errand *))
+static void queue_job(struct machine *m, unsigned int client, const struct control_request *request,
+		      void (*run)(struct job *))
 {
-	struct order *order = &m->order[client];
+	struct control_job *control_job = &m->control_job[client];
 
-	*order = (struct order){
-		.errand = { .run = run, .done = order_done },
+	*control_job = (struct control_job){
+		.job = { .run = run, .done = order_done },
 		.machine = m,
 		.client = client,
 		.request = *request,
 	};
-	order->request.id = NULL;
-	errands_give(m->errands, &order->errand);
+	control_job->request.id = NULL;
+	jobs_queue(m->jobs, &control_job->job);
 }
 
 static struct json_object *disk_status(const struct machine *m, unsigned int i)
@@ -214,10 +216,10 @@ static struct json_object *status(const struct machine *m)
 /* False: the answer is there at once. */
 static bool disk_order(struct machine *m, unsigned int client,
 		       const struct control_request *request, struct control_answer *answer,
-		       void (*run)(struct errand *))
+		       void (*run)(struct job *))
 {
 	if (request->disk < m->disk_count) {
-		give_order(m, client, request, run);
+		queue_job(m, client, request, run);
 		return true;
 	}
 	control_refuse(answer, "no-such-disk", "there is no disk %u", request->disk);
@@ -239,10 +241,10 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		return true;
 	case CONTROL_PAUSE:
 	case CONTROL_RESUME:
-		give_order(m, client, request, run_halt);
+		queue_job(m, client, request, run_halt);
 		return false;
 	case CONTROL_FLUSH:
-		give_order(m, client, request, run_flush);
+		queue_job(m, client, request, run_flush);
 		return false;
 	case CONTROL_RESIZE:
 		return !disk_order(m, client, request, answer, run_resize);
@@ -255,7 +257,7 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 			machine_press_button(m);
 		return true;
 	case CONTROL_QUIT:
-		m->ender.end(&m->ender, VM_END_QUIT);
+		m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 		return true;
 	case CONTROL_EVENTS:
 		break;
@@ -265,28 +267,28 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 
 /* ---- asked for by the machine itself ---- */
 
-static void halt_done(struct errand *errand)
+static void halt_done(struct job *job)
 {
-	struct order *order = container_of(errand, struct order, errand);
+	struct control_job *control_job = container_of(job, struct control_job, job);
 
-	order->machine->halting = false;
-	if (order->changed)
-		tell_state(order->machine);
+	control_job->machine->pause_pending = false;
+	if (control_job->changed)
+		tell_state(control_job->machine);
 }
 
 void machine_control_halt(struct machine *m)
 {
 	/* One that has been carried out does not count: the guest may have been resumed since. */
-	errands_collect(m->errands);
-	if (m->halting)
+	jobs_reap(m->jobs);
+	if (m->pause_pending)
 		return;
-	m->halting = true;
-	m->halt = (struct order){
-		.errand = { .run = run_halt, .done = halt_done },
+	m->pause_pending = true;
+	m->halt = (struct control_job){
+		.job = { .run = run_halt, .done = halt_done },
 		.machine = m,
 		.request.command = CONTROL_PAUSE,
 	};
-	errands_give(m->errands, &m->halt.errand);
+	jobs_queue(m->jobs, &m->halt.job);
 }
 
 int machine_control_open(struct machine *m)
@@ -313,14 +315,14 @@ int machine_control_open(struct machine *m)
 
 int machine_control_start(struct machine *m)
 {
-	int err = m->control ? errands_create(&m->errands) : 0;
+	int err = m->control ? jobs_create(&m->jobs) : 0;
 
 	return err ? report_start(err, "the thread for control requests") : 0;
 }
 
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS])
 {
-	fds[0].fd = errands_fd(m->errands);
+	fds[0].fd = jobs_fd(m->jobs);
 	fds[1].fd = m->alert_fd;
 	return control_prepare(m->control, fds + 2);
 }
@@ -328,9 +330,9 @@ int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS])
 {
 	if (fds[0].revents)
-		errands_collect(m->errands);
+		jobs_reap(m->jobs);
 	if (fds[1].revents)
-		machine_alerts_take(m);
+		machine_disk_events_handle(m);
 	control_handle(m->control, fds + 2);
 }
 
@@ -361,17 +363,17 @@ void machine_control_end(struct machine *m)
 	if (!m->control)
 		return;
 	event = control_event_object("shutdown");
-	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->ender.why));
+	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->vm_exit.why));
 	control_event(m->control, event);
 	/* A guest that went on writing would prolong the flush that may have to be waited for. */
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_stop(&m->vcpu[i]);
-	errands_destroy(m->errands);
-	m->errands = NULL;
+	jobs_destroy(m->jobs);
+	m->jobs = NULL;
 }
 
 void machine_control_close(struct machine *m)
 {
-	errands_destroy(m->errands);
+	jobs_destroy(m->jobs);
 	control_close(m->control);
 }

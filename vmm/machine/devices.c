@@ -38,7 +38,7 @@ static int refuse_second_use(const struct machine *m, unsigned int n)
 int machine_create_disks(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->config->disk_count; i++) {
-		struct blk_config config = confine_disk(&m->confine, i);
+		struct blk_config config = confine_disk(&m->vm_sandbox, i);
 		struct disk *disk = &m->disk[i];
 		const char *why, *format;
 		int err = refuse_second_use(m, i);
@@ -80,7 +80,7 @@ static int attach_serial(struct machine *m, const struct dev_desc *desc)
 		return -errno;
 	err = serial_create(&m->serial, m->serial_irq_fd, m->serial_wake_fd);
 	if (!err)
-		err = vm_interrupt(&m->vm, desc->gsi, m->serial_irq_fd);
+		err = vm_irqfd(&m->vm, desc->gsi, m->serial_irq_fd);
 	if (!err)
 		err = bus_add(bus, desc->base, desc->size, &serial_bus_ops, m->serial);
 	return err;
@@ -91,9 +91,9 @@ static int attach_doorbells(struct machine *m, uint64_t gpa, const struct virtio
 	int err = 0;
 
 	if (dev->queue_count == 1)
-		return vm_doorbell(&m->vm, gpa, dev->queue[0].kick_fd);
+		return vm_ioeventfd(&m->vm, gpa, dev->queue[0].kick_fd);
 	for (unsigned int i = 0; i < dev->queue_count && !err; i++)
-		err = vm_doorbell_value(&m->vm, gpa, i, dev->queue[i].kick_fd);
+		err = vm_ioeventfd_match(&m->vm, gpa, i, dev->queue[i].kick_fd);
 	return err;
 }
 
@@ -101,31 +101,31 @@ static int post_writes(struct machine *m, uint64_t gpa)
 {
 	int err = 0;
 
-	for (unsigned int i = 0; i < VIRTIO_MMIO_POSTED && !err; i++)
-		err = vm_post_writes(&m->vm, gpa + virtio_mmio_posted[i].offset,
-				     virtio_mmio_posted[i].size);
+	for (unsigned int i = 0; i < VIRTIO_MMIO_COALESCED_ZONES && !err; i++)
+		err = vm_coalesce_mmio(&m->vm, gpa + virtio_mmio_coalesced[i].offset,
+				       virtio_mmio_coalesced[i].size);
 	return err;
 }
 
 /* Acknowledgements that change nothing, of all disks, count where nobody looks. */
-static int swallow_acks(struct machine *m, uint64_t gpa)
+static int sink_acks(struct machine *m, uint64_t gpa)
 {
-	if (m->swallow_fd < 0)
-		m->swallow_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->swallow_fd < 0)
+	if (m->ack_sink_fd < 0)
+		m->ack_sink_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->ack_sink_fd < 0)
 		return -errno;
-	return vm_doorbell_value(&m->vm, gpa, VIRTIO_MMIO_ACK_IDLE, m->swallow_fd);
+	return vm_ioeventfd_match(&m->vm, gpa, VIRTIO_MMIO_ACK_IDLE, m->ack_sink_fd);
 }
 
 static int attach_disk(struct machine *m, const struct dev_desc *desc, struct disk *disk)
 {
 	const struct virtio_device *dev = blk_virtio(disk->blk);
-	int err = vm_interrupt(&m->vm, desc->gsi, dev->irq.fd);
+	int err = vm_irqfd(&m->vm, desc->gsi, dev->irq.fd);
 
 	if (!err)
 		err = attach_doorbells(m, desc->base + VIRTIO_MMIO_DOORBELL, dev);
 	if (!err)
-		err = swallow_acks(m, desc->base + VIRTIO_MMIO_ACK);
+		err = sink_acks(m, desc->base + VIRTIO_MMIO_ACK);
 	if (!err)
 		err = post_writes(m, desc->base);
 	if (!err)
@@ -136,7 +136,7 @@ static int attach_disk(struct machine *m, const struct dev_desc *desc, struct di
 static int attach_button(struct machine *m, const struct dev_desc *desc)
 {
 	m->button_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return m->button_fd < 0 ? -errno : vm_interrupt(&m->vm, desc->gsi, m->button_fd);
+	return m->button_fd < 0 ? -errno : vm_irqfd(&m->vm, desc->gsi, m->button_fd);
 }
 
 int machine_map_windows(struct machine *m)
@@ -146,19 +146,19 @@ int machine_map_windows(struct machine *m)
 
 	for (unsigned int i = 0; i < m->devices.count && !err; i++) {
 		const struct dev_desc *desc = &m->devices.dev[i];
-		struct hostmem_region window;
+		struct hostmem_region regpage;
 
 		if (desc->kind != DEV_VIRTIO_BLK)
 			continue;
-		window = (struct hostmem_region){
+		regpage = (struct hostmem_region){
 			.gpa = desc->base,
-			.size = virtio_window_size(),
-			.hva = blk_virtio(m->disk[disks].blk)->window,
+			.size = virtio_regpage_size(),
+			.hva = blk_virtio(m->disk[disks].blk)->regpage,
 			.readonly = true,
 		};
 		/* Pages of a large kind would cover the next device. */
-		if (m->vm.windows && window.size <= desc->size)
-			err = vm_map_window(&m->vm, &m->memory.map, disks, &window);
+		if (m->vm.windows && regpage.size <= desc->size)
+			err = vm_map_readonly(&m->vm, &m->memory.map, disks, &regpage);
 		disks++;
 	}
 	return err;
@@ -183,7 +183,7 @@ int machine_attach_devices(struct machine *m)
 			err = attach_disk(m, desc, &m->disk[disks++]);
 			break;
 		default:
-			err = arch_device_create(desc, &m->pio, &m->mmio, &m->ender);
+			err = arch_device_create(desc, &m->pio, &m->mmio, &m->vm_exit);
 			break;
 		}
 		if (err)

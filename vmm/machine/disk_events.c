@@ -19,7 +19,7 @@ static void alert(const struct machine *m)
 }
 
 /* On a thread of the dataplane. */
-static void on_broken(struct blkplane_watch *watch, unsigned int queue, const char *why)
+static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
 	struct disk *disk = container_of(watch, struct disk, watch);
 
@@ -29,7 +29,7 @@ static void on_broken(struct blkplane_watch *watch, unsigned int queue, const ch
 }
 
 /* The same. */
-static void on_stopped(struct blkplane_watch *watch, unsigned int queue, enum io_op op, int err)
+static void on_stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
 	struct disk *disk = container_of(watch, struct disk, watch);
 
@@ -140,7 +140,7 @@ void machine_alerts_forget(struct machine *m)
 			WRITE_ONCE(m->disk[i].kept[q], 0);
 }
 
-void machine_alerts_take(struct machine *m)
+void machine_disk_events_handle(struct machine *m)
 {
 	uint64_t count;
 
@@ -158,8 +158,8 @@ int machine_alerts_open(struct machine *m)
 	for (unsigned int i = 0; i < m->disk_count; i++) {
 		m->disk[i].machine = m;
 		m->disk[i].watch =
-			(struct blkplane_watch){ .broken = on_broken, .stopped = on_stopped };
-		blk_watch(m->disk[i].blk, &m->disk[i].watch);
+			(struct blkplane_listener){ .broken = on_broken, .stopped = on_stopped };
+		blk_set_listener(m->disk[i].blk, &m->disk[i].watch);
 	}
 	return 0;
 }

@@ -11,10 +11,10 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio.h"
 #include "vmm/bus.h"
-#include "vmm/machine/confine.h"
+#include "vmm/machine/vm_sandbox.h"
 #include "vmm/control/server.h"
 #include "vmm/control/jobs.h"
-#include "vmm/kvm/pause.h"
+#include "vmm/kvm/vcpu_pause.h"
 #include "vmm/boot/loader.h"
 #include "vmm/machine/machine.h"
 #include "vmm/kvm/memory.h"
@@ -22,8 +22,8 @@
 #include "vmm/kvm/vm.h"
 
 /* A client's request that takes its time. */
-struct order {
-	struct errand errand;
+struct control_job {
+	struct job job;
 	struct machine *machine;
 	unsigned int client;
 	struct control_request request; /* a copy, without the id */
@@ -34,7 +34,7 @@ struct order {
 struct disk {
 	struct blk *blk;
 	struct virtio_mmio mmio;
-	struct blkplane_watch watch;
+	struct blkplane_listener watch;
 	const char *broken[VIRTIO_MAX_QUEUES]; /* atomic; why, until an event has told it */
 	/* Atomic; what failed and stopped the VM, until an event has told it: enum io_op + 1 and, 8
 	 * bits higher, errno; else 0. */
@@ -47,8 +47,8 @@ struct disk {
 /* In the order in which it is built. */
 struct machine {
 	const struct machine_config *config;
-	struct vm_ender ender;
-	struct confine confine;
+	struct vm_exit vm_exit;
+	struct vm_sandbox vm_sandbox;
 	int end_fd;
 	int signal_fd;
 	bool confined;	  /* the sandbox has begun: there may be no paths any more */
@@ -65,11 +65,11 @@ struct machine {
 	struct vm vm;
 	int serial_irq_fd;
 	int serial_wake_fd;
-	int button_fd;	/* an eventfd: press it by a write */
-	int swallow_fd; /* an eventfd that nobody reads */
+	int button_fd;	 /* an eventfd: press it by a write */
+	int ack_sink_fd; /* an eventfd that nobody reads */
 	struct serial *serial;
 	struct console *console;
-	struct gate gate;
+	struct vcpu_pause vcpu_pause;
 	unsigned int vcpu_count;
 	struct vcpu *vcpu;
 	struct exits *exits; /* --stats: one for each vCPU */
@@ -77,13 +77,13 @@ struct machine {
 	/* What the control socket needs; NULL and unused without it. */
 	struct control_handler handler;
 	struct control *control;
-	struct errands *errands;
-	int alert_fd;			     /* an eventfd: a disk has something to tell */
-	struct order order[CONTROL_CLIENTS]; /* of each client */
-	struct order halt;		     /* a disk's; without a client */
-	bool halting;			     /* it is with the errands' thread */
-	bool halted;			     /* the errands' thread's: the guest stands still */
-	bool paused;			     /* the main thread's: it is known to */
+	struct jobs *jobs;
+	int alert_fd; /* an eventfd: a disk has something to tell */
+	struct control_job control_job[CONTROL_CLIENTS]; /* of each client */
+	struct control_job halt;			 /* a disk's; without a client */
+	bool pause_pending;				 /* it is with the jobs' thread */
+	bool guest_paused; /* the jobs' thread's: the guest stands still */
+	bool paused;	   /* the main thread's: it is known to */
 };
 
 /* The disks' images and devices. 0 or -errno, and that is reported. */
@@ -98,7 +98,7 @@ int machine_attach_devices(struct machine *m);
 /* With --control: the socket. 0 or -errno, and that is reported. */
 int machine_control_open(struct machine *m);
 
-/* Descriptors opened after that: clients, one more that is turned away, the errands' eventfd. */
+/* Descriptors opened after that: clients, one more that is turned away, the jobs' eventfd. */
 #define MACHINE_CONTROL_FDS (CONTROL_CLIENTS + 2)
 
 /* And the thread for what takes long: in the sandbox, before vCPUs start. As above. */
@@ -116,7 +116,7 @@ void machine_control_halt(struct machine *m);
 /* The disks' watches. 0 or -errno, and that is reported. */
 int machine_alerts_open(struct machine *m);
 /* When alert_fd is readable. */
-void machine_alerts_take(struct machine *m);
+void machine_disk_events_handle(struct machine *m);
 
 /* One round of the main loop, as in console.h. */
 #define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)
@@ -140,7 +140,7 @@ void machine_press_button(const struct machine *m);
 
 /* What stopped the VM, as alerts have it, for status: an array, empty when nothing does. */
 struct json_object *machine_alerts_stopped(const struct disk *disk);
-/* All is about to be done again. On the errands' thread, while disks stand still. */
+/* All is about to be done again. On the jobs' thread, while disks stand still. */
 void machine_alerts_forget(struct machine *m);
 
 /* Why the VM ends, as in the event of it. */

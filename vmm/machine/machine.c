@@ -13,7 +13,7 @@
 #include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/boot/loader.h"
-#include "vmm/machine/confine.h"
+#include "vmm/machine/vm_sandbox.h"
 #include "vmm/console/console.h"
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
@@ -22,14 +22,14 @@
 /* How long the end of the VM waits for a reader of the console. */
 #define CONSOLE_DRAIN_MS 1000
 
-static void machine_end(struct vm_ender *ender, enum vm_end why)
+static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
 {
-	struct machine *m = container_of(ender, struct machine, ender);
+	struct machine *m = container_of(vm_exit, struct machine, vm_exit);
 	uint32_t running = VM_RUNNING;
 	uint64_t one = 1;
 
 	/* The first reason is the one that counts. */
-	if (!__atomic_compare_exchange_n(&ender->why, &running, (uint32_t)why, false,
+	if (!__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return;
 	ssize_t ignored = write(m->end_fd, &one, sizeof(one));
@@ -131,8 +131,8 @@ static int create_vcpus(struct machine *m)
 				       .fd = -1,
 				       .pio = &m->pio,
 				       .mmio = &m->mmio,
-				       .ender = &m->ender,
-				       .gate = &m->gate,
+				       .vm_exit = &m->vm_exit,
+				       .vcpu_pause = &m->vcpu_pause,
 				       .begin = sandbox_thread(SANDBOX_VCPU),
 				       .exits = m->exits ? &m->exits[i] : NULL };
 		m->vcpu_count++;
@@ -162,7 +162,7 @@ static int open_console(struct machine *m)
 
 static int find_user(struct machine *m)
 {
-	return confine_init(&m->confine, m->config);
+	return confine_init(&m->vm_sandbox, m->config);
 }
 
 static int find_devices(struct machine *m)
@@ -206,11 +206,11 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!m)
 		return report_host(-ENOMEM, "machine");
 	m->config = config;
-	m->ender.end = machine_end;
-	gate_init(&m->gate);
+	m->vm_exit.end = machine_end;
+	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
 	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
-	m->swallow_fd = -1;
+	m->ack_sink_fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	raise_fd_limit();
@@ -255,7 +255,7 @@ static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
 	fds[POLL_SIGNAL].fd = m->signal_fd;
 	if (m->console)
 		timeout = sooner(timeout, console_prepare(m->console, fds + POLL_CONSOLE));
-	if (m->errands)
+	if (m->jobs)
 		timeout = sooner(timeout, machine_control_prepare(m, fds + POLL_CONTROL));
 	return timeout;
 }
@@ -266,9 +266,9 @@ enum vm_end machine_run(struct machine *m)
 
 	/* A guest that has not begun hears no power button. */
 	machine_stop_take(m);
-	m->guest_runs = !m->ender.why;
-	gate_open(&m->gate);
-	while (!LOAD_ACQUIRE(m->ender.why)) {
+	m->guest_runs = !m->vm_exit.why;
+	vcpu_pause_release(&m->vcpu_pause);
+	while (!LOAD_ACQUIRE(m->vm_exit.why)) {
 		int timeout = prepare(m, fds);
 
 		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
@@ -276,21 +276,21 @@ enum vm_end machine_run(struct machine *m)
 			if (errno == EINTR || errno == ENOMEM)
 				continue;
 			report_host(-errno, "waiting for events");
-			machine_end(&m->ender, VM_END_ERROR);
+			machine_end(&m->vm_exit, VM_END_ERROR);
 			break;
 		}
 		if (fds[POLL_SIGNAL].revents)
 			machine_stop_take(m);
 		machine_stop_handle(m);
 		/* First: it may hold the console's input, or let it go. */
-		if (m->errands)
+		if (m->jobs)
 			machine_control_handle(m, fds + POLL_CONTROL);
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
-			machine_end(&m->ender, VM_END_QUIT);
+			machine_end(&m->vm_exit, VM_END_QUIT);
 	}
-	log_debug("the VM ends: %s", machine_end_reason((enum vm_end)m->ender.why));
+	log_debug("the VM ends: %s", machine_end_reason((enum vm_end)m->vm_exit.why));
 	machine_control_end(m);
-	return (enum vm_end)m->ender.why;
+	return (enum vm_end)m->vm_exit.why;
 }
 
 /* ---- tear-down ---- */
@@ -299,11 +299,11 @@ static void destroy_vcpus(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_stop(&m->vcpu[i]);
-	gate_open(&m->gate);
+	vcpu_pause_release(&m->vcpu_pause);
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_destroy(&m->vcpu[i]);
 	free(m->vcpu);
-	gate_destroy(&m->gate);
+	vcpu_pause_destroy(&m->vcpu_pause);
 }
 
 static int destroy_disks(struct machine *m)
@@ -315,7 +315,7 @@ static int destroy_disks(struct machine *m)
 	for (unsigned int i = m->disk_count; i-- > 0;) {
 		int err;
 
-		if (m->config->stats && m->ender.why)
+		if (m->config->stats && m->vm_exit.why)
 			machine_print_stats(&m->config->disk[i], m->disk[i].blk);
 		err = blk_destroy(m->disk[i].blk);
 		virtio_mmio_destroy(&m->disk[i].mmio);
@@ -340,17 +340,17 @@ int machine_destroy(struct machine *m)
 		return 0;
 	loader_cancel(&m->loader);
 	destroy_vcpus(m);
-	confine_end(&m->confine);
+	confine_end(&m->vm_sandbox);
 	if (m->console)
 		console_close(m->console, CONSOLE_DRAIN_MS);
-	if (m->exits && m->ender.why)
+	if (m->exits && m->vm_exit.why)
 		exits_report(m->exits, m->config->cpus, &m->pio, &m->mmio);
 	free(m->exits);
 	serial_destroy(m->serial);
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);
 	close_fd(m->button_fd);
-	close_fd(m->swallow_fd);
+	close_fd(m->ack_sink_fd);
 	vm_destroy(&m->vm);
 	free(m->boot);
 	result = destroy_disks(m);

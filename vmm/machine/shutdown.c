@@ -65,7 +65,7 @@ void machine_press_button(const struct machine *m)
 /* A guest that stands still, or has not begun, hears no button; and there are machines without one. */
 static bool guest_hears(const struct machine *m)
 {
-	return m->button_fd >= 0 && m->guest_runs && !m->paused && !m->halting;
+	return m->button_fd >= 0 && m->guest_runs && !m->paused && !m->pause_pending;
 }
 
 static void take_signal(struct machine *m, int signal)
@@ -74,7 +74,7 @@ static void take_signal(struct machine *m, int signal)
 
 	if (signal == SIGQUIT || m->stop_at || !seconds || !guest_hears(m)) {
 		log_debug("SIG%s: the VM is stopped", sigabbrev_np(signal));
-		m->ender.end(&m->ender, VM_END_QUIT);
+		m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 		return;
 	}
 	log_info("SIG%s: the power button is pressed; the VM is stopped after %u s, or at the next "
@@ -100,7 +100,7 @@ void machine_stop_take(struct machine *m)
 int machine_stop_asked(struct machine *m)
 {
 	machine_stop_take(m);
-	return m->ender.why ? -ECANCELED : 0;
+	return m->vm_exit.why ? -ECANCELED : 0;
 }
 
 int machine_stop_prepare(const struct machine *m)
@@ -119,5 +119,5 @@ void machine_stop_handle(struct machine *m)
 		return;
 	log_warn("the guest has not powered off in %u s: the VM is stopped",
 		 m->config->stop_timeout);
-	m->ender.end(&m->ender, VM_END_QUIT);
+	m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 }

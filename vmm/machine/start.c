@@ -22,7 +22,7 @@ static int enter_sandbox(struct machine *m)
 	m->vm.kvm_fd = -1;
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		fds += blk_fds(m->disk[i].blk);
-	err = confine_enter(&m->confine, fds);
+	err = confine_enter(&m->vm_sandbox, fds);
 	/* That the limit on descriptors is too low is found before anything is given up. */
 	m->confined = m->config->sandbox != SANDBOX_OFF && err != -EMFILE;
 	return err;
@@ -44,14 +44,14 @@ static int vcpu_not_started(int err, unsigned int index)
 /* All of them wait at the gate in the end: the guest has run nothing if one of them cannot run. */
 static int start_vcpus(struct machine *m)
 {
-	gate_close(&m->gate);
+	vcpu_pause_request(&m->vcpu_pause);
 	for (unsigned int i = 0; i < m->vcpu_count; i++) {
 		int err = vcpu_start(&m->vcpu[i]);
 
 		if (err)
 			return vcpu_not_started(err, i);
 	}
-	gate_await(&m->gate);
+	vcpu_pause_wait_all(&m->vcpu_pause);
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		if (m->vcpu[i].start_err)
 			return vcpu_not_started(m->vcpu[i].start_err, i);
@@ -60,7 +60,7 @@ static int start_vcpus(struct machine *m)
 
 static int begin_main_thread(void)
 {
-	int err = thread_begin(sandbox_thread(SANDBOX_MAIN));
+	int err = thread_init(sandbox_thread(SANDBOX_MAIN));
 
 	return err ? report_host(err, "sandbox") : 0;
 }

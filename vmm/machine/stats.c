@@ -42,7 +42,7 @@ static void print_queue(const char *path, unsigned int queue, const struct blkpl
 		 "%llu not wanted, %llu sleeps, %llu found by looking on, %llu times held by "
 		 "limits",
 		 path, queue, (ull)s->requests, (ull)s->batches, (ull)s->kicks, (ull)s->interrupts,
-		 (ull)s->suppressed, (ull)s->sleeps, (ull)s->poll_hits, (ull)s->held);
+		 (ull)s->suppressed, (ull)s->sleeps, (ull)s->poll_hits, (ull)s->throttled);
 	for (unsigned int i = 0; i < BLKREQ_KINDS; i++)
 		print_op(path, queue, i, &s->op[i], l && i < IO_OPS ? &l->engine[i] : NULL);
 	if (l && s->requests)
@@ -145,7 +145,7 @@ static struct json_object *queue_object(const struct blk *blk, unsigned int disk
 	control_put_number(object, "batches", s.batches);
 	control_put_number(object, "interrupts", s.interrupts);
 	control_put_number(object, "sleeps", s.sleeps);
-	control_put_number(object, "held", s.held);
+	control_put_number(object, "held", s.throttled);
 	control_put_number(object, "kicks", s.kicks);
 	control_put_number(object, "suppressed", s.suppressed);
 	control_put_number(object, "poll-hits", s.poll_hits);

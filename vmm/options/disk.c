@@ -318,7 +318,7 @@ static const char *parse_disk(struct disk_parse *p, char *text, char shown[SHOWN
 		return why;
 	}
 	why = settle_engine(p);
-	if (!why && !blklimit_settle(&p->disk.limits))
+	if (!why && !blklimit_fill_defaults(&p->disk.limits))
 		why = "iops-burst needs iops, and bps-burst bps";
 	if (why)
 		text_show(shown, SHOWN_NAME, p->disk.path);

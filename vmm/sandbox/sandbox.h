@@ -70,7 +70,7 @@ int sandbox_enter(const struct sandbox_config *config);
 void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b);
 
 /* What a thread of that kind does first. Outside of a sandbox: nothing. */
-const struct thread_begin *sandbox_thread(enum sandbox_kind kind);
+const struct thread_init *sandbox_thread(enum sandbox_kind kind);
 
 /*
  * From now on the kernel kills this process when the supervisor at the other end of `supervisor_fd` dies. Each

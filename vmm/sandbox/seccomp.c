@@ -10,11 +10,11 @@
 #include "vmm/sandbox/layers.h"
 
 struct filter {
-	struct thread_begin begin;
+	struct thread_init begin;
 	struct sock_fprog program;
 };
 
-static int enter_filter(const struct thread_begin *begin);
+static int enter_filter(const struct thread_init *begin);
 
 #define FILTER(array)                                                              \
 	{                                                                          \
@@ -53,7 +53,7 @@ static int load(const struct filter *f, unsigned int flags)
 	return res < 0 ? -errno : res > 0 ? -EBUSY : 0;
 }
 
-static int enter_filter(const struct thread_begin *begin)
+static int enter_filter(const struct thread_init *begin)
 {
 	return entered ? load(container_of(begin, struct filter, begin), 0) : 0;
 }
@@ -76,7 +76,7 @@ int sandbox_filter_supervisor(bool log, pid_t vm)
 	return load(&supervisor, 0);
 }
 
-const struct thread_begin *sandbox_thread(enum sandbox_kind kind)
+const struct thread_init *sandbox_thread(enum sandbox_kind kind)
 {
 	return &of_kind[kind].begin;
 }

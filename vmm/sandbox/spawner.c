@@ -8,7 +8,7 @@
 
 #define THREAD_STACK (128u << 10)
 
-struct maker {
+struct spawner {
 	pthread_mutex_t callers;
 	/* The caller's, then the maker's while `wanted` has been posted and `done` has not. */
 	int (*work)(void *arg); /* NULL: end */
@@ -27,7 +27,7 @@ static void wait_for(sem_t *sem)
 
 static void *make(void *arg)
 {
-	struct maker *m = arg;
+	struct spawner *m = arg;
 
 	for (;;) {
 		wait_for(&m->wanted);
@@ -38,7 +38,7 @@ static void *make(void *arg)
 	}
 }
 
-static void release(struct maker *m)
+static void release(struct spawner *m)
 {
 	sem_destroy(&m->done);
 	sem_destroy(&m->wanted);
@@ -46,9 +46,9 @@ static void release(struct maker *m)
 	free(m);
 }
 
-int maker_start(struct maker **maker)
+int spawner_start(struct spawner **spawner)
 {
-	struct maker *m = calloc(1, sizeof(*m));
+	struct spawner *m = calloc(1, sizeof(*m));
 	pthread_attr_t attr;
 	int err;
 
@@ -67,11 +67,11 @@ int maker_start(struct maker **maker)
 		release(m);
 		return -err;
 	}
-	*maker = m;
+	*spawner = m;
 	return 0;
 }
 
-void maker_stop(struct maker *m)
+void spawner_stop(struct spawner *m)
 {
 	if (!m)
 		return;
@@ -81,9 +81,9 @@ void maker_stop(struct maker *m)
 	release(m);
 }
 
-int maker_run(void *maker, int (*work)(void *arg), void *arg)
+int spawner_run(void *spawner, int (*work)(void *arg), void *arg)
 {
-	struct maker *m = maker;
+	struct spawner *m = spawner;
 	int result;
 
 	pthread_mutex_lock(&m->callers);

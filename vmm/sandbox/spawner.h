@@ -6,15 +6,15 @@
 #ifndef VMM_MAKER_H
 #define VMM_MAKER_H
 
-struct maker;
+struct spawner;
 
 /* Main thread, before the first vCPU runs. 0 or -errno. It inherits the caller's signal mask. */
-int maker_start(struct maker **maker);
+int spawner_start(struct spawner **spawner);
 
 /* When nobody calls it any more. NULL is allowed. */
-void maker_stop(struct maker *maker);
+void spawner_stop(struct spawner *spawner);
 
 /* Have it run work(arg); returns what that returned. Any number of threads; in turn. */
-int maker_run(void *maker, int (*work)(void *arg), void *arg);
+int spawner_run(void *spawner, int (*work)(void *arg), void *arg);
 
 #endif

@@ -195,7 +195,7 @@ static void hear(struct supervisor *s, const struct service *service)
 		close_fd(&s->fd);
 }
 
-static void confine(struct supervisor *s, const struct machine_config *config)
+static void vm_sandbox(struct supervisor *s, const struct machine_config *config)
 {
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
@@ -212,7 +212,7 @@ int supervisor_run(struct supervisor *s, const struct service *service,
 	struct signalfd_siginfo info;
 	int status = INT_MIN;
 
-	confine(s, config);
+	vm_sandbox(s, config);
 	while (status == INT_MIN) {
 		struct pollfd fds[] = { { .fd = s->fd, .events = POLLIN },
 					{ .fd = s->signal_fd, .events = POLLIN } };

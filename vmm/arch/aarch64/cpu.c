@@ -115,17 +115,17 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 	return err;
 }
 
-bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_ender *ender)
+bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit)
 {
 	(void)pio;
 	if (run->exit_reason != KVM_EXIT_SYSTEM_EVENT)
 		return false;
 	switch (run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		ender->end(ender, VM_END_POWEROFF);
+		vm_exit->end(vm_exit, VM_END_POWEROFF);
 		return true;
 	case KVM_SYSTEM_EVENT_RESET:
-		ender->end(ender, VM_END_REBOOT);
+		vm_exit->end(vm_exit, VM_END_REBOOT);
 		return true;
 	}
 	return false;

@@ -35,12 +35,12 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 _Static_assert(LAYOUT_VIRTIO_GSI + DEVLIST_MAX_DISKS <= LAYOUT_GIC_IDS - 32, "one GSI per disk");
 
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
-		       struct vm_ender *ender)
+		       struct vm_exit *vm_exit)
 {
 	(void)desc;
 	(void)pio;
 	(void)mmio;
-	(void)ender;
+	(void)vm_exit;
 	return -ENODEV;
 }
 

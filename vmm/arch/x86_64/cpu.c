@@ -305,11 +305,11 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 
 /* KVM bounds what one exit carries to a page of data, so a string instruction with a huge count
  * comes in pieces, and a stop request is seen between them. */
-bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_ender *ender)
+bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit)
 {
 	uint8_t *data;
 
-	(void)ender;
+	(void)vm_exit;
 	if (run->exit_reason != KVM_EXIT_IO)
 		return false;
 	data = (uint8_t *)run + run->io.data_offset;

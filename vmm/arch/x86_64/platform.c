@@ -2,7 +2,7 @@
 /*
  * The machine's devices and the ones that end it: ACPI power management, pvpanic, and the keyboard
  * controller's reset line. They keep no state, so vCPU threads may use them at once; `dev` of the
- * bus is the vm_ender itself.
+ * bus is the vm_exit itself.
  */
 #include <errno.h>
 #include <string.h>
@@ -90,9 +90,9 @@ int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size)
 
 static void end_vm(void *dev, enum vm_end why)
 {
-	struct vm_ender *ender = dev;
+	struct vm_exit *vm_exit = dev;
 
-	ender->end(ender, why);
+	vm_exit->end(vm_exit, why);
 }
 
 static void pm_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
@@ -172,7 +172,7 @@ static void pvpanic_write(void *dev, uint64_t offset, const uint8_t *data, unsig
 }
 
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
-		       struct vm_ender *ender)
+		       struct vm_exit *vm_exit)
 {
 	static const struct bus_ops pm_ops = { "ACPI PM", pm_read, pm_write };
 	static const struct bus_ops i8042_ops = { "i8042", i8042_read, i8042_write };
@@ -192,5 +192,5 @@ int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus 
 	default:
 		return -ENODEV;
 	}
-	return bus_add(desc->pio ? pio : mmio, desc->base, desc->size, ops, ender);
+	return bus_add(desc->pio ? pio : mmio, desc->base, desc->size, ops, vm_exit);
 }

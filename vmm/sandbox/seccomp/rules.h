@@ -96,7 +96,7 @@ static const struct rule rules[] = {
 	CALL(MAIN, "accept4"),
 	CALL(MAIN, "recvfrom"),
 
-	/* The errands' thread stays with the process's filter. */
+	/* The jobs' thread stays with the process's filter. */
 	CALL(MAKER, "ftruncate"),
 	CALL(MAKER, "newfstatat"),
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),

@@ -8,7 +8,7 @@
 #include "tests/lib/suite.h"
 
 #define RING	    64
-#define EAGER_WAKES (PATIENCE_EAGER_SPANS * PATIENCE_SPAN)
+#define EAGER_WAKES (WAKEUP_POLICY_EAGER_SPANS * WAKEUP_POLICY_SPAN)
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
@@ -135,12 +135,12 @@ START_TEST(patient_as_long_as_requests_gather)
 	ck_assert_int_eq(policy, SCHED_BATCH);
 
 	/* Its trial, and a span after it. Two each time are just enough. */
-	for (unsigned int i = 0; i < 2 * PATIENCE_SPAN; i++)
+	for (unsigned int i = 0; i < 2 * WAKEUP_POLICY_SPAN; i++)
 		offer(2, 200);
 	ck_assert_uint_eq(get_asks(), 1);
 
 	/* No time is lost with waiting for a driver that has one only. */
-	offer_alone(PATIENCE_SPAN - 1);
+	offer_alone(WAKEUP_POLICY_SPAN - 1);
 	ck_assert_uint_eq(get_asks(), 1);
 	offer_alone(1);
 	ck_assert_uint_eq(get_asks(), 2);
@@ -163,8 +163,8 @@ END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("iothread_patience");
-	TCase *t = tcase_create("patience");
+	Suite *s = suite_create("iothread_wakeup_policy");
+	TCase *t = tcase_create("iothread_wakeup_policy");
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, patient_as_long_as_requests_gather);

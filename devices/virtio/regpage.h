@@ -8,8 +8,8 @@
  * (irqline.h) and Status, to which bits are added in one step; the other words are written under the
  * transport's lock, and are whole whenever they are read.
  */
-#ifndef VIRTIO_WINDOW_H
-#define VIRTIO_WINDOW_H
+#ifndef VIRTIO_REGPAGE_H
+#define VIRTIO_REGPAGE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,21 +19,21 @@
 #define WINDOW_REGISTERS 0x100 /* bytes */
 #define WINDOW_CONFIG	 0x100
 
-struct virtio_window {
+struct virtio_regpage {
 	uint32_t reg[WINDOW_REGISTERS / sizeof(uint32_t)]; /* 0 where nothing can be read */
 	uint8_t config[WINDOW_CONFIG];			   /* 0 behind its end */
 };
 
 /* Zeros in pages of their own; NULL: no memory. */
-struct virtio_window *virtio_window_create(void);
-void virtio_window_destroy(struct virtio_window *window);
+struct virtio_regpage *virtio_regpage_create(void);
+void virtio_regpage_destroy(struct virtio_regpage *regpage);
 /* How many bytes the guest sees when it sees it: a page of the host's. */
-size_t virtio_window_size(void);
+size_t virtio_regpage_size(void);
 
 /* The word of the register at that offset. */
-static inline uint32_t *virtio_window_reg(struct virtio_window *window, uint64_t offset)
+static inline uint32_t *virtio_regpage_reg(struct virtio_regpage *regpage, uint64_t offset)
 {
-	return &window->reg[offset / sizeof(uint32_t)];
+	return &regpage->reg[offset / sizeof(uint32_t)];
 }
 
 #endif

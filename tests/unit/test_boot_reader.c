@@ -138,8 +138,8 @@ END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("bootread");
-	TCase *t = tcase_create("bootread");
+	Suite *s = suite_create("boot_reader");
+	TCase *t = tcase_create("boot_reader");
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, every_part_is_read_whole, 0, 2);

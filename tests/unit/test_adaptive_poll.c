@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "dataplane/lookout.h"
+#include "dataplane/adaptive_poll.h"
 #include "tests/lib/suite.h"
 
-static struct lookout l;
+static struct adaptive_poll l;
 
 static void begin(uint64_t poll_ns)
 {
-	l = (struct lookout){ .poll_ns = poll_ns };
+	l = (struct adaptive_poll){ .poll_ns = poll_ns };
 }
 
 /* Of so many times, how often is it looked when each look is in vain? */
-static unsigned int looks(enum lookout_for what, unsigned int times)
+static unsigned int looks(enum poll_target what, unsigned int times)
 {
 	unsigned int n = 0;
 
 	while (times--) {
-		uint64_t window = lookout_window(&l, what);
+		uint64_t regpage = adaptive_poll_budget(&l, what);
 
-		if (!window)
+		if (!regpage)
 			continue;
-		ck_assert_uint_eq(window, LOOKOUT_BRIEF);
-		lookout_looked(&l, what, false);
+		ck_assert_uint_eq(regpage, POLL_MIN_NS);
+		adaptive_poll_polled(&l, what, false);
 		n++;
 	}
 	return n;
@@ -39,12 +39,12 @@ START_TEST(one_success_and_each_time_is_looked_again)
 {
 	begin(0);
 	looks(_i, 1000);
-	while (!lookout_window(&l, _i))
+	while (!adaptive_poll_budget(&l, _i))
 		;
-	lookout_looked(&l, _i, true);
+	adaptive_poll_polled(&l, _i, true);
 	for (unsigned int i = 0; i < 100; i++) {
-		ck_assert_uint_eq(lookout_window(&l, _i), LOOKOUT_BRIEF);
-		lookout_looked(&l, _i, true);
+		ck_assert_uint_eq(adaptive_poll_budget(&l, _i), POLL_MIN_NS);
+		adaptive_poll_polled(&l, _i, true);
 	}
 }
 END_TEST
@@ -54,9 +54,9 @@ START_TEST(answers_and_requests_are_looked_for_apart)
 {
 	begin(0);
 	looks(_i, 1000);
-	ck_assert_uint_eq(lookout_window(&l, !_i), LOOKOUT_BRIEF);
-	lookout_looked(&l, !_i, true);
-	ck_assert_uint_eq(lookout_window(&l, !_i), LOOKOUT_BRIEF);
+	ck_assert_uint_eq(adaptive_poll_budget(&l, !_i), POLL_MIN_NS);
+	adaptive_poll_polled(&l, !_i, true);
+	ck_assert_uint_eq(adaptive_poll_budget(&l, !_i), POLL_MIN_NS);
 }
 END_TEST
 
@@ -67,15 +67,15 @@ START_TEST(the_long_window_follows_what_sleeping_cost)
 	begin(100000);
 	looks(_i, 1000);
 	for (unsigned int i = 0; i < 2; i++) {
-		lookout_slept(&l, 99999);
+		adaptive_poll_slept(&l, 99999);
 		for (unsigned int k = 0; k < sizeof(grows) / sizeof(grows[0]); k++) {
-			lookout_slept(&l, 99999);
-			ck_assert_uint_eq(lookout_window(&l, _i), grows[k]);
-			ck_assert_uint_eq(lookout_window(&l, !_i), grows[k]);
+			adaptive_poll_slept(&l, 99999);
+			ck_assert_uint_eq(adaptive_poll_budget(&l, _i), grows[k]);
+			ck_assert_uint_eq(adaptive_poll_budget(&l, !_i), grows[k]);
 		}
 		/* A longer sleep was worth it. */
-		lookout_slept(&l, 100000);
-		ck_assert_uint_le(lookout_window(&l, _i), LOOKOUT_BRIEF);
+		adaptive_poll_slept(&l, 100000);
+		ck_assert_uint_le(adaptive_poll_budget(&l, _i), POLL_MIN_NS);
 	}
 }
 END_TEST
@@ -85,11 +85,11 @@ START_TEST(a_long_look_that_finds_something_brings_brief_ones_back)
 {
 	begin(100000);
 	looks(_i, 1000);
-	lookout_slept(&l, 1);
-	lookout_slept(&l, 1);
-	lookout_looked(&l, _i, true);
-	lookout_slept(&l, 100000);
-	ck_assert_uint_eq(lookout_window(&l, _i), LOOKOUT_BRIEF);
+	adaptive_poll_slept(&l, 1);
+	adaptive_poll_slept(&l, 1);
+	adaptive_poll_polled(&l, _i, true);
+	adaptive_poll_slept(&l, 100000);
+	ck_assert_uint_eq(adaptive_poll_budget(&l, _i), POLL_MIN_NS);
 }
 END_TEST
 
@@ -97,20 +97,20 @@ START_TEST(no_longer_than_allowed)
 {
 	begin(3000);
 	for (unsigned int i = 0; i < 10; i++)
-		lookout_slept(&l, 1);
+		adaptive_poll_slept(&l, 1);
 	looks(_i, 1);
-	ck_assert_uint_eq(lookout_window(&l, _i), 3000);
+	ck_assert_uint_eq(adaptive_poll_budget(&l, _i), 3000);
 	begin(0);
 	looks(_i, 1);
-	lookout_slept(&l, 0);
-	ck_assert_uint_eq(lookout_window(&l, _i), 0);
+	adaptive_poll_slept(&l, 0);
+	ck_assert_uint_eq(adaptive_poll_budget(&l, _i), 0);
 }
 END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("lookout");
-	TCase *t = tcase_create("lookout");
+	Suite *s = suite_create("adaptive_poll");
+	TCase *t = tcase_create("adaptive_poll");
 
 	tcase_add_loop_test(t, brief_looks_in_vain_become_rare, 0, 2);
 	tcase_add_loop_test(t, one_success_and_each_time_is_looked_again, 0, 2);

@@ -5,8 +5,8 @@
  * The format is a branch in each function of vring.h, always taken the same way; each format has
  * these functions, with the meaning vring.h gives them.
  */
-#ifndef DATAPLANE_VRING_FORMAT_H
-#define DATAPLANE_VRING_FORMAT_H
+#ifndef DATAPLANE_VRING_INTERNAL_H
+#define DATAPLANE_VRING_INTERNAL_H
 
 #include <errno.h>
 #include <string.h>
@@ -19,18 +19,18 @@ int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain);
 void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written);
 bool vring_split_publish(struct vring_dev *vr);
 bool vring_split_should_notify(struct vring_dev *vr);
-void vring_split_disarm(struct vring_dev *vr);
-bool vring_split_more(const struct vring_dev *vr);
-bool vring_split_arm(struct vring_dev *vr);
+void vring_split_disable_notify(struct vring_dev *vr);
+bool vring_split_has_avail(const struct vring_dev *vr);
+bool vring_split_enable_notify(struct vring_dev *vr);
 
 int vring_packed_setup(struct vring_dev *vr, const struct vring_config *config);
 int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain);
 void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written);
 bool vring_packed_publish(struct vring_dev *vr);
 bool vring_packed_should_notify(struct vring_dev *vr);
-void vring_packed_disarm(struct vring_dev *vr);
-bool vring_packed_more(const struct vring_dev *vr);
-bool vring_packed_arm(struct vring_dev *vr);
+void vring_packed_disable_notify(struct vring_dev *vr);
+bool vring_packed_has_avail(const struct vring_dev *vr);
+bool vring_packed_enable_notify(struct vring_dev *vr);
 
 static inline bool bit_of(const uint64_t *bits, uint16_t i)
 {

@@ -15,7 +15,7 @@ static union {
 	uint8_t bytes[PAGE];
 } page;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct posted posted;
+static struct coalesced_mmio coalesced_mmio;
 static struct bus bus;
 static unsigned int done;
 static uint32_t wrong; /* atomic */
@@ -39,14 +39,14 @@ static void setup(void)
 	memset(&page, 0, sizeof(page));
 	memset(&bus, 0, sizeof(bus));
 	done = wrong = 0;
-	posted = (struct posted){ &page.ring, posted_entries(PAGE), &lock };
+	coalesced_mmio = (struct coalesced_mmio){ &page.ring, coalesced_mmio_entries(PAGE), &lock };
 	ck_assert_int_eq(bus_add(&bus, 0xd0000000, 0x2000, &ops, NULL), 0);
 }
 
 /* As KVM does. False: the ring is full. */
 static bool post(uint32_t number)
 {
-	uint32_t last = page.ring.last, next = (last + 1) % posted.entries;
+	uint32_t last = page.ring.last, next = (last + 1) % coalesced_mmio.entries;
 
 	if (next == LOAD_ACQUIRE(page.ring.first))
 		return false;
@@ -61,16 +61,17 @@ START_TEST(writes_are_done_in_order_and_once_around_the_ring)
 {
 	uint32_t number = 0;
 
-	ck_assert_uint_ge(posted.entries, 100);
-	ck_assert_uint_le(sizeof(page.ring) + posted.entries * sizeof(struct kvm_coalesced_mmio),
+	ck_assert_uint_ge(coalesced_mmio.entries, 100);
+	ck_assert_uint_le(sizeof(page.ring) +
+				  coalesced_mmio.entries * sizeof(struct kvm_coalesced_mmio),
 			  PAGE);
 	for (unsigned int round = 0; round < 500; round++) {
-		for (unsigned int i = 0; i < round % posted.entries; i++)
+		for (unsigned int i = 0; i < round % coalesced_mmio.entries; i++)
 			ck_assert(post(number++));
-		posted_do(&posted, &bus);
+		coalesced_mmio_flush(&coalesced_mmio, &bus);
 		ck_assert_uint_eq(done, number);
 		ck_assert_uint_eq(page.ring.first, page.ring.last);
-		posted_do(&posted, &bus);
+		coalesced_mmio_flush(&coalesced_mmio, &bus);
 		ck_assert_uint_eq(done, number);
 	}
 	ck_assert_uint_eq(wrong, 0);
@@ -79,8 +80,8 @@ END_TEST
 
 START_TEST(a_host_without_a_ring_posts_nothing)
 {
-	posted.ring = NULL;
-	posted_do(&posted, &bus);
+	coalesced_mmio.ring = NULL;
+	coalesced_mmio_flush(&coalesced_mmio, &bus);
 	ck_assert_uint_eq(done, 0);
 }
 END_TEST
@@ -103,9 +104,9 @@ START_TEST(what_is_posted_meanwhile_is_left_for_the_next_time)
 	bus.slot[0].ops = &more;
 	for (uint32_t i = 0; i < 10; i++)
 		post(i);
-	posted_do(&posted, &bus);
+	coalesced_mmio_flush(&coalesced_mmio, &bus);
 	ck_assert_uint_eq(done, 10);
-	posted_do(&posted, &bus);
+	coalesced_mmio_flush(&coalesced_mmio, &bus);
 	ck_assert_uint_eq(done, 20);
 }
 END_TEST
@@ -116,8 +117,8 @@ static void *vcpu(void *arg)
 {
 	(void)arg;
 	while (!LOAD_ACQUIRE(ended))
-		posted_do(&posted, &bus);
-	posted_do(&posted, &bus);
+		coalesced_mmio_flush(&coalesced_mmio, &bus);
+	coalesced_mmio_flush(&coalesced_mmio, &bus);
 	return NULL;
 }
 
@@ -132,7 +133,7 @@ START_TEST(several_vcpus_do_each_write_once)
 		if (post(i))
 			i++;
 		else
-			posted_do(&posted, &bus);
+			coalesced_mmio_flush(&coalesced_mmio, &bus);
 	}
 	STORE_RELEASE(ended, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(thread); i++)
@@ -144,8 +145,8 @@ END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *suite = suite_create("posted");
-	TCase *tc = tcase_create("posted");
+	Suite *suite = suite_create("coalesced_mmio");
+	TCase *tc = tcase_create("coalesced_mmio");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, writes_are_done_in_order_and_once_around_the_ring);

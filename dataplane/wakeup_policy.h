@@ -11,24 +11,24 @@
  * So both ways are tried, and what gets more done in the same time is kept. Plain arithmetic on
  * what it is told; one thread at a time uses it.
  */
-#ifndef DATAPLANE_PATIENCE_H
-#define DATAPLANE_PATIENCE_H
+#ifndef DATAPLANE_WAKEUP_POLICY_H
+#define DATAPLANE_WAKEUP_POLICY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* So many wake-ups are judged together, */
-#define PATIENCE_SPAN 8u
+#define WAKEUP_POLICY_SPAN 8u
 /* and so many spans later the other way is tried, for one. At depth 1 patience costs a third, which
  * makes 0.5 %; with deep queues eagerness takes several times as long for a request, but what is
  * counted are wake-ups. */
-#define PATIENCE_EAGER_SPANS   64u
-#define PATIENCE_PATIENT_SPANS 16u
+#define WAKEUP_POLICY_EAGER_SPANS 64u
+#define WAKEUP_POLICY_BATCH_SPANS 16u
 
 /* Zeros to begin with. */
-struct patience {
-	bool patient; /* how the thread is to be woken now */
-	bool trial;   /* for this span only */
+struct wakeup_policy {
+	bool batch_class; /* how the thread is to be woken now */
+	bool trial;	  /* for this span only */
 	/* This span. */
 	unsigned int taken; /* requests ... */
 	unsigned int wakes; /* ... at so many wake-ups */
@@ -40,6 +40,6 @@ struct patience {
 
 /* The thread is about to sleep, at `now` ns, and has taken so many requests since it last did.
  * Returns ->patient. */
-bool patience_judge(struct patience *patience, unsigned int taken, uint64_t now);
+bool wakeup_policy_update(struct wakeup_policy *wakeup_policy, unsigned int taken, uint64_t now);
 
 #endif

@@ -9,35 +9,35 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-struct gate {
+struct vcpu_pause {
 	bool closed; /* atomic; changed under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	unsigned int on_their_way; /* threads that neither wait here nor are gone */
+	unsigned int running; /* threads that neither wait here nor are gone */
 };
 
-void gate_init(struct gate *gate);
-void gate_destroy(struct gate *gate);
+void vcpu_pause_init(struct vcpu_pause *vcpu_pause);
+void vcpu_pause_destroy(struct vcpu_pause *vcpu_pause);
 
 /* One more thread will pass; called before it is started. */
-void gate_expect(struct gate *gate);
+void vcpu_pause_add(struct vcpu_pause *vcpu_pause);
 /* That thread has ended, or could not be started. */
-void gate_leave(struct gate *gate);
+void vcpu_pause_remove(struct vcpu_pause *vcpu_pause);
 
 /* The thread itself: must it wait? Sequentially consistent: whoever closes the gate and then makes
  * the thread come by is seen. */
-static inline bool gate_closed(const struct gate *gate)
+static inline bool vcpu_pause_requested(const struct vcpu_pause *vcpu_pause)
 {
-	return __atomic_load_n(&gate->closed, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&vcpu_pause->closed, __ATOMIC_SEQ_CST);
 }
 
 /* Wait until it is open. */
-void gate_wait(struct gate *gate);
+void vcpu_pause_park(struct vcpu_pause *vcpu_pause);
 
 /* Any other thread, one at a time. */
-void gate_close(struct gate *gate);
-void gate_open(struct gate *gate);
+void vcpu_pause_request(struct vcpu_pause *vcpu_pause);
+void vcpu_pause_release(struct vcpu_pause *vcpu_pause);
 /* Returns when all threads wait or are gone. They have to be made to come by. */
-void gate_await(struct gate *gate);
+void vcpu_pause_wait_all(struct vcpu_pause *vcpu_pause);
 
 #endif

@@ -266,7 +266,7 @@ END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("blkplane_alone");
+	Suite *s = suite_create("blkplane_inline_io");
 	TCase *t = tcase_create("blkplane_alone");
 	const int n = engine_ways();
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* blk_space: what a disk offers its driver: features and configuration space (virtio 1.2, 5.2.3 and
  * 5.2.4), from what the user asked for and what the host can do. A pure function. */
-#ifndef VIRTIO_BLK_SPACE_H
-#define VIRTIO_BLK_SPACE_H
+#ifndef VIRTIO_BLK_CONFIG_SPACE_H
+#define VIRTIO_BLK_CONFIG_SPACE_H
 
 #include <stdint.h>
 #include <linux/virtio_blk.h>
@@ -17,7 +17,7 @@
 #define BLK_SPACE_LEN offsetof(struct virtio_blk_config, unused1)
 
 /* Fills *space; returns the features offered. */
-uint64_t blk_space_fill(struct virtio_blk_config *space, const struct blk_config *config,
-			const struct image *image);
+uint64_t blk_config_space_fill(struct virtio_blk_config *space, const struct blk_config *config,
+			       const struct image *image);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "devices/virtio/blk_space.h"
+#include "devices/virtio/blk_config_space.h"
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -64,8 +64,8 @@ static uint32_t discard_alignment(const struct blk_config *config, const struct 
 	return bytes / BLKREQ_SECTOR;
 }
 
-uint64_t blk_space_fill(struct virtio_blk_config *space, const struct blk_config *config,
-			const struct image *image)
+uint64_t blk_config_space_fill(struct virtio_blk_config *space, const struct blk_config *config,
+			       const struct image *image)
 {
 	*space = (struct virtio_blk_config){
 		.capacity = image->size / BLKREQ_SECTOR,

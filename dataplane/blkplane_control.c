@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include "dataplane/base.h"
-#include "dataplane/blkplane_parts.h"
+#include "dataplane/blkplane_internal.h"
 
 /* ---- on the dataplane thread ---- */
 
@@ -24,7 +24,7 @@ static void run_start(struct iothread_call *call)
 		ioengine_begin(p->config.engine);
 		iothread_add(p->config.thread, &p->client);
 	}
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 static void run_stop(struct iothread_call *call)
@@ -32,8 +32,8 @@ static void run_stop(struct iothread_call *call)
 	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
 
 	p->stop = call;
-	ioengine_hurry(p->config.engine);
-	blkplane_fail_kept(p);
+	ioengine_cancel_ranges(p->config.engine);
+	blkplane_fail_parked(p);
 }
 
 static void run_cache(struct iothread_call *call)
@@ -60,8 +60,8 @@ static void run_resume(struct iothread_call *call)
 
 	p->paused = false;
 	ioengine_release(p->config.engine);
-	blkpolicy_repeat(&p->kept, p->config.engine, p->config.disk.writethrough);
-	iothread_answer(call);
+	blkpolicy_repeat(&p->parked, p->config.engine, p->config.disk.writethrough);
+	iothread_call_done(call);
 }
 
 static void run_capacity(struct iothread_call *call)
@@ -69,13 +69,13 @@ static void run_capacity(struct iothread_call *call)
 	struct plane_call *set = container_of(call, struct plane_call, call);
 
 	set->plane->config.disk.capacity = set->capacity;
-	iothread_answer(call);
+	iothread_call_done(call);
 }
 
 static void run_limit(struct iothread_call *call)
 {
-	blkplane_limit_learn(container_of(call, struct plane_call, call)->plane);
-	iothread_answer(call);
+	blkplane_throttle_reload(container_of(call, struct plane_call, call)->plane);
+	iothread_call_done(call);
 }
 
 /* ---- on any other ---- */
@@ -95,22 +95,22 @@ static size_t slot_size(uint16_t ring_size)
 static void release(struct blkplane *p)
 {
 	munmap(p->slots, slots_bytes(p));
-	lines_free(p);
+	cacheline_free(p);
 }
 
 int blkplane_start(struct blkplane **plane, const struct blkplane_config *config)
 {
-	struct blkplane *p = lines_alloc(sizeof(*p));
+	struct blkplane *p = cacheline_alloc(sizeof(*p));
 	struct plane_call start = { .call.run = run_start, .plane = p };
 	int err;
 
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
-	p->alone.wait = ALONE_FIRST;
-	p->kept.tail = &p->kept.head;
+	p->inline_io.wait = INLINE_IO_MIN_STREAK;
+	p->parked.tail = &p->parked.head;
 	p->client = blkplane_client;
-	blkplane_limit_learn(p);
+	blkplane_throttle_reload(p);
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);
 	if (err)
@@ -122,7 +122,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 		err = -ENOMEM;
 		goto free_plane;
 	}
-	ioengine_set_stable(config->engine, config->disk.writethrough);
+	ioengine_set_writethrough(config->engine, config->disk.writethrough);
 	iothread_call(config->thread, &start.call);
 	if (start.err) {
 		release(p);
@@ -132,7 +132,7 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 	return 0;
 
 free_plane:
-	lines_free(p);
+	cacheline_free(p);
 	return err;
 }
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "vmm/machine/confine.h"
+#include "vmm/machine/vm_sandbox.h"
 
 #include "vmm/report.h"
 
-int confine_init(struct confine *c, const struct machine_config *config)
+int confine_init(struct vm_sandbox *c, const struct machine_config *config)
 {
 	const char *why;
 	int err = 0;
 
-	*c = (struct confine){
+	*c = (struct vm_sandbox){
 		.config = config,
 		.threads = {
-			.make = maker_run,
+			.make = spawner_run,
 			.plane = {
 				[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_IOPOLL] = sandbox_thread(SANDBOX_URING),
@@ -26,7 +26,7 @@ int confine_init(struct confine *c, const struct machine_config *config)
 	return err ? report_option(err, "--user", config->user, why) : 0;
 }
 
-struct blk_config confine_disk(const struct confine *c, unsigned int i)
+struct blk_config confine_disk(const struct vm_sandbox *c, unsigned int i)
 {
 	struct blk_config disk = c->config->disk[i];
 
@@ -35,7 +35,7 @@ struct blk_config confine_disk(const struct confine *c, unsigned int i)
 	return disk;
 }
 
-int confine_enter(struct confine *c, unsigned int more_fds)
+int confine_enter(struct vm_sandbox *c, unsigned int more_fds)
 {
 	const struct machine_config *config = c->config;
 	struct sandbox_config sandbox = {
@@ -53,13 +53,13 @@ int confine_enter(struct confine *c, unsigned int more_fds)
 	err = sandbox_enter(&sandbox);
 	if (err || config->sandbox == SANDBOX_OFF)
 		return err;
-	err = maker_start(&c->maker);
-	c->threads.maker = c->maker;
+	err = spawner_start(&c->spawner);
+	c->threads.spawner = c->spawner;
 	return err ? report_start(err, "the thread that starts the threads of disks") : 0;
 }
 
-void confine_end(struct confine *c)
+void confine_end(struct vm_sandbox *c)
 {
-	maker_stop(c->maker);
-	c->maker = NULL;
+	spawner_stop(c->spawner);
+	c->spawner = NULL;
 }

@@ -12,7 +12,7 @@
 #define COUNT 100u
 
 struct numbered {
-	struct errand errand;
+	struct job job;
 	unsigned int number;
 	pthread_t ran_on;
 };
@@ -21,9 +21,9 @@ static struct numbered some[COUNT];
 static unsigned int ran, done;
 static sem_t let_go;
 
-static void run(struct errand *errand)
+static void run(struct job *job)
 {
-	struct numbered *n = container_of(errand, struct numbered, errand);
+	struct numbered *n = container_of(job, struct numbered, job);
 
 	if (n->number == 0)
 		sem_wait(&let_go);
@@ -31,38 +31,38 @@ static void run(struct errand *errand)
 	ck_assert_uint_eq(n->number, ran++);
 }
 
-static void is_done(struct errand *errand)
+static void is_done(struct job *job)
 {
-	struct numbered *n = container_of(errand, struct numbered, errand);
+	struct numbered *n = container_of(job, struct numbered, job);
 
 	ck_assert_uint_eq(n->number, done++);
 	ck_assert(!pthread_equal(n->ran_on, pthread_self()));
 }
 
-static void give(struct errands *e, unsigned int i)
+static void give(struct jobs *e, unsigned int i)
 {
-	some[i] = (struct numbered){ .errand = { run, is_done, NULL }, .number = i };
-	errands_give(e, &some[i].errand);
+	some[i] = (struct numbered){ .job = { run, is_done, NULL }, .number = i };
+	jobs_queue(e, &some[i].job);
 }
 
 START_TEST(errands_are_run_and_done_in_order)
 {
-	struct errands *e;
+	struct jobs *e;
 
 	sem_init(&let_go, 0, 0);
-	ck_assert_int_eq(errands_create(&e), 0);
+	ck_assert_int_eq(jobs_create(&e), 0);
 	for (unsigned int i = 0; i < COUNT; i++)
 		give(e, i);
-	errands_collect(e);
+	jobs_reap(e);
 	ck_assert_uint_eq(done, 0);
 	sem_post(&let_go);
 	while (done < COUNT) {
-		struct pollfd fd = { .fd = errands_fd(e), .events = POLLIN };
+		struct pollfd fd = { .fd = jobs_fd(e), .events = POLLIN };
 
 		ck_assert_int_eq(poll(&fd, 1, 60000), 1);
-		errands_collect(e);
+		jobs_reap(e);
 	}
-	errands_destroy(e);
+	jobs_destroy(e);
 }
 END_TEST
 
@@ -70,24 +70,24 @@ END_TEST
 START_TEST(end_with_errands_left)
 {
 	unsigned int fds = count_fds();
-	struct errands *e;
+	struct jobs *e;
 
 	sem_init(&let_go, 0, 0);
-	ck_assert_int_eq(errands_create(&e), 0);
+	ck_assert_int_eq(jobs_create(&e), 0);
 	give(e, 0);
 	give(e, 1);
 	sem_post(&let_go);
-	errands_destroy(e);
+	jobs_destroy(e);
 	ck_assert_uint_eq(done, 0);
-	errands_destroy(NULL);
+	jobs_destroy(NULL);
 	ck_assert_uint_eq(count_fds(), fds);
 }
 END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("errands");
-	TCase *t = tcase_create("errands");
+	Suite *s = suite_create("jobs");
+	TCase *t = tcase_create("jobs");
 
 	tcase_add_test(t, errands_are_run_and_done_in_order);
 	tcase_add_test(t, end_with_errands_left);

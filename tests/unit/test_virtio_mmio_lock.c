@@ -66,14 +66,14 @@ START_TEST(driver_that_writes_all_the_time_keeps_no_operator_waiting)
 	for (unsigned int i = 0; i < ROUNDS(200u, 50u, 50u); i++) {
 		uint64_t held;
 
-		virtio_mmio_hold(&mmio);
+		virtio_mmio_lock(&mmio);
 		held = sum();
 		must(held - before <= VCPUS);
 		if (i % 8 == 0)
 			sched_yield();
 		/* Those that were on their way out have been counted by now, or are later. */
 		must(sum() - before <= VCPUS);
-		virtio_mmio_release(&mmio);
+		virtio_mmio_unlock(&mmio);
 		mock_wait_until(sum() > held);
 	}
 	operates = false;
@@ -88,8 +88,8 @@ END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("virtio_mmio_hold");
-	TCase *t = tcase_create("virtio_mmio_hold");
+	Suite *s = suite_create("virtio_mmio_lock");
+	TCase *t = tcase_create("virtio_mmio_lock");
 
 	tcase_add_test(t, driver_that_writes_all_the_time_keeps_no_operator_waiting);
 	suite_add_tcase(s, t);

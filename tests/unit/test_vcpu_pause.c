@@ -6,11 +6,11 @@
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
-#include "vmm/kvm/pause.h"
+#include "vmm/kvm/vcpu_pause.h"
 
 #define THREADS 4u
 
-static struct gate gate;
+static struct vcpu_pause vcpu_pause;
 static pthread_t thread[THREADS];
 static uint64_t rounds[THREADS]; /* atomic */
 static unsigned int over;	 /* atomic; bit n: thread n is to end */
@@ -21,22 +21,22 @@ static void *come_by(void *arg)
 	unsigned int bit = 1u << (mine - rounds);
 
 	while (!(__atomic_load_n(&over, __ATOMIC_ACQUIRE) & bit)) {
-		if (gate_closed(&gate))
-			gate_wait(&gate);
+		if (vcpu_pause_requested(&vcpu_pause))
+			vcpu_pause_park(&vcpu_pause);
 		WRITE_ONCE(*mine, *mine + 1);
 		/* A guest runs for longer, but here the others want the processor. */
 		if (*mine % 64 == 0)
 			sched_yield();
 	}
-	gate_leave(&gate);
+	vcpu_pause_remove(&vcpu_pause);
 	return arg;
 }
 
 static void begin(void)
 {
-	gate_init(&gate);
+	vcpu_pause_init(&vcpu_pause);
 	for (unsigned int i = 0; i < THREADS; i++) {
-		gate_expect(&gate);
+		vcpu_pause_add(&vcpu_pause);
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, come_by, &rounds[i]), 0);
 	}
 }
@@ -53,11 +53,11 @@ static uint64_t sum(void)
 static void end(void)
 {
 	__atomic_store_n(&over, ~0u, __ATOMIC_RELEASE);
-	gate_open(&gate);
+	vcpu_pause_release(&vcpu_pause);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
-	gate_await(&gate);
-	gate_destroy(&gate);
+	vcpu_pause_wait_all(&vcpu_pause);
+	vcpu_pause_destroy(&vcpu_pause);
 }
 
 START_TEST(closed_gate_holds_all_and_an_open_one_none)
@@ -66,13 +66,13 @@ START_TEST(closed_gate_holds_all_and_an_open_one_none)
 	for (unsigned int i = 0; i < ROUNDS(2000, 300, 300); i++) {
 		uint64_t before;
 
-		gate_close(&gate);
-		gate_await(&gate);
+		vcpu_pause_request(&vcpu_pause);
+		vcpu_pause_wait_all(&vcpu_pause);
 		before = sum();
 		if (i % 16 == 0)
 			sched_yield();
 		must(sum() == before);
-		gate_open(&gate);
+		vcpu_pause_release(&vcpu_pause);
 		/* Often closed again before all have noticed. */
 		if (i % 3 == 0)
 			mock_wait_until(sum() > before);
@@ -88,10 +88,10 @@ START_TEST(thread_that_ends_instead_of_waiting)
 	mock_wait_until(READ_ONCE(rounds[0]) > 0);
 	__atomic_store_n(&over, 1u, __ATOMIC_RELEASE);
 	pthread_join(thread[0], NULL);
-	gate_close(&gate);
-	gate_await(&gate);
-	gate_open(&gate);
-	gate_expect(&gate);
+	vcpu_pause_request(&vcpu_pause);
+	vcpu_pause_wait_all(&vcpu_pause);
+	vcpu_pause_release(&vcpu_pause);
+	vcpu_pause_add(&vcpu_pause);
 	ck_assert_int_eq(pthread_create(&thread[0], NULL, come_by, &rounds[0]), 0);
 	end();
 }
@@ -99,21 +99,21 @@ END_TEST
 
 START_TEST(nobody_is_expected)
 {
-	gate_init(&gate);
-	gate_await(&gate);
-	gate_close(&gate);
-	gate_await(&gate);
-	gate_expect(&gate);
-	gate_leave(&gate);
-	gate_await(&gate);
-	gate_destroy(&gate);
+	vcpu_pause_init(&vcpu_pause);
+	vcpu_pause_wait_all(&vcpu_pause);
+	vcpu_pause_request(&vcpu_pause);
+	vcpu_pause_wait_all(&vcpu_pause);
+	vcpu_pause_add(&vcpu_pause);
+	vcpu_pause_remove(&vcpu_pause);
+	vcpu_pause_wait_all(&vcpu_pause);
+	vcpu_pause_destroy(&vcpu_pause);
 }
 END_TEST
 
 Suite *test_suite(void)
 {
-	Suite *s = suite_create("gate");
-	TCase *t = tcase_create("gate");
+	Suite *s = suite_create("vcpu_pause");
+	TCase *t = tcase_create("vcpu_pause");
 
 	tcase_add_test(t, closed_gate_holds_all_and_an_open_one_none);
 	tcase_add_test(t, thread_that_ends_instead_of_waiting);

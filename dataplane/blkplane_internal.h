@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "dataplane/alone.h"
+#include "dataplane/inline_io.h"
 #include "dataplane/blkplane.h"
 #include "dataplane/evloop.h"
 
@@ -43,18 +43,18 @@ struct blkplane {
 	struct plane_call *cache;    /* the same; then the ring is served on */
 	struct iothread_call *pause; /* the same; then the ring is left alone */
 
-	struct alone alone;
+	struct inline_io inline_io;
 	bool has_avail; /* peek or arm has seen an available chain since the last batch began */
 	unsigned int
-		empty_turns;  /* batches that popped nothing although has_avail was set, in a row */
-	bool starved;	      /* stopped popping for want of a free place in the engine */
-	bool broken;	      /* the driver has been told that the ring is broken */
-	bool limited;	      /* there is a limit now */
-	bool held;	      /* requests wait for it */
-	uint64_t now;	      /* ns: when the limit was looked at last */
-	uint64_t spent;	      /* ns: until when nothing is left of it; 0: something is */
-	bool paused;	      /* nothing is taken until it is resumed */
-	struct io_queue kept; /* they failed, and are repeated then */
+		empty_turns; /* batches that popped nothing although has_avail was set, in a row */
+	bool no_slots;	     /* stopped popping for want of a free place in the engine */
+	bool broken;	     /* the driver has been told that the ring is broken */
+	bool has_limit;	     /* there is a limit now */
+	bool throttled;	     /* requests wait for it */
+	uint64_t now;	     /* ns: when the limit was looked at last */
+	uint64_t throttled_until; /* ns: until when nothing is left of it; 0: something is */
+	bool paused;		  /* nothing is taken until it is resumed */
+	struct io_queue parked;	  /* they failed, and are repeated then */
 	struct plane_times times;
 
 	/* One slot per ring entry, and one to look for the next request with. The one freed last is
@@ -79,13 +79,13 @@ struct plane_call {
 extern const struct iothread_client blkplane_client;
 
 /* On that thread, blkplane_limit.c; while there is a limit. A turn begins: is there something left? */
-void blkplane_limit_look(struct blkplane *p);
+void blkplane_throttle_check(struct blkplane *p);
 /* A request has been taken; `task` as in blklimit_take. */
-void blkplane_limit_take(struct blkplane *p, const struct io_task *task);
+void blkplane_throttle_charge(struct blkplane *p, const struct io_task *task);
 /* Nothing is left: what is in the ring waits. */
-void blkplane_limit_hold(struct blkplane *p);
+void blkplane_throttle_wait(struct blkplane *p);
 /* It may have been set, or lifted. */
-void blkplane_limit_learn(struct blkplane *p);
+void blkplane_throttle_reload(struct blkplane *p);
 
 /* On that thread, blkplane_times.c; while times are measured. It goes to the engine with this batch; */
 void blkplane_times_take(struct blkplane *p, struct slot *slot);
@@ -101,6 +101,6 @@ void blkplane_times_reap(struct blkplane *p, const struct slot *slot);
 void blkplane_times_answer(struct blkplane *p);
 
 /* On that thread: all that is kept ends as failed. */
-void blkplane_fail_kept(struct blkplane *plane);
+void blkplane_fail_parked(struct blkplane *plane);
 
 #endif
