@@ -3,19 +3,19 @@
  * probes: static tracepoints (USDT) of the dataplane, provider "microvm".
  *
  * A tracepoint is a no-operation in the code, and an ELF note with its address and the locations of
- * its arguments. While no tracer is attached, it calls nothing. List the tracepoints by bpftrace -l
- * 'usdt:./microvm:*' or readelf -n; tools/trace has examples.
+ * its arguments. While no tracer is attached, it calls nothing. Two commands list the tracepoints:
+ * bpftrace -l 'usdt:./microvm:*' and readelf -n. tools/trace has examples.
  *
  * Each tracepoint, its arguments and its event (tests/cli/insight reads this table):
  *
  *	pop	  disk, queue, head
  *		  A request was popped from the ring.
  *	parse	  disk, queue, head, kind, verdict
- *		  The request was validated. kind is an enum blkreq_kind, verdict an enum blkreq_verdict;
- *		  kind is undefined if the verdict is BLKREQ_BROKEN.
+ *		  The request was validated. kind is an enum blkreq_kind, verdict an
+ *		  enum blkreq_verdict; kind is undefined if the verdict is BLKREQ_BROKEN.
  *	submit	  disk, queue, head, op, offset, bytes
- *		  The request goes to the engine. op is an enum io_op; offset and bytes are undefined for
- *		  a flush, discard or write zeroes.
+ *		  The request goes to the engine. op is an enum io_op; offset and bytes are
+ *		  undefined for a flush, discard or write zeroes.
  *	complete  disk, queue, head, op, result
  *		  The engine has finished the request. result is 0 or -errno.
  *	push	  disk, queue, head, result
