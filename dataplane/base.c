@@ -43,8 +43,8 @@ void log_to_file(int fd)
 	struct tm tm;
 	time_t now = 0;
 
-	/* The first call loads the host's time zone, even for UTC, which the sandbox would
-	 * forbid. */
+	/* The first call of gmtime_r loads the host's time zone, even though it returns UTC. The
+	 * call is made here because the sandbox may hide the time zone file later. */
 	gmtime_r(&now, &tm);
 	sink.fd = fd;
 	sink.pid = getpid();

@@ -34,7 +34,7 @@ struct blkplane_stats {
 	uint64_t kicks;	     /* wake-ups by the driver; kicks before one wake-up count once */
 	uint64_t interrupts; /* interrupts raised for used elements */
 	uint64_t suppressed; /* interrupts for used elements that the driver had suppressed */
-	uint64_t sleeps;     /* times that the thread enabled notifications before it slept */
+	uint64_t sleeps;     /* times that the thread enabled notifications in order to sleep */
 	uint64_t throttled;  /* times that the disk's rate limits delayed requests */
 	uint64_t poll_hits;  /* times that busy polling found work for this queue */
 	uint64_t batch[BLKSTATS_BATCHES]; /* batches by size, see BLKSTATS_BATCHES */

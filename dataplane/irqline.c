@@ -14,8 +14,8 @@ void irqline_raise(struct irqline *line, uint32_t bits)
 	    !(__atomic_load_n(line->status, __ATOMIC_RELAXED) & IRQLINE_USED_RING))
 		__atomic_fetch_or(line->status, bits, __ATOMIC_SEQ_CST);
 
-	/* A write to an irqfd does not fail. The write pairs with the interrupt at the driver,
-	 * which reads InterruptStatus afterwards. */
+	/* A write to an irqfd cannot fail. The status bit is visible before the interrupt: the
+	 * partner is the driver, which takes the interrupt and then reads InterruptStatus. */
 	ssize_t ignored = write(line->fd, &one, sizeof(one));
 	(void)ignored;
 }

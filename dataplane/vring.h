@@ -60,7 +60,7 @@ struct vring_packed {
 	uint16_t held;		      /* descriptors read and not published as used yet */
 	uint16_t batch;		      /* descriptors pushed and not published yet */
 	uint16_t batch_at;	      /* index of the batch's first used element */
-	uint16_t batch_flags;	      /* flags of that element, which vring_publish stores */
+	uint16_t batch_flags;	      /* flags of the batch's first element, for vring_publish */
 	uint16_t unsignalled;	      /* descriptors published since the last should_notify */
 	uint16_t length[VRING_MAX_SIZE]; /* descriptors of each chain in flight, by buffer id */
 };

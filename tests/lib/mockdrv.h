@@ -71,7 +71,7 @@ struct mockdrv {
 	/* The members of a packed ring. */
 	struct vring_packed_desc *packed;
 	uint32_t *driver_event;	     /* off_wrap in bits 0 to 15, flags in bits 16 to 31 */
-	uint32_t *device_event;	     /* laid out like *driver_event */
+	uint32_t *device_event;	     /* off_wrap in bits 0 to 15, flags in bits 16 to 31 */
 	struct mock_place put, take; /* positions of the next descriptor to fill and used element */
 	struct vring_packed_desc *first; /* first descriptor staged since mock_show; or NULL */
 	uint16_t first_flags;		 /* flags of `first`, which mock_show stores */
@@ -173,8 +173,8 @@ void mock_packed_advance(const struct mockdrv *m, struct mock_place *place, uint
 
 /*
  * Fills the next descriptor of the ring and makes it available by adding AVAIL or USED to `flags`.
- * Only the flags of the first descriptor since mock_show are not stored before the next mock_show.
- * The device uses the id of the last descriptor of a chain.
+ * The flags of the first descriptor after a mock_show are stored by the next mock_show, all others
+ * at once. The device uses the id of the last descriptor of a chain.
  */
 void mock_packed_put(struct mockdrv *m, uint64_t gpa, uint32_t len, uint16_t id, uint16_t flags);
 
