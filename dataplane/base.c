@@ -30,7 +30,7 @@ void cacheline_free(void *memory)
 static struct {
 	int fd;
 	enum log_level most;
-	pid_t pid; /* 0: standard error, which whoever reads it tells times and processes apart by */
+	pid_t pid; /* for the prefix of lines in a log file; 0: the log goes to standard error */
 } sink = { .fd = STDERR_FILENO, .most = LOG_LEVEL_INFO };
 
 void log_set_level(enum log_level most)
@@ -43,13 +43,14 @@ void log_to_file(int fd)
 	struct tm tm;
 	time_t now = 0;
 
-	/* The first time it looks for the host's time zone, even for none. */
+	/* The first call of gmtime_r loads the host's time zone, even though it returns UTC. The
+	 * call is made here because the sandbox may hide the time zone file later. */
 	gmtime_r(&now, &tm);
 	sink.fd = fd;
 	sink.pid = getpid();
 }
 
-/* Never more than half of `size`. */
+/* Writes the prefix of a line, and returns its length, which is less than half of `size`. */
 static size_t put_prefix(char *line, size_t size, enum log_level level)
 {
 	static const char *const names[] = {
@@ -91,14 +92,15 @@ void log_at(enum log_level level, const char *fmt, ...)
 	len = start + (size_t)n;
 	if (len > sizeof(line) - 2)
 		len = sizeof(line) - 2;
-	/* File names may hold anything; a message stays one line. */
+	/* A file name in the text may contain control characters. The message must stay one
+	 * line. */
 	for (size_t i = start; i < len; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[len++] = '\n';
 
-	/* The last words of a set-up must reach somebody, even where the log has no room for them. When
-	 * that does not take them either, there is nobody left to tell. */
+	/* An error message must reach the user even when the log file is full. A failure to write
+	 * it to standard error, too, is ignored, for there is no other place to report it. */
 	ssize_t written = write(sink.fd, line, len);
 	if (written < 0 && level == LOG_LEVEL_ERROR && sink.pid)
 		written = write(STDERR_FILENO, line, len);
@@ -110,7 +112,7 @@ bool log_allowed(struct log_limit *limit)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	/* Two threads that race here may log a line too many: no harm, and no lock. */
+	/* A race of two threads here allows a few lines too many, which is cheaper than a lock. */
 	int64_t window = now.tv_sec / LOG_PERIOD_S + 1;
 	if (READ_ONCE(limit->window) != window) {
 		WRITE_ONCE(limit->window, window);

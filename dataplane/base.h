@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The few helpers every room uses: checked arithmetic, ordered access to memory that is shared
- * with a guest, the time, and a log that a guest cannot flood. No state but the log's.
+ * base: checked arithmetic, atomic access, cache-line allocation, time and the log.
+ *
+ * All other modules use these helpers. The log is the only one that has state.
  */
 #ifndef DATAPLANE_BASE_H
 #define DATAPLANE_BASE_H
@@ -11,8 +12,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Rings, request headers and config space are little-endian (virtio 1.2, 1.4); so is every host
- * this runs on, and no field is ever swapped. */
+/* Rings, request headers and configuration space are little-endian (virtio 1.2, 1.4). All supported
+ * hosts are little-endian, too, so no code swaps bytes. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts only");
 
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
@@ -23,13 +24,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts o
  * per request. The compiler optimizes them for size and places them apart from the hot path. */
 #define COLD __attribute__((cold))
 
-/* True, and the sum in *sum, when a + b fits in 64 bits. */
+/* Stores a + b in *sum. Returns false when the sum does not fit in 64 bits. */
 static inline bool add_u64(uint64_t a, uint64_t b, uint64_t *sum)
 {
 	return !__builtin_add_overflow(a, b, sum);
 }
 
-/* True when [start, start + len) lies inside [0, limit); never wraps. */
+/* True when [start, start + len) lies inside [0, limit). The check itself cannot overflow. */
 static inline bool range_inside(uint64_t start, uint64_t len, uint64_t limit)
 {
 	return start <= limit && len <= limit - start;
@@ -41,32 +42,36 @@ static inline bool is_power_of_2(uint64_t n)
 }
 
 /*
- * One field of shared memory, read or written exactly once. The compiler may neither repeat nor
- * tear these; what was read is judged in a local and never read again.
+ * Relaxed access to one field of shared memory: the compiler may neither repeat nor tear it. A
+ * reader of guest memory loads each field once into a local variable and validates that copy.
  */
 #define READ_ONCE(x)	 __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
-/* Each use names its partner on the other side. */
+/* Ordered access to shared memory. A comment at each use names the access that it pairs with. */
 #define LOAD_ACQUIRE(x)	    __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE_RELEASE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
 
-/* Orders everything before it against everything after it, stores against later loads, too. (The
- * __atomic one says the same, but gcc's thread sanitizer refuses to compile it.) */
+/* A full memory barrier, which also orders stores before later loads. __atomic_thread_fence would
+ * do the same, but gcc does not compile it with the thread sanitizer. */
 static inline void full_barrier(void)
 {
 	__sync_synchronize();
 }
 
 /*
- * Zeroed memory on cache lines of its own, as pairs, because processors fetch pairs: what one thread
- * keeps writing must not slow down another. NULL: there is none.
+ * Size of two adjacent cache lines, in bytes. CPUs prefetch lines in pairs, so data that different
+ * threads write must lie in different pairs to avoid false sharing.
  */
 #define CACHELINE_PAIR 128u
+
+/* Allocates zeroed memory that shares no pair of cache lines with other data. NULL: no memory. */
 void *cacheline_alloc(size_t size);
+
+/* Frees memory from cacheline_alloc, which must not be NULL. */
 void cacheline_free(void *memory);
 
-/* CLOCK_MONOTONIC, read without a system call where the host can. */
+/* CLOCK_MONOTONIC in nanoseconds; no system call where the host has a vDSO clock. */
 static inline uint64_t monotonic_ns(void)
 {
 	struct timespec ts;
@@ -75,15 +80,18 @@ static inline uint64_t monotonic_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/*
+ * Severity of a log line.
+ *
+ * error: the VM cannot start or continue, or an option is invalid. warn: the VM continues with less
+ * than the user asked for, or the user has to act. info: output that the user asked for, and
+ * imminent events. debug: details, such as which client gave a command.
+ */
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /*
- * One line, by a single write(2), so that lines of different threads do not mix; what is of a higher
- * level than wanted is not written, nor formatted. Any thread.
- *
- * error: what the VM, or an option, cannot go on with. warn: it goes on, with less than was asked for,
- * or somebody has to see to it. info: what was asked for, and what is about to happen. debug: who did
- * what.
+ * Writes one line by a single write(2), so that lines of different threads do not mix. A line above
+ * the level of log_set_level is neither formatted nor written. Any thread.
  */
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
@@ -92,30 +100,35 @@ void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(pr
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * Where lines go, and the highest level that does: at first standard error and info, as
- * "microvm: <text>". To a file (fd is kept, and must append) they go with what tells lines of several
- * times and processes apart: "2026-01-31T12:00:00Z microvm[77]: warn: <text>". The only thread, before
- * the sandbox. An error that the file does not take goes to standard error.
+ * Directs the log to a file, with a time, a process id and a level on each line:
+ * "2026-01-31T12:00:00Z microvm[77]: warn: <text>". Before this call, the log goes to standard
+ * error as "microvm: <text>". The log keeps fd, which must be opened with O_APPEND. Lines of level
+ * error that cannot be written to the file go to standard error. The caller must be the only thread
+ * and must not have entered the sandbox yet.
  */
 void log_to_file(int fd);
+
+/* Sets the highest level that is logged; the default is info. The caller must be the only
+ * thread. */
 void log_set_level(enum log_level most);
 
-/*
- * A budget of lines for one place in the code that a guest can reach at will: LOG_BURST lines,
- * refilled every LOG_PERIOD_S seconds. Any thread; static storage, zero-initialised.
- */
+/* Log lines that one struct log_limit allows in each period, and the length of a period. */
 #define LOG_BURST    5
 #define LOG_PERIOD_S 5
 
+/*
+ * A rate limit for one log statement that a guest can trigger as often as it likes. Any thread. The
+ * struct must start out zeroed.
+ */
 struct log_limit {
-	int64_t window; /* number of the period, counted from 1 */
-	unsigned int used;
+	int64_t window;	   /* number of the current period, counted from 1 */
+	unsigned int used; /* calls of log_allowed in this period */
 };
 
-/* True when this place may log now. */
+/* Counts a line. True when the limit allows the caller to log it. */
 bool log_allowed(struct log_limit *limit);
 
-/* A warning. */
+/* Logs a warning, with a rate limit for this statement. */
 #define log_limited(...)                        \
 	do {                                    \
 		static struct log_limit limit_; \
@@ -124,13 +137,14 @@ bool log_allowed(struct log_limit *limit);
 	} while (0)
 
 /*
- * What a new thread does before anything else, for those who start it and need not know what: 0, or
- * -errno. NULL: nothing.
+ * A callback that a new thread runs before anything else, for example to enter its sandbox. run()
+ * returns 0 or -errno. A NULL pointer to the struct means that there is nothing to run.
  */
 struct thread_init {
 	int (*run)(const struct thread_init *begin);
 };
 
+/* Runs the callback, if there is one, on the calling thread. */
 static inline int thread_init(const struct thread_init *begin)
 {
 	return begin ? begin->run(begin) : 0;

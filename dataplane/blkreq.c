@@ -6,15 +6,15 @@
 
 #include "dataplane/base.h"
 
-/* A run of pieces. */
+/* The rest of the readable or of the writable buffers of a chain. */
 struct pieces {
 	struct iovec *iov;
 	unsigned int count;
 	uint32_t len;
 };
 
-/* Copy the first `len` bytes to dst and cut them off. There are that many. Inline: each request's
- * header comes by here, with a length that is known. */
+/* Removes the first `len` bytes and copies them to dst. The caller ensures that there are as many.
+ * Inline, because each request's header passes here, with a length known at compile time. */
 static inline __attribute__((always_inline)) void take_front(struct pieces *p, void *dst,
 							     uint32_t len)
 {
@@ -34,7 +34,7 @@ static inline __attribute__((always_inline)) void take_front(struct pieces *p, v
 	}
 }
 
-/* Cut off the last byte and say where it is. There is one. */
+/* Removes the last byte and returns its address. The caller ensures that there is one. */
 static uint8_t *take_last_byte(struct pieces *p)
 {
 	struct iovec *last = &p->iov[p->count - 1];
@@ -46,7 +46,7 @@ static uint8_t *take_last_byte(struct pieces *p)
 	return byte;
 }
 
-/* Copy src to the front of the pieces; returns how much fitted. */
+/* Copies src to the front of the buffers. Returns the number of bytes that fitted. */
 static uint32_t fill(const struct pieces *p, const char *src, uint32_t len)
 {
 	uint32_t done = 0;
@@ -60,12 +60,14 @@ static uint32_t fill(const struct pieces *p, const char *src, uint32_t len)
 	return done;
 }
 
+/* Answers a request without I/O. */
 static enum blkreq_verdict done(struct blkreq *req, uint8_t status)
 {
 	req->status_code = status;
 	return BLKREQ_DONE;
 }
 
+/* Validates a read or write of the buffers in `data` (5.2.6.2). */
 static enum blkreq_verdict parse_transfer(struct blkreq *req, const struct blkreq_disk *disk,
 					  struct io_task *task, enum io_op op, uint64_t sector,
 					  const struct pieces *data)
@@ -91,7 +93,8 @@ static enum blkreq_verdict parse_transfer(struct blkreq *req, const struct blkre
 	return BLKREQ_SUBMIT;
 }
 
-/* 5.2.6.2. False: a bad one; *status says how bad. */
+/* Validates a segment of a discard or write zeroes request (5.2.6.2). False: the segment is
+ * invalid, and *status is the status code of the request. */
 static bool judge_segment(const struct virtio_blk_discard_write_zeroes *seg, enum io_op op,
 			  const struct blkreq_disk *disk, uint8_t *status)
 {
@@ -108,7 +111,8 @@ static bool judge_segment(const struct virtio_blk_discard_write_zeroes *seg, enu
 	       range_inside(seg->sector, seg->num_sectors, disk->capacity / BLKREQ_SECTOR);
 }
 
-/* All segments are judged before anything is done. */
+/* Validates a discard or write zeroes request. All segments are validated before any is carried
+ * out. */
 static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_disk *disk,
 					struct io_task *task, enum io_op op,
 					struct pieces *segments)
@@ -129,7 +133,8 @@ static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_
 	task->range_count = 0;
 	while (segments->len) {
 		take_front(segments, &seg, sizeof(seg));
-		/* As the header: from here on there is only the copy. */
+		/* The driver may change the segment at any time. After this compiler barrier, only
+		 * the copy is used. */
 		__asm__ volatile("" : : : "memory");
 		if (!judge_segment(&seg, op, disk, &status))
 			return done(req, status);
@@ -143,7 +148,8 @@ static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_
 	return task->range_count ? BLKREQ_SUBMIT : done(req, VIRTIO_BLK_S_OK);
 }
 
-/* Apart from the others, which are faster without it. */
+/* Validates all requests that are not reads or writes. Not inlined, which makes blkreq_parse faster
+ * for reads and writes. */
 static __attribute__((noinline)) enum blkreq_verdict parse_rare(struct blkreq *req,
 								const struct blkreq_disk *disk,
 								struct io_task *task, uint32_t type,
@@ -181,7 +187,8 @@ enum blkreq_verdict blkreq_parse(struct blkreq *req, const struct blkreq_disk *d
 	if (out.len < sizeof(header) || !in.len)
 		return BLKREQ_BROKEN;
 	take_front(&out, &header, sizeof(header));
-	/* The driver may rewrite the header meanwhile: from here on there is only the copy. */
+	/* The driver may change the header at any time. After this compiler barrier, only the copy
+	 * is used. */
 	__asm__ volatile("" : : : "memory");
 
 	req->status = take_last_byte(&in);
@@ -205,6 +212,6 @@ uint32_t blkreq_finish(struct blkreq *req, int result)
 	uint32_t written = result ? 0 : req->written;
 
 	WRITE_ONCE(*req->status, code);
-	/* The status byte counts only when there is no gap in front of it. */
+	/* used.len includes the status byte only when all bytes before it were written. */
 	return written == req->in_len ? written + 1 : written;
 }

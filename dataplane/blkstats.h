@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * blkstats: what a queue has seen so far, also in earlier lives. The thread that serves it writes; any
- * thread may read, each field by itself (READ_ONCE), so that sums need not agree. Nothing else is on the
- * same cache lines. Inline, for the hot path: adding to a counter is a load and a store.
+ * blkstats: counters and latency histograms of one virtqueue.
+ *
+ * The counters survive a reset of the device. The dataplane thread that serves the queue is the
+ * only writer. Any thread may read, each field by a READ_ONCE of its own, so sums over fields need
+ * not agree. The owner allocates both structs on cache lines of their own. The functions are inline
+ * for the hot path: an addition is a load and a store, without an atomic instruction.
  */
 #ifndef DATAPLANE_BLKSTATS_H
 #define DATAPLANE_BLKSTATS_H
@@ -14,51 +17,59 @@
 #include "dataplane/blkreq.h"
 #include "dataplane/latency.h"
 
-/* Sizes of batches by powers of two: 1, 2 to 3, 4 to 7, ... up to a whole ring of the largest. */
+/* Buckets for sizes of batches, by powers of two: 1, 2 to 3, 4 to 7, ..., VRING_MAX_SIZE. */
 #define BLKSTATS_BATCHES 11
 
+/* Counters of one request type. */
 struct blkstats_op {
-	uint64_t requests; /* finished and told to the driver, well or not */
-	uint64_t failed;   /* those of them that were told to have failed, or are not supported */
-	uint64_t bytes;	   /* of those that did not fail: read, written, discarded or zeroed */
+	uint64_t requests; /* requests completed, with any status */
+	uint64_t failed;   /* requests completed with status IOERR or UNSUPP */
+	uint64_t bytes;	   /* bytes read, written, discarded or zeroed by successful requests */
 };
 
-/* uint64_t only: blk_stats copies it as an array of them. */
+/* Counters of one queue. All members must be uint64_t: blk_stats copies the struct as an array. */
 struct blkplane_stats {
-	uint64_t requests;   /* taken off the ring */
-	uint64_t batches;    /* turns that took requests */
-	uint64_t kicks;	     /* wake-ups by the doorbell; several before one was heeded are one */
-	uint64_t interrupts; /* raised for used elements */
-	uint64_t suppressed; /* not raised for them, as the driver did not ask for it */
-	uint64_t sleeps;     /* times the thread asked for a doorbell */
-	uint64_t throttled;  /* times requests had to wait for the disk's limits */
-	uint64_t poll_hits;  /* times the thread looked on, and this queue had something to do */
-	uint64_t batch[BLKSTATS_BATCHES];
+	uint64_t requests;   /* requests popped */
+	uint64_t batches;    /* batches with at least one request */
+	uint64_t kicks;	     /* wake-ups by the driver; kicks before one wake-up count once */
+	uint64_t interrupts; /* interrupts raised for used elements */
+	uint64_t suppressed; /* interrupts for used elements that the driver had suppressed */
+	uint64_t sleeps;     /* times that the thread enabled notifications in order to sleep */
+	uint64_t throttled;  /* times that the disk's rate limits delayed requests */
+	uint64_t poll_hits;  /* times that busy polling found work for this queue */
+	uint64_t batch[BLKSTATS_BATCHES]; /* batches by size, see BLKSTATS_BATCHES */
 	struct blkstats_op op[BLKREQ_KINDS];
 };
 
-/* Where its requests spend their time. On lines of its own, too. */
+/* Latency of the requests of one queue, by stage. */
 struct blkplane_latency {
-	/* From when it was taken off the ring until it was submitted; or from when the turn before had to leave
-	 * something there, for want of room in the engine or by the disk's limits. What was there before, or
-	 * was left by several turns, has been there for longer. */
+	/*
+	 * Time from the pop of a batch's first request to its submission. When the previous batch
+	 * left requests in the ring, because the engine was full or the disk throttled, the time
+	 * starts at the end of that batch. Requests that were in the ring even earlier have waited
+	 * longer than this time shows.
+	 */
 	_Alignas(CACHELINE_PAIR) struct latency ring;
-	/* From there until the host had done it; by enum io_op. With that what a failure was kept for. */
+
+	/* Time from submission to reaping, by enum io_op. The time of a failed request includes the
+	 * time that it was parked. */
 	struct latency engine[IO_OPS];
-	/* From there until the driver can see it, and the interrupt is raised, if it wants one. */
+
+	/* Time from reaping until the used element is published and the interrupt, if the driver
+	 * wants one, is raised. */
 	struct latency answer;
 };
 
-/* As users know it: "write-zeroes". */
+/* The name of a request type in output for users, such as "write-zeroes". */
 const char *blkstats_name(enum blkreq_kind kind);
 
-/* The only writer. */
+/* Adds n to a counter. Only the thread that serves the queue may call this. */
 static inline void blkstats_add(uint64_t *counter, uint64_t n)
 {
 	WRITE_ONCE(*counter, *counter + n);
 }
 
-/* A turn took `requests` > 0. */
+/* Counts a batch of `requests` popped requests, which must not be 0. */
 static inline void blkstats_batch(struct blkplane_stats *s, unsigned int requests)
 {
 	blkstats_add(&s->requests, requests);
@@ -66,7 +77,7 @@ static inline void blkstats_batch(struct blkplane_stats *s, unsigned int request
 	blkstats_add(&s->batch[31 - __builtin_clz(requests)], 1);
 }
 
-/* A request is told to the driver; `bytes`: what a success moved. */
+/* Counts a completed request. `bytes` counts only if the request did not fail. */
 static inline void blkstats_request(struct blkplane_stats *s, enum blkreq_kind kind, bool failed,
 				    uint64_t bytes)
 {

@@ -32,7 +32,8 @@ COLD int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva
 	return 0;
 }
 
-/* The region that holds gpa, if it may be used this way. A handful of entries: no need to bisect. */
+/* Returns the region that contains gpa, or NULL, also when the region is read-only and `write` is
+ * set. A linear search is fastest for so few regions. */
 static const struct hostmem_region *find(const struct hostmem *mem, uint64_t gpa, bool write)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
@@ -53,7 +54,8 @@ void *hostmem_lookup(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool
 	return (char *)r->hva + (gpa - r->gpa);
 }
 
-/* Piece by piece: a range that crosses from one region into the next, or out of RAM. */
+/* The slow path of hostmem_map: maps a range that may cross from one region into the next, or reach
+ * outside guest RAM. */
 static __attribute__((noinline)) int map_pieces(const struct hostmem *mem, uint64_t gpa,
 						uint64_t len, bool write, struct iovec *iov,
 						unsigned int max)
@@ -75,7 +77,7 @@ static __attribute__((noinline)) int map_pieces(const struct hostmem *mem, uint6
 		iov[n].iov_len = piece;
 		n++;
 		len -= piece;
-		/* No wrap: hostmem_add keeps every region's end below 2^64. */
+		/* The sum cannot wrap: hostmem_add keeps the end of every region below 2^64. */
 		gpa += piece;
 	}
 	return (int)n;
@@ -86,7 +88,8 @@ int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool writ
 {
 	const struct hostmem_region *r = find(mem, gpa, write);
 
-	/* As nearly all buffers: in one piece. One of no length is none, and wraps here. */
+	/* Nearly all buffers lie within one region and skip this branch. For len 0, len - 1 wraps,
+	 * and the branch is taken. */
 	if (!r || !max || len - 1 >= r->size - (gpa - r->gpa))
 		return map_pieces(mem, gpa, len, write, iov, max);
 	iov->iov_base = (char *)r->hva + (gpa - r->gpa);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * hostmem: guest physical address (GPA) -> host virtual address (HVA).
+ * hostmem: translates guest physical addresses (GPA) to host virtual addresses (HVA).
  *
- * The one place where a guest's number becomes a pointer. The table is sorted, built before the
- * first vCPU runs and never changed afterwards, so look-ups need no lock and may run on any
- * thread. The memory behind the regions belongs to whoever added them and must outlive the table.
+ * No other module turns an address from the guest into a pointer. The table is built before the
+ * first vCPU runs and never changes afterwards, so look-ups need no lock and may run on any thread.
+ * The memory of a region belongs to the caller that added it, and must outlive the table.
  */
 #ifndef DATAPLANE_HOSTMEM_H
 #define DATAPLANE_HOSTMEM_H
@@ -19,31 +19,32 @@ struct hostmem_region {
 	uint64_t gpa;
 	uint64_t size; /* bytes, not 0 */
 	void *hva;
-	bool readonly; /* a write look-up misses it */
+	bool readonly; /* look-ups for writing fail */
 };
 
 struct hostmem {
 	unsigned int count;
-	struct hostmem_region region[HOSTMEM_MAX_REGIONS]; /* ascending gpa, never overlapping */
+	struct hostmem_region region[HOSTMEM_MAX_REGIONS]; /* sorted by gpa, without overlaps */
 };
 
 /*
- * Add [gpa, gpa + size) -> hva. Set-up only.
- * -EINVAL: empty, or wraps 2^64; -EEXIST: overlaps a region; -ENOSPC: the table is full.
+ * Adds a region that maps [gpa, gpa + size) to hva. Set-up only. Returns 0; -EINVAL: size is 0, hva
+ * is NULL, or the end does not fit in 64 bits; -EEXIST: the range overlaps a region; -ENOSPC: the
+ * table is full.
  */
 int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva, bool readonly);
 
 /*
- * The HVA of [gpa, gpa + len), or NULL when any byte of it is outside guest RAM, the range is not
- * contiguous on the host, len is 0, or `write` asks to write to a read-only region.
+ * Returns the HVA of [gpa, gpa + len). NULL: len is 0, the range does not lie within one region, or
+ * `write` is set and the region is read-only.
  */
 void *hostmem_lookup(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write);
 
 /*
- * [gpa, gpa + len) as at most `max` host pieces, appended to iov: a range may cross from one
- * region into the next when both touch in guest physical space.
- * Returns the number of pieces (>= 1), -EFAULT when a byte is outside guest RAM (or read-only and
- * `write`), -ENOSPC when `max` does not suffice. len must not be 0.
+ * Stores the host addresses of [gpa, gpa + len) in iov[0 .. max), one entry for each region that
+ * the range touches: a range may cross into the next region where the two adjoin in guest physical
+ * space. len must not be 0. Returns the number of entries (>= 1); -EFAULT: a byte is outside guest
+ * RAM, or in a read-only region while `write` is set; -ENOSPC: more than `max` entries are needed.
  */
 int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write,
 		struct iovec *iov, unsigned int max);

@@ -7,14 +7,15 @@ void irqline_raise(struct irqline *line, uint32_t bits)
 {
 	uint64_t one = 1;
 
-	/* Not where it would change nothing: the driver's processor has this line and keeps it. Only a
-	 * reset takes the used ring's bit, and then nobody raises. */
+	/* The atomic OR is skipped when the used-ring bit is set already, so that the cache line
+	 * can stay with the driver's CPU. Only a reset clears this bit, and no thread raises
+	 * interrupts during a reset. */
 	if (bits != IRQLINE_USED_RING ||
 	    !(__atomic_load_n(line->status, __ATOMIC_RELAXED) & IRQLINE_USED_RING))
 		__atomic_fetch_or(line->status, bits, __ATOMIC_SEQ_CST);
 
-	/* An irqfd takes every write. Pairs with the driver, which reads the word when the interrupt
-	 * has come. */
+	/* A write to an irqfd cannot fail. The status bit is visible before the interrupt: the
+	 * partner is the driver, which takes the interrupt and then reads InterruptStatus. */
 	ssize_t ignored = write(line->fd, &one, sizeof(one));
 	(void)ignored;
 }

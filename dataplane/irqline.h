@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * irqline: raises a device's interrupt. Nobody else may write its eventfd.
+ * irqline: a virtio-mmio device's InterruptStatus and the irqfd that interrupts the guest.
  *
- * The status bit is set before the eventfd is written: a driver that takes the interrupt and finds
- * InterruptStatus empty (virtio 1.2, 4.2.2) would ignore it and wait for ever.
+ * Only this module may write to the irqfd. The status bit is set before the irqfd is written: a
+ * driver that takes the interrupt and reads 0 from InterruptStatus (virtio 1.2, 4.2.2) would ignore
+ * the interrupt and wait for ever.
  *
- * The word may be memory that the guest reads without our knowing, so nobody can tell which raise an
- * acknowledgement is for. The used ring's bit therefore stays from its first raise until the device is
- * reset: it says that the rings are worth a look, which costs a driver nothing that it must not bear
- * anyway (2.7.7.2), and no acknowledgement, early or late, can take the word from under an interrupt
- * that is on its way. The configuration's bit goes when it is acknowledged.
+ * The guest may read InterruptStatus from shared memory, without an exit, so the device cannot tell
+ * which interrupt an acknowledgement is for. An acknowledgement that cleared the used-ring bit
+ * could clear it for a later interrupt that the driver has not taken yet. The bit therefore stays
+ * set from the first interrupt until the device is reset. A driver then checks its rings at each
+ * interrupt, and must bear interrupts without new used elements anyway (2.7.7.2). The configuration
+ * bit is cleared when it is acknowledged.
  */
 #ifndef DATAPLANE_IRQLINE_H
 #define DATAPLANE_IRQLINE_H
@@ -20,17 +22,17 @@
 #define IRQLINE_CONFIG	  2u /* InterruptStatus bit 1 */
 
 struct irqline {
-	uint32_t *status; /* atomic: InterruptStatus; the owner's, where the driver reads it */
-	int fd;		  /* the irqfd */
+	uint32_t *status; /* InterruptStatus, atomic; the memory belongs to the device */
+	int fd;		  /* irqfd, which belongs to the device */
 };
 
-/* Any thread. */
+/* Sets bits of InterruptStatus and sends an interrupt. Any thread. */
 void irqline_raise(struct irqline *line, uint32_t bits);
 
-/* InterruptACK is written. Any thread; vCPUs do. No lock. */
+/* Handles a write to InterruptACK. Any thread, usually a vCPU; takes no lock. */
 void irqline_acknowledge(struct irqline *line, uint32_t bits);
 
-/* Nothing is raised any more. Any thread, when no other raises. */
+/* Clears InterruptStatus on a device reset. Any thread, while no other thread raises interrupts. */
 void irqline_clear(struct irqline *line);
 
 #endif

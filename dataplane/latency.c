@@ -22,7 +22,7 @@ uint64_t latency_count(const struct latency *l)
 COLD uint64_t latency_quantile(const struct latency *l, unsigned int permille)
 {
 	uint64_t count = latency_count(l);
-	/* Rounded up, without a product that may be too large. */
+	/* count * permille / 1000, rounded up, without an overflow of the product. */
 	uint64_t wanted = count / 1000 * permille + (count % 1000 * permille + 999) / 1000;
 	unsigned int i = 0;
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * latency: a histogram of times, with the same relative precision for all of them. Fixed size; no state
- * but its own. As blkstats.h: one thread writes, any may read.
+ * latency: a log-linear histogram of latencies, of fixed size.
  *
- * Bucket i counts the times above latency_bound(i - 1) and up to latency_bound(i): first all up to 1024 ns,
- * then four to each power of two, up to 17 s; the last one has no bound.
+ * One thread writes a histogram, and any thread may read it. A reader copies it with a READ_ONCE
+ * for each field, and may see a sum that does not fit the buckets.
+ *
+ * Bucket i counts the times t with latency_bound(i - 1) < t <= latency_bound(i), in nanoseconds.
+ * Bucket 0 counts all times up to 1024 ns. Four buckets for each power of two follow, up to 17 s;
+ * the last bucket counts all longer times.
  */
 #ifndef DATAPLANE_LATENCY_H
 #define DATAPLANE_LATENCY_H
@@ -18,16 +21,17 @@
 #define LATENCY_BUCKETS	  (4u * (LATENCY_LAST_LOG - LATENCY_FIRST_LOG) + 2u)
 
 struct latency {
-	uint64_t sum; /* ns */
-	uint64_t bucket[LATENCY_BUCKETS];
+	uint64_t sum;			  /* of all times, ns */
+	uint64_t bucket[LATENCY_BUCKETS]; /* number of times */
 };
 
-/* In ns; of the last one UINT64_MAX. */
+/* The upper bound of a bucket in ns, which the bucket includes. UINT64_MAX for the last bucket. */
 uint64_t latency_bound(unsigned int bucket);
 
+/* The bucket that counts a time of `ns`. */
 static inline unsigned int latency_bucket(uint64_t ns)
 {
-	uint64_t last = ns - 1; /* bounds belong to what is below them */
+	uint64_t last = ns - 1; /* a bucket includes its upper bound */
 	unsigned int log;
 
 	if (ns <= 1u << LATENCY_FIRST_LOG)
@@ -38,7 +42,7 @@ static inline unsigned int latency_bucket(uint64_t ns)
 	return 4 * (log - LATENCY_FIRST_LOG) + (unsigned int)(last >> (log - 2) & 3) + 1;
 }
 
-/* `count` things took `ns` each. */
+/* Adds `count` times of `ns` each. */
 static inline void latency_add(struct latency *l, uint64_t ns, uint64_t count)
 {
 	uint64_t *bucket = &l->bucket[latency_bucket(ns)];
@@ -47,11 +51,14 @@ static inline void latency_add(struct latency *l, uint64_t ns, uint64_t count)
 	WRITE_ONCE(l->sum, l->sum + ns * count);
 }
 
-/* How many it has. Of a copy, here and below. */
+/* The number of times in a histogram. `l` must be a copy that no thread writes. */
 uint64_t latency_count(const struct latency *l);
 
-/* The bound of the bucket that `permille` of 1000 are not above; of the last bucket the one before it. 0 when
- * there are none. */
+/*
+ * An upper bound in ns of the fastest `permille` / 1000 of the times: the bound of the bucket that
+ * contains this quantile. For the last bucket, which has no bound, its lower bound. 0 for an empty
+ * histogram. `l` must be a copy that no thread writes.
+ */
 uint64_t latency_quantile(const struct latency *l, unsigned int permille);
 
 #endif

@@ -1,29 +1,44 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * probes: static tracepoints (USDT) of the dataplane, provider "microvm": a no-operation each, and a note in the
- * program that says where it is and where its arguments are; nothing is called while nobody is attached.
- * bpftrace -l 'usdt:./microvm:*' and readelf -n list them; tools/trace has examples.
+ * probes: static tracepoints (USDT) of the dataplane, provider "microvm".
  *
- *	pop	  disk, queue, head			a request has been taken off the ring
- *	parse	  disk, queue, head, kind, verdict	it has been judged: enum blkreq_kind (of no meaning where the
- *							verdict is BLKREQ_BROKEN), enum blkreq_verdict
- *	submit	  disk, queue, head, op, offset, bytes	it is given to the engine: enum io_op; a flush, discard
- *							or zeroes has neither offset nor bytes
- *	complete  disk, queue, head, op, result		the engine has done it: 0, or -errno
- *	push	  disk, queue, head, result		it is told to the driver: 0, or -errno; refused ones have 0
- *	notify	  disk, queue, interrupt		used elements are there to be seen; 1: and an interrupt is raised
- *	broken	  disk, queue, why			the driver broke its ring; why: a text
- *	reset	  disk, queue				the ring is not served any more, and nothing is in flight
+ * A tracepoint is a no-operation in the code, and an ELF note with its address and the locations of
+ * its arguments. While no tracer is attached, it calls nothing. Two commands list the tracepoints:
+ * bpftrace -l 'usdt:./microvm:*' and readelf -n. tools/trace has examples.
  *
- * disk is a text, the image's path (struct blkplane_config, name); all but it and why are numbers. A request is
- * known by disk, queue and head from pop to push; a broken ring's requests have no push.
+ * Each tracepoint, its arguments and its event (tests/cli/insight reads this table):
+ *
+ *	pop	  disk, queue, head
+ *		  A request was popped from the ring.
+ *	parse	  disk, queue, head, kind, verdict
+ *		  The request was validated. kind is an enum blkreq_kind, verdict an
+ *		  enum blkreq_verdict; kind is undefined if the verdict is BLKREQ_BROKEN.
+ *	submit	  disk, queue, head, op, offset, bytes
+ *		  The request goes to the engine. op is an enum io_op; offset and bytes are
+ *		  undefined for a flush, discard or write zeroes.
+ *	complete  disk, queue, head, op, result
+ *		  The engine has finished the request. result is 0 or -errno.
+ *	push	  disk, queue, head, result
+ *		  The request is completed to the driver. result is 0 or -errno; it is 0 also for a
+ *		  request that was refused without I/O.
+ *	notify	  disk, queue, interrupt
+ *		  Used elements were published. interrupt is 1 if an interrupt follows.
+ *	broken	  disk, queue, why
+ *		  The driver broke a rule of the ring; why is the reason.
+ *	reset	  disk, queue
+ *		  The ring is no longer served, and no request is in flight.
+ *
+ * disk, the path of the image (struct blkplane_config, name), and why are strings; all other
+ * arguments are numbers. disk, queue and head identify a request from pop to push. Requests of a
+ * broken ring have no push.
  */
 #ifndef DATAPLANE_PROBES_H
 #define DATAPLANE_PROBES_H
 
 #include <sys/sdt.h>
 
-/* Of a plane; what follows are the arguments behind disk and queue. */
+/* A tracepoint of plane p. The number in the name is the number of arguments behind disk and
+ * queue. */
 #define PROBE(probe, p)	     DTRACE_PROBE2(microvm, probe, (p)->config.name, (p)->config.queue)
 #define PROBE_1(probe, p, a) DTRACE_PROBE3(microvm, probe, (p)->config.name, (p)->config.queue, a)
 #define PROBE_2(probe, p, a, b) \

@@ -40,6 +40,7 @@ int vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 	return vr->packed ? vring_packed_pop(vr, chain) : vring_split_pop(vr, chain);
 }
 
+/* Writes the used element of a chain, which is in flight no longer. */
 static inline void vring_fill_used(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	clear_bit_of(vr->in_flight, head);
@@ -49,8 +50,11 @@ static inline void vring_fill_used(struct vring_dev *vr, uint16_t head, uint32_t
 		vring_split_push(vr, head, written);
 }
 
-/* Keep it, and fill as many as have their turn now: over all pushes, each is looked at twice. Not
- * inlined, so that the others need not save registers for it. */
+/*
+ * Stores the result of a finished chain, then writes the used elements of all chains at the front
+ * of the order that are finished. Amortized over all pushes, each chain is visited twice. Not
+ * inlined, so that vring_push without IN_ORDER need not save registers for this loop.
+ */
 static __attribute__((noinline)) void vring_push_in_order(struct vring_dev *vr, uint16_t head,
 							  uint32_t written)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vring_format: what vring.c and the two ring formats have in common. For them only.
+ * vring_internal: helpers shared by vring.c and the two ring formats.
  *
- * The format is a branch in each function of vring.h, always taken the same way; each format has
- * these functions, with the meaning vring.h gives them.
+ * Only vring*.c may include this header. Each function of vring.h branches to the function of the
+ * ring's format, which has the same contract. The branch is well predicted, as the format never
+ * changes.
  */
 #ifndef DATAPLANE_VRING_INTERNAL_H
 #define DATAPLANE_VRING_INTERNAL_H
@@ -48,8 +49,9 @@ static inline void clear_bit_of(uint64_t *bits, uint16_t i)
 }
 
 /*
- * The one read of an entry of a table. A table the driver placed may be unaligned, hence the copy;
- * the compiler barrier keeps every later use of *entry from going back to the driver's memory.
+ * Copies entry i of a descriptor table, the only read of that entry. memcpy is used because an
+ * indirect table may be unaligned. The compiler barrier ensures that all later code uses the copy
+ * and does not load from guest memory again.
  */
 static inline void read_entry(void *entry, const void *table, unsigned int i)
 {
@@ -59,7 +61,7 @@ static inline void read_entry(void *entry, const void *table, unsigned int i)
 	__asm__ volatile("" : : : "memory");
 }
 
-/* vring_fail, with a result that the compiler sees. */
+/* Breaks the queue like vring_fail. Inline, so that the compiler knows that the result is not 0. */
 static inline int break_ring(struct vring_dev *vr, const char *why)
 {
 	vring_fail(vr, why);
@@ -67,8 +69,9 @@ static inline int break_ring(struct vring_dev *vr, const char *why)
 }
 
 /*
- * The table that an INDIRECT descriptor refers to (2.7.5.3, 2.8.7), of len / 16 entries; what its
- * format says about the descriptor's flags is judged already. NULL: the ring is broken now.
+ * Returns the table of len / 16 entries that an INDIRECT descriptor refers to (2.7.5.3, 2.8.7). The
+ * caller has checked the flags of the descriptor. NULL: the table is invalid, and the queue is
+ * broken from now on.
  */
 static inline const void *indirect_table(struct vring_dev *vr, uint64_t addr, uint32_t len)
 {
@@ -89,7 +92,8 @@ static inline void chain_begin(struct vring_chain *chain)
 	chain->out_len = chain->in_len = 0;
 }
 
-/* Append a descriptor's buffer. 0 or -EBADMSG. */
+/* Appends the buffer of a descriptor to the chain. Returns 0, or -EBADMSG when the buffer is
+ * invalid, and the queue is broken from now on. */
 static inline int chain_add(struct vring_dev *vr, struct vring_chain *chain, uint64_t addr,
 			    uint32_t len, bool write)
 {
@@ -116,7 +120,7 @@ static inline int chain_add(struct vring_dev *vr, struct vring_chain *chain, uin
 	return 0;
 }
 
-/* A chain was popped: its head is in flight, and the next one in order. */
+/* Records a popped chain as in flight, and with IN_ORDER its place in the order of popping. */
 static inline void chain_popped(struct vring_dev *vr, uint16_t head)
 {
 	set_bit_of(vr->in_flight, head);

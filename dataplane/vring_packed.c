@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The packed ring (2.8): one array of descriptors that both sides go round. The driver makes a
- * descriptor available, and the device makes it used, by the flags AVAIL and USED, whose meaning is
- * inverted on each round.
+ * The packed ring: one circular array of descriptors for both sides (virtio 1.2, 2.8).
  *
- * Memory ordering, our side and its partner in the driver:
- *   pop      acquires the flags          the driver's write barrier before it stores a chain's first
- *   publish  releases the first flags    the driver's read barrier after it loads them
- *   arm      full fence                  the driver's full barrier between flags and device event
- *   notify   full fence                  the driver's full barrier between driver event and flags
+ * The driver makes a descriptor available, and the device makes it used, by the flags AVAIL and
+ * USED, whose meaning is inverted on each round.
  *
- * A used element goes where a chain began, and neither side keeps an index of the other. What holds
- * both together is `held`: no more descriptors are read than the ring has without having been given
- * back. So used_next, which moves by what was read, stays behind avail_next, and no element is written
- * to a descriptor that was not read yet, whatever the driver says with its flags.
+ * Memory ordering, with the partner of each access in the driver:
+ *   pop            acquire of the flags         write barrier before the store of the first
+ *                                               flags of a chain
+ *   publish        release of the first flags   read barrier after the load of these flags
+ *                  of a batch
+ *   enable_notify  full barrier                 full barrier between descriptor flags and the
+ *                                               device event structure
+ *   should_notify  full barrier                 full barrier between the driver event structure
+ *                                               and descriptor flags
+ *
+ * Used elements overwrite descriptors, and neither side shows an index to the other. The device
+ * must never write an element to a descriptor that it has not read, whatever the driver does with
+ * the flags. `held` ensures this: it counts the descriptors that were read and are not published as
+ * used yet, and never exceeds the size of the ring. As used_next advances by the lengths of popped
+ * chains, it cannot overtake avail_next.
  */
 #include "dataplane/vring_internal.h"
 
@@ -23,7 +29,8 @@
 
 #define EVENT_SIZE sizeof(struct vring_packed_desc_event)
 
-/* The flags of an event suppression structure, where they are in its 32 bits (2.8.10). */
+/* An event suppression structure as one 32-bit word (2.8.10): the position in bits 0 to 14, its
+ * wrap counter in bit 15, the flags in bits 16 and 17. */
 #define EVENT_DISABLE ((uint32_t)VRING_PACKED_EVENT_FLAG_DISABLE << 16)
 #define EVENT_DESC    ((uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16)
 #define EVENT_FLAGS   (3u << 16)
@@ -42,13 +49,14 @@ COLD int vring_packed_setup(struct vring_dev *vr, const struct vring_config *con
 	p->desc = hostmem_lookup(vr->mem, config->desc, sizeof(*p->desc) * size, true);
 	p->driver_event = hostmem_lookup(vr->mem, config->avail, EVENT_SIZE, false);
 	p->device_event = hostmem_lookup(vr->mem, config->used, EVENT_SIZE, true);
-	/* 2.8.1: both wrap counters are 1. */
+	/* Both wrap counters start at 1 (2.8.1). */
 	p->avail_flags = AVAIL;
 	p->used_flags = BOTH;
 	return p->desc && p->driver_event && p->device_event ? 0 : -EFAULT;
 }
 
-/* Go on by `count` descriptors, at most one round. */
+/* Advances a position by `count` descriptors, at most the size of the ring, and inverts its flags
+ * when it passes the end. */
 static void vring_packed_advance(const struct vring_dev *vr, uint16_t *at, uint16_t *flags,
 				 uint16_t count)
 {
@@ -59,7 +67,8 @@ static void vring_packed_advance(const struct vring_dev *vr, uint16_t *at, uint1
 	}
 }
 
-/* The buffers of a table: all of its entries, of whose flags only WRITE counts (2.8.7). */
+/* Collects the buffers of an indirect table. All of its entries belong to the chain, and of their
+ * flags only WRITE is valid (2.8.7). Returns 0 or -EBADMSG. */
 static int vring_packed_walk_table(struct vring_dev *vr, struct vring_chain *chain,
 				   const struct vring_packed_desc *ref)
 {
@@ -74,7 +83,8 @@ static int vring_packed_walk_table(struct vring_dev *vr, struct vring_chain *cha
 		struct vring_packed_desc d;
 
 		read_entry(&d, table, i);
-		/* 2.8.19 forbids it to the driver: what it thinks is a table is not one buffer. */
+		/* 2.8.19 forbids nested tables. Using the entry as a buffer would let the device
+		 * write over a table. */
 		if (d.flags & VRING_DESC_F_INDIRECT)
 			return break_ring(vr, "indirect descriptor inside an indirect table");
 		if (chain_add(vr, chain, d.addr, d.len, d.flags & VRING_DESC_F_WRITE))
@@ -83,8 +93,11 @@ static int vring_packed_walk_table(struct vring_dev *vr, struct vring_chain *cha
 	return 0;
 }
 
-/* The one read of a descriptor, if it is available: has these flags. The acquire pairs with the driver's
- * write barrier before it stores them: the rest is there. */
+/*
+ * Copies the descriptor at *at, the only read of it. False: the descriptor is not available, for
+ * its AVAIL and USED differ from `flags`. The acquire pairs with the driver's write barrier before
+ * it stores the flags: the other fields are visible.
+ */
 static bool vring_packed_read_desc(struct vring_packed_desc *d, const struct vring_packed_desc *at,
 				   uint16_t flags)
 {
@@ -98,8 +111,9 @@ static bool vring_packed_read_desc(struct vring_packed_desc *d, const struct vri
 }
 
 /*
- * The descriptors of the chain that begins with *d, read already at *at; *d is the last one then, and
- * *at where the next chain begins. Returns how many there are, or -EBADMSG.
+ * Collects the buffers of a chain. At entry, *d is the chain's first descriptor, which was read at
+ * position *at with wrap flags *flags. At return, *d is the chain's last descriptor, and *at and
+ * *flags are the position after it. Returns the number of descriptors, or -EBADMSG.
  */
 static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *chain,
 				   struct vring_packed_desc *d, uint16_t *at, uint16_t *flags)
@@ -113,7 +127,7 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 			return break_ring(vr, "more descriptors offered than the ring has");
 		vring_packed_advance(vr, at, flags, 1);
 		if (d->flags & VRING_DESC_F_INDIRECT) {
-			/* 2.8.19: a list is all direct, or one table. */
+			/* A chain has either direct descriptors only, or one table (2.8.19). */
 			if (count > 1 || d->flags & VRING_DESC_F_NEXT)
 				return break_ring(vr, "indirect descriptor in a chain of others");
 			return vring_packed_walk_table(vr, chain, d) ? -EBADMSG : count;
@@ -123,9 +137,10 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 		if (!(d->flags & VRING_DESC_F_NEXT))
 			return count;
 		/*
-		 * 2.8.6: with the first descriptor of a chain all of it is available. One that is
-		 * not holds what was there a round ago, or a used element of ours: none of it was
-		 * offered, so it is not waited for, nor read on.
+		 * The first descriptor of a chain becomes available last (2.8.6), so the others
+		 * must be available now. One that is not holds a descriptor of the previous round,
+		 * or a used element. The driver did not offer it, so the device neither waits nor
+		 * reads on.
 		 */
 		if (!vring_packed_read_desc(d, &p->desc[*at], *flags))
 			return break_ring(vr,
@@ -167,7 +182,8 @@ void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written)
 
 	WRITE_ONCE(d->id, id);
 	WRITE_ONCE(d->len, written);
-	/* The driver does not get beyond the first of a batch before it sees its flags. */
+	/* Elements behind the first one can be stored at once: the driver does not read them before
+	 * it sees the flags of the batch's first element, which vring_publish stores. */
 	if (p->batch) {
 		WRITE_ONCE(d->flags, flags);
 	} else {
@@ -184,7 +200,8 @@ bool vring_packed_publish(struct vring_dev *vr)
 
 	if (!p->batch)
 		return false;
-	/* Pairs with the driver's read barrier: it sees all elements of the batch, and the data. */
+	/* Pairs with the driver's read barrier: a driver that sees these flags sees all elements of
+	 * the batch and the data, too. */
 	STORE_RELEASE(p->desc[p->batch_at].flags, p->batch_flags);
 	p->held = (uint16_t)(p->held - p->batch);
 	p->unsignalled = (uint16_t)(p->unsignalled + p->batch);
@@ -192,13 +209,14 @@ bool vring_packed_publish(struct vring_dev *vr)
 	return true;
 }
 
-/* Has the position of *event been passed by the last `count` descriptors? (2.8.10, 2.7.10.1) */
+/* True when the last `count` used descriptors passed the position in `event` (2.8.10, 2.7.10.1). */
 static bool vring_packed_event_passed(const struct vring_dev *vr, uint32_t event, uint16_t count)
 {
 	const struct vring_packed *p = &vr->ring;
 	uint16_t at = (uint16_t)(event & (EVENT_WRAP - 1)), now = p->used_next;
 
-	/* From the round before: a ring's length behind. */
+	/* With the other wrap counter, the position belongs to the previous round: it lies one ring
+	 * size further behind. */
 	if (!(event & EVENT_WRAP) != !(p->used_flags & AVAIL))
 		at = (uint16_t)(at - vr->size);
 	return vring_need_event(at, now, (uint16_t)(now - count));
@@ -210,18 +228,21 @@ bool vring_packed_should_notify(struct vring_dev *vr)
 	uint16_t count = p->unsignalled;
 	uint32_t event;
 
-	/* Pairs with the driver's full barrier: either it sees our flags after it asked for an
-	 * interrupt, or we see that it asked. */
+	/* Pairs with the driver's full barrier between driver event and flags: either the driver
+	 * sees the new used flags after it requested an interrupt, or the device sees the
+	 * request. */
 	full_barrier();
 	p->unsignalled = 0;
 	event = READ_ONCE(*p->driver_event);
 	if ((event & EVENT_FLAGS) == EVENT_DISABLE)
 		return false;
-	/* An interrupt too many for flags that mean nothing is the driver's own. */
+	/* Reserved flags count as ENABLE: at worst, the driver gets interrupts that it does not
+	 * need. */
 	return !vr->event_idx || (event & EVENT_FLAGS) != EVENT_DESC ||
 	       vring_packed_event_passed(vr, event, count);
 }
 
+/* Stores the device event structure, and a private copy, which saves reading guest memory. */
 static void vring_packed_set_device_event(struct vring_packed *p, uint32_t event)
 {
 	p->event = event;
@@ -230,7 +251,8 @@ static void vring_packed_set_device_event(struct vring_packed *p, uint32_t event
 
 void vring_packed_disable_notify(struct vring_dev *vr)
 {
-	/* With EVENT_IDX, too: an event that stays behind is met again after two rounds. */
+	/* EVENT_IDX needs the flag, too: an event position that is left behind would match again
+	 * after two rounds of the ring. */
 	if (vr->ring.event != EVENT_DISABLE)
 		vring_packed_set_device_event(&vr->ring, EVENT_DISABLE);
 }
@@ -246,12 +268,14 @@ bool vring_packed_enable_notify(struct vring_dev *vr)
 {
 	struct vring_packed *p = &vr->ring;
 
-	/* Our own position: a chain added since the last pop must still ring or be found below. */
+	/* The event is the device's own position: for a chain added since the last pop, either the
+	 * driver must notify, or the load below must find the chain. */
 	vring_packed_set_device_event(
 		p, vr->event_idx ? p->avail_next | (p->avail_flags & AVAIL) << 8 | EVENT_DESC : 0);
 
-	/* Pairs with the driver's full barrier: either it sees that we want to be told of its new
-	 * chain, or we see the chain. */
+	/* Pairs with the driver's full barrier between flags and device event: either the driver
+	 * sees the request for a notification after it added a chain, or the device sees the
+	 * chain. */
 	full_barrier();
 	return (LOAD_ACQUIRE(p->desc[p->avail_next].flags) & BOTH) == p->avail_flags;
 }

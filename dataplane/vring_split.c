@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The split ring: descriptor table, available ring and used ring (virtio 1.2, 2.7). */
 #include "dataplane/vring_internal.h"
 
-/* Sizes of 2.7: both rings end with an event field, whether or not EVENT_IDX is used. */
+/* Sizes of the two rings (2.7). Both include the event field at the end, which is there even
+ * without EVENT_IDX. */
 #define AVAIL_BYTES(size) (sizeof(struct vring_avail) + 2ul * (size) + 2)
 #define USED_BYTES(size)  (sizeof(struct vring_used) + sizeof(struct vring_used_elem) * (size) + 2)
 
-/* The driver's used_event and our avail_event sit behind the last element of each ring. */
+/* The driver writes used_event, which follows the last entry of the available ring (2.7.6). */
 static uint16_t *used_event(const struct vring_dev *vr)
 {
 	return &vr->avail->ring[vr->size];
 }
 
+/* The device writes avail_event, which follows the last element of the used ring (2.7.8). */
 static uint16_t *avail_event(const struct vring_dev *vr)
 {
 	return (uint16_t *)&vr->used->ring[vr->size];
@@ -31,14 +34,15 @@ COLD int vring_split_setup(struct vring_dev *vr, const struct vring_config *conf
 	return vr->desc && vr->avail && vr->used ? 0 : -EFAULT;
 }
 
-/* Where the walk of a chain is. */
+/* The descriptor table that the walk of a chain is in. */
 struct walk {
 	const void *table;
 	uint32_t table_len; /* descriptors */
-	bool indirect;	    /* inside an indirect table */
+	bool indirect;	    /* this is an indirect table */
 };
 
-/* Step into the table that *d refers to (2.7.5.3). */
+/* Moves the walk to the indirect table that *d refers to (2.7.5.3). Returns 0, or -EBADMSG when the
+ * reference is invalid, and the queue is broken from now on. */
 static int vring_split_enter_indirect(struct vring_dev *vr, struct walk *w,
 				      const struct vring_desc *d)
 {
@@ -52,6 +56,8 @@ static int vring_split_enter_indirect(struct vring_dev *vr, struct walk *w,
 	return w->table ? 0 : -EBADMSG;
 }
 
+/* Collects the buffers of the chain that begins at chain->head. The loop ends, for a chain has at
+ * most `size` buffers and one indirect table. Returns 0 or -EBADMSG. */
 static int vring_split_walk_chain(struct vring_dev *vr, struct vring_chain *chain)
 {
 	struct walk w = { .table = vr->desc, .table_len = vr->size };
@@ -63,7 +69,7 @@ static int vring_split_walk_chain(struct vring_dev *vr, struct vring_chain *chai
 
 		read_entry(&d, w.table, i);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			/* At most once per chain: tables do not nest. */
+			/* Happens at most once per chain, for indirect tables must not nest. */
 			if (vring_split_enter_indirect(vr, &w, &d))
 				return -EBADMSG;
 			i = 0;
@@ -84,7 +90,8 @@ static int vring_split_walk_chain(struct vring_dev *vr, struct vring_chain *chai
 int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain)
 {
 	if (vr->last_avail == vr->avail_idx) {
-		/* Pairs with the driver's write barrier: entries and descriptors are there. */
+		/* Pairs with the driver's write barrier: the entries before this index and their
+		 * descriptors are visible. */
 		vr->avail_idx = LOAD_ACQUIRE(vr->avail->idx);
 		uint16_t pending = (uint16_t)(vr->avail_idx - vr->last_avail);
 		if (!pending)
@@ -121,7 +128,8 @@ bool vring_split_publish(struct vring_dev *vr)
 	if (vr->published == vr->used_next)
 		return false;
 	vr->published = vr->used_next;
-	/* Pairs with the driver's read barrier: it sees elements and data before the index. */
+	/* Pairs with the driver's read barrier: a driver that sees the new index sees the elements
+	 * and the data, too. */
 	STORE_RELEASE(vr->used->idx, vr->published);
 	return true;
 }
@@ -130,8 +138,8 @@ bool vring_split_should_notify(struct vring_dev *vr)
 {
 	uint16_t old = vr->signalled;
 
-	/* Pairs with the driver's full barrier: either it sees our index after it asked for an
-	 * interrupt, or we see that it asked. */
+	/* Pairs with the driver's full barrier between used_event and used.idx: either the driver
+	 * sees the new used.idx after it requested an interrupt, or the device sees the request. */
 	full_barrier();
 	if (!vr->event_idx)
 		return !(READ_ONCE(vr->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
@@ -149,23 +157,26 @@ void vring_split_disable_notify(struct vring_dev *vr)
 	if (!vr->event_idx)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
 	else if (vr->armed && !vring_split_has_avail(vr))
-		/* Behind the driver, where it is anyway once the driver has gone on. */
+		/* An avail_event behind the driver's index requests no notification. When the
+		 * driver has added entries, avail_event is behind its index already: no store
+		 * needed. */
 		WRITE_ONCE(*avail_event(vr), (uint16_t)(vr->last_avail - 1));
 	vr->armed = false;
 }
 
 bool vring_split_enable_notify(struct vring_dev *vr)
 {
-	/* Our own index, not the driver's: an entry added since the last pop must still ring or be
-	 * found below. */
+	/* The event is the device's index, not the driver's: for an entry added since the last pop,
+	 * either the driver must notify, or the load below must find the entry. */
 	vr->armed = true;
 	if (vr->event_idx)
 		WRITE_ONCE(*avail_event(vr), vr->last_avail);
 	else
 		WRITE_ONCE(vr->used->flags, 0);
 
-	/* Pairs with the driver's full barrier: either it sees that we want to be told of its new
-	 * entry, or we see the entry. */
+	/* Pairs with the driver's full barrier between avail.idx and avail_event: either the driver
+	 * sees the request for a notification after it added an entry, or the device sees the
+	 * entry. */
 	full_barrier();
 	return LOAD_ACQUIRE(vr->avail->idx) != vr->last_avail;
 }

@@ -33,7 +33,7 @@ void chains_expect_broken(void)
 	ck_assert_uint_eq(vr.in_flight[0], in_flight);
 }
 
-/* The device's pointer to guest memory. */
+/* Returns the device's pointer to guest memory at gpa. */
 static void *device_ptr(uint64_t gpa)
 {
 	if (gpa >= MOCK_FAR)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * engines: the one list of I/O engines there are. A test that has to hold on every engine is a loop
- * test from 0 to engine_ways(): way 2 * n is engine n with O_DIRECT, way 2 * n + 1 is engine n
- * through the page cache.
+ * engines: the list of all I/O engines, with and without O_DIRECT.
+ *
+ * A test that must pass on each engine is a loop test from 0 to engine_ways(). Combination 2 * n is
+ * engine n with O_DIRECT; combination 2 * n + 1 is engine n through the page cache.
  */
 #ifndef TESTS_ENGINES_H
 #define TESTS_ENGINES_H
@@ -12,19 +13,25 @@
 #include "dataplane/ioengine.h"
 #include "devices/virtio/blk.h"
 
+/* An engine, with or without O_DIRECT. */
 struct engine_way {
 	const char *name;
 	const struct ioengine_ops *ops;
 	enum blk_engine engine;
-	bool direct; /* where the file system of the images can do it */
+	bool direct; /* use O_DIRECT if the file system of the images supports it */
 };
 
+/* Returns the number of engines. */
 int engine_count(void);
+
+/* Returns the number of combinations of an engine with or without O_DIRECT. */
 int engine_ways(void);
+
+/* Returns combination `way`. */
 struct engine_way engine_way(int way);
 
-/* How many rounds a test that repeats itself makes on this way. iopoll differs from io_uring by its
- * second ring only and is slow where processors are few: it gets a tenth of the rounds. */
+/* Returns how many of `rounds` repetitions a test makes on combination `way`: for iopoll a tenth,
+ * because it is slow on hosts with few CPUs and differs from io_uring only by its second ring. */
 unsigned int engine_rounds(int way, unsigned int rounds);
 
 #endif

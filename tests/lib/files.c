@@ -42,7 +42,8 @@ static void fill(int fd, uint64_t size)
 	}
 }
 
-/* Both a length and an address that are only a sector's worth of aligned must do. */
+/* Switches fd to O_DIRECT. Returns the smallest alignment, from 512 bytes on, that works for both
+ * length and address; 1: O_DIRECT is not supported, and fd stays without it. */
 static uint32_t go_direct(int fd)
 {
 	static char buffer[8192] __attribute__((aligned(8192)));
@@ -76,7 +77,7 @@ bool image_is_fresh(const void *data, uint64_t offset, uint64_t len)
 {
 	const uint8_t *byte = data;
 
-	/* Word by word: per byte, a sanitizer checks each access. */
+	/* Comparing word by word is faster: a sanitizer checks each access. */
 	for (uint64_t done = 0, n; done < len; done += n) {
 		uint64_t skip = (offset + done) % sizeof(uint64_t);
 		uint64_t word = word_at(offset + done - skip);
@@ -92,7 +93,7 @@ bool all_bytes(const void *data, int byte, uint64_t len)
 {
 	const uint8_t *p = data;
 
-	/* The first is this byte, and each other one is as the one before. */
+	/* The first byte must be `byte`, and each other byte equal to the one before. */
 	return !len || (p[0] == byte && !memcmp(p, p + 1, len - 1));
 }
 
@@ -142,7 +143,7 @@ unsigned int count_fds(void)
 	return n;
 }
 
-/* One that io_uring keeps for what would block, or to submit. */
+/* True for a worker thread of the kernel's io_uring ("iou-wrk", "iou-sqp"). */
 static bool is_kernels(const char *tid)
 {
 	char path[300], name[32] = "";
@@ -170,7 +171,8 @@ unsigned int count_threads(void)
 	return n;
 }
 
-/* /proc/PID/syscall: number, six arguments, or "running". */
+/* True when thread tid sleeps for events without a timeout. /proc/self/task/TID/syscall has the
+ * number of the system call and its arguments, or "running". */
 static bool sleeps_for_events(const char *tid)
 {
 	char path[300], line[256] = "";
@@ -187,7 +189,7 @@ static bool sleeps_for_events(const char *tid)
 	fclose(file);
 	if (!parsed)
 		return false;
-	/* io_uring_enter with min_complete */
+	/* io_uring_enter sleeps only if its argument min_complete is not 0. */
 	if (nr == SYS_io_uring_enter)
 		return args[2];
 	if ((int)args[3] != -1)
@@ -222,7 +224,7 @@ static bool sleeps_in(const char *tid, long call)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	/* "running", or a number and its arguments. */
+	/* The file has "running", or the number of the system call and its arguments. */
 	found = read(fd, line, sizeof(line) - 1) > 0 && line[0] != 'r' && atol(line) == call;
 	close(fd);
 	return found;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * files: images to test on, in $UNIT_TMP, build/ or here, and what a host can do to them.
- * What fails here fails the test.
+ * files: disk images for tests, and views of this process's threads and descriptors.
+ *
+ * Images lie in $UNIT_TMP, else in build/, else in the working directory. A failure fails the test.
  */
 #ifndef TESTS_FILES_H
 #define TESTS_FILES_H
@@ -13,38 +14,48 @@
 
 struct test_image {
 	char path[256];
-	int fd;		/* read-write; O_DIRECT where asked for and possible */
-	uint32_t align; /* O_DIRECT's, or 1 */
-	uint64_t size;
+	int fd;		/* read-write; O_DIRECT if requested and supported */
+	uint32_t align; /* O_DIRECT's alignment in bytes; 1: no O_DIRECT */
+	uint64_t size;	/* bytes */
 };
 
-/* A file of that many bytes (any number), each word telling where it is. */
+/* Creates a file of `size` bytes, any number. The content of each 8-byte word depends on its
+ * offset. */
 void image_make(struct test_image *image, uint64_t size, bool direct);
-/* Closes and removes it. */
+
+/* Closes and removes the file. */
 void image_remove(struct test_image *image);
 
-/* Is that what image_make put at [offset, offset + len)? */
+/* True when `data` is what image_make wrote to [offset, offset + len). */
 bool image_is_fresh(const void *data, uint64_t offset, uint64_t len);
-/* Is that so for the whole file, and has it the size it was made with? */
+
+/* True when the file has the size and all of the content that image_make gave it. */
 bool image_is_untouched(const struct test_image *image);
 bool all_bytes(const void *data, int byte, uint64_t len);
 
-/* Through the page cache and a descriptor of its own, whatever image->fd is. */
+/* Reads from the file through the page cache, by a descriptor of its own, even if image->fd uses
+ * O_DIRECT. */
 void image_peek(const struct test_image *image, void *data, uint64_t offset, uint64_t len);
+
+/* Returns the current size of the file in bytes. */
 uint64_t image_size(const struct test_image *image);
 
-/* Entries of /proc/self/fd; those of /proc/self/task without the kernel's helpers of io_uring. */
+/* Returns the number of entries in /proc/self/fd. It includes a constant for the function's own
+ * descriptor and the dot entries, so only differences are meaningful. */
 unsigned int count_fds(void);
+
+/* Returns the number of threads of this process, without io_uring's kernel threads. */
 unsigned int count_threads(void);
 
-/* Wait until some other thread of this process sleeps in epoll_wait or io_uring_enter without a
- * timeout: it has done all it had to, and does not spin. */
+/* Waits until a thread of this process sleeps in epoll_wait or io_uring_enter without a timeout.
+ * Such a thread has no work left, and does not busy-poll. */
 void wait_idle_thread(void);
 
-/* Does that thread of this process (0: any other than the caller) sleep in that system call? */
+/* True when thread tid of this process (0: any thread but the caller) sleeps in this system
+ * call. */
 bool thread_sleeps_in(pid_t tid, long call);
 
-/* An eventfd's counter, without reading it. */
+/* Returns the counter of an eventfd without resetting it. */
 uint64_t eventfd_count(int fd);
 
 #endif

@@ -19,7 +19,7 @@ static const struct {
 	{ MOCK_FAR, MOCK_FAR_SIZE },
 };
 
-/* One region of the device's, with a page in front of and behind it that nobody may touch. */
+/* Maps one region for the device, between two guard pages. */
 static uint8_t *map_guarded(int memfd, uint64_t offset, uint64_t size)
 {
 	uint8_t *at = mmap(NULL, size + 2 * MOCK_PAGE, PROT_NONE,
@@ -310,12 +310,14 @@ int64_t mock_seconds(void)
 	return t.tv_sec;
 }
 
-/* A waiting thread gives way this often before it sleeps for NAP_NS each time. */
+/* Number of sched_yield() calls in a wait before mock_yield sleeps instead. */
 #define YIELDS 8u
+/* Length of a sleep of mock_yield and mock_pester. */
 #define NAP_NS 20000
-/* A thread that never waits does so at each of this many calls. */
+/* mock_pester sleeps once in this many calls. */
 #define BURST 64u
 
+/* Calls of mock_yield in the current wait of this thread. */
 static __thread unsigned int yields;
 
 static void nap(void)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * mockdrv: the driver's side of a ring, over memory the device sees elsewhere. A test lays out chains
- * in a descriptor table and offers their heads, in both formats: for a packed ring the table is the
- * driver's own, and mock_stage copies a chain into the ring, with its head as the buffer id.
+ * mockdrv: a mock virtio driver for split and packed rings.
  *
- * Guest memory is one memfd, mapped twice. The driver has it in one piece. The device has it in
- * three regions that lie apart on the host, each between guard pages: LOW and HIGH touch in guest
- * physical space, FAR is behind a hole. Guest physical addresses are far from 0 and from every host
- * address, so one taken for the other faults.
+ * A test builds chains in a descriptor table and offers their heads. For a packed ring, this table
+ * is private to the driver: mock_stage copies a chain into the ring, with its head as the buffer
+ * id.
  *
- * Everything here is called by the test thread. What fails here fails the test.
+ * Guest memory is one memfd, mapped twice. The driver maps it in one piece. The device maps it as
+ * three regions at unrelated host addresses, each between guard pages: LOW and HIGH adjoin in guest
+ * physical space, FAR lies behind a hole. Guest physical addresses are far from 0 and from all host
+ * addresses, so that code which confuses the two faults.
+ *
+ * Unless stated otherwise, functions are for the test thread, and a failure in them fails the test.
  */
 #ifndef TESTS_MOCKDRV_H
 #define TESTS_MOCKDRV_H
@@ -34,9 +36,9 @@
 #define MOCK_FAR	(MOCK_HOLE + MOCK_HOLE_SIZE)
 #define MOCK_FAR_SIZE	(1ul << 20)
 #define MOCK_TOP	(MOCK_FAR + MOCK_FAR_SIZE)
-#define MOCK_DEADLINE_S 60 /* the host's disk may stand still for seconds */
+#define MOCK_DEADLINE_S 60 /* long, because the host's disk may stall for seconds */
 
-/* Descriptor flags, short. */
+/* Short names of descriptor flags. */
 #define NEXT	 VRING_DESC_F_NEXT
 #define WRITE	 VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
@@ -47,150 +49,180 @@ struct mock_place {
 	bool wrap;
 };
 
+/* A driver of one queue. */
 struct mockdrv {
 	int memfd;
 	int kick_fd;
 	int irq_fd;
-	uint8_t *mem; /* the driver's mapping, of MOCK_LOW .. MOCK_TOP */
-	uint8_t *device[3];
+	uint8_t *mem;	    /* the driver's mapping, [MOCK_LOW, MOCK_TOP) */
+	uint8_t *device[3]; /* the device's mappings: LOW, HIGH, FAR */
 	struct hostmem hostmem;
 
-	uint64_t base; /* where the ring is laid out */
+	uint64_t base; /* guest physical address of the ring */
 	struct vring_config ring;
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t avail_idx; /* the next entry to fill */
-	uint16_t used_idx;  /* the next element to take */
-	uint16_t next_desc; /* the next free descriptor; freed all at once by mock_forget */
-	uint64_t heap;
+	uint16_t avail_idx; /* index of the next avail entry to fill */
+	uint16_t used_idx;  /* index of the next used element to take */
+	uint16_t next_desc; /* index of the next free descriptor; mock_forget frees all */
+	uint64_t heap;	    /* guest physical address of the next allocation */
 
-	/* Packed: the ring, and where the driver is in it. */
+	/* The members of a packed ring. */
 	struct vring_packed_desc *packed;
-	uint32_t *driver_event; /* off_wrap, and flags in the upper half */
-	uint32_t *device_event;
-	struct mock_place put, take;
-	struct vring_packed_desc *first; /* of what is staged and not shown; its flags: */
-	uint16_t first_flags;
-	uint16_t length[VRING_MAX_SIZE]; /* of the chain with that id */
-	struct vring_desc table[VRING_MAX_SIZE];
+	uint32_t *driver_event;	     /* off_wrap in bits 0 to 15, flags in bits 16 to 31 */
+	uint32_t *device_event;	     /* off_wrap in bits 0 to 15, flags in bits 16 to 31 */
+	struct mock_place put, take; /* positions of the next descriptor to fill and used element */
+	struct vring_packed_desc *first; /* first descriptor staged since mock_show; or NULL */
+	uint16_t first_flags;		 /* flags of `first`, which mock_show stores */
+	uint16_t length[VRING_MAX_SIZE]; /* descriptors of each chain, by buffer id */
+	struct vring_desc table[VRING_MAX_SIZE]; /* the driver's private descriptor table */
 };
 
-/* Memory, eventfds and an empty ring of `size` in LOW. */
+/* Creates memory, eventfds and an empty split ring of `size` descriptors in LOW. */
 void mock_init(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 void mock_fini(struct mockdrv *m);
 
-/* The driver of another queue, in memory (one of the places 1 to MOCK_PLACES) and with eventfds that
- * belong to `first`. A ring has to be laid out; 96 KiB are for its buffers, and `first` then has less
- * than 1 MiB. */
+/* Number of memory areas for drivers of further queues. */
 #define MOCK_PLACES 6u
+
+/*
+ * Creates the driver of a further queue in memory area `place`, 1 to MOCK_PLACES. Memory and
+ * eventfds still belong to `first`, whose buffers must stay below the first MiB of LOW. The caller
+ * must lay out a ring next. The driver has about 96 KiB for buffers.
+ */
 void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int place);
 
-/* Lay out an empty ring again, of any kind; buffers and descriptors are forgotten. */
+/* Lay out an empty split or packed ring, and free all buffers and descriptors. */
 void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 void mock_ring_packed(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 
-/* The driver's pointer to guest memory. */
+/* Returns the driver's pointer to guest memory at gpa. Any thread. */
 void *mock_ptr(const struct mockdrv *m, uint64_t gpa);
 
-/* Fresh guest memory in LOW, filled with 0xee. */
+/* Allocates guest memory in LOW, filled with 0xee. Returns its guest physical address. */
 uint64_t mock_alloc(struct mockdrv *m, uint64_t bytes, uint64_t align);
 
 /* ---- descriptors ---- */
 
+/* A buffer of a chain; `write`: the device writes it. */
 struct mock_piece {
 	uint64_t gpa;
 	uint32_t len;
 	bool write;
 };
 
+/* Fills descriptor i of the table. */
 void mock_desc(struct mockdrv *m, uint16_t i, uint64_t gpa, uint32_t len, uint16_t flags,
 	       uint16_t next);
 
-/* A chain of the pieces in the next free descriptors; returns its head. */
+/* Builds a chain of these buffers in the next free descriptors. Returns its head. */
 uint16_t mock_chain(struct mockdrv *m, const struct mock_piece *piece, unsigned int count);
 
-/* The same in a table of its own at `table` (0: allocated), behind one INDIRECT descriptor. */
+/* Builds a chain of these buffers in an indirect table at `table` (0: allocated), and one
+ * descriptor that refers to it. Returns the index of this descriptor. */
 uint16_t mock_chain_indirect(struct mockdrv *m, uint64_t table, const struct mock_piece *piece,
 			     unsigned int count);
 
-/* All descriptors are free again. */
+/* Frees all descriptors. */
 void mock_forget(struct mockdrv *m);
 
 /* ---- the rings ---- */
 
-/* Fill the next avail entry; the device may see it after mock_show. */
+/* Fills the next avail entry. The device sees the entry after mock_show. */
 void mock_stage(struct mockdrv *m, uint16_t head);
+
+/* Makes all staged chains available to the device. Includes a full barrier, after which the driver
+ * may read the device's request for notifications. */
 void mock_show(struct mockdrv *m);
-/* Stage, show, kick. */
+
+/* Calls mock_stage, mock_show and mock_kick. */
 void mock_offer(struct mockdrv *m, uint16_t head);
+
+/* Notifies the device through kick_fd. */
 void mock_kick(struct mockdrv *m);
 
-/* Split only. */
+/* Access the event fields and used.idx of a split ring. */
 uint16_t *mock_used_event(const struct mockdrv *m);
 uint16_t mock_avail_event(const struct mockdrv *m);
 uint16_t mock_used_index(const struct mockdrv *m);
 
-/* Is there a used element to take? */
+/* True when the device has published a used element that was not taken yet. */
 bool mock_has_used(const struct mockdrv *m);
-/* Take the next used element. False: there is none. */
+
+/* Takes the next used element. False: there is none. */
 bool mock_used(struct mockdrv *m, struct vring_used_elem *elem);
-/* Wait until there is one, and take it. */
+
+/* Waits for the next used element, and takes it. */
 void mock_wait_used(struct mockdrv *m, struct vring_used_elem *elem);
-/* Wait until used.idx has reached idx; split only. */
+
+/* Waits until used.idx of a split ring is idx. */
 void mock_wait_index(struct mockdrv *m, uint16_t idx);
 
 /* ---- packed (mockdrv_packed.c) ---- */
 
-/* Both of the flags that make a descriptor available or used. */
+/* The two flags that say whether a descriptor is available or used. */
 #define MOCK_BOTH (1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED)
 
-/* Those of an available and of a used descriptor where the wrap counter is that. */
+/* Return AVAIL and USED of an available and of a used descriptor for this wrap counter. */
 uint16_t mock_packed_avail(bool wrap);
 uint16_t mock_packed_used_flags(bool wrap);
 
-/* Go on by `count` descriptors. */
+/* Advances a position by `count` descriptors. */
 void mock_packed_advance(const struct mockdrv *m, struct mock_place *place, uint16_t count);
 
-/* Fill the next descriptor of the ring, with what makes it available added to `flags`; the first one
- * is not before mock_show. The id counts in the last one of a chain. */
+/*
+ * Fills the next descriptor of the ring and makes it available by adding AVAIL or USED to `flags`.
+ * The flags of the first descriptor after a mock_show are stored by the next mock_show, all others
+ * at once. The device uses the id of the last descriptor of a chain.
+ */
 void mock_packed_put(struct mockdrv *m, uint64_t gpa, uint32_t len, uint16_t id, uint16_t flags);
 
-/* An event structure's position and wrap counter, with flags DESC. */
+/* Returns an event structure with this position and wrap counter, and flags DESC. */
 uint32_t mock_packed_event(struct mock_place place);
 
-/* What mock_stage, mock_show, mock_has_used and then mock_used do to a packed ring. */
+/* Implement mock_stage, mock_show, mock_has_used and mock_used for a packed ring. The caller of
+ * mock_packed_take has checked that there is a used element. */
 void mock_packed_stage(struct mockdrv *m, uint16_t head);
 void mock_packed_show(struct mockdrv *m);
 bool mock_packed_has_used(const struct mockdrv *m);
 void mock_packed_take(struct mockdrv *m, struct vring_used_elem *elem);
 
-/* Interrupts since the last call; the second waits for the first of them. */
+/* Returns the number of interrupts since the last call, without waiting. */
 uint64_t mock_irqs(struct mockdrv *m);
+
+/* Waits for an interrupt. Returns the number of interrupts since the last call, at least 1. */
 uint64_t mock_wait_irq(struct mockdrv *m);
 
 /* ---- block requests ---- */
 
+/* A block request in guest memory. Addresses are guest physical. */
 struct mock_blk {
 	uint16_t head;
 	uint64_t header;
 	uint64_t data;
 	uint64_t status;
-	uint32_t len;
+	uint32_t len; /* bytes of data */
 };
 
-/* Header, data and status in descriptors of their own; data is 0xee, the status byte 0xff. */
+/* Builds a request with header, data and status in one descriptor each (no data if len is 0). Data
+ * bytes are 0xee, the status byte is 0xff. */
 void mock_blk(struct mockdrv *m, struct mock_blk *req, uint32_t type, uint64_t sector,
 	      uint32_t len);
-/* Only the header, with those fields, somewhere in LOW. */
+
+/* Allocates a request header in LOW, at any alignment. Returns its guest physical address. */
 uint64_t mock_header(struct mockdrv *m, uint32_t type, uint64_t sector);
+
+/* Returns the status byte of a request; 0xff: the device has not written it. */
 uint8_t mock_status(const struct mockdrv *m, const struct mock_blk *req);
-/* Offer it, wait for its used element, return the status; used.len goes to *len (may be NULL). */
+
+/* Offers a request and waits for its used element. Returns the status; *len is used.len (len may be
+ * NULL). */
 uint8_t mock_do(struct mockdrv *m, struct mock_blk *req, uint32_t *len);
 
 /*
- * As ck_assert, for places that are passed often or by any thread: Check writes to a pipe for each
- * assertion that holds, too.
+ * Fails the test when cond is false, like ck_assert. For code that runs often or on other threads
+ * than the test's: ck_assert writes to a pipe even for each assertion that holds.
  */
 #define must(cond)                                         \
 	do {                                               \
@@ -200,19 +232,27 @@ uint8_t mock_do(struct mockdrv *m, struct mock_blk *req, uint32_t *len);
 
 /* ---- waiting ---- */
 
-/* Seconds of CLOCK_MONOTONIC: now, and when a wait that begins now has failed. */
+/* The current time of CLOCK_MONOTONIC in seconds. Any thread. */
 int64_t mock_seconds(void);
+
+/* Starts a wait of the calling thread. Returns its deadline, in seconds of CLOCK_MONOTONIC. */
 int64_t mock_deadline(void);
+
 /*
- * Let others run: by sched_yield() at first, then, as whoever polls takes the processor from what
- * it waits for, by short sleeps. Fails the test when the deadline is over.
+ * Gives up the CPU in a polling loop: by sched_yield() at first, then by short sleeps, because a
+ * thread that polls takes the CPU from the thread it waits for. Fails the test after the deadline.
+ * Any thread.
  */
 void mock_yield(int64_t deadline);
+
 /*
- * Let others run: for a thread that disturbs them without end. Yields, and sleeps for a moment at
- * every 64th call, or the threads under test would wait for a time slice on a busy machine.
+ * Gives up the CPU in a loop that disturbs other threads without end, by sched_yield(). Every 64th
+ * call sleeps for a moment, as otherwise the threads under test would wait for a time slice on a
+ * busy machine. Any thread.
  */
 void mock_pester(void);
+
+/* Waits until the condition holds. Fails the test after MOCK_DEADLINE_S. */
 #define mock_wait_until(cond)                                  \
 	do {                                                   \
 		for (int64_t end_ = mock_deadline(); !(cond);) \

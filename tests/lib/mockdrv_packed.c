@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The packed ring of the mock driver. */
 #include <string.h>
 
 #include "tests/lib/mockdrv.h"
@@ -68,7 +69,7 @@ void mock_packed_stage(struct mockdrv *m, uint16_t head)
 		const struct vring_desc *d = &m->desc[i % m->ring.size];
 
 		next = d->flags & NEXT;
-		/* Only the last one's id counts; the others' are none. */
+		/* The device uses only the id of the last descriptor; 0x5a5a is no valid id. */
 		mock_packed_put(m, d->addr, d->len, next ? 0x5a5a : head, d->flags);
 		i = d->next;
 	} while (++count < m->ring.size && next);
@@ -78,7 +79,7 @@ void mock_packed_stage(struct mockdrv *m, uint16_t head)
 
 void mock_packed_show(struct mockdrv *m)
 {
-	/* Pairs with vring_pop's acquire. */
+	/* Pairs with the acquire of the flags in vring_pop. */
 	if (m->first)
 		STORE_RELEASE(m->first->flags, m->first_flags);
 	m->first = NULL;
@@ -86,7 +87,7 @@ void mock_packed_show(struct mockdrv *m)
 
 bool mock_packed_has_used(const struct mockdrv *m)
 {
-	/* Pairs with vring_publish's release. */
+	/* Pairs with the release of the flags in vring_publish. */
 	uint16_t flags = LOAD_ACQUIRE(m->packed[m->take.at].flags);
 
 	return (flags & MOCK_BOTH) == mock_packed_used_flags(m->take.wrap);
@@ -98,7 +99,7 @@ void mock_packed_take(struct mockdrv *m, struct vring_used_elem *elem)
 
 	elem->id = READ_ONCE(d->id);
 	elem->len = READ_ONCE(d->len);
-	/* 2.8.5: whether the length means something. */
+	/* WRITE in a used element says whether its length is valid (2.8.5). */
 	must(!(READ_ONCE(d->flags) & WRITE) == !elem->len);
 	must(elem->id < m->ring.size && m->length[elem->id]);
 	mock_packed_advance(m, &m->take, m->length[elem->id]);

@@ -90,7 +90,7 @@ unsigned int queues_take(struct mockdrv *q, const struct queues_batch *batch, bo
 			mock_wait_used(q, &elem);
 		else if (!mock_used(q, &elem))
 			break;
-		/* Chains of three: the heads are 0, 3, 6. */
+		/* Each chain has three descriptors, so the heads are 0, 3, 6, ... */
 		must(elem.id % 3 == 0 && elem.id / 3 < depth && !(seen & 1u << elem.id));
 		seen |= 1u << elem.id;
 		must(!in_order || elem.id == 3 * n);

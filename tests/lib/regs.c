@@ -50,7 +50,7 @@ uint64_t reg_offered(struct virtio_mmio *mmio)
 
 void reg_accept(struct virtio_mmio *mmio, uint64_t features)
 {
-	/* In the order Linux does it. */
+	/* Linux writes the upper half first, too. */
 	reg_set(mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
 	reg_set(mmio, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32));
 	reg_set(mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rig: a mock driver, a dataplane and an engine, put together. A test changes `config` between
- * rig_init and rig_start.
+ * rig: a test fixture of mock driver, dataplane thread, blkplane and I/O engine.
+ *
+ * A test may change `config` between rig_init and rig_start. A failure fails the test.
  */
 #ifndef TESTS_RIG_H
 #define TESTS_RIG_H
@@ -12,7 +13,7 @@
 #include "tests/lib/scripted.h"
 
 #define RIG_CAPACITY (1u << 20)
-#define RIG_ID	     "mock-disk-0123456789" /* 20 bytes: no room for a 0 */
+#define RIG_ID	     "mock-disk-0123456789" /* 20 bytes, without a terminating 0 */
 
 struct rig {
 	struct mockdrv m;
@@ -28,26 +29,33 @@ struct rig {
 	struct test_image image;
 };
 
-/* For the rigs made from now on: how long their dataplane looks on before it sleeps. */
+/* Longest busy-polling time, in nanoseconds, of dataplane threads created from now on. */
 extern uint64_t rig_poll_ns;
 
-/* Over the scripted engine, with room for `depth` tasks. */
+/* Creates a rig with the scripted engine, which takes up to `depth` tasks, and a split ring of
+ * `size` descriptors. */
 void rig_init(struct rig *r, uint16_t size, bool event_idx, bool indirect, unsigned int depth);
 
-/* Over a real engine and a fresh image of RIG_CAPACITY bytes. */
+/* Creates a rig with a real engine, a new image of RIG_CAPACITY bytes, and a split ring of `size`
+ * descriptors. */
 void rig_init_file(struct rig *r, const struct ioengine_ops *ops, uint16_t size, bool direct);
 
+/* Starts the blkplane on the ring of the mock driver. */
 void rig_start(struct rig *r);
 void rig_stop(struct rig *r);
-/* Stops, too. */
+
+/* Stops the blkplane and frees everything. */
 void rig_fini(struct rig *r);
 
+/* Returns the device status register. */
 uint32_t rig_device_status(const struct rig *r);
-/* Wait until the queue is broken, and see that the driver is told. */
+
+/* Waits until the queue is broken, and checks that the driver gets a configuration interrupt. */
 void rig_wait_broken(struct rig *r);
 bool rig_is_broken(const struct rig *r);
 
-/* From now on, until the test has read irq_fd (mock_irqs), who raises an interrupt has to wait. */
+/* Fills the counter of irq_fd. A thread that raises an interrupt then blocks until the test reads
+ * irq_fd by mock_irqs. */
 void rig_block_irq(struct rig *r);
 
 #endif

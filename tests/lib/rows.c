@@ -7,7 +7,7 @@
 #define GOOD_SECTOR 8
 #define GOOD_LEN    4096u
 
-/* As must, with the case's name. */
+/* Fails the test with the name of the case when cond is false. */
 #define in_case(what, cond)                                         \
 	do {                                                        \
 		if (!(cond))                                        \
@@ -81,7 +81,7 @@ static void ring(struct disk *d)
 	reg_set(&d->mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 }
 
-/* ---- [B] ---- */
+/* ---- outcome [B]: the queue breaks ---- */
 
 static bool untouched(const struct mockdrv *m, const struct mock_blk *req)
 {
@@ -93,7 +93,8 @@ static bool told_broken(struct disk *d)
 	return reg_get(&d->mmio, VIRTIO_MMIO_INTERRUPT_STATUS) & IRQLINE_CONFIG;
 }
 
-/* The device is reset. What came of the batch: the good one before may have been finished, once. */
+/* Checks the outcome of the batch after a reset of the device. The good read before the bad entry
+ * may have been completed once; the good read after it must be untouched. */
 static void judge_broken(struct disk *d, const struct row_bad *bad, const struct mock_blk *before,
 			 const struct mock_blk *after)
 {
@@ -138,7 +139,7 @@ static void break_once(struct disk *d, const struct row_bad *bad)
 	}
 	in_case(bad->what, reg_status(&d->mmio) == (ST_DRIVER_OK | ST_NEEDS_RESET));
 	in_case(bad->what, mock_wait_irq(m) >= 1);
-	/* What comes now is not looked at. */
+	/* A broken queue must ignore further requests. */
 	mock_offer(m, after.head);
 	reg_set_status(&d->mmio, 0);
 	in_case(bad->what, reg_status(&d->mmio) == 0);
@@ -155,14 +156,15 @@ void rows_break(struct disk *d, const struct row_bad *bad, unsigned int count)
 	}
 }
 
-/* ---- works ---- */
+/* ---- unusual framing, which must work ---- */
 
 #define PIECES_MAX 1024u
 
+/* The layout of a request. Addresses are guest physical. */
 struct layout {
-	struct mock_piece piece[PIECES_MAX];
+	struct mock_piece piece[PIECES_MAX]; /* its descriptors, in order */
 	unsigned int count;
-	uint64_t data[PIECES_MAX]; /* where each piece of the data is */
+	uint64_t data[PIECES_MAX]; /* address of each piece of the data */
 	unsigned int data_count;
 	uint64_t header;
 	uint64_t status;
@@ -190,7 +192,7 @@ static void place_data(struct mockdrv *m, const struct row_framing *f, struct la
 	uint32_t piece = f->piece ? f->piece : f->len;
 	unsigned int count = (f->len + piece - 1) / piece;
 	uint64_t bytes = f->len + (uint64_t)count * f->gap;
-	/* With 16 bytes in front and one behind, for a header or a status byte that sticks to it. */
+	/* The allocation leaves room for a header before the data and a status byte behind it. */
 	uint64_t at = f->at ? f->at : mock_alloc(m, bytes + f->odd + 1024, 512) + 512 + f->odd;
 
 	if (f->at)
@@ -202,7 +204,7 @@ static void place_data(struct mockdrv *m, const struct row_framing *f, struct la
 	l->status = f->glued ? at + bytes : mock_alloc(m, 1, 1);
 }
 
-/* Header, data and status, cut as the case says. */
+/* Fills *l with the header, data and status of a request, split as the case says. */
 static void lay_out(struct mockdrv *m, const struct row_framing *f, uint64_t sector, bool in,
 		    struct layout *l)
 {
@@ -253,12 +255,13 @@ static uint16_t make_chain(struct mockdrv *m, const struct row_framing *f, const
 	return head;
 }
 
-/* What a write puts into byte number i, other for each case. */
+/* Returns byte i of the data that case `number` writes. */
 static uint8_t pattern(unsigned int number, uint32_t i)
 {
 	return (uint8_t)(number * 37 + i % 251);
 }
 
+/* Expected content of the image: the data of a request, and 512 bytes before and behind it. */
 static uint8_t in_file[512 + (256 << 10) + 512];
 
 static void frame_once(struct disk *d, uint64_t sector, const struct row_framing *f, bool in,
@@ -292,7 +295,7 @@ static void frame_once(struct disk *d, uint64_t sector, const struct row_framing
 	in_case(f->what, mock_status(m, &before) == VIRTIO_BLK_S_OK);
 	in_case(f->what, mock_status(m, &after) == VIRTIO_BLK_S_OK);
 
-	/* In memory: the data, and what is between its pieces. */
+	/* In memory, a read must change the data and nothing between its pieces. */
 	at = 512;
 	for (unsigned int i = 0; i < l.data_count; i++) {
 		const uint8_t *bytes = mock_ptr(m, l.data[i]);
@@ -305,7 +308,7 @@ static void frame_once(struct disk *d, uint64_t sector, const struct row_framing
 		in_case(f->what,
 			i + 1 == l.data_count || all_bytes(bytes + piece_len(f, i), 0xee, f->gap));
 	}
-	/* In the file: what was there, but for what was written. */
+	/* In the file, a write must change its data and no byte around it. */
 	static uint8_t now[sizeof(in_file)];
 	image_peek(&d->image, now, sector * 512 - 512, f->len + 1024);
 	in_case(f->what, !memcmp(now, in_file, f->len + 1024));
@@ -323,7 +326,7 @@ void rows_frame(struct disk *d, uint64_t sector, const struct row_framing *frami
 	}
 }
 
-/* ---- [E] ---- */
+/* ---- outcome [E]: the request fails; and requests that need no I/O ---- */
 
 static void answer_once(struct disk *d, const struct row_request *r)
 {
@@ -353,7 +356,7 @@ static void answer_once(struct disk *d, const struct row_request *r)
 	in_case(what, status == r->status || (r->status2 && status == r->status2));
 	in_case(what, mock_status(m, &before) == VIRTIO_BLK_S_OK);
 	in_case(what, mock_status(m, &after) == VIRTIO_BLK_S_OK);
-	/* No byte of a refused read is the image's. */
+	/* A request that failed must not have changed its data buffer. */
 	if (status != VIRTIO_BLK_S_OK)
 		in_case(what, all_bytes(mock_ptr(m, req.data), 0xee, r->len));
 	in_case(what, reg_status(&d->mmio) == ST_DRIVER_OK);

@@ -15,15 +15,15 @@
 struct backend {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct scripted_seg held[SCRIPTED_MAX]; /* with the host, oldest first */
+	struct scripted_seg held[SCRIPTED_MAX]; /* pending segments, oldest first */
 	unsigned int held_count;
 	struct {
 		struct io_task *task;
 		int64_t res;
-	} done[SCRIPTED_MAX]; /* not yet reaped */
+	} done[SCRIPTED_MAX]; /* completed segments that are not reaped yet */
 	unsigned int done_count;
-	unsigned int submits;
-	unsigned int accept;
+	unsigned int submits; /* submit calls with a queued task */
+	unsigned int accept;  /* largest number of tasks that one submit call takes */
 };
 
 static int scripted_open(struct ioengine *e)
@@ -158,7 +158,7 @@ struct scripted_seg scripted_seg(struct ioengine *e, unsigned int i)
 	return seg;
 }
 
-/* Under the lock: from the host's hands to the reaper's. */
+/* Moves pending segment i to the completed ones. The caller holds the lock. */
 static void give_back(struct backend *b, unsigned int i, int64_t res)
 {
 	b->done[b->done_count].task = b->held[i].task;
