@@ -20,7 +20,8 @@
 
 /* The brief window. */
 #define POLL_MIN_NS 5000u
-/* First value of the long window when it opens. */
+/* First value of the long window when it opens. A long window below POLL_MIN_NS is used only where
+ * the backoff skips the brief poll. */
 #define POLL_START_NS 4000u
 /* Largest number of consecutive brief polls that the backoff skips. */
 #define POLL_BACKOFF_MAX 31u

@@ -56,7 +56,7 @@ struct blkplane_config {
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
-	struct blkpolicy policy; /* after a failed host I/O */
+	struct blkpolicy policy; /* what to do about host I/O errors */
 	struct blklimit *limit;	 /* shared by the disk's queues; NULL: never a limit */
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */

@@ -43,7 +43,7 @@ struct blkplane {
 	struct ev_watch completion;
 	struct iothread_call *stop;  /* pending stop, answered when the engine is drained */
 	struct plane_call *cache;    /* pending cache mode switch, answered after the transfers */
-	struct iothread_call *pause; /* pending pause, answered when the engine is idle or parked */
+	struct iothread_call *pause; /* pending pause, answered when all tasks are done or parked */
 
 	struct inline_io inline_io;
 	bool has_avail; /* peek or arm has seen an available chain since the last batch began */

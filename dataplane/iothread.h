@@ -117,7 +117,7 @@ static inline bool iothread_take_poll_hit(struct iothread *thread)
 	thread->found = false;
 	return found;
 }
-/* Record `client` as the last active one; true when it was so already. */
+/* Record `client` as the last active one; true when it already was. */
 bool iothread_was_last_active(struct iothread *thread, const struct iothread_client *client);
 /* Stop serving a client. A client may remove itself in its serve callback. */
 void iothread_remove(struct iothread *thread, struct iothread_client *client);
