@@ -19,8 +19,8 @@ void adaptive_poll_polled(struct adaptive_poll *l, enum poll_target what, bool f
 	l->brief[what].skip = l->brief[what].fruitless;
 }
 
-/* A sleep shorter than the longest window allowed would better have been spent looking; a longer
- * one was not worth looking for. */
+/* A sleep shorter than poll_ns could have been avoided by polling, so the long window grows; a
+ * longer sleep could not, so the long window closes. */
 void adaptive_poll_slept(struct adaptive_poll *l, uint64_t slept)
 {
 	if (slept >= l->poll_ns)

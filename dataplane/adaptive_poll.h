@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * adaptive_poll: how long a dataplane thread looks on for work before it sleeps. Pure arithmetic over
- * what it has been told; one thread's. Times in nanoseconds.
+ * adaptive_poll: how long a dataplane thread busy-polls before it sleeps.
  *
- * There are two windows. The long one costs processor time to save waiting time: it grows while
- * sleeps are short, up to what the user allows, which may be nothing. The brief one saves processor
- * time as well: falling asleep and being woken costs about as much as looking for POLL_MIN_NS,
- * so whoever is woken sooner than that had better looked. What comes may be the driver's next
- * requests or the host's answers; for each of them a brief look in vain makes the next ones rarer.
+ * The functions only compute on their arguments and on the structure, which belongs to one thread.
+ * All times are in nanoseconds.
+ *
+ * There are two polling windows. The long window spends CPU time to reduce latency: it grows while
+ * sleeps are short, up to the maximum that the user allows, which may be 0. The brief window of
+ * POLL_MIN_NS saves CPU time as well: a sleep and a wake-up cost about that much, so polling is
+ * cheaper whenever work arrives within the window. Work is either new requests of the driver or
+ * completions from the host; for each of these two kinds, a brief poll that finds nothing makes
+ * later brief polls less frequent (exponential backoff).
  */
 #ifndef DATAPLANE_ADAPTIVE_POLL_H
 #define DATAPLANE_ADAPTIVE_POLL_H
@@ -15,31 +18,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The brief window. */
 #define POLL_MIN_NS 5000u
-/* The long window once it pays. */
+/* First value of the long window when it opens. A long window below POLL_MIN_NS is used only where
+ * the backoff skips the brief poll. */
 #define POLL_START_NS 4000u
-/* So many brief looks are left out at most until the next one. */
+/* Largest number of consecutive brief polls that the backoff skips. */
 #define POLL_BACKOFF_MAX 31u
 
-/* What is expected to come. */
+/* The kind of work that a poll is expected to find. */
 enum poll_target { POLL_COMPLETIONS, POLL_REQUESTS };
 
 struct adaptive_poll {
-	uint64_t poll_ns;     /* the long window, at most; 0: none. Set by the owner */
-	uint64_t poll_ns_now; /* the long window just now */
+	uint64_t poll_ns;     /* maximum of the long window, set by the owner; 0: no long window */
+	uint64_t poll_ns_now; /* current long window */
 	struct {
-		unsigned int fruitless; /* left out after the last one */
-		unsigned int skip;	/* still to be left out */
-	} brief[2];			/* by enum poll_target */
+		unsigned int fruitless; /* backoff: brief polls to skip after the latest poll */
+		unsigned int skip;	/* brief polls still to be skipped */
+	} brief[2];			/* indexed by enum poll_target */
 };
 
-/* About to sleep: look for so long before. 0: not at all. */
+/* Time to poll before the sleep that is about to begin; 0: do not poll. */
 uint64_t adaptive_poll_budget(struct adaptive_poll *l, enum poll_target what);
 
-/* It was looked that long; was something found? */
+/* Report whether the poll that adaptive_poll_budget allowed found work. */
 void adaptive_poll_polled(struct adaptive_poll *l, enum poll_target what, bool found);
 
-/* So long was slept. Matters only where poll_ns is not 0. */
+/* Report the length of a sleep that has ended. Not needed while poll_ns is 0. */
 void adaptive_poll_slept(struct adaptive_poll *l, uint64_t slept);
 
 #endif

@@ -5,10 +5,10 @@
 
 #define SECOND_NS 1000000000u
 
-/* So that no sum of two of them, or of one and a time, overflows. */
+/* Maximum of span(), ns: the sum of two spans, or of a span and a time, does not overflow. */
 #define SPAN_MAX (1ull << 62)
 
-/* How long the rate takes for that many tokens: never less than it does. */
+/* Time in which the rate yields that many tokens, ns; rounded up. */
 static uint64_t span(uint64_t tokens, uint64_t rate)
 {
 	unsigned __int128 ns = ((unsigned __int128)tokens * SECOND_NS + rate - 1) / rate;
@@ -35,8 +35,11 @@ static void set_bucket(struct blklimit_bucket *b, uint64_t rate, uint64_t burst,
 {
 	WRITE_ONCE(b->burst_ns, rate ? span(burst, rate) : 0);
 	WRITE_ONCE(b->rate, rate);
-	/* Pairs with take_from's acquire: who changes what is written here knows the new rate, and who
-	 * knows an older one only fails to change it. */
+	/*
+	 * Pairs with the acquire in take_from: a taker whose compare-and-swap replaces this full_at
+	 * has seen the new rate. A taker that used an older rate has an older full_at, so that its
+	 * compare-and-swap fails and it starts again.
+	 */
 	STORE_RELEASE(b->full_at, now);
 }
 
@@ -65,7 +68,7 @@ bool blklimit_any(const struct blklimit *limit)
 	return READ_ONCE(limit->ops.rate) || READ_ONCE(limit->bytes.rate);
 }
 
-/* As blklimit_next_ns. */
+/* blklimit_next_ns for one bucket. */
 static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
 {
 	uint64_t rate = READ_ONCE(b->rate);
@@ -92,7 +95,7 @@ uint64_t blklimit_next_ns(const struct blklimit *limit, uint64_t now)
 
 static void take_from(struct blklimit_bucket *b, uint64_t tokens, uint64_t now)
 {
-	/* Pairs with set_bucket's release. */
+	/* Pairs with the release in set_bucket. */
 	uint64_t full_at = LOAD_ACQUIRE(b->full_at);
 	uint64_t rate, next;
 

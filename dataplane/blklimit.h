@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * blklimit: how much a disk's driver may ask for: a token bucket of operations and one of bytes. Plain
- * integer arithmetic over the time that it is told (CLOCK_MONOTONIC, ns); knows neither rings nor threads.
+ * blklimit: a disk's throttle, token buckets for IOPS and for bytes.
  *
- * A bucket holds up to its burst and is filled at its rate. Each request takes an operation and its bytes
- * when it is taken off the ring; none is taken while a bucket has less than one token. What is asked for
- * may be more than is there: then the bucket is in debt, and has to be filled up first, so that a request
- * larger than the burst passes as any other.
+ * The functions are integer arithmetic on times that the caller passes (CLOCK_MONOTONIC, ns); they
+ * know neither rings nor threads.
  *
- * The queues of a disk, on whatever threads, share its buckets: first come, first served. A bucket's state
- * is one atomic number, which they change by compare-and-swap. Two of them may find the last token at once,
- * and both take it: the debt evens that out.
+ * A bucket holds at most its burst and is refilled at its rate. A request is charged when it is
+ * popped: one token of the operations bucket and one token per byte of the bytes bucket
+ * (blklimit_take lists the exceptions). No request may be popped while a bucket has less than one
+ * token. A request may cost more than the bucket has; the bucket is then in debt, and the refill
+ * pays the debt first. A request larger than the burst is therefore not blocked forever.
+ *
+ * All queues of a disk, on any threads, share its buckets, first come, first served. The state of a
+ * bucket is one atomic number, changed by compare-and-swap. Two queues may both see the last token
+ * and both pop a request; the debt makes up for that.
  */
 #ifndef DATAPLANE_BLKLIMIT_H
 #define DATAPLANE_BLKLIMIT_H
@@ -20,53 +23,62 @@
 
 #include "dataplane/ioengine.h"
 
+/* Largest rate and burst: operations, and bytes. */
 #define BLKLIMIT_IOPS_MAX 1000000000ull
 #define BLKLIMIT_BPS_MAX  (1ull << 40)
 
-/* An empty bucket is let alone for so long, so that there is something for a whole batch: but no longer
- * than it takes to be full, and at least for one token. */
+/* Time for which an empty bucket is left to refill, so that a whole batch can be popped afterwards.
+ * The wait is shorter if the bucket is full before, and longer if one token takes longer. */
 #define BLKLIMIT_REFILL_NS 1000000u
 
-/* What the user says; per second. 0: no limit, and of a burst: the default, a tenth of a second's worth. */
+/* The user's limits. A rate of 0 means no limit; a burst of 0 means the default, a tenth of the
+ * rate. */
 struct blklimit_rates {
-	uint64_t iops, iops_burst; /* up to BLKLIMIT_IOPS_MAX */
-	uint64_t bps, bps_burst;   /* bytes; up to BLKLIMIT_BPS_MAX */
+	uint64_t iops, iops_burst; /* operations per second, operations; up to BLKLIMIT_IOPS_MAX */
+	uint64_t bps, bps_burst;   /* bytes per second, bytes; up to BLKLIMIT_BPS_MAX */
 };
 
-/* All atomic. */
+/* A token bucket. Each member is accessed atomically. */
 struct blklimit_bucket {
-	uint64_t rate;	   /* tokens a second; 0: no limit */
-	uint64_t burst_ns; /* an empty one takes so long to be full */
-	uint64_t full_at;  /* when it will be full; later than that from now: it is in debt */
+	uint64_t rate;	   /* tokens per second; 0: no limit */
+	uint64_t burst_ns; /* time in which the empty bucket becomes full, ns */
+	uint64_t full_at;  /* time at which the bucket is full; in debt if > now + burst_ns */
 };
 
-/* Zeros: no limit. */
+/* A structure of zeros has no limit. */
 struct blklimit {
-	struct blklimit_rates rates; /* as settled; atomic, each by itself */
+	struct blklimit_rates rates; /* bursts filled in; each member is atomic by itself */
 	struct blklimit_bucket ops, bytes;
 };
 
-/* Fill in the bursts that were not given. False: a burst without its rate, or more than there may be. */
+/* Replace bursts of 0 by their defaults. Returns false when a burst has no rate, or when a rate or
+ * a burst exceeds its maximum. */
 bool blklimit_fill_defaults(struct blklimit_rates *rates);
 
-/* From now on, with full buckets; `rates` are settled. Any thread, one at a time, beside those that take:
- * who has been waiting has to look again. */
+/*
+ * Set the limits, effective at `now` and with full buckets. `rates` must have passed
+ * blklimit_fill_defaults. Any thread may call this, one at a time, while other threads call
+ * blklimit_take. The caller must make queues that wait for tokens check again
+ * (blkplane_limit_changed).
+ */
 void blklimit_set(struct blklimit *limit, const struct blklimit_rates *rates, uint64_t now);
 
-/* What was set. Any thread. */
+/* Read the limits that blklimit_set has set. Any thread. */
 void blklimit_get(const struct blklimit *limit, struct blklimit_rates *rates);
 
-/* Is there any limit? Any thread. */
+/* True when at least one limit is set. Any thread. */
 bool blklimit_any(const struct blklimit *limit);
 
-/* 0: a request may be taken now. Else when to look again, which is later than `now`. Any thread. */
+/* Returns 0 when a request may be popped now, else the time (> `now`) at which to ask again. Any
+ * thread. */
 uint64_t blklimit_next_ns(const struct blklimit *limit, uint64_t now);
 
 /*
- * A request has been taken. NULL: one that the host need not be asked for (its id, or what is refused
- * at once). It is one operation; reads and writes are their bytes as well. A flush has none. A discard moves
- * none: each range is an operation. Zeroes are an operation for each range and all of their bytes, since
- * the host may have to write them. Any thread.
+ * Charge a popped request to the buckets. `task` is NULL for a request that needs no host I/O
+ * (GET_ID, or one that is rejected). Such a request and a flush cost one operation; a read or a
+ * write costs one operation and its bytes. A discard costs one operation per range and no bytes. A
+ * write-zeroes costs one operation per range and the bytes of all ranges, because the host may have
+ * to write them. Any thread.
  */
 void blklimit_take(struct blklimit *limit, const struct io_task *task, uint64_t now);
 

@@ -7,7 +7,7 @@
 #include "dataplane/blkplane_internal.h"
 #include "dataplane/probes.h"
 
-/* There is one: no more heads can be in flight than the ring has entries. */
+/* Never fails: there are more slots than heads that vring allows in flight. */
 static struct slot *blkplane_slot_get(struct blkplane *p)
 {
 	struct slot *slot = p->free_slot;
@@ -35,14 +35,14 @@ static __attribute__((noinline)) uint64_t blkplane_range_bytes(const struct slot
 	return sum;
 }
 
-/* What the engine has moved for it, if it did not fail. */
+/* Bytes that a successful request has read, written, discarded or zeroed. */
 static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 {
 	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
-/* The one place where a request ends; `bytes`: what it has moved if it did not fail. Inlined also where it
- * is rare, lest it is not where it counts. */
+/* The only function that ends a request; `bytes` counts if it succeeded. Forced inline, because the
+ * compiler would otherwise not inline it in the hot loop either. */
 static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
 									  struct slot *slot,
 									  int result,
@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void blkplane_finish_request(struct
 {
 	const struct blkreq *req = &slot->req;
 
-	/* A broken queue's requests are only drained: the driver has to reset it. */
+	/* The requests of a broken ring are drained without an answer to the driver. */
 	if (!p->broken) {
 		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
 		PROBE_2(push, p, req->chain.head, result);
@@ -59,7 +59,7 @@ static inline __attribute__((always_inline)) void blkplane_finish_request(struct
 	blkplane_slot_put(p, slot);
 }
 
-/* The engine is done with it, and nobody wants to keep it. */
+/* End the request of a task that the engine has finished and that is not parked. */
 static void blkplane_finish_task(struct blkplane *p, struct io_task *task)
 {
 	struct slot *slot = container_of(task, struct slot, task);
@@ -69,13 +69,14 @@ static void blkplane_finish_task(struct blkplane *p, struct io_task *task)
 	blkplane_finish_request(p, slot, task->result, blkplane_bytes_moved(slot));
 }
 
-/* The driver hears of it now, or when the plane has been resumed. Apart: it is rare. */
+/* Report a failed task to the driver, or park it and pause the plane, as the error policy says. Not
+ * inlined, to keep this rare path out of the hot loop. */
 static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 							    struct io_task *task)
 {
 	bool first = !p->parked.head;
 
-	/* A plane that is to be stopped is not resumed any more. */
+	/* A plane that is being stopped will not be resumed, so it parks nothing. */
 	if (p->stop || !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
 		blkplane_finish_task(p, task);
 		return;
@@ -97,7 +98,8 @@ static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 {
 	struct io_task *task = &slot->task;
 	struct ioengine *engine = p->config.engine;
-	/* Rings that share the thread are company, too, unless they have long been silent. */
+	/* A request of another ring on this thread since this ring's previous request counts, too:
+	 * a synchronous call here would delay that ring. */
 	bool others_in_flight = !iothread_was_last_active(p->config.thread, &p->client) ||
 				engine->in_flight || vring_has_avail(&p->ring);
 	uint64_t begin;
@@ -116,7 +118,7 @@ static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 	inline_io_report(&p->inline_io, monotonic_ns() - begin, vring_has_avail(&p->ring));
 }
 
-/* Take one request off the ring. 1: taken; 0: none left; negative: the ring is broken. */
+/* Pop and start one request. 1: popped; 0: the ring is empty; -errno: the ring is broken. */
 static int blkplane_pop_request(struct blkplane *p)
 {
 	struct slot *slot = blkplane_slot_get(p);
@@ -154,14 +156,14 @@ static int blkplane_pop_request(struct blkplane *p)
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
-/* What the thread looked on for, it found here. */
+/* Called when the plane had work: counts a poll hit if a successful poll led to this turn. */
 static void count_poll_hit(struct blkplane *p)
 {
 	if (iothread_take_poll_hit(p->config.thread))
 		blkstats_add(&p->config.stats->poll_hits, 1);
 }
 
-/* Complete what is finished, tell the driver once. */
+/* Push all finished requests, publish them together, and raise at most one interrupt. */
 static void blkplane_complete(struct blkplane *p)
 {
 	struct io_task *task;
@@ -197,12 +199,12 @@ static void blkplane_complete(struct blkplane *p)
 		blkplane_times_answer(p);
 }
 
-/* Once: a broken ring is not served again. */
+/* Report the broken ring, once, to the driver and the listener. It is not served again. */
 static void blkplane_report_broken(struct blkplane *p)
 {
 	p->broken = true;
 	PROBE_1(broken, p, p->ring.broken);
-	/* Pairs with the vCPU's acquire load of the status register. */
+	/* Pairs with the acquire load of the status register on the vCPU thread. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
 	if (p->config.watch)
@@ -210,9 +212,10 @@ static void blkplane_report_broken(struct blkplane *p)
 }
 
 /*
- * A batch of `taken` requests has been popped. The queue breaks when batch after batch began because
- * the ring was seen to have something, and nothing was there to pop: a driver can lay out its rings
- * so that enabling doorbells shows an entry which disabling them hides. 0 or -EBADMSG.
+ * Called after each batch with the number of requests popped. Breaks the ring, and returns
+ * -EBADMSG, when too many consecutive batches began because the ring seemed to have a chain and
+ * then popped none: a driver can place its rings so that enabling doorbells shows an entry that
+ * disabling them hides. Else returns 0.
  */
 static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 {
@@ -227,7 +230,8 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 			  "entries appear and vanish as the device writes its own fields");
 }
 
-/* One batch: at most one ring full. True: there may be more. */
+/* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
+ * has finished. True: the ring may have more. */
 static bool blkplane_process_batch(struct blkplane *p)
 {
 	unsigned int budget = p->ring.size;
@@ -255,7 +259,8 @@ static bool blkplane_process_batch(struct blkplane *p)
 	if (p->config.latency)
 		blkplane_times_end_batch(p);
 	ioengine_submit(p->config.engine);
-	/* What the host could do at once is done. */
+	/* Requests that are finished by now are completed in this turn. Those of the io_uring
+	 * engines were only queued; evloop_turn submits them. */
 	if (ioengine_ready(p->config.engine))
 		ioengine_reap(p->config.engine);
 	blkplane_complete(p);
@@ -264,7 +269,7 @@ static bool blkplane_process_batch(struct blkplane *p)
 		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 		blkplane_report_broken(p);
 	} else if (!room && ioengine_room(p->config.engine) == 0)
-		p->no_slots = true; /* the ring is the queue; no doorbells until there is room */
+		p->no_slots = true; /* requests stay in the ring; doorbells stay disabled */
 	else if (p->throttled_until)
 		blkplane_throttle_wait(p);
 	else
@@ -312,19 +317,20 @@ static bool blkplane_serve(struct iothread_client *client)
 		p->empty_turns = 0;
 	}
 	if (ioengine_working(p->config.engine)) {
-		/* What is given back may bring new requests, which are looked for below. */
+		/* The driver may answer with new requests; they are popped below without a
+		 * doorbell. */
 		vring_disable_notify(&p->ring);
 		ioengine_reap(p->config.engine);
 		blkplane_complete(p);
 	}
 	if (blkplane_accepts_requests(p))
 		return blkplane_process_batch(p);
-	/* What is left of the host's work. */
+	/* No requests are popped; those in flight still have to be finished. */
 	ioengine_submit(p->config.engine);
 	blkplane_complete(p);
-	/* What takes long is not waited for: it can still become stable. */
+	/* The rest of interrupted operations follows the new mode, so they may stay in flight. */
 	if (p->cache && ioengine_transfers_done(p->config.engine)) {
-		/* What came in meanwhile rang in vain. */
+		/* Doorbells rung during the switch had no effect, hence another turn. */
 		blkplane_switch_cache(p);
 		return true;
 	}
@@ -332,7 +338,7 @@ static bool blkplane_serve(struct iothread_client *client)
 		iothread_call_done(p->pause);
 		p->pause = NULL;
 	}
-	/* After ioengine_cancel_ranges nothing stays parked. */
+	/* Nothing stays parked in the engine: run_stop has called ioengine_cancel_ranges. */
 	if (p->stop && ioengine_drained(p->config.engine))
 		blkplane_detach(p);
 	return false;
@@ -355,8 +361,8 @@ static bool blkplane_arm(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
-	/* Collected by a turn that was not the thread's own, as when another ring leaves: nothing
-	 * will wake it for that again. */
+	/* These completions were collected outside the thread's own turn, for example by the
+	 * evloop_unwatch of another ring, so no further wake-up will announce them. */
 	if (ioengine_ready(p->config.engine))
 		return true;
 	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due)
@@ -368,7 +374,7 @@ static bool blkplane_arm(struct iothread_client *client)
 	return true;
 }
 
-/* The driver learns of it as of a ring that it broke. */
+/* The event loop has failed. The driver is told by DEVICE_NEEDS_RESET, as for a broken ring. */
 static void failed(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);

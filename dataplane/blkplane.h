@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * blkplane: the conductor. Takes requests from a ring, judges them, gives them to an I/O engine and
- * completes them, on a dataplane thread that it may share with other rings; the only file that sees
- * all layers.
+ * blkplane: request processing of one virtio-blk virtqueue on a dataplane thread.
  *
- * A request never changes thread. The thread takes no lock at all; with others it shares guest
- * memory, the eventfds, the interrupt status word and the device status word.
+ * A plane pops requests from its ring (vring), validates them (blkreq), submits them to an I/O
+ * engine (ioengine), pushes their results back and interrupts the driver (irqline). Several planes
+ * may share one dataplane thread (iothread).
+ *
+ * A request stays on the plane's dataplane thread from pop to push. That thread takes no lock. The
+ * state it shares with other threads is guest memory, eventfds, the interrupt status word, the
+ * device status word, the disk's token buckets, the statistics and the calls that iothread passes
+ * on. The functions below are for other threads; each waits for the dataplane thread unless its
+ * comment says otherwise.
  */
 #ifndef DATAPLANE_BLKPLANE_H
 #define DATAPLANE_BLKPLANE_H
@@ -23,99 +28,117 @@
 #include "dataplane/vring.h"
 
 /*
- * How many turns in a row a plane may begin because its ring seemed to have something, and then find
- * nothing to pop, without a doorbell in between. One such turn happens to a driver that keeps the
- * rules, while its disk is throttled. More than this means that what the plane reads of the ring
- * changes with what the plane itself, or another queue's plane, writes: the rings overlap, and the
- * turns would never end. Such a ring is broken.
+ * Largest number of consecutive turns, without a doorbell in between, in which the ring appears to
+ * have an available chain but the plane pops none. A correct driver can cause one such turn, while
+ * its disk is throttled. More of them mean that the device's own writes change what it reads from
+ * the ring: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
+ * end, so the plane declares the ring broken.
  */
 #define BLKPLANE_EMPTY_TURNS 16u
 
-/* Who is to hear of what a driver does wrong, and the host. Called on the dataplane thread: it must not wait. */
+/* Callbacks for driver errors and host I/O errors. They run on the dataplane thread and must not
+ * wait. */
 struct blkplane_listener {
-	/* The ring has been broken, and is not served again; `why` is static. */
+	/* The plane found the ring broken and no longer serves it; `why` is a static string. */
 	void (*broken)(struct blkplane_listener *watch, unsigned int queue, const char *why);
-	/* A request has failed with `err` (an errno) and is kept: from now on the plane is paused
-	 * (blkplane_pause), but for what is in flight. Of others that fail until it is resumed
-	 * nothing is said. */
+	/*
+	 * A request failed with `err` (a positive errno) and was parked, to be repeated when the
+	 * plane is resumed. The plane pops no more requests until then (blkplane_resume) but
+	 * completes those in flight. Further failures before the resume are not reported.
+	 */
 	void (*stopped)(struct blkplane_listener *watch, unsigned int queue, enum io_op op,
 			int err);
 };
 
-/* Pointers and file descriptors are lent from start to the end of stop. */
+/* The caller keeps every pointer and file descriptor valid until blkplane_stop returns. */
 struct blkplane_config {
-	const char *name; /* for the log */
+	const char *name; /* of the disk, for log lines */
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
-	struct blkpolicy policy; /* for what the host fails in */
-	struct blklimit *limit;	 /* shared with the disk's other queues; NULL: there is never one */
+	struct blkpolicy policy; /* what to do about host I/O errors */
+	struct blklimit *limit;	 /* shared by the disk's queues; NULL: never a limit */
 	struct iothread *thread;
-	struct ioengine *engine; /* idle; used by that thread alone, for this ring */
-	int kick_fd;		 /* the doorbell's eventfd */
+	struct ioengine *engine; /* idle at start; for this ring and this thread only */
+	int kick_fd;		 /* eventfd that the doorbell signals */
 	struct irqline *irq;
 	struct blkplane_stats *stats;
-	struct blkplane_latency *latency; /* NULL: times are not measured */
-	struct blkplane_listener *watch;  /* NULL: nobody */
-	unsigned int queue;		  /* its number, for the watch */
-	uint32_t *device_status; /* atomic; gets DEVICE_NEEDS_RESET when the ring breaks (2.1.2) */
+	struct blkplane_latency *latency; /* NULL: latencies are not measured */
+	struct blkplane_listener *watch;  /* NULL: none */
+	unsigned int queue;		  /* queue number, passed to the watch callbacks */
+	/* Atomic. The plane sets DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2) when the ring breaks. */
+	uint32_t *device_status;
 };
 
 struct blkplane;
 
 /*
- * Check and freeze the ring, then have the thread serve it. It looks at the ring once unasked:
- * doorbells from before are not lost. -EINVAL or -EFAULT: the ring is unusable; else -errno of the
- * host. Any other thread.
+ * Validate and freeze the ring's addresses and size, allocate the plane, and make the dataplane
+ * thread serve it. The thread checks the ring once without a doorbell, so that doorbells rung
+ * before the start are not lost. Returns 0; -EINVAL or -EFAULT when the ring is unusable; another
+ * -errno when the host refuses a resource. Callable from any thread but the dataplane thread.
  */
 int blkplane_start(struct blkplane **plane, const struct blkplane_config *config);
 
 /*
- * From now on each write is stable when it is completed (writethrough), or not before a flush.
- * Returns when none is in flight any more that began under the old rule; until then no more
- * requests are taken. A discard, zeroes, or a transfer of more than 4 MiB in flight need not end for
- * that: the new rule applies to the rest of it, and the caller's flush afterwards covers what it has
- * written before. Waits for the host's I/O, never for the guest. Any other thread, one at a time; a stop
- * may come meanwhile.
+ * Switch the cache mode. In writethrough mode a write completes only once it is on stable storage;
+ * in writeback mode only a flush guarantees that. The function returns when every transfer begun
+ * under the old mode has finished; the plane pops no requests until then. A discard, a write-zeroes
+ * or a transfer of more than 4 MiB in flight need not finish: its remaining part follows the new
+ * mode, and a flush that the caller issues afterwards covers the part already written. The function
+ * waits for host I/O, never for the guest. Callable from any thread but the dataplane thread, by
+ * one caller at a time; blkplane_stop may be called while it waits.
  */
 void blkplane_set_writethrough(struct blkplane *plane, bool writethrough);
 
 /*
- * A pause or a stop of this plane follows: long discards and zeroes are interrupted at their next step
- * from now on, so that those of several planes can be interrupted at the same time. Any other thread.
+ * Interrupt long operations ahead of a pause or a stop of this plane: discards and write-zeroes in
+ * flight stop at their next step, transfers of more than 4 MiB at their next segment. Calling this
+ * for several planes first lets their operations wind down in parallel. Does not wait. Any thread.
  */
 void blkplane_hold(struct blkplane *plane);
 
 /*
- * No more requests are taken. Reads, writes and flushes in flight are finished and published; discards
- * and zeroes in flight are interrupted at their next step, and the driver is told nothing of them.
- * Returns when that is done: it waits for the host's I/O, never for the guest. Until the plane is
- * resumed nothing is read from or written to guest memory, and no interrupt is raised. Any other
- * thread, one at a time; a stop may come at any time.
+ * Pause the plane: it pops no more requests. Reads, writes and flushes in flight are finished and
+ * published. Discards and write-zeroes in flight are interrupted at their next step, transfers of
+ * more than 4 MiB at their next segment, and the driver sees no completion for them yet. The
+ * function returns when all this is done; it waits for host I/O, never for the guest. Until
+ * blkplane_resume the plane neither accesses guest memory nor raises an interrupt. Callable from
+ * any thread but the dataplane thread, by one caller at a time; blkplane_stop may be called at any
+ * time.
  */
 void blkplane_pause(struct blkplane *plane);
 
-/* Interrupted discards and zeroes go on where they were, and requests that failed and were kept are begun
- * again. The ring is looked at once unasked: no doorbell rung during the pause is lost. Any other thread,
- * one at a time; the plane need not be paused. */
+/*
+ * Resume the plane. Interrupted operations continue where they stopped, and parked requests (failed
+ * ones that the error policy kept) are repeated from their beginning. The plane checks the ring
+ * once without a doorbell, so that doorbells rung during the pause are not lost. The plane need not
+ * be paused. Callable from any thread but the dataplane thread, by one caller at a time.
+ */
 void blkplane_resume(struct blkplane *plane);
 
-/* Requests are judged by that capacity (struct blkreq_disk) from the return on; those already taken
- * were judged by the old one. Any other thread, one at a time; also while paused. */
+/*
+ * Change the capacity, in bytes, against which requests are validated (struct blkreq_disk).
+ * Requests popped before the return may have been validated against the old capacity. Callable from
+ * any thread but the dataplane thread, by one caller at a time, also while the plane is paused.
+ */
 void blkplane_set_capacity(struct blkplane *plane, uint64_t capacity);
 
 /*
- * The limit has been set: requests are taken by it from the return on. While there is nothing left in it
- * they stay in the ring, and no doorbell is asked for: a timer wakes the thread. What is in flight goes on.
- * What is repeated after a failure is not counted again. Any other thread, one at a time; also while paused.
+ * Tell the plane that the disk's limit was changed by blklimit_set; the plane applies the new limit
+ * from the return on. While a token bucket is empty, requests stay in the ring with doorbells
+ * disabled, and a timer wakes the thread. Requests in flight continue. A request that is repeated
+ * after a failure is not charged again. Callable from any thread but the dataplane thread, by one
+ * caller at a time, also while the plane is paused.
  */
 void blkplane_limit_changed(struct blkplane *plane);
 
 /*
- * No more requests are taken, and those in flight are finished; long discards and zeroes, and what was
- * kept after a failure, as failed. Nothing is read from or written to
- * guest memory afterwards, and no interrupt raised. Waits for the host's I/O, never for the guest.
- * Frees the plane; NULL is allowed. Any other thread.
+ * Stop the plane and free it; NULL is allowed. The plane pops no more requests and finishes those
+ * in flight. Discards and write-zeroes that are not done at their next step, transfers of more than
+ * 4 MiB that are not done at their next segment, and parked requests end as failed. The function
+ * waits for host I/O, never for the guest; after its return the plane neither accesses guest memory
+ * nor raises an interrupt. Callable from any thread but the dataplane thread.
  */
 void blkplane_stop(struct blkplane *plane);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What other threads have to say to a plane. */
+/* Calls from other threads to a plane: start, stop, pause, resume and changes of its settings. */
 #include <errno.h>
 #include <sys/mman.h>
 
 #include "dataplane/base.h"
 #include "dataplane/blkplane_internal.h"
 
-/* ---- on the dataplane thread ---- */
+/* ---- Functions that run on the dataplane thread. ---- */
 
 static void run_start(struct iothread_call *call)
 {
@@ -53,7 +53,7 @@ static void run_pause(struct iothread_call *call)
 	ioengine_hold(p->config.engine);
 }
 
-/* A call is followed by a turn: the ring is looked at. */
+/* The thread runs a turn after each call, so the ring is checked without a doorbell. */
 static void run_resume(struct iothread_call *call)
 {
 	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
@@ -78,7 +78,7 @@ static void run_limit(struct iothread_call *call)
 	iothread_call_done(call);
 }
 
-/* ---- on any other ---- */
+/* ---- Functions that run on the calling thread. ---- */
 
 static size_t slots_bytes(const struct blkplane *p)
 {
@@ -164,7 +164,8 @@ void blkplane_hold(struct blkplane *p)
 
 void blkplane_pause(struct blkplane *p)
 {
-	/* Without a worker the thread does long zeroes itself, and takes no call meanwhile. */
+	/* Without a worker thread the dataplane thread writes long runs of zeroes itself, and runs
+	 * no call until it is interrupted. */
 	blkplane_hold(p);
 	call_plane(p, &(struct plane_call){ .call.run = run_pause });
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * blkplane_parts: what blkplane.c, the work of the dataplane thread, and blkplane_calls.c, what other
- * threads have to say to it, share; for these files only.
+ * blkplane_internal: private types and functions of the blkplane_*.c files.
+ *
+ * blkplane.c is the request loop and runs on the dataplane thread; blkplane_control.c has the calls
+ * from other threads; blkplane_throttle.c applies the disk's limits; blkplane_times.c measures
+ * latencies.
  */
 #ifndef DATAPLANE_BLKPLANE_PARTS_H
 #define DATAPLANE_BLKPLANE_PARTS_H
@@ -13,24 +16,23 @@
 #include "dataplane/blkplane.h"
 #include "dataplane/evloop.h"
 
-/* A request from pop to push. */
+/* A request's state from pop to push. */
 struct slot {
 	struct blkreq req;
-	struct slot *
-		next; /* the next free one; or of those a turn has taken, while times are measured */
-	uint64_t begun; /* when it was submitted; the same */
+	struct slot *next; /* in plane->free_slot or in plane_times.batch */
+	uint64_t begun;	   /* submission time, ns; only while latencies are measured */
 	struct io_task task;
-	struct iovec iov[];
+	struct iovec iov[]; /* the chain's buffers; VRING_CHAIN_CAPACITY(ring size) entries */
 };
 
-/* While times are measured; ns. */
+/* State of the latency measurement; times in CLOCK_MONOTONIC nanoseconds. */
 struct plane_times {
-	struct slot *batch;   /* taken by this turn, for the engine */
-	uint64_t taken;	      /* the first of them; 0: none */
-	uint64_t left;	      /* since then something waits in the ring; 0: not so */
-	uint64_t reaped;      /* by this turn; 0: nothing */
-	uint64_t unanswered;  /* since then something waits to be shown to the driver */
-	unsigned int answers; /* so many */
+	struct slot *batch;   /* requests popped in this batch and prepared for the engine */
+	uint64_t taken;	      /* when the first request of `batch` was popped; 0: batch is empty */
+	uint64_t left;	      /* when a batch left available chains in the ring; 0: none are left */
+	uint64_t reaped;      /* when this turn finished its first request; 0: none yet */
+	uint64_t unanswered;  /* when the first of the `answers` requests was reaped */
+	unsigned int answers; /* requests reaped, and not yet published to the driver */
 };
 
 struct blkplane {
@@ -39,68 +41,77 @@ struct blkplane {
 	struct iothread_client client;
 	struct ev_watch kick;
 	struct ev_watch completion;
-	struct iothread_call *stop;  /* to be answered when all is drained */
-	struct plane_call *cache;    /* the same; then the ring is served on */
-	struct iothread_call *pause; /* the same; then the ring is left alone */
+	struct iothread_call *stop;  /* pending stop, answered when the engine is drained */
+	struct plane_call *cache;    /* pending cache mode switch, answered after the transfers */
+	struct iothread_call *pause; /* pending pause, answered when all tasks are done or parked */
 
 	struct inline_io inline_io;
 	bool has_avail; /* peek or arm has seen an available chain since the last batch began */
-	unsigned int
-		empty_turns; /* batches that popped nothing although has_avail was set, in a row */
-	bool no_slots;	     /* stopped popping for want of a free place in the engine */
-	bool broken;	     /* the driver has been told that the ring is broken */
-	bool has_limit;	     /* there is a limit now */
-	bool throttled;	     /* requests wait for it */
-	uint64_t now;	     /* ns: when the limit was looked at last */
-	uint64_t throttled_until; /* ns: until when nothing is left of it; 0: something is */
-	bool paused;		  /* nothing is taken until it is resumed */
-	struct io_queue parked;	  /* they failed, and are repeated then */
+	unsigned int empty_turns; /* consecutive batches that popped nothing despite has_avail */
+	bool no_slots;		  /* popping stopped because the engine has no room */
+	bool broken;		  /* the ring's failure has been reported to the driver */
+	bool has_limit;		  /* the disk has a limit at present */
+	bool throttled;		  /* requests in the ring wait for tokens */
+	uint64_t now;		  /* time of the last look at the limit, ns */
+	uint64_t throttled_until; /* ns; no request may be popped before; 0: tokens are left */
+	bool paused;		  /* no request is popped until blkplane_resume */
+	struct io_queue parked;	  /* failed requests, repeated by blkplane_resume */
 	struct plane_times times;
 
-	/* One slot per ring entry, and one to look for the next request with. The one freed last is
-	 * used first, and never-used ones last, so only as many are ever touched as requests were
-	 * in flight at once. */
+	/*
+	 * The array of request slots, in anonymous memory: one slot per ring entry, and one more,
+	 * which vring_pop needs to find out whether there is another request. Slots are reused in
+	 * LIFO order and unused ones are taken last, so that no more of them become resident than
+	 * requests were ever in flight.
+	 */
 	char *slots;
-	size_t slot_size;
-	unsigned int slots_used;
-	struct slot *free_slot;
+	size_t slot_size;	 /* bytes, a multiple of 64 */
+	unsigned int slots_used; /* slots taken from the array so far */
+	struct slot *free_slot;	 /* LIFO list of the freed ones */
 };
 
-/* What another thread has to say to a plane. */
+/* A call from another thread to a plane; each call uses only the members that it needs. */
 struct plane_call {
 	struct iothread_call call;
 	struct blkplane *plane;
-	bool writethrough;
-	uint64_t capacity;
-	int err;
+	bool writethrough; /* new cache mode */
+	uint64_t capacity; /* new capacity, bytes */
+	int err;	   /* result of a start: 0 or -errno */
 };
 
-/* What the thread does for a plane: the client's functions. */
+/* The callbacks by which a dataplane thread serves a plane. */
 extern const struct iothread_client blkplane_client;
 
-/* On that thread, blkplane_limit.c; while there is a limit. A turn begins: is there something left? */
+/*
+ * blkplane_throttle.c, on the dataplane thread. The first three functions are called only while the
+ * disk has a limit.
+ */
+
+/* At the start of a batch: read the clock and set plane->throttled_until. */
 void blkplane_throttle_check(struct blkplane *p);
-/* A request has been taken; `task` as in blklimit_take. */
+/* Charge a popped request to the token buckets; `task` as in blklimit_take. */
 void blkplane_throttle_charge(struct blkplane *p, const struct io_task *task);
-/* Nothing is left: what is in the ring waits. */
+/* No tokens are left: if the ring has requests, set the time at which the thread serves them. */
 void blkplane_throttle_wait(struct blkplane *p);
-/* It may have been set, or lifted. */
+/* Read the limit again, after it was set, changed or lifted. */
 void blkplane_throttle_reload(struct blkplane *p);
 
-/* On that thread, blkplane_times.c; while times are measured. It goes to the engine with this batch; */
+/* blkplane_times.c, on the dataplane thread. These are called only while latencies are measured. */
+
+/* A request was popped and joins the batch that blkplane_times_submit covers. */
 void blkplane_times_take(struct blkplane *p, struct slot *slot);
-/* or has been begun already. */
+/* A request was popped and is executed inline, beginning at `now`. */
 void blkplane_times_run(struct blkplane *p, struct slot *slot, uint64_t now);
-/* There is a batch, and it is about to be submitted. */
+/* A batch that is not empty is about to be submitted to the engine. */
 void blkplane_times_submit(struct blkplane *p);
-/* No more is taken by this turn. */
+/* Popping has ended for this batch: note whether it leaves requests in the ring. */
 void blkplane_times_end_batch(struct blkplane *p);
-/* The engine has finished with it. */
+/* The engine has finished a request, which is about to be pushed. */
 void blkplane_times_reap(struct blkplane *p, const struct slot *slot);
-/* All that is finished has been shown, and there is something. */
+/* Finished requests, at least one, have been published to the driver. */
 void blkplane_times_answer(struct blkplane *p);
 
-/* On that thread: all that is kept ends as failed. */
+/* Complete all parked requests as failed. On the dataplane thread. */
 void blkplane_fail_parked(struct blkplane *plane);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A plane whose disk has a limit: none of this is called where there is none. */
+/* The throttle of a plane: when its disk's token buckets (blklimit) allow it to pop requests. */
 #include "dataplane/base.h"
 #include "dataplane/blkplane_internal.h"
 
@@ -18,7 +18,7 @@ void blkplane_throttle_charge(struct blkplane *p, const struct io_task *task)
 
 void blkplane_throttle_wait(struct blkplane *p)
 {
-	/* A ring in which nothing waits sleeps as any other, and asks for a doorbell. */
+	/* An empty ring needs no timer: its doorbells are enabled before the sleep. */
 	if (!vring_has_avail(&p->ring))
 		return;
 	p->client.due = p->throttled_until;

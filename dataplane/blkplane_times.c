@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A plane whose times are measured: none of this is called where they are not. The clock is read for a batch, not
- * for each request. */
+/* Latency measurement of a plane. The clock is read once per batch, not once per request. */
 #include "dataplane/blkplane_internal.h"
 
 void blkplane_times_take(struct blkplane *p, struct slot *slot)
@@ -11,6 +10,8 @@ void blkplane_times_take(struct blkplane *p, struct slot *slot)
 	p->times.batch = slot;
 }
 
+/* How long requests submitted at `now` were in the ring and the batch, ns: since an earlier batch
+ * left them there, else since `taken`, when the first of them was popped. */
 static uint64_t waited(const struct blkplane *p, uint64_t taken, uint64_t now)
 {
 	return now - (p->times.left ? p->times.left : taken);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The rest of what the host could not read must not be what the memory, or a part of it, had. */
+/* A failed read may have filled part of the driver's buffers, so all of them are zeroed. */
 static void ignore(struct io_task *task)
 {
 	if (task->op == IO_READ) {
@@ -19,7 +19,7 @@ bool blkpolicy_should_park(const struct blkpolicy *policy, struct io_task *task,
 			   struct io_queue *parked)
 {
 	enum blkpolicy_action action = task->op == IO_READ ? policy->read : policy->write;
-	/* A quota is room, too. */
+	/* An exhausted quota counts as a full file system. */
 	bool no_room = task->result == -ENOSPC || task->result == -EDQUOT;
 
 	if (action == BLKPOLICY_IGNORE)

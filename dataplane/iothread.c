@@ -10,13 +10,13 @@
 
 #define THREAD_STACK (256u << 10)
 
-/* Looks between two looks at the clock. */
+/* Number of polls between two reads of the clock. */
 #define POLLS_PER_CLOCK_READ 16
 
 static void wait_for(sem_t *sem)
 {
 	while (sem_wait(sem))
-		; /* a signal */
+		; /* interrupted by a signal */
 }
 
 static bool calls_waiting(const struct iothread *t)
@@ -30,10 +30,10 @@ static void run_calls(struct iothread *t)
 
 	if (!calls_waiting(t))
 		return;
-	/* Pairs with the callers' release: what they prepared is there. */
+	/* Pairs with the release in iothread_call: the contents of each call are visible. */
 	call = __atomic_exchange_n(&t->calls, NULL, __ATOMIC_ACQUIRE);
 	for (; call; call = next) {
-		/* Once answered it is the caller's. */
+		/* The call may be gone after it has been answered. */
 		next = call->next;
 		call->run(call);
 	}
@@ -49,7 +49,7 @@ static bool has_work(struct iothread *t)
 	return false;
 }
 
-/* The first time at which a client is due; UINT64_MAX: none. */
+/* The earliest time at which a client is due, ns; UINT64_MAX: no client has such a time. */
 static uint64_t first_due(const struct iothread *t)
 {
 	uint64_t first = UINT64_MAX;
@@ -60,7 +60,7 @@ static uint64_t first_due(const struct iothread *t)
 	return first;
 }
 
-/* Is there anybody to look for? */
+/* False when all clients only wait for their due times, so that polling would find nothing. */
 static bool should_poll(const struct iothread *t)
 {
 	const struct iothread_client *c = t->clients;
@@ -83,9 +83,9 @@ static bool busy_poll(struct iothread *t, uint64_t ns)
 }
 
 /*
- * KVM passes an interrupt on by a kernel thread of this processor where it cannot do so at once: on
- * x86_64, one for the I/O APIC. Whoever looks on here would keep that from running, and the driver from
- * what it is looked for.
+ * Yield the CPU once after an interrupt was raised. Where KVM cannot inject an interrupt at once
+ * (on x86_64, through the I/O APIC), a kernel thread of this CPU does. Busy-polling would keep it
+ * from running, and so the driver from submitting the requests that the poll waits for.
  */
 static void yield_for_irq(struct iothread *t)
 {
@@ -94,19 +94,19 @@ static void yield_for_irq(struct iothread *t)
 	t->raised = false;
 }
 
-/* Look on for as long as it pays. True: there is something to do. */
+/* Poll for the time that adaptive_poll allows. True: there is work. */
 static bool poll_before_sleep(struct iothread *t)
 {
-	/* On an only processor, looking on keeps what is looked for from happening. */
 	uint64_t budget_ns;
 	bool found;
 
+	/* With one CPU, polling would starve the vCPU that produces the work. */
 	if (t->single_cpu || !should_poll(t))
 		return false;
 	budget_ns = adaptive_poll_budget(&t->adaptive_poll, t->expected);
 	if (!budget_ns)
 		return false;
-	/* What the host was given it can do meanwhile. */
+	/* Submit the prepared requests first, so that the host works on them during the poll. */
 	evloop_turn(&t->loop, false);
 	yield_for_irq(t);
 	found = busy_poll(t, budget_ns);
@@ -126,7 +126,7 @@ static bool arm(struct iothread *t)
 	return more || calls_waiting(t);
 }
 
-/* Has a client become due? Else the thread is woken for it. */
+/* True when a client is due. Otherwise sets the loop's timer for the earliest due time, if any. */
 static bool timer_expired(struct iothread *t)
 {
 	uint64_t due = first_due(t);
@@ -139,8 +139,8 @@ static bool timer_expired(struct iothread *t)
 	return false;
 }
 
-/* It sleeps no longer. Of the end of a sleep that an alarm ended, nothing is known yet, unless it has been
- * too long to be looked on for. */
+/* Report a finished sleep. A sleep that only a timer ended goes on, since no work has arrived,
+ * unless it has already lasted for poll_ns, which is too long to poll. */
 static void account_sleep(struct iothread *t)
 {
 	uint64_t now = monotonic_ns();
@@ -152,7 +152,7 @@ static void account_sleep(struct iothread *t)
 	t->asleep_since = 0;
 }
 
-/* A thread of the batch class takes the processor from nobody when it is woken. */
+/* Apply wakeup_policy: a waking thread of class SCHED_BATCH preempts no other thread. */
 static void update_sched_class(struct iothread *t)
 {
 	struct sched_param none = { 0 };
@@ -183,7 +183,7 @@ static bool serve(struct iothread *t)
 	bool more = false;
 
 	for (struct iothread_client *c = t->clients, *next; c; c = next) {
-		/* It may leave, and be gone. */
+		/* The client may remove itself and be freed. */
 		next = c->next;
 		more |= c->serve(c);
 	}
@@ -220,11 +220,11 @@ static void run(struct iothread *t)
 	}
 }
 
-/* What the new thread has to say to its maker, before it can be called. */
+/* Handshake between start_thread and the new thread. */
 struct thread_start {
 	struct iothread *thread;
-	sem_t done;
-	int err;
+	sem_t done; /* posted when `err` is set */
+	int err;    /* of the set-up on the new thread: 0, or -errno and the thread ends */
 };
 
 static void *iothread_main(void *arg)
@@ -256,7 +256,7 @@ static void run_quit(struct iothread_call *call)
 	iothread_call_done(call);
 }
 
-/* Returns when the thread can be called, or is gone. */
+/* Returns 0 when the thread accepts calls, or -errno when it could not start or has ended. */
 static int start_thread(struct iothread *t)
 {
 	struct thread_start thread_start = { .thread = t };
@@ -284,7 +284,7 @@ static int start_thread(struct iothread *t)
 	return err ? -err : thread_start.err;
 }
 
-/* It is worth having, not needing. */
+/* Register guest RAM as io_uring fixed buffers. A failure is logged and otherwise harmless. */
 static void hold_memory(struct iothread *t)
 {
 	int err = 0;
@@ -309,7 +309,7 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	t->single_cpu = CPU_COUNT(&cpus) == 1;
-	/* What the user chose for the whole process is left alone. */
+	/* Another scheduling class is the user's choice for the whole process, and is kept. */
 	t->sched_other = t->single_cpu && sched_getscheduler(0) == SCHED_OTHER;
 	t->adaptive_poll.poll_ns = t->single_cpu ? 0 : config->poll_ns;
 	err = evloop_init(&t->loop, config->loop);
@@ -346,7 +346,7 @@ void iothread_call(struct iothread *t, struct iothread_call *call)
 {
 	sem_init(&call->answered, 0, 0);
 	call->next = NULL;
-	/* Pairs with run_calls' acquire. Others may be there already. */
+	/* Pairs with the acquire in run_calls. Fails and repeats if another call was added. */
 	while (!__atomic_compare_exchange_n(&t->calls, &call->next, call, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * iothread: a dataplane thread. It serves its clients, turn by turn; when none has anything to do
- * it looks on for a while (polling), then asks for wake-ups and sleeps.
+ * iothread: a dataplane thread, which serves virtqueues in an event loop.
  *
- * Other threads reach it by calls: a call is run between two turns, and answered when whoever runs
- * it says so. The thread itself takes no lock and never waits for a caller.
+ * The thread serves all its clients once in each turn. When no client has work, the thread
+ * busy-polls for a time that adapts to the load (adaptive_poll.h), then enables the clients'
+ * wake-ups and sleeps.
+ *
+ * Other threads reach the thread by calls. The thread runs a call between two turns; the caller
+ * waits until iothread_call_done answers the call, which may be many turns later. The thread itself
+ * takes no lock and never waits for a caller.
  */
 #ifndef DATAPLANE_IOTHREAD_H
 #define DATAPLANE_IOTHREAD_H
@@ -19,75 +23,93 @@
 #include "dataplane/adaptive_poll.h"
 #include "dataplane/wakeup_policy.h"
 
+/* What a thread serves. All callbacks run on the thread. */
 struct iothread_client {
-	/* Do what can be done now, up to a bound. True: there may be more. */
+	/* Process the work that is ready, up to a bound. Returns true when there may be more. */
 	bool (*serve)(struct iothread_client *client);
-	/* Is there something to do that no wake-up was asked for? Cheap: called over and over. */
+	/* True when the client has work for which no wake-up was requested. The poll loop calls
+	 * this all the time, so it must be cheap. */
 	bool (*peek)(struct iothread_client *client);
-	/* The thread is about to sleep: ask for wake-ups. True: something came meanwhile. */
+	/* The thread is about to sleep: enable the client's wake-ups. Returns true when work
+	 * arrived before they were enabled; the thread then does not sleep. */
 	bool (*arm)(struct iothread_client *client);
-	/* The thread's loop has failed (evloop.h): no wake-up comes any more, nor a completion
-	 * from a ring; the client is served until it leaves. Called before each turn. */
+	/*
+	 * The thread's event loop has failed (evloop.h): it delivers no more wake-ups and no more
+	 * completions of io_uring requests. Called before each turn until the client is removed;
+	 * serve is still called, too.
+	 */
 	void (*failed)(struct iothread_client *client);
-	/* Set in serve: until then (CLOCK_MONOTONIC, ns) it needs no looking for, and is to be served again
-	 * when that is over. 0: there is no such time. */
+	/* Time (CLOCK_MONOTONIC, ns) at which the thread must serve the client again; the thread
+	 * does not poll for this client's work before. Set by serve. 0: no such time. */
 	uint64_t due;
-	struct iothread_client *next; /* the thread's */
+	struct iothread_client *next; /* in iothread.clients */
 };
 
+/* A function call to be executed on the thread. The caller sets `run`. */
 struct iothread_call {
-	void (*run)(struct iothread_call *call); /* on the thread */
-	struct iothread_call *next;
-	sem_t answered;
+	void (*run)(struct iothread_call *call);
+	struct iothread_call *next; /* in iothread.calls */
+	sem_t answered;		    /* posted by iothread_call_done */
 };
 
 struct iothread_config {
 	enum evloop_kind loop;
-	uint64_t poll_ns; /* how long to look on before sleeping, at most (adaptive_poll.h) */
-	const struct hostmem *fixed; /* memory for the ring to hold; NULL: none. For io_uring */
+	uint64_t poll_ns;	     /* longest busy-poll before a sleep, ns (adaptive_poll.h) */
+	const struct hostmem *fixed; /* memory to register as io_uring fixed buffers; NULL: none */
 	bool pinned;
-	unsigned int cpu;		 /* the processor it stays on, if pinned */
-	const struct thread_init *begin; /* when it fails, there is no thread */
+	unsigned int cpu;		 /* CPU that the thread is bound to, if pinned */
+	const struct thread_init *begin; /* runs first on the thread; its failure ends the thread */
 };
 
 struct iothread {
-	struct evloop loop; /* the thread's alone */
+	struct evloop loop; /* used by the thread only, except for evloop_wake */
 	struct iothread_config config;
 	struct iothread_client *clients;
-	const struct iothread_client *busy; /* the one that had something to do last */
-	struct iothread_call *calls;	    /* atomic; last come first */
+	const struct iothread_client *busy; /* client last recorded by iothread_was_last_active */
+	struct iothread_call *calls;	    /* pending calls, a LIFO list; atomic */
 	struct adaptive_poll adaptive_poll;
-	enum poll_target expected; /* since the last turn began */
-	bool found;		   /* this turn began as something was looked for and found */
-	bool raised;		   /* an interrupt, since others could last have the processor */
-	uint64_t
-		asleep_since; /* ns, by turns that only looked at the clock in between; 0: it is not */
-	bool single_cpu;      /* shared with the vCPUs, */
-	bool sched_other;     /* and how is the thread's choice: */
+	enum poll_target expected; /* which kind of work a poll after this turn would find */
+	bool found;  /* a successful poll led to this turn; iothread_take_poll_hit clears it */
+	bool raised; /* an interrupt was raised since the thread last yielded the CPU or slept */
+	/* Start of the current sleep, ns; 0: none. A turn that only served an expired timer does
+	 * not end the sleep. */
+	uint64_t asleep_since;
+	bool single_cpu; /* the process may use only one CPU; the vCPUs share it */
+	/* single_cpu, and the process has the class SCHED_OTHER: wakeup_policy may change the
+	 * thread's class. */
+	bool sched_other;
 	struct wakeup_policy wakeup_policy;
-	unsigned int taken; /* requests, since the last sleep */
+	unsigned int taken; /* requests popped since the last sleep */
 	bool quit;
 	pthread_t thread;
 };
 
-/* 0 or -errno; io_uring: as evloop_init; -EINVAL: not a processor this process may use. The thread inherits the caller's signal mask. */
+/*
+ * Create a thread that inherits the caller's signal mask. Returns 0 or -errno: the errors of
+ * evloop_init, -EINVAL when the process may not use config->cpu, and the result of config->begin.
+ */
 int iothread_create(struct iothread **thread, const struct iothread_config *config);
-/* It has no clients any more. NULL is allowed. */
+/* End and free the thread, which must have no clients left; NULL is allowed. */
 void iothread_destroy(struct iothread *thread);
 
-/* Any other thread: have call->run called there, and wait until it is answered. */
+/* Execute call->run on the thread, and wait until iothread_call_done is called for it. For any
+ * thread but this one. */
 void iothread_call(struct iothread *thread, struct iothread_call *call);
 
-/* The rest is for the thread itself. */
+/* ---- The functions below are called on the thread itself. ---- */
+
+/* Answer a call: its caller continues, and `call` is no longer valid. */
 void iothread_call_done(struct iothread_call *call);
+/* Serve a client from the next turn on. */
 void iothread_add(struct iothread *thread, struct iothread_client *client);
-/* For a client: so many requests were taken. */
+/* A client reports that it popped this many requests. */
 void iothread_count_requests(struct iothread *thread, unsigned int requests);
-/* For a client: the driver was given something back, and may have its next requests ready soon. */
+/* A client reports that it returned requests to the driver, which may soon submit new ones. */
 void iothread_expect_requests(struct iothread *thread);
-/* For a client: the driver was sent an interrupt. */
+/* A client reports that it raised an interrupt. */
 void iothread_irq_raised(struct iothread *thread);
-/* For a client that had something to do: was it looked for? At each find the first one is told so. */
+/* For a client that had work in this turn: true when a successful poll led to the turn. Only the
+ * first client that asks in a turn gets true, so that each successful poll is counted once. */
 static inline bool iothread_take_poll_hit(struct iothread *thread)
 {
 	bool found = thread->found;
@@ -95,9 +117,9 @@ static inline bool iothread_take_poll_hit(struct iothread *thread)
 	thread->found = false;
 	return found;
 }
-/* For a client that has something to do: was it so the last time, or another one? */
+/* Record `client` as the last active one; true when it already was. */
 bool iothread_was_last_active(struct iothread *thread, const struct iothread_client *client);
-/* Also while it is being served. */
+/* Stop serving a client. A client may remove itself in its serve callback. */
 void iothread_remove(struct iothread *thread, struct iothread_client *client);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/wakeup_policy.h"
 
-/* Two requests each time, at least? */
+/* True when the span's wake-ups popped two requests or more on average. */
 static bool gathered(const struct wakeup_policy *p)
 {
 	return p->taken >= 2 * p->wakes;
@@ -16,7 +16,7 @@ static void turn(struct wakeup_policy *p, bool trial)
 
 static void judge_trial(struct wakeup_policy *p, uint64_t each)
 {
-	/* By more than chance. */
+	/* An advantage of less than an eighth may be chance. SCHED_BATCH must also form batches. */
 	if (each < p->usual - p->usual / 8 && (!p->batch_class || gathered(p)))
 		p->trial = false;
 	else
@@ -38,7 +38,7 @@ bool wakeup_policy_update(struct wakeup_policy *p, unsigned int taken, uint64_t 
 {
 	uint64_t each;
 
-	/* A wake-up for something else: a completion, a call. */
+	/* The wake-up was for something else: a completion or a call. */
 	if (!taken)
 		return p->batch_class;
 	if (!p->since) {

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * patience: when a dataplane thread shares an only processor with the vCPUs.
+ * wakeup_policy: choice between SCHED_OTHER and SCHED_BATCH on a single CPU.
  *
- * Woken by a doorbell it would take the processor from the very vCPU that rang, and find one
- * request where the driver was about to leave many. A patient thread waits until no vCPU has
- * anything to do: one doorbell, one batch, one interrupt for all of them. For a driver that has one
- * request at a time patience only means that its vCPU goes to sleep in between; and where a vCPU
- * computes while it waits for a disk, that the disk waits as well.
+ * This matters when a dataplane thread shares one CPU with the vCPUs. A SCHED_OTHER thread that a
+ * doorbell wakes preempts the vCPU that rang it, and finds one request where the driver was about
+ * to submit many. A SCHED_BATCH thread does not preempt: it runs when the vCPUs are idle, and then
+ * serves one doorbell, one batch and one interrupt for all the requests. With a driver at queue
+ * depth 1, SCHED_BATCH only adds a sleep of the vCPU to each request; with a vCPU that computes
+ * while it waits for its disk, SCHED_BATCH keeps the disk idle as well.
  *
- * So both ways are tried, and what gets more done in the same time is kept. Plain arithmetic on
- * what it is told; one thread at a time uses it.
+ * The policy therefore tries both classes and keeps the one that takes less time per request. It
+ * only computes on its arguments and on the structure, which one thread at a time may use.
  */
 #ifndef DATAPLANE_WAKEUP_POLICY_H
 #define DATAPLANE_WAKEUP_POLICY_H
@@ -17,29 +18,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* So many wake-ups are judged together, */
+/* Length of a measuring span, in wake-ups that popped requests. */
 #define WAKEUP_POLICY_SPAN 8u
-/* and so many spans later the other way is tried, for one. At depth 1 patience costs a third, which
- * makes 0.5 %; with deep queues eagerness takes several times as long for a request, but what is
- * counted are wake-ups. */
+/*
+ * Number of spans in SCHED_OTHER (eager) and in SCHED_BATCH after which the other class is tried
+ * for one span. At queue depth 1 a span in SCHED_BATCH takes a third longer, 0.5 % of the total.
+ * With deep queues a request takes several times as long in SCHED_OTHER; but a span is counted in
+ * wake-ups, so a trial in that class covers few requests.
+ */
 #define WAKEUP_POLICY_EAGER_SPANS 64u
 #define WAKEUP_POLICY_BATCH_SPANS 16u
 
-/* Zeros to begin with. */
+/* The caller initializes the structure with zeros, which selects SCHED_OTHER. */
 struct wakeup_policy {
-	bool batch_class; /* how the thread is to be woken now */
-	bool trial;	  /* for this span only */
-	/* This span. */
-	unsigned int taken; /* requests ... */
-	unsigned int wakes; /* ... at so many wake-ups */
-	uint64_t since;	    /* ns; 0: the next wake-up says */
+	bool batch_class;   /* true: SCHED_BATCH is the class to use; false: SCHED_OTHER */
+	bool trial;	    /* batch_class is being tried, for the current span only */
+	unsigned int taken; /* requests popped in the current span */
+	unsigned int wakes; /* wake-ups in the current span that popped requests */
+	uint64_t since;	    /* start of the current span, ns; 0: before the first span */
 
-	unsigned int spans; /* without a trial */
-	uint64_t usual;	    /* what a request took in the last of them, ns */
+	unsigned int spans; /* spans in the present class that were not trials */
+	uint64_t usual;	    /* time per request in the last span that was not a trial, ns */
 };
 
-/* The thread is about to sleep, at `now` ns, and has taken so many requests since it last did.
- * Returns ->patient. */
+/* Called when the thread is about to sleep, at `now` ns (CLOCK_MONOTONIC), with the number of
+ * requests popped since its previous sleep. Returns the new batch_class. */
 bool wakeup_policy_update(struct wakeup_policy *wakeup_policy, unsigned int taken, uint64_t now);
 
 #endif
