@@ -254,8 +254,8 @@ COLD int evloop_begin(struct evloop *loop)
 		err = io_uring_enable_rings(evloop_ring(loop, i));
 		if (err)
 			return err;
-		/* Registers the ring's own descriptor as well, which saves a lookup per call. Where
-		 * this fails, liburing uses the descriptor. */
+		/* Registers the ring's own descriptor, which saves the kernel a lookup for each
+		 * call. Where this fails, liburing uses the descriptor. */
 		io_uring_register_ring_fd(evloop_ring(loop, i));
 	}
 	err = evloop_watch(loop, &loop->wake, loop->wake_fd);

@@ -52,7 +52,7 @@ struct io_task {
 	 * to a part of its memory. */
 	int result;
 
-	/* The following members belong to the engine. */
+	/* Private to the engine, down to `engine`. */
 	struct io_task *next;
 	uint32_t done;	  /* bytes finished (discard, zeroes: of range[range_at]) */
 	uint32_t cut;	  /* finished bytes that were cut off the front of iov[0] */
@@ -178,7 +178,7 @@ void ioengine_prep(struct ioengine *engine, struct io_task *task);
 void ioengine_run(struct ioengine *engine, struct io_task *task);
 
 /* Restores the iov of a finished read or write to its state before ioengine_prep, so that the task
- * can be prepared again. Does nothing for other operations. */
+ * can be prepared again. Does nothing for a flush, discard or write-zeroes. */
 void ioengine_rewind(struct io_task *task);
 
 /* Hands the queued tasks to the host kernel, and discards and write-zeroes to the helper thread.
@@ -192,8 +192,11 @@ void ioengine_reap(struct ioengine *engine);
  * call. */
 bool ioengine_ready(const struct ioengine *engine);
 
-/* Sets whether discards and write-zeroes are on stable storage when they finish, including those in
- * flight that have not finished, and whether parked writes are. */
+/*
+ * Sets the cache mode. With `stable`, discards and write-zeroes that finish from now on are on
+ * stable storage by then, also those in flight, and parked writes continue with RWF_DSYNC. Other
+ * writes are governed by task->stable. Called on the engine's thread.
+ */
 void ioengine_set_writethrough(struct ioengine *engine, bool stable);
 
 /* Returns whether the transfers in flight are lost: they will never be reaped, because the host
@@ -204,14 +207,14 @@ static inline bool ioengine_lost(const struct ioengine *engine)
 }
 
 /* Returns whether nothing is in flight except discards, write-zeroes and parked tasks. Lost
- * transfers do not count. */
+ * transfers count as finished. */
 static inline bool ioengine_transfers_done(const struct ioengine *engine)
 {
 	return engine->in_flight == engine->ranges_in_flight + engine->parked_transfers ||
 	       ioengine_lost(engine);
 }
 
-/* Returns whether nothing is in flight. Lost transfers do not count. */
+/* Returns whether nothing is in flight. Lost transfers count as finished. */
 static inline bool ioengine_drained(const struct ioengine *engine)
 {
 	return !engine->in_flight || (ioengine_lost(engine) && !engine->ranges_in_flight);
@@ -235,7 +238,7 @@ void ioengine_hold(struct ioengine *engine);
 void ioengine_release(struct ioengine *engine);
 
 /* Returns whether a task is in flight that is not parked: the host works on it, or ioengine_reap
- * has to collect it. Lost transfers do not count. */
+ * has to collect it. Lost transfers count as finished. */
 static inline bool ioengine_working(const struct ioengine *engine)
 {
 	if (engine->in_flight <= engine->parked_count)
@@ -258,16 +261,19 @@ struct io_task *io_queue_take(struct io_queue *queue);
 /* Records the result of a task and queues it for ioengine_finished; the task stays in flight until
  * then. For ioengine.c and ioengine_ranges.c only. */
 void ioengine_finish(struct ioengine *engine, struct io_task *task, int result);
-/* Queues a discard or write-zeroes task, which starts at its first range. */
+/* Queues a discard or write-zeroes task, which starts at its first range. For ioengine.c only. */
 void ioengine_ranges_prep(struct ioengine *engine, struct io_task *task);
-/* Starts the next segment of a transfer. After ioengine_cancel_ranges or ioengine_hold a long
- * transfer is finished or parked instead. */
+/* Starts the next segment of a transfer. After ioengine_cancel_ranges or ioengine_hold a transfer
+ * of more than 4 MiB is finished or parked instead. For ioengine.c and ioengine_ranges.c only. */
 void ioengine_next_segment(struct ioengine *engine, struct io_task *task);
-/* Adds an interrupted task to the parked ones, which ioengine_release continues. */
+/* Adds an interrupted task to the parked ones, which ioengine_release continues. For ioengine.c and
+ * ioengine_ranges.c only. */
 void ioengine_park(struct ioengine *engine, struct io_task *task);
-/* Gives the queued discards and write-zeroes to the worker, which is created if necessary. */
+/* Gives the queued discards and write-zeroes to the worker, which is created if necessary. For
+ * ioengine.c only. */
 void ioengine_ranges_submit(struct ioengine *engine);
-/* Collects the tasks that the worker has finished or interrupted. The engine must have a worker. */
+/* Collects the tasks that the worker has finished or interrupted. The engine must have a worker.
+ * For ioengine.c only. */
 void ioengine_ranges_reap(struct ioengine *engine);
 
 /* Sets *iov to the memory of the task's current segment, which is at task->offset + task->done in

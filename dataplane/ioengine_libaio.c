@@ -160,8 +160,8 @@ static void aio_submit(struct ioengine *e)
 
 /*
  * Collects all completions. One wake-up stands for all tasks that finished before it, so the loop
- * runs until there are no more. The last check is cheap: libaio recognises an empty completion ring
- * without a system call.
+ * runs until there are no more. The final call, which finds none, is cheap: libaio recognises an
+ * empty completion ring without a system call.
  */
 static void aio_reap(struct ioengine *e)
 {

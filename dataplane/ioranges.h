@@ -28,18 +28,18 @@ struct io_range {
 struct io_task;
 
 struct ioranges {
-	/* The owner sets these before the first use. */
+	/* The owner sets fd, device_block and direct_align before the first use. */
 	int fd;
 	uint32_t device_block; /* a block device's logical block size in bytes; 0: a file */
 	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: none */
 
-	/* Any thread may write these flags. */
+	/* Any thread may write stable, cancel and hold. */
 	bool stable; /* atomic; tasks that finish from now on are on stable storage */
 	bool cancel; /* atomic; tasks fail with -ECANCELED at their next step */
 	bool hold;   /* atomic; tasks return IORANGES_PARKED; cancel takes precedence */
 
-	/* Set when the host has refused an operation as unsupported, which is then not
-	 * tried again. */
+	/* Private: each flag is set when the host has refused an operation as unsupported, which is
+	 * then not tried again. */
 	bool no_discard;
 	bool no_punch;
 	bool no_zero_range;

@@ -43,8 +43,8 @@ void ioworker_destroy(struct ioworker *worker);
 /* Hands a task to the worker, which owns it until ioworker_collect returns it with its
  * result set. */
 void ioworker_give(struct ioworker *worker, struct io_task *task);
-/* Returns all tasks that the worker has returned, linked by next, oldest first; NULL if there are
- * none. */
+/* Returns all tasks that the worker has finished or interrupted, linked by next, oldest first; NULL
+ * if there are none. */
 struct io_task *ioworker_collect(struct ioworker *worker);
 /* Returns whether ioworker_collect would find a task: a hint. */
 bool ioworker_ready(const struct ioworker *worker);

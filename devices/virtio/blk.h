@@ -2,9 +2,10 @@
 /*
  * blk: virtio-blk device (virtio 1.2, 5.2).
  *
- * The device offers features and a configuration space. activate creates and starts a blkplane for
- * each queue; reset drains and stops them. The main thread creates and destroys the device; the
- * virtio ops run on the threads on which the transport calls them. Errors are -errno.
+ * The device offers features and a configuration space. Its op activate creates and starts a
+ * blkplane (dataplane/blkplane.h) for each queue that the driver has made ready; reset drains and
+ * stops them. The main thread creates and destroys the device; the virtio ops run on the threads on
+ * which the transport calls them. Errors are -errno.
  */
 #ifndef VIRTIO_BLK_H
 #define VIRTIO_BLK_H
@@ -76,9 +77,9 @@ struct blk_config {
 	uint16_t cpu[VIRTIO_MAX_QUEUES];
 	bool fixed_buffers;		   /* register and lock guest RAM with io_uring */
 	bool packed;			   /* offer RING_PACKED */
-	const struct blk_threads *threads; /* NULL: the vCPU's thread creates them */
+	const struct blk_threads *threads; /* NULL: created on the vCPU's thread */
 	bool stats;			   /* measure the latency of each stage */
-	bool in_order;			   /* offer IN_ORDER, which delays some completions */
+	bool in_order; /* offer IN_ORDER; drivers that accept it see some completions later */
 };
 
 struct blk;
@@ -130,7 +131,8 @@ void blk_hold(struct blk *blk);
  */
 void blk_pause(struct blk *blk);
 
-/* Resumes the disk and looks at its rings for requests made available meanwhile. */
+/* Resumes the disk. The dataplane checks every ring once for requests that became available during
+ * the pause. */
 void blk_resume(struct blk *blk);
 
 /* Makes all completed writes stable. Returns 0 or -errno: the guest's own next flush still reports
@@ -147,8 +149,8 @@ int blk_resize(struct blk *blk, uint64_t bytes, const char **why);
 
 /*
  * Notifies the driver if blk_resize has changed the capacity. Called while no vCPU runs: a driver
- * that reads the capacity in two accesses must find another generation afterwards if it has changed
- * in between.
+ * that reads the capacity in two accesses must then read another ConfigGeneration if the capacity
+ * has changed in between.
  */
 void blk_notify_resize(struct blk *blk);
 

@@ -338,7 +338,7 @@ void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int l
 	if (len != sizeof(value) || offset % sizeof(value))
 		return;
 	/*
-	 * A driver that reads a field of several bytes while it changes must find another
+	 * A driver that reads a field of several bytes while it changes must read another
 	 * generation afterwards, so the read of the generation waits for the thread that makes the
 	 * change (2.5.1).
 	 */

@@ -22,9 +22,9 @@
 /* Offset of QueueNotify, the doorbell, for KVM's ioeventfd. */
 #define VIRTIO_MMIO_DOORBELL 0x50
 
-/* Offset of InterruptACK, and a value whose write has no effect (irqline.h) and need not reach the
- * device. */
-#define VIRTIO_MMIO_ACK	     0x64
+/* Offset of InterruptACK. */
+#define VIRTIO_MMIO_ACK 0x64
+/* Value whose write to InterruptACK has no effect (irqline.h) and need not reach the device. */
 #define VIRTIO_MMIO_ACK_IDLE IRQLINE_USED_RING
 
 /*

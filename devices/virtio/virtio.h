@@ -55,7 +55,8 @@ struct virtio_queue {
 	int kick_fd; /* eventfd of the doorbell */
 	bool ready;
 	bool was_reset; /* the queue alone was reset and is not ready again (2.6.1) */
-	/* Values as the driver wrote them; they are validated when it sets QueueReady. */
+	/* size, desc, avail and used are the values that the driver wrote; they are validated when
+	 * it sets QueueReady. */
 	uint32_t size;
 	uint64_t desc;
 	uint64_t avail; /* driver area (2.6) */
