@@ -13,22 +13,23 @@
 
 #define EVENTS_PER_WAIT 8
 
-/* How long a wait of a failed loop takes at most: what the engine still collects without the loop
- * (libaio) is looked for as often. */
+/* Longest sleep of a failed loop. Completions that an engine collects without the loop (libaio) are
+ * looked for at this interval. */
 #define FAILED_WAIT_NS 100000000u
 
-/* user_data is the address of an ev_request, or of an ev_watch with this bit, or 0. */
+/* In an SQE, user_data is the address of an ev_request, the address of an ev_watch with this bit
+ * set, or 0. */
 #define TAG_WATCH 1u
 
-/* ---- a host that refuses ---- */
+/* ---- failure of the loop ---- */
 
 void evloop_fail(struct evloop *loop, int err, const char *call)
 {
 	if (loop->failed)
 		return;
 	loop->failed_call = call;
-	/* Read by evloop_wake. A wake-up that does not see it yet is noticed FAILED_WAIT_NS
-	 * later. */
+	/* evloop_wake reads this on other threads. If it still reads 0, the owner notices that
+	 * wake-up when its current sleep ends, FAILED_WAIT_NS later at most. */
 	WRITE_ONCE(loop->failed, err);
 }
 
@@ -44,9 +45,9 @@ static void failed_sleep(struct evloop *loop)
 /* ---- io_uring ---- */
 
 /*
- * io_uring_enter has failed. A signal, a shortage of memory, and too many uncollected completions
- * pass: what was not submitted stays in its place for the next turn. Every other error is
- * permanent.
+ * Handles an error of io_uring_enter. A signal, a shortage of memory, and too many uncollected
+ * completions (EBUSY) are transient: requests that were not submitted stay in the submission queue
+ * for the next turn. Every other error is permanent.
  */
 static __attribute__((noinline)) void enter_failed(struct evloop *loop, int err)
 {
@@ -60,6 +61,8 @@ static inline void entered(struct evloop *loop, int res)
 		enter_failed(loop, res);
 }
 
+/* Submits the full ring early and returns a free entry. After a failure of the loop, returns an
+ * entry that is never submitted. */
 static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe;
@@ -68,7 +71,7 @@ static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring
 		int res = io_uring_submit(ring);
 
 		entered(loop, res);
-		/* Refused while completions are waiting to be collected. */
+		/* The kernel may refuse until pending completions are collected. */
 		if (res < 0)
 			evloop_turn(loop, false);
 		sqe = io_uring_get_sqe(ring);
@@ -130,8 +133,8 @@ static bool ring_wants_kernel(const struct evloop *loop)
 	return READ_ONCE(*loop->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-/* No more than were there; and each is taken off first, since what it leads to may need a turn of
- * its own. */
+/* Delivers the completions that were there at the start, and no later ones. Each is removed from
+ * the ring before it is delivered, because its done function may need a turn of its own. */
 static inline void hand_out(struct evloop *loop, struct io_uring *ring, unsigned int *pending)
 {
 	struct io_uring_cqe *cqe;
@@ -154,7 +157,7 @@ static void ring_turn(struct evloop *loop, bool wait)
 	struct io_uring *ring = &loop->ring;
 
 	if (loop->polling) {
-		/* What is asked for is also polled for, once. */
+		/* This call submits the prepared requests and polls the device once. */
 		entered(loop, io_uring_submit_and_get_events(&loop->polled));
 		hand_out(loop, &loop->polled, &loop->polling);
 		wait = false;
@@ -173,16 +176,18 @@ static void ring_unwatch(struct evloop *loop, struct ev_watch *watch)
 
 	watch->fd = -1;
 	sqe = evloop_sqe(loop);
-	/* Not POLL_REMOVE: it gives up when the poll is just being woken. */
+	/* POLL_REMOVE would fail if the poll is being woken at this moment; ASYNC_CANCEL
+	 * does not. */
 	io_uring_prep_cancel64(sqe, (uintptr_t)watch | TAG_WATCH, 0);
 	io_uring_sqe_set_data(sqe, NULL);
 	while (watch->armed && !loop->failed)
 		evloop_turn(loop, true);
 }
 
-/* ---- both ---- */
+/* ---- all kinds ---- */
 
-/* A host that refuses epoll_wait is noticed here, not when a guest waits for its disk. */
+/* Creates the epoll instance and tries epoll_wait once, so that a host that refuses this call is
+ * noticed at set-up and not when a guest waits for its disk. */
 static int create_epoll(struct evloop *loop)
 {
 	struct epoll_event none;
@@ -198,7 +203,8 @@ static int create_epoll(struct evloop *loop)
 	return err;
 }
 
-/* What every kind of loop has; then its own. */
+/* Descriptors of every kind of loop: the eventfd for wake-ups and the timerfd. Each kind adds its
+ * own. */
 #define FDS_ALWAYS 2
 
 unsigned int evloop_fds(enum evloop_kind kind)
@@ -248,7 +254,8 @@ COLD int evloop_begin(struct evloop *loop)
 		err = io_uring_enable_rings(evloop_ring(loop, i));
 		if (err)
 			return err;
-		/* The same for the ring's own descriptor; where it cannot be had, calls go by that. */
+		/* Registers the ring's own descriptor, which saves the kernel a lookup for each
+		 * call. Where this fails, liburing uses the descriptor. */
 		io_uring_register_ring_fd(evloop_ring(loop, i));
 	}
 	err = evloop_watch(loop, &loop->wake, loop->wake_fd);
@@ -297,7 +304,8 @@ COLD void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }
 
-/* A signal only means another round; no other error passes. */
+/* Sleeps in epoll_wait. EINTR is ignored, since the caller loops; every other error is
+ * permanent. */
 static void epoll_sleep(struct evloop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
@@ -330,7 +338,7 @@ bool evloop_ready(const struct evloop *loop)
 void evloop_wake(struct evloop *loop)
 {
 	uint64_t one = 1;
-	/* Fails only when the counter is full, and then the loop is being told anyway. */
+	/* The write fails only when the counter is full, and then a wake-up is already pending. */
 	ssize_t ignored = write(loop->wake_fd, &one, sizeof(one));
 
 	(void)ignored;

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * evloop: where a dataplane thread hands work to the host and sleeps. There are three kinds:
+ * evloop: event loop of a dataplane thread, on epoll or io_uring.
  *
- *	epoll	  sleeps until a watched eventfd is written to.
- *	io_uring  the same, and the ring engines put their requests on: what was prepared is
- *		  submitted, completions are collected, and the wait is done by one system call.
- *	iopoll	  io_uring with a second ring, for reads and writes that the kernel polls its
- *		  device for. While there are any, a turn asks for them and does not wait.
+ * A loop has one of three kinds:
  *
- * Eventfds are watched edge-triggered: their counters are never read, and each write is a
- * wake-up. A wake-up does not say who woke: the thread looks at everything it serves.
+ *	epoll	  epoll_wait sleeps until a watched eventfd is written to.
+ *	io_uring  The ring also carries the requests of the io_uring engine: one io_uring_enter
+ *		  submits prepared requests, collects completions and waits.
+ *	iopoll	  io_uring with a second ring (IORING_SETUP_IOPOLL) for reads and writes whose
+ *		  completion the kernel polls the device for. While any are in flight, a turn
+ *		  polls for them and does not wait.
  *
- * One thread, the owner, uses a loop, from evloop_begin on; only evloop_wake is for any thread.
+ * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
+ * A wake-up does not tell which client needs service, so the thread checks all of its clients.
  *
- * A loop fails, for good, when the host refuses to submit or to wait with an error that does not
- * pass, as a seccomp policy does. A failed loop makes no system call but for its sleep: it
- * submits nothing, hands out no completion and watches nothing. The requests that were on its
+ * One thread, the owner, uses a loop from evloop_begin on; only evloop_wake may be called by any
+ * thread.
+ *
+ * A loop fails permanently when the host refuses to submit or to wait with an error that is not
+ * transient, for example by a seccomp policy. The only system calls of a failed loop are those of
+ * its sleep: it submits nothing, delivers no completion and watches nothing. The requests on its
  * ring are lost.
  */
 #ifndef DATAPLANE_EVLOOP_H
@@ -30,21 +34,24 @@
 
 enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_IOPOLL };
 
-/* A watched eventfd. The caller's, from watch to unwatch. */
+/* A watched eventfd. The caller owns the struct and keeps it valid from evloop_watch until
+ * evloop_unwatch returns. */
 struct ev_watch {
 	int fd;
-	bool armed;	      /* io_uring: the ring refers to it */
-	unsigned int wakeups; /* so far; the owner may set it back */
+	bool armed;	      /* io_uring: a poll request of the ring refers to the struct */
+	unsigned int wakeups; /* wake-ups so far; the owner may reset it */
 };
 
-/* A request on the ring: what its completion is handed to. */
+/* A request on the ring. The loop calls done with the result of its completion (cqe->res). */
 struct ev_request {
 	void (*done)(struct ev_request *request, int res);
 };
 
-/* Guest RAM that the ring holds, in pieces of EVLOOP_PIECE bytes, numbered from `first` on. */
+/* Size of a registered buffer in bytes: the kernel's limit for one buffer is 1 GiB. */
 #define EVLOOP_PIECE (1ull << 30)
 
+/* A region of guest RAM that is registered with the ring, in pieces of EVLOOP_PIECE bytes. `first`
+ * is the buf_index of its first piece. */
 struct ev_fixed {
 	uintptr_t base;
 	uint64_t size;
@@ -53,45 +60,50 @@ struct ev_fixed {
 
 struct evloop {
 	enum evloop_kind kind;
-	int failed; /* atomic, the owner writes it: -errno once the loop has failed */
+	int failed; /* atomic, written by the owner: -errno once the loop has failed */
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
-	struct io_uring polled; /* iopoll */
-	unsigned int polling;	/* requests put there and not yet completed */
-	unsigned int files;	/* registered with the ring, or with both */
+	struct io_uring polled; /* iopoll: the ring for polled reads and writes */
+	unsigned int polling;	/* requests on the polled ring that have not completed */
+	unsigned int files;	/* number of files registered with each ring */
 	unsigned int fixed_count;
 	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
-	int alarm_fd; /* a timerfd */
+	int alarm_fd; /* timerfd, CLOCK_MONOTONIC */
 	uint64_t alarm_at;
 	struct ev_watch alarm;
-	const char *failed_call;       /* the system call that was refused */
-	bool failure_logged;	       /* the owner's clients': one line is enough */
-	sem_t woken;		       /* by evloop_wake, once the loop has failed */
-	struct io_uring_sqe discarded; /* where requests go that find the ring full then */
+	const char *failed_call;       /* the system call that the host refused */
+	bool failure_logged;	       /* set by the client that has logged the failure */
+	sem_t woken;		       /* posted by evloop_wake after the loop has failed */
+	struct io_uring_sqe discarded; /* full ring of a failed loop: new requests go here */
 };
 
-/* 0 or -errno (io_uring: -ENOSYS, -EPERM, -ENOMEM where the host does not lend one, also where it
- * refuses io_uring_enter alone). Any thread. */
+/* Initialises a loop. Returns 0 or -errno. For io_uring, -ENOSYS, -EPERM and -ENOMEM mean that the
+ * host provides no ring; the host may also refuse only io_uring_enter. Any thread. */
 int evloop_init(struct evloop *loop, enum evloop_kind kind);
-/* How many descriptors evloop_init opens; no other function opens one. */
+/* Returns how many file descriptors evloop_init opens; no other function of the loop opens one. */
 unsigned int evloop_fds(enum evloop_kind kind);
-/* Nothing may be watched or on the ring. Any thread, when the owner is gone. */
+/* Frees a loop. No eventfd may be watched and no request may be on the ring. Any thread, after the
+ * owner has stopped using the loop. */
 void evloop_destroy(struct evloop *loop);
 
-/* Before evloop_begin: from then on the ring takes only what the engines need, also from whoever has
- * got hold of it. Does nothing where the kernel cannot. */
+/*
+ * Restricts the rings to the requests and calls that the engines need
+ * (IORING_REGISTER_RESTRICTIONS). An attacker who has taken over the ring is bound by this, too.
+ * Called before evloop_begin; has no effect where the kernel does not support it.
+ */
 void evloop_restrict(struct evloop *loop);
 
 /*
- * Before evloop_begin: memory that the ring holds spares the kernel to look its pages up for each
- * request. All of it is locked, and so becomes resident, until the ring is gone. 0 or -errno
- * (-ENOMEM: more than RLIMIT_MEMLOCK; -E2BIG: more than 1 TiB). io_uring only.
+ * Registers guest RAM with the rings as fixed buffers, so that the kernel need not look up its
+ * pages for each request. All of the RAM becomes resident and stays locked until the rings are
+ * gone. Called before evloop_begin; io_uring and iopoll only. Returns 0 or -errno (-ENOMEM: more
+ * than RLIMIT_MEMLOCK; -E2BIG: more than 1 TiB).
  */
 int evloop_register_memory(struct evloop *loop, const struct hostmem *mem);
 
-/* Its number (buf_index), if all of *iov is in one piece of what the ring holds; else -1. */
+/* Returns the buf_index of the registered buffer that contains all of *iov, or -1 if none does. */
 static inline int evloop_fixed(const struct evloop *loop, const struct iovec *iov)
 {
 	for (unsigned int i = 0; i < loop->fixed_count; i++) {
@@ -104,53 +116,65 @@ static inline int evloop_fixed(const struct evloop *loop, const struct iovec *io
 	return -1;
 }
 
-/* The caller is the owner from now on. 0 or -errno. */
+/* Makes the calling thread the owner, enables the rings and watches the loop's own descriptors.
+ * Returns 0 or -errno. */
 int evloop_begin(struct evloop *loop);
 
-/* What was readable before counts as a first wake-up. 0 or -errno. */
+/* Starts to watch fd. An eventfd that is readable already counts as a first wake-up. Returns 0 or
+ * -errno. */
 int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd);
-/* May collect completions. */
+/* Stops watching. The function may collect completions and call their done functions. */
 void evloop_unwatch(struct evloop *loop, struct ev_watch *watch);
 
-/* A place for a request; never NULL. The caller fills it in and ends with evloop_request. io_uring
- * only. */
+/* Returns a submission queue entry, never NULL. The caller fills it in and then calls
+ * evloop_request. io_uring and iopoll only. */
 struct io_uring_sqe *evloop_sqe(struct evloop *loop);
+/* Sets the request whose done function receives the completion of sqe. */
 void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
-/* The same on the ring for polled ones, which takes reads and writes only. iopoll only. */
+/* Returns a submission queue entry of the polled ring, which accepts only reads and writes; never
+ * NULL. iopoll only. */
 struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop);
 
 /*
- * A file that the ring holds spares the kernel a reference for each request. Its number on this ring
- * (IOSQE_FIXED_FILE), or -errno, and then the descriptor has to do. The ring holds it until it is
- * gone, which may be some time after its process is. io_uring only.
+ * Registers a file with the rings, which saves the kernel a file reference for each request.
+ * Returns the file's index for IOSQE_FIXED_FILE, or -errno, in which case the caller uses the
+ * descriptor. The kernel keeps the file open until the ring is gone, which may be some time after
+ * the process has ended. io_uring and iopoll only.
  */
 int evloop_register_file(struct evloop *loop, int fd);
 
-/* Submit what was prepared, hand out completions; `wait`: until there was one, or a wake-up, but not
- * while anything is polled for. A failed loop waits until evloop_wake, or for a short time. */
+/*
+ * Submits the prepared requests and delivers completions. With `wait`, the function sleeps until
+ * there is a completion or a wake-up, except while polled requests are in flight. A failed loop
+ * sleeps until evloop_wake, or for a short time.
+ */
 void evloop_turn(struct evloop *loop, bool wait);
 
-/* Only turns see polled requests through: who has any must not sleep, nor look on for long. */
+/* Returns whether polled requests are in flight. They complete only during turns, so a thread that
+ * has any must not sleep, nor busy-poll without turns for long. */
 static inline bool evloop_polling(const struct evloop *loop)
 {
 	return loop->polling && !loop->failed;
 }
 
-/* Has a turn something to do? No system call. */
+/* Returns whether a turn would find something to do. Makes no system call. */
 bool evloop_ready(const struct evloop *loop);
 
-/* A wait ends at that time (CLOCK_MONOTONIC, ns, not yet over), if it has not before. There is one alarm:
- * another time takes its place. */
+/* Sets the loop's only alarm: a wait ends at time `at` (CLOCK_MONOTONIC, ns, in the future) at the
+ * latest. A later call replaces the time. */
 void evloop_alarm(struct evloop *loop, uint64_t at);
 
-/* The loop has failed, because the host refuses `call` (static) with `err` (-errno); only the first
- * reason counts. Also for an engine that the host refuses. The owner. */
+/*
+ * Marks the loop as failed, because the host refuses `call` (a static string) with `err` (-errno);
+ * only the first reason is recorded. An engine calls this when the host refuses its own system
+ * calls. Owner only.
+ */
 void evloop_fail(struct evloop *loop, int err, const char *call);
 
-/* The owner's last call: what evloop_begin watches is watched no longer. */
+/* Stops watching the descriptors that evloop_begin watches. The owner's last call. */
 void evloop_end(struct evloop *loop);
 
-/* Any thread: end the owner's wait, or its next one. */
+/* Ends the owner's wait, or its next one if it is not waiting. Any thread. */
 void evloop_wake(struct evloop *loop);
 
 #endif

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How the rings of an event loop are made. */
+/* evloop_rings: set-up of the io_uring instances of an event loop. */
 #include <errno.h>
 
 #include "dataplane/base.h"
 #include "dataplane/evloop_parts.h"
 
-/* Places for what is prepared between two turns; when there are more, they are submitted early.
- * Completions that find the other ring full wait in the kernel. */
+/* Submission queue entries for the requests that are prepared between two turns; a full queue is
+ * submitted early. */
 #define SQ_ENTRIES 128
+/* Completion queue entries. The kernel buffers completions that find the queue full. */
 #define CQ_ENTRIES 1024
-/* Places in the table of registered files. A thread serves one disk, and each of its queues
- * registers the image; a disk has at most 16. The kernel wants no more than RLIMIT_NOFILE. */
+/* Size of the table of registered files. A thread serves one disk, which has at most 16 queues, and
+ * each queue registers the image. The kernel refuses a table larger than RLIMIT_NOFILE. */
 #define FILES 16
-/* 1 TiB of memory, in several regions. */
+/* Most registered buffers: 1 TiB of memory, with a partial piece for each region. */
 #define PIECES (1024 + HOSTMEM_MAX_REGIONS)
 
-/* The ring is born disabled: who enables it owns it. */
+/* Creates a disabled ring; the thread that enables it becomes its single issuer. */
 static int create(struct io_uring *ring, unsigned int flags)
 {
 	struct io_uring_params params = {
@@ -26,7 +27,8 @@ static int create(struct io_uring *ring, unsigned int flags)
 	return io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
 }
 
-/* The kernel need not look out for other threads, and runs completions only when asked. */
+/* Creates a ring for a single issuer with deferred task work: the kernel need not synchronise with
+ * other threads, and runs completions only when asked to. */
 static int create_owned(struct io_uring *ring, unsigned int more)
 {
 	int err = create(ring, more | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -36,9 +38,9 @@ static int create_owned(struct io_uring *ring, unsigned int more)
 }
 
 /*
- * One trial of io_uring_enter: a host may allow io_uring_setup and refuse this call, for example by
- * a seccomp policy that lists the calls it knows. A ring that is disabled answers EBADFD, and
- * nothing is done.
+ * Tries io_uring_enter once: a host may allow io_uring_setup and refuse this call, for example by a
+ * seccomp policy that lists the calls it knows. The call has no effect on a disabled ring, which
+ * answers EBADFD.
  */
 static int try_enter(const struct io_uring *ring)
 {
@@ -48,9 +50,9 @@ static int try_enter(const struct io_uring *ring)
 }
 
 /*
- * Linux before 5.19 has no empty places; files are then not registered. Not by liburing's function
- * for it: where the table is larger than RLIMIT_NOFILE, that one calls prlimit64, which the seccomp
- * filter forbids.
+ * Registers a table of empty file slots. Linux before 5.19 does not support empty slots; the loop
+ * then registers no files. This calls io_uring_register directly, because liburing's function calls
+ * prlimit64 where the table is larger than RLIMIT_NOFILE, and the seccomp filter forbids that call.
  */
 static void register_file_table(struct evloop *loop)
 {

@@ -9,7 +9,8 @@
 
 #include "dataplane/base.h"
 
-/* Bounce buffers are rare, and each page of them counts as the VMM's memory once it was used. */
+/* Bounce buffers are needed rarely, and each page of one that was used counts as memory of the VMM,
+ * so an engine has only a few. */
 #define BOUNCE_SIZE    (64u << 10)
 #define BOUNCE_BUFFERS 8
 
@@ -80,7 +81,8 @@ COLD void ioengine_destroy(struct ioengine *e)
 		return;
 	ioworker_destroy(e->worker);
 	e->ops->close(e);
-	/* The kernel may still write to the buffers of requests that are lost. */
+	/* The kernel may still write to the bounce buffers of lost requests, so these
+	 * stay mapped. */
 	if (!e->in_flight)
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 	cacheline_free(e);
@@ -88,7 +90,7 @@ COLD void ioengine_destroy(struct ioengine *e)
 
 void ioengine_begin(struct ioengine *e)
 {
-	/* A pause may have held the ranges when a stop was already under way. */
+	/* A pause may have set a hold while a stop was already in progress. */
 	WRITE_ONCE(e->ranges.cancel, false);
 	WRITE_ONCE(e->ranges.hold, false);
 	if (e->ops->begin)
@@ -115,7 +117,7 @@ void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
 	io_queue_put(&e->finished, task);
 }
 
-/* Copy between the bounce buffer and the front of the task's memory. */
+/* Copies len bytes between the bounce buffer and the front of the task's memory. */
 static void bounce_copy(struct io_task *task, size_t len, bool to_bounce)
 {
 	char *buffer = task->bounce;
@@ -134,7 +136,7 @@ static void bounce_copy(struct io_task *task, size_t len, bool to_bounce)
 	}
 }
 
-/* Give the first piece back what was cut off. */
+/* Restores the first element of iov to its full length. */
 static void uncut(struct io_task *task)
 {
 	task->iov->iov_base = (char *)task->iov->iov_base - task->cut;
@@ -142,8 +144,8 @@ static void uncut(struct io_task *task)
 	task->cut = 0;
 }
 
-/* Move the front of the task's memory past `bytes` finished ones. Pieces behind it are whole, so that
- * there is a way back. */
+/* Advances the front of the task's memory past `bytes` finished bytes. Elements that are completely
+ * finished keep their full length, so that ioengine_rewind can restore iov. */
 static void advance(struct io_task *task, size_t bytes)
 {
 	task->done += (uint32_t)bytes;
@@ -163,7 +165,8 @@ static void advance(struct io_task *task, size_t bytes)
 	}
 }
 
-/* The image ends in front of the task's next byte. Of a huge read, a part at a time is zeroed. */
+/* Zeroes the front of the read's memory, because the image ends before its next byte. At most one
+ * segment is zeroed per call, so that a huge read does not block the thread. */
 static void zero_front(struct io_task *task)
 {
 	uint32_t left = task->len - task->done;
@@ -194,7 +197,8 @@ void ioengine_rewind(struct io_task *task)
 	}
 }
 
-/* Start the next segment of a task: straight from its memory, or through a bounce buffer. */
+/* Starts the task's next segment, directly from its memory or through a bounce buffer. The task is
+ * queued if no bounce buffer is free. */
 static void start_segment(struct ioengine *e, struct io_task *task)
 {
 	if (task->needs_bounce) {
@@ -231,7 +235,8 @@ void ioengine_next_segment(struct ioengine *e, struct io_task *task)
 	}
 }
 
-/* O_DIRECT refuses misaligned pieces, and every system call more than IOV_MAX of them. */
+/* Returns whether the task needs bounce buffers: O_DIRECT refuses misaligned elements, and every
+ * system call refuses more than IOV_MAX elements. */
 static bool needs_bounce(const struct ioengine *e, const struct io_task *task)
 {
 	uintptr_t mask = e->config.direct_align - 1;
@@ -279,9 +284,10 @@ void ioengine_run(struct ioengine *e, struct io_task *task)
 }
 
 /*
- * A segment moved `bytes` > 0, fewer than asked for. O_DIRECT can only go on at an aligned place;
- * what is behind the last one is moved again. A read that did not even get that far met the end of
- * the image. Returns the bytes that count as done, or -errno, and *end at the end of the image.
+ * Handles a segment that moved fewer bytes than asked for (`bytes` > 0). O_DIRECT can continue only
+ * at an aligned position; bytes beyond the last one are transferred again. A read that did not
+ * reach an aligned position has met the end of the image. Returns the number of bytes that count as
+ * done, or -errno; sets *end at the end of the image.
  */
 static int64_t settle_short(const struct ioengine *e, const struct io_task *task, int64_t bytes,
 			    bool *end)
@@ -309,7 +315,7 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	if (res == 0 && task->op == IO_READ)
 		end = true;
 	else if (res == 0 || res > asked)
-		res = -EIO; /* a write without progress; an answer that cannot be */
+		res = -EIO; /* a write without progress, or more bytes than asked for */
 	else if (res < asked)
 		res = settle_short(e, task, res, &end);
 	if (res < 0) {

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ioengine: asynchronous reads, writes, flushes, discards and zeroes of one image.
+ * ioengine: asynchronous I/O on one disk image.
  *
- * prep never makes a system call; submit hands everything prepared to the host kernel at once;
- * reap gives back what is finished. Between prep and reap the task, its iovec and the memory behind
- * it belong to the engine. Neither allocates. One thread at a time uses an engine.
+ * An engine performs reads, writes, flushes, discards and write-zeroes. ioengine_prep queues a task
+ * without a system call, except that a full io_uring is submitted early; ioengine_submit hands all
+ * queued tasks to the host kernel at once; ioengine_reap collects completions, and
+ * ioengine_finished returns the finished tasks. Between ioengine_prep and ioengine_finished the
+ * task, its iovec and the memory that this refers to belong to the engine. These functions do not
+ * allocate. One thread at a time uses an engine. Errors are -errno.
  *
- * What every backend would have to do is done once, in ioengine.c: counting what is in flight,
- * reading on after a short transfer, zeros behind the end of a truncated image, and bounce buffers
- * for memory that O_DIRECT refuses. A backend (struct ioengine_ops) moves single segments.
- * Discards and zeroes pass it by: a helper thread does them (ioworker.h).
+ * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
+ * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
+ * copies through bounce buffers where O_DIRECT refuses the memory. A backend (struct ioengine_ops)
+ * transfers single segments. Discards and write-zeroes do not go through a backend: a helper thread
+ * executes them (ioworker.h).
  */
 #ifndef DATAPLANE_IOENGINE_H
 #define DATAPLANE_IOENGINE_H
@@ -24,47 +28,50 @@
 #include "dataplane/ioworker.h"
 
 /*
- * What the host is given of one transfer at a time. A driver may ask for 4 GiB by each request of its
- * ring; a pause, a stop and other queues of the thread wait for that many bytes of each at most. Common
- * drivers ask for less, and see no difference.
+ * Largest segment in bytes: the most that the host is given of one transfer at a time. A driver may
+ * ask for 4 GiB in each request of its ring; a pause, a stop and the thread's other queues then
+ * wait for at most one segment of each. Common drivers send smaller requests, which are not split.
  */
 #define IOENGINE_SEGMENT_MAX (4u << 20)
 
-/* First those that move data; those behind IO_FLUSH are for the helper thread. */
+/* Operations. IO_READ and IO_WRITE move data; those after IO_FLUSH are for the helper thread. */
 enum io_op { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD, IO_WRITE_ZEROES };
 #define IO_OPS (IO_WRITE_ZEROES + 1)
 
 struct io_task {
-	/* Set by the caller before prep. */
+	/* Set by the caller before ioengine_prep. offset, len, iov and iov_count are for reads and
+	 * writes only. */
 	enum io_op op;
-	bool stable;	   /* a write that is on stable storage when it completes (writethrough) */
-	uint64_t offset;   /* in the image, bytes; read and write only, as the next three */
+	bool stable;	   /* write: on stable storage when it completes (writethrough) */
+	uint64_t offset;   /* position in the image, bytes */
 	uint32_t len;	   /* bytes, > 0 */
 	struct iovec *iov; /* covers len bytes exactly; the engine changes it */
 	unsigned int iov_count;
 
-	/* Set when reap returns the task: 0, or -errno. A failed read may have written part of its
-	 * memory. */
+	/* Set when ioengine_finished returns the task: 0 or -errno. A failed read may have written
+	 * to a part of its memory. */
 	int result;
 
-	/* The engine's. */
+	/* Private to the engine, down to `engine`. */
 	struct io_task *next;
-	uint32_t done;	  /* bytes finished (of range[range_at]); iov starts at the next one, */
-	uint32_t cut;	  /* that many bytes inside its first piece */
+	uint32_t done;	  /* bytes finished (discard, zeroes: of range[range_at]) */
+	uint32_t cut;	  /* finished bytes that were cut off the front of iov[0] */
 	void *bounce;	  /* buffer held, or NULL */
-	struct iovec seg; /* the segment in the bounce buffer */
+	struct iovec seg; /* the current segment, if it is not all of iov */
 	bool needs_bounce;
-	struct iocb iocb; /* libaio */
+	struct iocb iocb; /* libaio's control block */
+	/* io_uring: the request on the loop's ring, and the engine that its completion is for. */
 	struct ev_request uring;
-	struct ioengine *engine; /* io_uring */
+	struct ioengine *engine;
 
-	/* Discard and write zeroes, in place of offset, len and iov; range_at is the engine's, the
-	 * others are the caller's. */
+	/* Discards and write-zeroes use these members in place of offset, len and iov. range_at
+	 * belongs to the engine; the caller sets the others. */
 	unsigned int range_at; /* all ranges before this one are finished */
 	unsigned int range_count;
 	struct io_range range[IORANGES_MAX];
 };
 
+/* A FIFO list of tasks. An empty list has a NULL head, and its tail points at head. */
 struct io_queue {
 	struct io_task *head;
 	struct io_task **tail;
@@ -73,57 +80,62 @@ struct io_queue {
 struct ioengine;
 
 struct ioengine_config {
-	struct evloop *loop;   /* of the thread that uses the engine */
-	int fd;		       /* the image; the caller keeps it open longer than the engine */
-	unsigned int depth;    /* tasks in flight, at most */
+	struct evloop *loop;   /* loop of the thread that uses the engine */
+	int fd;		       /* the image; stays open until the engine is destroyed */
+	unsigned int depth;    /* most tasks in flight */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
 	uint32_t device_block; /* a block device's logical block in bytes; 0: a file */
 	const struct thread_init *worker_begin; /* see ioworker_create */
 };
 
-/* One way of moving data. Called by ioengine.c only. */
+/* A backend: one host interface that moves data. Called by ioengine.c only. */
 struct ioengine_ops {
 	const char *name;
-	enum evloop_kind loop; /* it needs */
-	unsigned int fds;      /* descriptors that open opens */
+	enum evloop_kind loop; /* kind of event loop that the backend needs */
+	unsigned int fds;      /* file descriptors that open creates */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
-	/* NULL: nothing to do on the thread itself. */
+	/* Called by ioengine_begin on the engine's thread. May be NULL. */
 	void (*begin)(struct ioengine *engine);
-	/* Queue the task's segment (ioengine_segment); room for `depth` of them. */
+	/* Queues the task's current segment (ioengine_segment); there is room for `depth`
+	 * of them. */
 	void (*prep)(struct ioengine *engine, struct io_task *task);
-	/* Start what is queued. What the kernel refuses is reported by ioengine_segment_done; what
-	 * it has no room or memory for stays queued as long as something is with the kernel whose
-	 * end leads to the next submit, and is else moved here and now. */
+	/*
+	 * Submits the queued segments. A segment that the kernel refuses is reported by
+	 * ioengine_segment_done. If the kernel is short of memory or queue space, segments stay
+	 * queued as long as one is in flight whose completion leads to the next submit; otherwise
+	 * the backend transfers them synchronously.
+	 */
 	void (*submit)(struct ioengine *engine);
-	/* Report every finished segment by ioengine_segment_done. */
+	/* Reports every finished segment by ioengine_segment_done. */
 	void (*reap)(struct ioengine *engine);
-	/* Would reap find something? A hint, without a system call. NULL: cannot tell. */
+	/* Returns whether reap would find a completion: a hint, without a system call. NULL: the
+	 * backend cannot tell. */
 	bool (*ready)(const struct ioengine *engine);
 };
 
 struct ioengine {
 	const struct ioengine_ops *ops;
 	struct ioengine_config config;
-	int event_fd; /* readable when reap has something; -1: only submit finishes tasks */
-	unsigned int in_flight; /* from prep to reap */
-	bool need_submit;	/* since the last submit something was prepared or finished */
-	struct io_queue queued; /* for backends: prepared, not yet given to the kernel */
+	int event_fd;		/* readable when there are completions (libaio); -1: unused */
+	unsigned int in_flight; /* tasks between ioengine_prep and ioengine_finished */
+	bool need_submit;	/* a task was prepared or finished since the last submit */
+	struct io_queue queued; /* for backends: prepared, not yet submitted */
 	struct io_queue finished;
-	struct io_queue bounce_waiters; /* waiting for a bounce buffer */
-	struct io_queue range_tasks;	/* prepared, for the worker */
-	struct io_queue parked;		/* interrupted by ioengine_hold */
-	struct ioworker *worker;	/* NULL until it is needed */
-	unsigned int ranges_in_flight;	/* those in flight that discard or write zeroes */
+	struct io_queue bounce_waiters; /* tasks that wait for a bounce buffer */
+	struct io_queue range_tasks;	/* discards and zeroes, not yet given to the worker */
+	struct io_queue parked;		/* tasks interrupted by ioengine_hold */
+	struct ioworker *worker;	/* NULL until the first discard or zeroes */
+	unsigned int ranges_in_flight;	/* discards and zeroes in flight */
 	unsigned int parked_count;
-	unsigned int parked_transfers; /* among them */
-	bool lost;		       /* the host has refused to say what has finished */
+	unsigned int parked_transfers; /* reads and writes among the parked */
+	bool lost;		       /* the host refuses io_getevents: completions are lost */
 	struct ioranges ranges;
 	char *bounce_pool;
 	unsigned int bounce_free;
 	void *bounce_stack[16];
 	void *backend;
-	/* io_uring: the image in a request, as a descriptor or as one of the ring's files. */
+	/* io_uring: the image's descriptor, or its index if sqe_flags has IOSQE_FIXED_FILE. */
 	int sqe_fd;
 	uint8_t sqe_flags;
 };
@@ -131,80 +143,102 @@ struct ioengine {
 extern const struct ioengine_ops ioengine_libaio;
 extern const struct ioengine_ops ioengine_sync;
 extern const struct ioengine_ops ioengine_uring;
-/* Polls for reads and writes, as long as the image can; then turns into ioengine_uring. */
+/* Polls the device for completions of reads and writes (IORING_SETUP_IOPOLL). When the image's file
+ * system or device does not support this, the engine switches to ioengine_uring. */
 extern const struct ioengine_ops ioengine_iopoll;
 
-/* -ENOMEM, or what the backend's open says (-EAGAIN: the host's aio-max-nr is used up; -ENOSYS).
- * Any thread. */
+/* Creates an engine. Returns 0, -ENOMEM, or the error of the backend's open (-EAGAIN: the host's
+ * aio-max-nr is exhausted; -ENOSYS). Any thread. */
 int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 		    const struct ioengine_config *config);
 
-/* Nothing may be in flight, but for what is lost. */
+/* Frees an engine; NULL is allowed. No task may be in flight, except lost ones (ioengine_lost). */
 void ioengine_destroy(struct ioengine *engine);
 
-/* On the thread that uses the engine, before the first prep, and again after a hurry. Nothing is in
- * flight. */
+/*
+ * Prepares the engine for use, and ends a cancellation and a hold. Called on the thread that uses
+ * the engine, before the first ioengine_prep and again after ioengine_cancel_ranges, with nothing
+ * in flight.
+ */
 void ioengine_begin(struct ioengine *engine);
 
-/* How many more tasks may be prepared now. */
+/* Returns how many more tasks may be prepared now. */
 unsigned int ioengine_room(const struct ioengine *engine);
 
+/* Takes the task over and queues its first segment, or the task itself if it is a discard or
+ * write-zeroes. The next ioengine_submit starts it. */
 void ioengine_prep(struct ioengine *engine, struct io_task *task);
 
-/* The same, but wait for the host here and now: no engine is quicker when the host need not wait.
- * What is awkward (a flush, ranges, a bounce buffer, the rest of a short transfer) is prepared. */
+/*
+ * Like ioengine_prep, but transfers the first segment synchronously by preadv or pwritev2, which is
+ * faster than any engine when the host need not wait for the device. Flushes, discards,
+ * write-zeroes, transfers that need a bounce buffer, and the rest of a short or long transfer are
+ * queued as by ioengine_prep.
+ */
 void ioengine_run(struct ioengine *engine, struct io_task *task);
 
-/* A read or write that has finished gets iov back as it was before prep; any other task is left
- * alone. */
+/* Restores the iov of a finished read or write to its state before ioengine_prep, so that the task
+ * can be prepared again. Does nothing for a flush, discard or write-zeroes. */
 void ioengine_rewind(struct io_task *task);
 
+/* Hands the queued tasks to the host kernel, and discards and write-zeroes to the helper thread.
+ * For the io_uring backends the next evloop_turn submits the requests instead. */
 void ioengine_submit(struct ioengine *engine);
 
-/* Ask the backend what has finished. */
+/* Collects the completions of the backend and of the helper thread. */
 void ioengine_reap(struct ioengine *engine);
 
-/* Would reap find something? Only a hint, and cheap. */
+/* Returns whether tasks are finished or ioengine_reap would find one: a hint, without a system
+ * call. */
 bool ioengine_ready(const struct ioengine *engine);
 
-/* Discards and zeroes that end from now on, and writes that are parked, are or are not stable when they
- * are finished; in the former case also if they are in flight. */
+/*
+ * Sets the cache mode. With `stable`, discards and write-zeroes that finish from now on are on
+ * stable storage by then, also those in flight, and parked writes continue with RWF_DSYNC. Other
+ * writes are governed by task->stable. Called on the engine's thread.
+ */
 void ioengine_set_writethrough(struct ioengine *engine, bool stable);
 
-/* The transfers in flight will never be reaped, because the host has refused it for good. */
+/* Returns whether the transfers in flight are lost: they will never be reaped, because the host
+ * permanently refuses the system call that would collect them. */
 static inline bool ioengine_lost(const struct ioengine *engine)
 {
 	return engine->lost || (engine->ops->loop != EVLOOP_EPOLL && engine->config.loop->failed);
 }
 
-/* Is nothing in flight but discards, zeroes and what is parked? Lost transfers do not count. */
+/* Returns whether nothing is in flight except discards, write-zeroes and parked tasks. Lost
+ * transfers count as finished. */
 static inline bool ioengine_transfers_done(const struct ioengine *engine)
 {
 	return engine->in_flight == engine->ranges_in_flight + engine->parked_transfers ||
 	       ioengine_lost(engine);
 }
 
-/* Is nothing in flight? Lost transfers do not count. */
+/* Returns whether nothing is in flight. Lost transfers count as finished. */
 static inline bool ioengine_drained(const struct ioengine *engine)
 {
 	return !engine->in_flight || (ioengine_lost(engine) && !engine->ranges_in_flight);
 }
 
-/* Nobody wants what takes long any more: discards and zeroes in flight, and reads and writes of more than
- * 4 MiB, fail with -ECANCELED at their next step, segment, or at once if they are parked or not yet
- * begun. Ends a hold. Lasts until ioengine_begin. */
+/*
+ * Cancels long operations: discards and write-zeroes in flight, and reads and writes of more than 4
+ * MiB, fail with -ECANCELED at their next step or segment; parked tasks, and tasks that have not
+ * begun, fail without another step. Ends a hold. The cancellation lasts until ioengine_begin.
+ * Called on the engine's thread.
+ */
 void ioengine_cancel_ranges(struct ioengine *engine);
 
 /*
- * Discards and zeroes in flight, and reads and writes of more than 4 MiB, are interrupted at their next
- * step or segment and parked, until a release lets them go on where they were. They stay in flight. Any
- * thread: it need not wait for the engine's.
+ * Interrupts long operations: discards and write-zeroes in flight, and reads and writes of more
+ * than 4 MiB, are parked at their next step or segment. They stay in flight until ioengine_release.
+ * Any thread: the function only sets a flag.
  */
 void ioengine_hold(struct ioengine *engine);
+/* Ends a hold: parked tasks continue where they were interrupted. Called on the engine's thread. */
 void ioengine_release(struct ioengine *engine);
 
-/* Is something in flight that is not parked? The host works on it, or reap has to collect it. Lost
- * transfers do not count. */
+/* Returns whether a task is in flight that is not parked: the host works on it, or ioengine_reap
+ * has to collect it. Lost transfers count as finished. */
 static inline bool ioengine_working(const struct ioengine *engine)
 {
 	if (engine->in_flight <= engine->parked_count)
@@ -213,32 +247,40 @@ static inline bool ioengine_working(const struct ioengine *engine)
 	       engine->ranges_in_flight > engine->parked_count - engine->parked_transfers;
 }
 
-/* The next finished task, or NULL. Those that failed at once are here right after submit. */
+/* Returns the next finished task, or NULL. Tasks that failed at once are returned directly after
+ * ioengine_submit. */
 struct io_task *ioengine_finished(struct ioengine *engine);
 
 /* ---- for backends ---- */
 
-/* First in, first out. An empty queue has head NULL, and tail pointing at head. */
+/* Appends a task to the list. */
 void io_queue_put(struct io_queue *queue, struct io_task *task);
+/* Removes and returns the first task of the list; NULL if it is empty. */
 struct io_task *io_queue_take(struct io_queue *queue);
 
-/* For ioengine.c and ioengine_ranges.c. The task's result is known; it is in flight until it is taken
- * by ioengine_finished. */
+/* Records the result of a task and queues it for ioengine_finished; the task stays in flight until
+ * then. For ioengine.c and ioengine_ranges.c only. */
 void ioengine_finish(struct ioengine *engine, struct io_task *task, int result);
-/* Take a discard or zeroes over, from their beginning. */
+/* Queues a discard or write-zeroes task, which starts at its first range. For ioengine.c only. */
 void ioengine_ranges_prep(struct ioengine *engine, struct io_task *task);
-/* Have a transfer's next segment moved; where it was interrupted, park or finish it. */
+/* Starts the next segment of a transfer. After ioengine_cancel_ranges or ioengine_hold a transfer
+ * of more than 4 MiB is finished or parked instead. For ioengine.c and ioengine_ranges.c only. */
 void ioengine_next_segment(struct ioengine *engine, struct io_task *task);
+/* Adds an interrupted task to the parked ones, which ioengine_release continues. For ioengine.c and
+ * ioengine_ranges.c only. */
 void ioengine_park(struct ioengine *engine, struct io_task *task);
-/* Give what is prepared to the worker. */
+/* Gives the queued discards and write-zeroes to the worker, which is created if necessary. For
+ * ioengine.c only. */
 void ioengine_ranges_submit(struct ioengine *engine);
-/* Collect what the worker gives back; there is a worker. */
+/* Collects the tasks that the worker has finished or interrupted. The engine must have a worker.
+ * For ioengine.c only. */
 void ioengine_ranges_reap(struct ioengine *engine);
 
-/* The segment to move now: at task->offset + task->done, all of *iov. Returns its pieces. */
+/* Sets *iov to the memory of the task's current segment, which is at task->offset + task->done in
+ * the image. Returns the number of elements in *iov. */
 unsigned int ioengine_segment(struct io_task *task, struct iovec **iov);
 
-/* Its bytes, after that call. */
+/* Returns the length in bytes of the current segment. Called after ioengine_segment. */
 static inline int64_t ioengine_segment_len(const struct io_task *task)
 {
 	uint32_t left = task->len - task->done;
@@ -246,10 +288,12 @@ static inline int64_t ioengine_segment_len(const struct io_task *task)
 	return task->bounce || left > IOENGINE_SEGMENT_MAX ? (int64_t)task->seg.iov_len : left;
 }
 
-/* `res`: bytes moved or -errno. The task is then finished, or has been prepared again. */
+/* Reports the result of the task's current segment: `res` is the number of bytes moved, or -errno.
+ * The task is then finished, or its next segment is prepared. */
 void ioengine_segment_done(struct ioengine *engine, struct io_task *task, int64_t res);
 
-/* Move the task's segment here and now; returns bytes moved or -errno. */
+/* Transfers the task's current segment synchronously. Returns the number of bytes moved,
+ * or -errno. */
 int64_t ioengine_segment_blocking(struct ioengine *engine, struct io_task *task);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Linux AIO: one io_submit per batch, completions through an eventfd, FLUSH as an asynchronous
- * fdatasync. With O_DIRECT nothing here blocks; through the page cache io_submit may.
+ * ioengine_libaio: engine backend on Linux AIO.
  *
- * libaio's functions return -errno and leave errno alone.
+ * One io_submit per batch; completions through an eventfd; a flush is an asynchronous fdatasync.
+ * With O_DIRECT io_submit does not block; through the page cache it may.
+ *
+ * The functions of libaio return -errno and do not set errno.
  */
 #include "dataplane/ioengine.h"
 
@@ -25,9 +27,9 @@ struct aio_backend {
 };
 
 /*
- * Does the host refuse io_submit or io_getevents, as a seccomp policy may? A call for no request
- * does nothing. Not by libaio, whose io_getevents asks the kernel only when there is something to
- * get.
+ * Returns -errno if the host refuses io_submit or io_getevents, as a seccomp policy may, else 0.
+ * The function issues both calls for zero requests, which has no effect. It bypasses libaio, whose
+ * io_getevents enters the kernel only when there are completions.
  */
 static int refused(const struct aio_backend *b)
 {
@@ -117,10 +119,8 @@ static struct io_task *take_head(struct aio_backend *b)
 	return task;
 }
 
-/*
- * io_submit takes a part of a batch, from its head, or refuses its head and takes nothing. Every
- * round either hands tasks to the kernel, finishes one, or ends the loop.
- */
+/* Submits the batch. io_submit accepts a part of a batch, from its head, or refuses the head and
+ * accepts nothing. Every iteration hands tasks to the kernel, finishes one, or ends the loop. */
 static void aio_submit(struct ioengine *e)
 {
 	struct aio_backend *b = e->backend;
@@ -138,17 +138,20 @@ static void aio_submit(struct ioengine *e)
 			continue;
 
 		if (n == 0 || n == -EAGAIN || n == -ENOMEM) {
-			/* The kernel is short of resources or memory: go on when something came
-			 * back. If nothing will, do it the slow way rather than wait for ever; only
-			 * when that fails, too, does the task. */
+			/*
+			 * The kernel is short of resources or memory: the rest is submitted after a
+			 * completion. If no completion is pending, the task is transferred
+			 * synchronously instead of waiting for ever; the task fails only if that
+			 * fails, too.
+			 */
 			if (b->in_kernel)
 				return;
 			struct io_task *task = take_head(b);
 			ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 			continue;
 		}
-		/* This one request is bad; the others behind it need not be. Where the host refuses
-		 * the call itself, each of them fails. */
+		/* The kernel refuses this one request; those behind it may be valid. If the host
+		 * refuses io_submit itself, every request fails here in turn. */
 		if (refused(b))
 			evloop_fail(e->config.loop, n, "io_submit");
 		ioengine_segment_done(e, take_head(b), n);
@@ -156,8 +159,9 @@ static void aio_submit(struct ioengine *e)
 }
 
 /*
- * The wake-up that led here stands for everything that finished before: ask until there is no more.
- * That is free, because libaio sees an empty completion ring without a system call.
+ * Collects all completions. One wake-up stands for all tasks that finished before it, so the loop
+ * runs until there are no more. The final call, which finds none, is cheap: libaio recognises an
+ * empty completion ring without a system call.
  */
 static void aio_reap(struct ioengine *e)
 {
@@ -185,8 +189,9 @@ static void aio_reap(struct ioengine *e)
 }
 
 /*
- * The context's address is that of its completion ring, which the kernel has mapped into this
- * process. A ring of a later make is not looked at; its eventfd tells.
+ * Head of the completion ring, which the kernel maps into this process at the address that is also
+ * the context's id. A ring whose layout has another magic number is not inspected; its eventfd
+ * still reports completions.
  */
 struct aio_ring {
 	uint32_t id;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ioengine_ranges: an engine's discards and write-zeroes requests. The helper thread (ioworker.h)
- * executes them in order; the engine's thread can cancel them, or park them and let them go on.
+ * ioengine_ranges: discards and write-zeroes of an I/O engine.
+ *
+ * The helper thread (ioworker.h) executes them in order. The engine's thread can cancel them; a
+ * hold parks them until the engine's thread releases them.
  */
 #include "dataplane/base.h"
 #include "dataplane/ioengine.h"
@@ -20,7 +22,8 @@ void ioengine_park(struct ioengine *e, struct io_task *task)
 	e->parked_count++;
 }
 
-/* The worker is done with the task, for now or for good. */
+/* Takes a task back from the worker: finishes it, or parks it if the worker was interrupted by a
+ * hold. */
 static void settle(struct ioengine *e, struct io_task *task, int result)
 {
 	if (result != IORANGES_PARKED) {
@@ -29,12 +32,13 @@ static void settle(struct ioengine *e, struct io_task *task, int result)
 		return;
 	}
 	ioengine_park(e, task);
-	/* The hold ended before the task came back. */
+	/* The hold ended before the task came back, so no later release would continue the task. */
 	if (!READ_ONCE(e->ranges.hold))
 		ioengine_release(e);
 }
 
-/* Where the host has no thread to give, late is better than never: done here and now. */
+/* Where the host cannot create the helper thread, the ranges are executed synchronously on the
+ * engine's thread. */
 void ioengine_ranges_submit(struct ioengine *e)
 {
 	struct io_task *task;
@@ -62,7 +66,7 @@ void ioengine_ranges_reap(struct ioengine *e)
 void ioengine_set_writethrough(struct ioengine *e, bool stable)
 {
 	WRITE_ONCE(e->ranges.stable, stable);
-	/* Pairs with ioranges_run's. */
+	/* Pairs with the barrier in ioranges_run. */
 	full_barrier();
 	for (struct io_task *task = e->parked.head; task; task = task->next)
 		task->stable = task->op == IO_WRITE && stable;
@@ -79,7 +83,8 @@ void ioengine_release(struct ioengine *e)
 
 	WRITE_ONCE(e->ranges.hold, false);
 	e->parked_count = e->parked_transfers = 0;
-	/* Another thread may hold them again meanwhile: none is looked at twice. */
+	/* Another thread may set a hold again during this loop, and tasks are then parked again.
+	 * The count ensures that each task is taken only once. */
 	while (count--) {
 		struct io_task *task = io_queue_take(&e->parked);
 
@@ -94,6 +99,6 @@ void ioengine_release(struct ioengine *e)
 void ioengine_cancel_ranges(struct ioengine *e)
 {
 	WRITE_ONCE(e->ranges.cancel, true);
-	/* The worker finds them cancelled. */
+	/* Released tasks go back to the worker, which fails them with -ECANCELED. */
 	ioengine_release(e);
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ioengine_segment: the part of a transfer that the host is given at a time; how it is moved by a plain
- * system call. */
+/* ioengine_segment: splitting of transfers into segments, and their synchronous execution. */
 #include <errno.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
 #include "dataplane/ioengine.h"
 
-/* Whole pieces, or a part of the first one; seg.iov_len says how many bytes. The task has more than
- * IOENGINE_SEGMENT_MAX left. */
+/* Returns the segment of a task that has more than IOENGINE_SEGMENT_MAX bytes left: as many whole
+ * elements of its iov as fit, or a part of the first one. The length in bytes is in seg.iov_len. */
 static __attribute__((noinline)) unsigned int cut_segment(struct io_task *task, struct iovec **iov)
 {
 	unsigned int count = 0;

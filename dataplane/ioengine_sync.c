@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The same requests done one by one, each blocking the dataplane thread: the measure of what an
- * asynchronous engine is worth, and the last resort where the host has none.
+ * ioengine_sync: engine backend on preadv, pwritev2 and fdatasync.
+ *
+ * Requests are executed one after another, and each blocks the dataplane thread. The backend is the
+ * last resort on a host without asynchronous I/O, and the baseline for measuring the asynchronous
+ * engines.
  */
 #include "dataplane/ioengine.h"
 
@@ -25,14 +28,14 @@ static void sync_submit(struct ioengine *e)
 {
 	struct io_task *task;
 
-	/* A short transfer queues its task again, behind the others. */
+	/* A short transfer appends its task to the queue again. */
 	while ((task = io_queue_take(&e->queued)))
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
 
 static void sync_reap(struct ioengine *e)
 {
-	(void)e; /* submit left nothing behind */
+	(void)e; /* sync_submit has finished every task */
 }
 
 const struct ioengine_ops ioengine_sync = {

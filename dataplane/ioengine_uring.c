@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * io_uring: requests go onto the ring of the thread's event loop, and are submitted by its next
- * turn: one system call takes what was prepared by all engines of the thread, and waits.
+ * ioengine_uring: engine backends on the event loop's io_uring.
+ *
+ * Requests are prepared on the ring of the thread's event loop, and its next turn submits them: one
+ * system call submits the requests of all engines of the thread and waits for completions.
  */
 #include "dataplane/ioengine.h"
 
@@ -37,7 +39,8 @@ static void prep_transfer(const struct ioengine *e, struct io_task *task, struct
 
 	int fixed = count == 1 ? evloop_fixed(e->config.loop, iov) : -1;
 
-	/* One piece spares the kernel the copy of a vector. */
+	/* A transfer of a single element does not use readv or writev, which saves the kernel
+	 * copying an iovec. */
 	if (fixed >= 0 && write)
 		io_uring_prep_write_fixed(sqe, e->config.fd, iov->iov_base,
 					  (unsigned int)iov->iov_len, offset, fixed);
@@ -75,6 +78,8 @@ static void uring_prep(struct ioengine *e, struct io_task *task)
 	evloop_request(sqe, &task->uring);
 }
 
+/* Completion of a polled read or write. If the file does not support polling, the engine switches
+ * to ioengine_uring, with one warning per process. */
 static void polled_done(struct ev_request *request, int res)
 {
 	struct io_task *task = container_of(request, struct io_task, uring);
@@ -84,8 +89,11 @@ static void polled_done(struct ev_request *request, int res)
 		uring_done(request, res);
 		return;
 	}
-	/* Linux forgets what it has moved when it tries at once for the rest and meets the end of the
-	 * file: nothing may be something. */
+	/*
+	 * A result of 0 does not say that no bytes were moved: Linux discards the count when it
+	 * retries the rest of a transfer at once and meets the end of the file. The transfer is
+	 * therefore repeated without polling.
+	 */
 	if (!res) {
 		uring_prep(task->engine, task);
 		return;
@@ -119,18 +127,22 @@ static void uring_done(struct ev_request *request, int res)
 	struct io_task *task = container_of(request, struct io_task, uring);
 
 	if (res == -EINTR) {
-		/* A signal came before anything was moved. */
+		/* A signal interrupted the request before any byte was moved. */
 		task->engine->ops->prep(task->engine, task);
 		return;
 	}
-	/* Nobody here cancels: the kernel does when it cannot make a helper thread for what would
-	 * block, be it for a signal or for want of resources. */
+	/*
+	 * The engine never cancels a request. The kernel completes one with -ECANCELED when it
+	 * cannot create an io-wq worker for a request that would block, because of a signal or for
+	 * lack of resources.
+	 */
 	ioengine_segment_done(task->engine, task,
 			      res == -ECANCELED ? ioengine_segment_blocking(task->engine, task)
 						: res);
 }
 
-/* The ring is the loop's, and so are submitting and reaping. */
+/* submit, reap and close of both backends: the ring belongs to the loop, whose turns submit
+ * requests and collect completions. */
 static void nothing(struct ioengine *e)
 {
 	(void)e;

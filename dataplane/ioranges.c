@@ -10,9 +10,11 @@
 #include "dataplane/base.h"
 #include "dataplane/ioengine.h"
 
+/* Longest step in bytes. A cancellation or a hold takes effect between two steps. */
 #define STEP (128u << 20)
 
-/* Never written to: its pages are all the kernel's one page of zeros. Aligned for any O_DIRECT. */
+/* This buffer is never written to, so all of its pages are mapped to the kernel's page of zeros.
+ * The alignment suffices for every O_DIRECT. */
 static char zeros[1 << 20] __attribute__((aligned(4096)));
 
 static bool lacks(int err)
@@ -20,7 +22,8 @@ static bool lacks(int err)
 	return err == EOPNOTSUPP || err == ENOTTY;
 }
 
-/* 0, -EOPNOTSUPP when the host has no such thing, or -errno. */
+/* Calls fallocate. Returns 0, -EOPNOTSUPP if the host does not support the mode, or another -errno.
+ * *missing records that the mode is not supported. */
 static int allocate(const struct ioranges *r, int mode, uint64_t offset, uint64_t len,
 		    bool *missing)
 {
@@ -53,8 +56,7 @@ static int discard_device(struct ioranges *r, uint64_t offset, uint64_t len)
 	return r->no_discard ? -EOPNOTSUPP : -errno;
 }
 
-/* Each step returns how many bytes of [offset, offset + len) it has done, from the front, or -errno. */
-
+/* Discards the front of [offset, offset + len). Returns how many bytes are finished, or -errno. */
 static int64_t discard(struct ioranges *r, uint64_t offset, uint64_t len)
 {
 	int err = r->device_block ? discard_device(r, offset, len)
@@ -63,6 +65,8 @@ static int64_t discard(struct ioranges *r, uint64_t offset, uint64_t len)
 	return err && err != -EOPNOTSUPP ? err : (int64_t)len;
 }
 
+/* Writes zeros to the front of [offset, offset + len), up to the end of the image. Returns how many
+ * bytes are finished (0 after a signal), or -errno. */
 static int64_t write_zeros(const struct ioranges *r, uint64_t offset, uint64_t len)
 {
 	off_t end = lseek(r->fd, 0, SEEK_END);
@@ -78,17 +82,19 @@ static int64_t write_zeros(const struct ioranges *r, uint64_t offset, uint64_t l
 	n = pwrite(r->fd, zeros, count, (off_t)offset);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	/* O_DIRECT goes on at an aligned place only. */
+	/* O_DIRECT can continue only at an aligned position. */
 	if ((size_t)n < count)
 		n -= n % (ssize_t)r->direct_align;
 	return n ? n : -EIO;
 }
 
+/* Zeroes the front of [offset, offset + len) in the fastest way that the host supports. Returns how
+ * many bytes are finished, or -errno. */
 static int64_t zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
 {
 	int err = -EOPNOTSUPP;
 
-	/* fallocate knows no part of a device's block. */
+	/* On a block device fallocate accepts whole logical blocks only. */
 	if (r->device_block && (offset | len) & (r->device_block - 1))
 		return write_zeros(r, offset, len);
 	if (unmap)
@@ -100,7 +106,7 @@ static int64_t zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unma
 	return err ? err : (int64_t)len;
 }
 
-/* 0: go on. */
+/* Returns why the task must stop before its next step, or 0 to continue. */
 static int interruption(const struct ioranges *r)
 {
 	if (READ_ONCE(r->cancel))
@@ -115,7 +121,8 @@ static int run_range(struct ioranges *r, struct io_task *task)
 	bool discards = task->op == IO_DISCARD;
 
 	if (discards && r->device_block) {
-		/* Whole blocks only; what is left over keeps its data, as it may. */
+		/* Only whole blocks are discarded. The rest keeps its data, which a discard
+		 * permits. */
 		start = (start + r->device_block - 1) & ~(uint64_t)(r->device_block - 1);
 		end &= ~(uint64_t)(r->device_block - 1);
 	}
@@ -145,8 +152,11 @@ int ioranges_run(struct ioranges *r, struct io_task *task)
 		task->range_at++;
 		task->done = 0;
 	}
-	/* Pairs with ioengine_set_writethrough's: either its caller's flush finds done what was done here,
-	 * or this finds that it has to flush itself. */
+	/*
+	 * Pairs with the barrier in ioengine_set_writethrough: either the flush of that function's
+	 * caller covers the ranges processed here, or this thread reads `stable` as set and flushes
+	 * itself.
+	 */
 	full_barrier();
 	return READ_ONCE(r->stable) && fdatasync(r->fd) ? -errno : 0;
 }

@@ -9,17 +9,18 @@
 
 #define THREAD_STACK (128u << 10)
 
-/* Release: pairs with the acquire in take_all. */
+/* Pushes a task onto a lock-free list. The release pairs with the acquire in take_all. */
 static void put(struct io_task **list, struct io_task *task)
 {
 	task->next = NULL;
-	/* Others may be there already. */
+	/* A failed exchange updates task->next to the current head of the list. */
 	while (!__atomic_compare_exchange_n(list, &task->next, task, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;
 }
 
-/* Acquire: what was done to the tasks before they were put there is seen. First come first. */
+/* Removes all tasks from a list and returns them oldest first. The acquire pairs with the release
+ * in put, so that all writes to the tasks before put are visible. */
 static struct io_task *take_all(struct io_task **list)
 {
 	struct io_task *last_first = __atomic_exchange_n(list, NULL, __ATOMIC_ACQUIRE);
@@ -43,11 +44,11 @@ static void *work(void *arg)
 	thread_init(w->begin);
 	for (;;) {
 		while (sem_wait(&w->wanted))
-			; /* a signal */
+			; /* interrupted by a signal */
 		if (READ_ONCE(w->quit))
 			return NULL;
 		for (task = take_all(&w->given); task; task = next) {
-			/* Once it is done it is the engine's. */
+			/* After put the engine's thread owns the task. */
 			next = task->next;
 			task->result = ioranges_run(w->ranges, task);
 			put(&w->done, task);

@@ -46,7 +46,8 @@ static void fill_disk(struct blk *b, unsigned int index)
 	memcpy(b->disk.id, id, strlen(id));
 }
 
-/* Is each write stable when it is completed (5.2.6.2)? A driver that cannot flush gets it so. */
+/* Returns whether each write is stable when it is completed (5.2.6.2). A driver that has not
+ * negotiated FLUSH always gets this, because it cannot flush. */
 static bool writethrough(const struct blk *b)
 {
 	if (virtio_has(&b->virtio, VIRTIO_BLK_F_CONFIG_WCE))
@@ -54,7 +55,7 @@ static bool writethrough(const struct blk *b)
 	return b->config.writethrough || !virtio_has(&b->virtio, VIRTIO_BLK_F_FLUSH);
 }
 
-/* As the driver sees it, who takes no lock. */
+/* Returns the configuration space in the register page, which the driver reads without a lock. */
 static struct virtio_blk_config *shown_space(const struct blk *b)
 {
 	return (struct virtio_blk_config *)b->virtio.regpage->config;
@@ -66,7 +67,8 @@ static void set_wce(struct blk *b, uint8_t wce)
 	WRITE_ONCE(shown_space(b)->wce, wce);
 }
 
-/* 5.2.5.2: with nothing to flush by, it begins as writethrough. */
+/* Handles FEATURES_OK: for a driver with CONFIG_WCE but without FLUSH the cache starts as
+ * writethrough (5.2.5.2). */
 static void blk_negotiated(struct virtio_device *dev)
 {
 	struct blk *b = container_of(dev, struct blk, virtio);
@@ -82,10 +84,10 @@ static void set_planes_cache(struct blk *b, bool through)
 }
 
 /*
- * What was completed before is made stable here, on the vCPU's thread; what is taken from now on is
- * so by itself. Where the host fails in it, the driver must not go on believing in what it wrote,
- * and NEEDS_RESET says so (2.1.2): a later flush need not fail again, since the kernel tells of a
- * lost write once.
+ * Switches to writethrough, on the vCPU's thread. Requests popped from now on are stable when they
+ * complete; the flush makes earlier writes stable. If the flush fails, the device sets
+ * DEVICE_NEEDS_RESET (2.1.2), because the driver must not rely on its earlier writes, and a later
+ * flush need not fail again: the kernel reports a lost write only once.
  */
 static void to_writethrough(struct blk *b)
 {
@@ -107,14 +109,14 @@ static void blk_write_config(struct virtio_device *dev, uint64_t offset, const u
 	struct blk *b = container_of(dev, struct blk, virtio);
 	bool wce;
 
-	/* The one field that can be written. */
+	/* wce is the only field that a driver can write. */
 	if (!virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE) || offset > at || at - offset >= len)
 		return;
 	wce = data[at - offset] & 1;
 	if (wce == b->space.wce)
 		return;
-	/* A driver that reads 0 on another vCPU may count on what it says: not before it is true,
-	 * and not when it is so no longer. */
+	/* A driver that reads 0 on another vCPU may rely on writethrough. The field therefore
+	 * becomes 0 only after writethrough is in effect, and 1 before it ends. */
 	if (wce) {
 		set_wce(b, 1);
 		set_planes_cache(b, false);
@@ -176,7 +178,7 @@ static int blk_activate(struct virtio_device *dev)
 	struct blk *b = container_of(dev, struct blk, virtio);
 	int err = 0;
 
-	/* A driver without queues has nothing to ask. */
+	/* A driver may activate the device with no queue ready; nothing is started then. */
 	for (unsigned int i = 0; i < dev->queue_count && !err; i++)
 		if (dev->queue[i].ready)
 			err = start_queue(b, i);
@@ -236,7 +238,7 @@ static int create_doorbells(struct blk *b)
 	return 0;
 }
 
-/* What a disk needs of the host beside its image. */
+/* Creates what a disk needs of the host besides its image: eventfds and the register page. */
 static int ask_host(struct blk *b)
 {
 	const char *what = "event file descriptors of a disk";
@@ -309,7 +311,8 @@ void blk_set_listener(struct blk *b, struct blkplane_listener *watch)
 	b->watch = watch;
 }
 
-/* Each of them whole. */
+/* Copies an array of uint64_t counters, each by one atomic load, while another thread
+ * updates them. */
 static void copy_counters(void *to, const void *from, size_t size)
 {
 	for (size_t i = 0; i < size / sizeof(uint64_t); i++)

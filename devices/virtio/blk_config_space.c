@@ -24,7 +24,7 @@ static uint64_t features(const struct blk_config *config, uint32_t max_discard)
 	       (config->in_order ? FEATURE(VIRTIO_F_IN_ORDER) : 0) | changes;
 }
 
-/* As a number of logical blocks that a driver may rely on; 0: it cannot be said so. */
+/* Converts a size to logical blocks. Returns 0 if it is not a whole number of them. */
 static uint32_t in_blocks(const struct blk_config *config, uint32_t bytes)
 {
 	return bytes % config->blk_size ? 0 : bytes / config->blk_size;
@@ -45,7 +45,8 @@ static void fill_topology(struct virtio_blk_config *space, const struct blk_conf
 	space->alignment_offset = (uint8_t)(offset <= UINT8_MAX ? offset : 0);
 }
 
-/* Sectors in one discard: whole blocks. 0: none can be made. */
+/* Returns the length limit of a discard in sectors, a whole number of logical blocks. 0: discards
+ * are not possible. */
 static uint32_t max_discard(const struct blk_config *config, const struct image *image)
 {
 	uint64_t sectors =
@@ -69,7 +70,7 @@ uint64_t blk_config_space_fill(struct virtio_blk_config *space, const struct blk
 {
 	*space = (struct virtio_blk_config){
 		.capacity = image->size / BLKREQ_SECTOR,
-		/* A chain holds header and status, too. */
+		/* a chain also has the header and the status byte */
 		.seg_max = config->queue_size - 2u,
 		.blk_size = config->blk_size,
 		.wce = !config->writethrough,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* blk_space: what a disk offers its driver: features and configuration space (virtio 1.2, 5.2.3 and
- * 5.2.4), from what the user asked for and what the host can do. A pure function. */
+/*
+ * blk_config_space: features and configuration space of a virtio-blk device.
+ *
+ * Derives what a disk offers to its driver (virtio 1.2, 5.2.3 and 5.2.4) from the user's options
+ * and the capabilities of the host. A pure function.
+ */
 #ifndef VIRTIO_BLK_CONFIG_SPACE_H
 #define VIRTIO_BLK_CONFIG_SPACE_H
 
@@ -10,13 +14,13 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/image.h"
 
-/* The longest discard, or zeroes, in one segment: 2 GiB, so that a request has a bound. */
+/* Longest segment of a discard or write-zeroes in sectors: 2 GiB, so that a request is bounded. */
 #define BLK_SEGMENT_SECTORS (1u << 22)
 
-/* How much of the space there is; fields of no offered feature are 0. */
+/* Length of the space in bytes. Fields that belong to features not offered are 0. */
 #define BLK_SPACE_LEN offsetof(struct virtio_blk_config, unused1)
 
-/* Fills *space; returns the features offered. */
+/* Fills *space and returns the features offered. */
 uint64_t blk_config_space_fill(struct virtio_blk_config *space, const struct blk_config *config,
 			       const struct image *image);
 

@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <string.h>
 
-/* What can move data. */
+/* Engine backends by enum blk_engine. */
 static const struct ioengine_ops *const engines[] = {
 	[BLK_ENGINE_URING] = &ioengine_uring,
 	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
@@ -13,7 +13,8 @@ static const struct ioengine_ops *const engines[] = {
 	[BLK_ENGINE_IOPOLL] = &ioengine_iopoll,
 };
 
-/* A thread that looks on takes a whole processor: half of them are left to the guests. */
+/* Returns the default number of threads. A busy-polling thread occupies a CPU, so half of the
+ * host's CPUs are left to the vCPUs. */
 static unsigned int threads_worth_it(const cpu_set_t *host, unsigned int queues)
 {
 	unsigned int half = ((unsigned int)CPU_COUNT(host) + 1) / 2;
@@ -120,12 +121,14 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 	return 0;
 }
 
+/* Returns the engine to fall back to when `which` is unavailable. */
 static enum blk_engine next_best(enum blk_engine which)
 {
 	return which > BLK_ENGINE_SYNC ? BLK_ENGINE_URING : which + 1;
 }
 
-/* While one kind of engine is tried, nothing of the one before is left. */
+/* Returns the maximum over all engines of the fallback order, not their sum: create_all frees
+ * everything of one engine before it tries the next. */
 unsigned int blk_queues_fds(const struct blk_queues *qs)
 {
 	enum blk_engine which = qs->config->engine;
@@ -142,7 +145,8 @@ unsigned int blk_queues_fds(const struct blk_queues *qs)
 	}
 }
 
-/* All queues have the same kind of engine: the first that the host lends to all. */
+/* Creates all threads and engines. All queues use the same engine: the first of the fallback order
+ * that the host provides for every one of them. */
 static int create_all(void *arg)
 {
 	struct blk_queues *qs = arg;
@@ -161,8 +165,8 @@ static int create_all(void *arg)
 		refused = refused ? refused : err;
 		which = next_best(which);
 	}
-	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
-	 * where it has none. */
+	/* This is logged once per disk, because its engines now exist. A failed start is not logged
+	 * here, since a guest may repeat it at will. */
 	if (which != qs->config->engine)
 		log_warn("--disk %s: %s is not to be had (%s): falling back to engine=%s",
 			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
@@ -170,6 +174,7 @@ static int create_all(void *arg)
 	return 0;
 }
 
+/* Runs create_all on a thread that may make the necessary system calls. */
 static int create(struct blk_queues *qs)
 {
 	const struct blk_threads *threads = qs->config->threads;

@@ -13,12 +13,13 @@
 
 #include "dataplane/base.h"
 
-/* No host asks for more than a page. */
+/* Largest alignment that is tried for O_DIRECT, in bytes; no host requires more than a page. */
 #define ALIGN_MAX 4096u
 #define SECTOR	  512u
 
 static const char readonly_would_do[] = "cannot be opened for writing (readonly would do)";
 
+/* Returns -err, and sets *why to the reason, or to the text of err if that is NULL. */
 static int refuse(int err, const char *reason, const char **why)
 {
 	*why = reason ? reason : strerror(err);
@@ -34,7 +35,8 @@ static int check_kind(const struct stat *st, const char **why)
 	return 0;
 }
 
-/* A block device that is mounted, or otherwise taken, is not opened for writing: O_EXCL. */
+/* Returns the flags for open(2). O_EXCL refuses to open a block device for writing that is mounted
+ * or otherwise claimed. */
 static int open_flags(const struct blk_config *config, const struct stat *st)
 {
 	int flags = O_CLOEXEC | O_NOCTTY;
@@ -44,7 +46,8 @@ static int open_flags(const struct blk_config *config, const struct stat *st)
 	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
 }
 
-/* The kernel opens a read-only device for writing without a word, and then refuses every write. */
+/* Refuses a read-only block device: the kernel opens it for writing without an error, and then
+ * refuses every write. */
 static int check_writable(const struct image *image, const struct stat *st, const char **why)
 {
 	int readonly = 0;
@@ -52,14 +55,15 @@ static int check_writable(const struct image *image, const struct stat *st, cons
 	if (image->readonly || !S_ISBLK(st->st_mode))
 		return 0;
 	if (ioctl(image->fd, BLKROGET, &readonly))
-		return 0; /* it does not say */
+		return 0; /* the device does not report it */
 	return readonly ? refuse(EROFS, readonly_would_do, why) : 0;
 }
 
 /*
- * The lock has an open file of its own. An io_uring to which the image is registered outlives its
- * process by some 40 ms when that is killed, and until then the next VM would be refused. (What the
- * process had in flight has ended by the time its descriptors are closed.)
+ * Opens the image a second time, for the lock. When a process is killed, an io_uring keeps the
+ * files registered with it open for about 40 ms longer than the process lives, and with the lock on
+ * such a file the next VM would be refused for that time. (Requests of the process have ended by
+ * the time its descriptors are closed.)
  */
 static int open_for_lock(const struct image *image)
 {
@@ -84,6 +88,8 @@ static int lock(struct image *image, const char **why)
 	return refuse(errno, NULL, why);
 }
 
+/* Determines the size of the image, and refuses one that is empty or not a whole number of logical
+ * blocks. */
 static int measure(struct image *image, const struct blk_config *config, const char **why)
 {
 	off_t end = lseek(image->fd, 0, SEEK_END);
@@ -101,7 +107,8 @@ static int measure(struct image *image, const struct blk_config *config, const c
 	return 0;
 }
 
-/* What the file system says (Linux 6.1 and later): costs no I/O. 0: it does not say. */
+/* Returns O_DIRECT's alignment as the file system reports it (STATX_DIOALIGN, Linux 6.1 and later),
+ * without any I/O. 0: not reported. */
 static uint32_t ask_direct(int fd)
 {
 	struct statx st;
@@ -112,10 +119,8 @@ static uint32_t ask_direct(int fd)
 							      : st.stx_dio_offset_align;
 }
 
-/*
- * Else, the smallest alignment with which O_DIRECT reads, found by reading: every kernel and file
- * system answers that. 0: none.
- */
+/* Returns the smallest alignment with which an O_DIRECT read succeeds, which works on every kernel
+ * and file system. 0: none. */
 static uint32_t probe_direct(int fd)
 {
 	uint32_t align = 0;
@@ -137,10 +142,8 @@ static bool set_direct(int fd, bool on)
 	return flags >= 0 && !fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
 }
 
-/*
- * The guest may address any of its logical blocks; where the host's O_DIRECT is coarser than that,
- * the page cache has to stand between.
- */
+/* Chooses between O_DIRECT and the page cache. The guest may address any logical block, so an image
+ * whose O_DIRECT alignment is larger than that goes through the page cache. */
 static int choose_direct(struct image *image, const struct blk_config *config, const char **why)
 {
 	uint32_t align = 0;
@@ -165,7 +168,8 @@ static int choose_direct(struct image *image, const struct blk_config *config, c
 	return set_direct(image->fd, false) ? 0 : refuse(errno, NULL, why);
 }
 
-/* Would reading alone work, where opening for writing said `err`? */
+/* Returns whether the image could be opened read-only, after opening it for writing failed with
+ * `err`. */
 static bool readable(const char *path, int err)
 {
 	return err == EROFS || err == ETXTBSY || (err == EACCES && !access(path, R_OK));
@@ -177,7 +181,8 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	int err;
 
 	*image = (struct image){ .fd = -1, .lock_fd = -1, .readonly = config->readonly };
-	/* Look before opening: a FIFO would block, and a tape would rewind. */
+	/* The kind is checked before open, because opening a FIFO would block, and a tape would
+	 * rewind. */
 	if (stat(config->path, &st))
 		return refuse(errno, NULL, why);
 	err = check_kind(&st, why);
@@ -219,7 +224,8 @@ bool image_is(const struct image *image, const char *path)
 
 	if (fstat(image->fd, &a) || stat(path, &b))
 		return false;
-	/* A block device may have several nodes, each with an inode and locks of its own. */
+	/* A block device may have several device nodes, each with its own inode and its
+	 * own locks. */
 	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
 		return a.st_rdev == b.st_rdev;
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;

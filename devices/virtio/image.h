@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * image: the file or block device behind a disk. Always raw: what its first bytes look like is told,
- * and decides nothing.
+ * image: raw file or block device behind a disk.
  *
- * An image is locked while it is open (an OFD lock: shared by readers, exclusive for a writer), so
- * that no second VM writes to it. Set-up and tear-down, main thread.
+ * The content is always treated as raw: another format whose magic number the image begins with is
+ * only reported. An image is locked while it is open (an OFD lock: shared by readers, exclusive for
+ * a writer), so that no second VM writes to it. Images are opened and closed on the main thread.
+ * Errors are -errno.
  */
 #ifndef VIRTIO_IMAGE_H
 #define VIRTIO_IMAGE_H
@@ -16,53 +17,62 @@
 
 struct image {
 	int fd;
-	int lock_fd; /* another open file of it, holds the lock; -1: fd does */
+	int lock_fd; /* second open file description, which holds the lock; -1: fd does */
 	bool readonly;
 	uint64_t size;	       /* bytes, a multiple of the disk's logical block size */
-	const char *format;    /* another format that it begins like; NULL: none */
-	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: through the page cache */
+	const char *format;    /* format whose magic number it begins with; NULL: none */
+	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: page cache */
 
-	/* Of the host; bytes; 0: it does not say. */
-	uint32_t physical_block; /* what it writes in one piece: a power of two, 512 to 4096 */
-	uint32_t device_block;	 /* a block device's logical block: the same; 0: a file */
-	uint32_t io_min, io_opt; /* sizes that suit it */
-	uint32_t align_offset;	 /* from the beginning to the first whole physical block */
-	uint32_t discard_align;	 /* what can be discarded begins and ends at multiples of it */
-	uint64_t discard_max;	 /* in one piece; 0: it cannot discard */
+	/* Block limits that the host reports, in bytes; 0: not reported. */
+	uint32_t physical_block; /* physical block size: a power of two, 512 to 4096 */
+	uint32_t device_block;	 /* logical block of a block device, as above; 0: a file */
+	uint32_t io_min, io_opt; /* preferred minimum and optimal sizes */
+	uint32_t align_offset;	 /* offset of the first whole physical block */
+	uint32_t discard_align;	 /* alignment of start and end of a discard */
+	uint64_t discard_max;	 /* largest discard; 0: not supported */
 };
 
-/* 0 or -errno, and then *why says in words what is wrong with config->path (a static string, or
- * strerror's). Nothing is created or changed. */
+/*
+ * Opens and locks the image at config->path. Returns 0, or -errno with a message in *why that says
+ * what is wrong (a static string, or strerror's). The function neither creates nor changes a file.
+ */
 int image_open(struct image *image, const struct blk_config *config, const char **why);
 
-/* True if `path` names the file or the block device that is open as `image`, by any of its names. */
+/* Returns whether `path` names the file or block device that is open as `image`, by any of its
+ * names. */
 bool image_is(const struct image *image, const char *path);
 
-/* For image.c: the format, other than raw, whose magic number the file begins with: a static string, or
- * NULL. With O_DIRECT, where that is on: a page in the host's cache would cost each later write a look. */
+/*
+ * Returns the format other than raw whose magic number the file begins with (a static string), or
+ * NULL. The function reads with O_DIRECT where that is enabled, because a page in the host's page
+ * cache would make each later direct write check for it. For image.c.
+ */
 const char *image_format(int fd);
 
 struct stat;
-/* For image.c: fill in what the host says. */
+/* Fills in the block limits that the host reports. For image.c. */
 void image_ask_limits(struct image *image, const struct stat *st);
 
 /*
- * Its size is `bytes` from now on, or what the host says it is (0), in whole logical blocks. A file that is
- * shorter is grown; one that is longer is left as it is. -errno with *why, as above; then nothing has
- * changed. While the device runs, one at a time.
+ * Changes the size to `bytes`, or to the host's current size of the image (0), rounded down to
+ * whole logical blocks. A shorter file is grown; a longer one is left as it is. Returns 0, or
+ * -errno with a message in *why as image_open, and then nothing has changed. Called while the
+ * device runs, one call at a time.
  */
 int image_resize(struct image *image, uint32_t blk_size, uint64_t bytes, const char **why);
 
-/* Make everything written stable. 0 or -errno. */
+/* Makes all completed writes stable. Returns 0 or -errno. */
 int image_flush(const struct image *image);
 
 /*
- * The same for somebody else than the guest, who must not be told of a lost write in its place: the
- * host tells each open file of it once, and this uses one of its own. -EBADF: there is none (no
- * /proc). Any thread.
+ * Makes all completed writes stable, without consuming an error that the guest's own flush has to
+ * report. The host reports a lost write once to each open file description, and this function uses
+ * one of its own. Returns 0 or -errno (-EBADF: there is none, because /proc is missing). Any
+ * thread.
  */
 int image_flush_independent(const struct image *image);
 
+/* Closes the image and releases its lock. */
 void image_close(struct image *image);
 
 #endif

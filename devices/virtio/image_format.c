@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Magic numbers of disk image formats. */
+/* image_format: detection of disk image formats by their magic numbers. */
 #include <string.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
 #include "devices/virtio/image.h"
 
-/* What any O_DIRECT accepts. */
+/* Bytes read from the front of the image. The length suits every O_DIRECT alignment. */
 #define HEAD_LEN 4096
 
 static const struct {
@@ -25,10 +25,11 @@ static const struct {
 
 const char *image_format(int fd)
 {
-	/* Aligned by hand: sanitizers put variables where a larger alignment than theirs is lost. */
+	/* The buffer is aligned by hand, because sanitizers do not keep a larger alignment for
+	 * variables. */
 	char room[2 * HEAD_LEN] = { 0 };
 	char *head = (char *)(((uintptr_t)room + HEAD_LEN - 1) & ~(uintptr_t)(HEAD_LEN - 1));
-	/* What cannot be read begins like none of them. */
+	/* A file that cannot be read leaves zeros in the buffer, which match no format. */
 	ssize_t ignored = pread(fd, head, HEAD_LEN, 0);
 
 	(void)ignored;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the host says of the file or device behind a disk: its blocks, and what it can discard. */
+/* image_limits: block and discard limits of an image, as the host reports them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -15,9 +15,10 @@
 #include "devices/virtio/image.h"
 
 #define SECTOR 512u
-/* No host asks for more than a page. */
+/* Largest block size in bytes that is used; no host requires more than a page. */
 #define BLOCK_MAX 4096u
 
+/* Returns a usable block size: a power of two from SECTOR to BLOCK_MAX. */
 static uint32_t block(uint32_t size)
 {
 	if (!is_power_of_2(size) || size < SECTOR)
@@ -25,7 +26,7 @@ static uint32_t block(uint32_t size)
 	return size < BLOCK_MAX ? size : BLOCK_MAX;
 }
 
-/* What the device says, or `otherwise`. */
+/* Returns the value of a device's ioctl, or `otherwise` if it fails. */
 static uint32_t ask(int fd, unsigned long request, uint32_t otherwise)
 {
 	uint32_t value = 0;
@@ -33,7 +34,8 @@ static uint32_t ask(int fd, unsigned long request, uint32_t otherwise)
 	return ioctl(fd, request, &value) ? otherwise : value;
 }
 
-/* A number in the device's queue directory; a partition's is its disk's. False: there is none. */
+/* Reads a number from the device's queue directory in sysfs; a partition uses that of its disk.
+ * Returns false if there is none. */
 static bool ask_queue(dev_t dev, const char *name, uint64_t *number)
 {
 	static const char *const format[] = { "/sys/dev/block/%u:%u/queue/%s",
@@ -64,7 +66,7 @@ static void ask_device(struct image *image, const struct stat *st)
 	image->physical_block = block(ask(image->fd, BLKPBSZGET, SECTOR));
 	image->io_min = ask(image->fd, BLKIOMIN, 0);
 	image->io_opt = ask(image->fd, BLKIOOPT, 0);
-	/* Negative: its partitions, stacked as they are, fit no alignment. */
+	/* A negative offset means that the layers of a stacked device have no common alignment. */
 	if (!ioctl(image->fd, BLKALIGNOFF, &offset) && offset > 0)
 		image->align_offset = (uint32_t)offset;
 
@@ -85,7 +87,7 @@ void image_ask_limits(struct image *image, const struct stat *st)
 	}
 	image->physical_block = block((uint32_t)st->st_blksize);
 	image->io_min = image->physical_block;
-	/* Some name a size that suits them better than a block. */
+	/* Some file systems report a preferred size larger than a block. */
 	if ((uint32_t)st->st_blksize > image->physical_block)
 		image->io_opt = (uint32_t)st->st_blksize;
 	image->discard_align = image->physical_block;

@@ -10,21 +10,19 @@
 
 #define MAGIC	   0x74726976u /* "virt" */
 #define VERSION	   2
-#define VENDOR	   0x6d76566du /* no registry exists; drivers ignore it */
-#define NO_REGION  0xffffffffu /* 4.2.2: the length of a shared memory region that is not there */
+#define VENDOR	   0x6d76566du /* arbitrary: no registry exists, and drivers ignore it */
+#define NO_REGION  0xffffffffu /* 4.2.2: length and base of an absent shared memory region */
 #define WINDOW_END sizeof(struct virtio_regpage)
 
-/* 4.2.2, newer than the kernel headers of Debian 12. */
+/* QueueReset (4.2.2), which the kernel headers of Debian 12 do not define yet. */
 #define VIRTIO_MMIO_QUEUE_RESET 0x0c0
 
 _Static_assert(VIRTIO_MMIO_DOORBELL == VIRTIO_MMIO_QUEUE_NOTIFY, "doorbell");
 _Static_assert(VIRTIO_MMIO_ACK == VIRTIO_MMIO_INTERRUPT_ACK, "acknowledgement");
 _Static_assert(WINDOW_REGISTERS == VIRTIO_MMIO_CONFIG, "window");
 
-/*
- * Features accepted and their selector; the queue's size and addresses. None of them means anything to a
- * doorbell or to the dataplane: these know what QueueReady and Status made of them.
- */
+/* The accepted features with their selector, and the queue's size and addresses. They have no
+ * effect on a doorbell or on the dataplane until the driver writes QueueReady or Status. */
 const struct virtio_mmio_range virtio_mmio_coalesced[VIRTIO_MMIO_COALESCED_ZONES] = {
 	{ VIRTIO_MMIO_DRIVER_FEATURES,
 	  VIRTIO_MMIO_DRIVER_FEATURES_SEL + 4 - VIRTIO_MMIO_DRIVER_FEATURES },
@@ -33,7 +31,7 @@ const struct virtio_mmio_range virtio_mmio_coalesced[VIRTIO_MMIO_COALESCED_ZONES
 	  VIRTIO_MMIO_QUEUE_USED_HIGH + 4 - VIRTIO_MMIO_QUEUE_DESC_LOW },
 };
 
-/* The bits a driver sets, one step at a time (3.1.1). */
+/* Values of the device status, in the order in which a driver sets the bits (3.1.1). */
 #define S_ACKNOWLEDGE VIRTIO_CONFIG_S_ACKNOWLEDGE
 #define S_DRIVER      (S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
 #define S_FEATURES_OK (S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
@@ -41,6 +39,8 @@ const struct virtio_mmio_range virtio_mmio_coalesced[VIRTIO_MMIO_COALESCED_ZONES
 
 enum status_action { STEP, CHECK_FEATURES, ACTIVATE };
 
+/* Transitions of the device status that a driver may make; write_status handles reset and
+ * FAILED. */
 static const struct {
 	uint32_t from;
 	uint32_t to;
@@ -64,12 +64,13 @@ static uint32_t read_features(const struct virtio_mmio *m)
 		       : 0;
 }
 
+/* Sets the value that the driver reads in a register. */
 static void show(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
 	WRITE_ONCE(*virtio_regpage_reg(m->dev->regpage, offset), value);
 }
 
-/* What never changes. */
+/* Shows the registers that never change. */
 static void show_identity(struct virtio_mmio *m)
 {
 	show(m, VIRTIO_MMIO_MAGIC_VALUE, MAGIC);
@@ -82,7 +83,8 @@ static void show_identity(struct virtio_mmio *m)
 	show(m, VIRTIO_MMIO_SHM_BASE_HIGH, NO_REGION);
 }
 
-/* What hangs on selectors. QueueReset reads 0: a write to it returns when the queue is quiet. */
+/* Shows the registers whose values depend on a selector. QueueReset always reads 0, because a write
+ * to it returns only when the queue is quiet. */
 static void show_selected(struct virtio_mmio *m)
 {
 	const struct virtio_queue *q = selected_queue(m);
@@ -147,7 +149,7 @@ static void write_features(struct virtio_mmio *m, uint32_t value)
 	else if (m->driver_features_sel == 1)
 		dev->accepted = (dev->accepted & 0xffffffffull) | (uint64_t)value << 32;
 	else if (value)
-		m->accepted_beyond = true; /* FEATURES_OK is refused until a reset */
+		m->accepted_beyond = true; /* status_step refuses FEATURES_OK until a reset */
 }
 
 static void set_low(uint64_t *address, uint32_t value)
@@ -174,8 +176,8 @@ static void write_ready(struct virtio_mmio *m, struct virtio_queue *q, uint32_t 
 		q->was_reset = false;
 }
 
-/* The layout may change only while the queue is not in use (4.2.2.2): before DRIVER_OK, or from its
- * own reset until it is ready again (2.6.1). */
+/* Handles a write to a queue register. The layout may change only while the queue is not in use
+ * (4.2.2.2): before DRIVER_OK, or from the queue's own reset until it is ready again (2.6.1). */
 static void write_queue(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
 	struct virtio_queue *q = selected_queue(m);
@@ -245,7 +247,8 @@ static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 	}
 }
 
-/* A doorbell that did exit to user space goes the way the others go. */
+/* Forwards a doorbell write that exited to user space to the eventfd that KVM signals for the
+ * others. */
 static void kick(struct virtio_mmio *m, uint32_t queue)
 {
 	uint64_t one = 1;
@@ -256,6 +259,7 @@ static void kick(struct virtio_mmio *m, uint32_t queue)
 	(void)ignored;
 }
 
+/* Handles a write to a register that needs no lock. Returns false for other registers. */
 static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
 	if (offset == VIRTIO_MMIO_INTERRUPT_ACK)
@@ -267,7 +271,8 @@ static bool write_unlocked(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 	return true;
 }
 
-/* A mutex is not fair: a driver that writes registers without a pause would keep an operator out. */
+/* Takes the lock for a vCPU, after all callers of virtio_mmio_lock. A mutex is not fair: a driver
+ * that writes registers continuously would otherwise keep such a caller out. */
 static void lock(struct virtio_mmio *m)
 {
 	pthread_mutex_lock(&m->lock);
@@ -332,8 +337,11 @@ void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int l
 	}
 	if (len != sizeof(value) || offset % sizeof(value))
 		return;
-	/* A field of several bytes that changes meanwhile: the driver finds another generation behind
-	 * it, which waits for who is changing it (2.5.1). */
+	/*
+	 * A driver that reads a field of several bytes while it changes must read another
+	 * generation afterwards, so the read of the generation waits for the thread that makes the
+	 * change (2.5.1).
+	 */
 	if (offset == VIRTIO_MMIO_CONFIG_GENERATION)
 		lock(m);
 	value = LOAD_ACQUIRE(*virtio_regpage_reg(m->dev->regpage, offset));

@@ -52,7 +52,8 @@ bool virtio_queue_ok(const struct virtio_device *dev, unsigned int queue)
 
 static void clear_queue(struct virtio_queue *q)
 {
-	/* Not max_size and kick_fd: another vCPU's QueueNotify reads them without a lock. */
+	/* max_size and kick_fd stay: another vCPU's write to QueueNotify reads them
+	 * without a lock. */
 	q->ready = false;
 	q->was_reset = false;
 	q->size = 0;
@@ -83,14 +84,14 @@ void virtio_reset(struct virtio_device *dev)
 
 void virtio_status_clear(struct virtio_device *dev)
 {
-	/* Pairs with the driver's read of Status: 0 means that nothing is in flight (2.4.2). */
+	/* Pairs with the driver's read of Status: 0 means that no request is in flight (2.4.2). */
 	STORE_RELEASE(*virtio_status_reg(dev), 0);
 }
 
 void virtio_needs_reset(struct virtio_device *dev)
 {
 	__atomic_fetch_or(virtio_status_reg(dev), VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
-	/* A driver that is still setting up is not notified (3.1.1). */
+	/* A driver that has not set DRIVER_OK is not notified (3.1.1). */
 	if (LOAD_ACQUIRE(dev->status) & VIRTIO_CONFIG_S_DRIVER_OK)
 		irqline_raise(&dev->irq, IRQLINE_CONFIG);
 }
