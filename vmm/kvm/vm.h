@@ -20,7 +20,7 @@ struct vm {
 	unsigned int cpus_max;	       /* KVM_CAP_MAX_VCPUS */
 	unsigned int run_size;	       /* bytes of each vCPU's struct kvm_run mapping */
 	bool doorbell_any_length;      /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
-	bool windows; /* read-only register pages can be mapped (vm_map_readonly) */
+	bool windows;		       /* vm_map_readonly is supported */
 	/* Page of the coalesced MMIO ring in a vCPU's run area; 0: KVM has no ring. */
 	unsigned int coalesced_mmio_page;
 	pthread_mutex_t coalesced_mmio_lock; /* see struct coalesced_mmio */

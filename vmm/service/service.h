@@ -11,9 +11,9 @@
 
 struct service {
 	const char *pidfile; /* NULL: none */
-	int pid_fd;	     /* the locked pidfile; -1: none */
-	int notify_fd;	     /* socket connected to the service manager; -1: none */
-	int relay_fd; /* socket to the supervisor, which sends notifications; -1: no supervisor */
+	int pid_fd;	     /* locked pidfile; -1: none */
+	int notify_fd;	     /* socket to the service manager; -1: none */
+	int relay_fd;	     /* socket to the supervisor; -1: none */
 };
 
 /*
