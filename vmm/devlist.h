@@ -42,7 +42,7 @@ struct dev_desc {
 #define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 5)
 
 struct devlist {
-	enum description description; /* never DESCRIBE_DEFAULT */
+	enum description description; /* already resolved: never DESCRIBE_DEFAULT */
 	unsigned int count;
 	struct dev_desc dev[DEVLIST_MAX];
 };
@@ -52,10 +52,10 @@ enum vm_end {
 	VM_RUNNING = 0,
 	VM_END_POWEROFF,
 	VM_END_REBOOT,
-	VM_END_PANIC, /* pvpanic */
+	VM_END_PANIC, /* the guest reported a panic by pvpanic */
 	VM_END_CRASH, /* triple fault, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY */
-	VM_END_QUIT,  /* the user or a signal */
-	VM_END_ERROR, /* the VMM cannot go on */
+	VM_END_QUIT,  /* requested by the user or a signal */
+	VM_END_ERROR, /* the VMM cannot continue */
 };
 
 /* Callback by which devices and vCPUs end the VM. end() may be called from any thread and returns

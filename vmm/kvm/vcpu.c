@@ -123,11 +123,12 @@ static void wait_at_gate(struct vcpu *vcpu)
 }
 
 /*
- * KVM_RUN returned EAGAIN twice in a row. Once is what it returns when a vCPU that was never
- * started receives its INIT. Twice means that KVM does not wait for the INIT: an NMI or an SMI is
- * pending for this vCPU, which it can neither take nor drop before the INIT, and KVM_RUN returns at
- * once until then. KVM keeps INIT and SIPI but notifies no one outside of KVM_RUN, so that this
- * thread has to look for them from time to time. A kick ends the wait at once.
+ * Waits before the next KVM_RUN, after two that returned EAGAIN in a row. KVM_RUN returns a single
+ * EAGAIN when a vCPU that was never started receives its INIT. A second one means that KVM does not
+ * wait for the INIT: an NMI or an SMI is pending for this vCPU, which it can neither take nor drop
+ * before the INIT, and KVM_RUN returns at once until then. KVM keeps INIT and SIPI but signals them
+ * only inside KVM_RUN, so that this thread has to retry from time to time. A kick ends the wait at
+ * once.
  */
 static void wait_for_start(struct vcpu *vcpu)
 {
@@ -257,7 +258,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	/* Pairs with the barrier in accept_kick: the condition that the caller has set is visible
 	 * to the vCPU thread before immediate_exit is. */
 	full_barrier();
-	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
+	/* With immediate_exit set, KVM_RUN returns even if the signal arrives just before it. */
 	WRITE_ONCE(vcpu->run->immediate_exit, 1);
 	/* The lock closes the gap between wait_for_start's check of immediate_exit and its wait, in
 	 * which the signal would be lost. */

@@ -28,8 +28,8 @@ struct vcpu {
 	const struct bus *mmio;
 	struct vm_exit *vm_exit;
 	struct vcpu_pause *vcpu_pause;
-	const struct thread_init *begin;
-	struct exits *exits; /* NULL: exits are not counted */
+	const struct thread_init *begin; /* what the thread does first: install its filter */
+	struct exits *exits;		 /* NULL: exits are not counted */
 	pthread_t thread;
 	bool started;	       /* the thread exists and vcpu_destroy has to join it */
 	int start_err;	       /* written by the thread before it parks or ends */

@@ -167,8 +167,8 @@ void machine_press_button(const struct machine *m);
  * empty if there are none. The caller owns it. */
 struct json_object *machine_alerts_stopped(const struct disk *disk);
 
-/* Clears these errors before a resume, which retries the parked requests. Job thread, while the
- * disks are paused. */
+/* Clears the I/O errors that machine_alerts_stopped returns, before a resume retries the parked
+ * requests. Job thread, while the disks are paused. */
 void machine_alerts_forget(struct machine *m);
 
 /* Returns the reason in the shutdown event, a static string. */

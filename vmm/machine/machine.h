@@ -2,8 +2,8 @@
 /*
  * machine: construction, main loop and tear-down of one VM.
  *
- * All functions are called by the main thread. The tear-down releases resources in the reverse
- * order of the set-up.
+ * All functions are called by the main thread. The tear-down releases resources in about the
+ * reverse order of the set-up; control connections are closed last.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
