@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * arch: the contract between the common monitor and the code of one architecture
- * (vmm/arch/<name>/). Called from the main thread during set-up, unless it says otherwise.
+ * arch: interface between the portable VMM and one architecture (vmm/arch/<name>/).
+ *
+ * The main thread calls these functions during set-up, unless a comment names another thread.
  * Every function that can fail returns 0 or -errno.
  */
 #ifndef VMM_ARCH_H
@@ -25,94 +26,99 @@ struct arch_ram_range {
 	uint64_t size;
 };
 
-/* Where `size` bytes of RAM (a multiple of the page size) sit in guest physical space, around the
- * hole kept for MMIO. Returns the number of ranges. */
+/* Splits `size` bytes of RAM (a multiple of the page size) into guest physical ranges around the
+ * MMIO hole. Returns the number of ranges. */
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES]);
 
-/* Lay out the machine's devices, with a serial port or without, and with `disks` disks; those that
- * can be told of in this way. -ENOSPC: too many disks. -EOPNOTSUPP: no kernel is told so here. */
+/*
+ * Fills the list with the machine's devices: a serial port if `serial`, `disks` disks, and those
+ * devices of the architecture that `description` can express. -ENOSPC: too many disks.
+ * -EOPNOTSUPP: this architecture does not support the description.
+ */
 int arch_devices(struct devlist *list, enum description description, bool serial,
 		 unsigned int disks);
 
-/* Puts the model of a device that is the architecture's own (everything but serial ports and
- * disks) on its bus. `ender` must outlive the bus. -ENODEV: `desc` is not such a device. */
+/* Creates the model of an architecture-specific device (any but serial ports and disks) and adds it
+ * to its bus. `vm_exit` must outlive the bus. -ENODEV: `desc` is not such a device. */
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
 		       struct vm_exit *vm_exit);
 
-/* The parts of the default kernel command line that describe this architecture's machine; with
- * and without a console. */
+/* Returns the architecture-specific part of the default kernel command line (a static string), for
+ * a machine with or without a console. */
 const char *arch_default_cmdline(bool console);
 
-/* Append to the string in buf where disks are, for kernels that can only find them on their command
- * line; nothing where a device tree says it. -E2BIG when it does not fit in `size` bytes. */
+/* Appends the disks' addresses to the string in buf, for kernels that can find virtio-mmio only on
+ * their command line. Appends nothing if a device tree describes the disks. -E2BIG: the result does
+ * not fit in `size` bytes. */
 int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size);
 
-/* Everything a boot is made of. The files are the caller's and are only read. */
+/* Input of arch_boot_load. The caller keeps ownership of the files, which are only read. */
 struct arch_boot_config {
 	int kernel_fd;
 	int initrd_fd;	     /* -1: none */
-	const char *cmdline; /* whole and final */
+	const char *cmdline; /* the complete kernel command line */
 	uint64_t ram_size;
 	unsigned int cpus;
 	const struct hostmem *mem;
 	const struct devlist *devices;
-	struct bootread *read; /* what is large is added to it, for the caller to have it read */
+	struct bootread *read; /* receives the large parts; the caller has them read */
 };
 
-/* Which part of the configuration made a boot impossible, and why in words for the user. */
+/* The part of the configuration that made a boot impossible. */
 enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
 
+/* Filled when arch_boot_load fails. `size` and `limit` are set only for -E2BIG of BOOT_CMDLINE. */
 struct arch_boot_error {
 	enum arch_boot_part part;
-	const char *why; /* static string */
-	uint64_t memory; /* with this much RAM it would fit; 0: unknown, or no size would do */
-	/* With -E2BIG of BOOT_CMDLINE: how many characters it has, and how many it may have. */
-	uint64_t size;
-	uint64_t limit;
+	const char *why; /* message for the user; a static string */
+	uint64_t memory; /* bytes of RAM that would suffice; 0: unknown, or no size would */
+	uint64_t size;	 /* length of the command line */
+	uint64_t limit;	 /* longest command line that the kernel accepts */
 };
 
-/* How the first vCPU enters the kernel. */
+/* Entry state of the first vCPU; defined by the architecture. */
 struct arch_boot;
 
 /*
- * Load kernel, initrd, command line and the description of the machine into guest RAM; what is large,
- * when config->read is done. Nothing in the files is trusted; nothing outside guest RAM is touched. On
- * error *error is filled.
- * *boot is allocated and the caller's: free().
+ * Loads kernel, initrd, command line and machine description into guest RAM. Large parts are only
+ * queued in config->read and are in place once that has been read. The function trusts nothing in
+ * the files and writes nothing outside guest RAM. The caller releases *boot with free(). On error
+ * *error is filled.
  */
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,
 		   struct arch_boot_error *error);
 
-/* The device tree as it is in guest RAM, once arch_vm_finish is done; it stays where it is.
- * -EOPNOTSUPP: the machine is described in another way. */
+/* Sets *tree and *size to the device tree in guest RAM, which stays there; it is complete only
+ * after arch_vm_finish. -EOPNOTSUPP: the machine is not described by a device tree. */
 int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size);
 
-/* What KVM_CREATE_VM wants to be told, for that much RAM. -E2BIG: more than a VM can have here. */
+/* Sets *type to the machine type argument of KVM_CREATE_VM for a guest with `ram_size` bytes of
+ * RAM. -E2BIG: this host's KVM cannot give a VM that much. */
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
 
-/* Does a guest that reads memory as it reads devices, past the caches, find there what we have written? */
+/* Returns true if a guest that reads RAM through a device (uncached) mapping sees what the VMM
+ * wrote through its cached mapping. */
 bool arch_device_reads_coherent(int kvm_fd);
 
-/* Creates what the VM needs before its first vCPU, as reserved addresses and, on x86, interrupt
- * controllers and timers. */
+/* Sets up what KVM requires before the first vCPU is created: reserved addresses and, on x86,
+ * interrupt controllers and timers. */
 int arch_vm_setup(int kvm_fd, int vm_fd);
 
-/* And what it needs after its last one and before interrupts are wired to eventfds: on arm64 the
- * interrupt controller. *boot is changed where the kernel has to be told which one there is. */
+/* Sets up what KVM requires after the last vCPU is created and before irqfds are registered: on
+ * arm64 the interrupt controller, whose version the function also writes to *boot's device tree. */
 int arch_vm_finish(int vm_fd, struct arch_boot *boot);
 
-/* Makes vCPU `index` of `cpus` ready for its first KVM_RUN; number 0 enters the kernel, the others
- * wait until it starts them. */
+/* Prepares vCPU `index` of `cpus` for its first KVM_RUN. vCPU 0 enters the kernel; the others wait
+ * until the guest starts them. */
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
 		    const struct arch_boot *boot);
 
-/*
- * vCPU thread: the exits only this architecture has (on x86: KVM_EXIT_IO). True when handled.
- */
+/* Handles the exits that only this architecture has (on x86: KVM_EXIT_IO). vCPU thread. Returns
+ * true if the exit was handled. */
 bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit);
 
-/* vCPU thread: it has not run for a while that its guest is not to blame for (on x86: kvm-clock says
- * so, and no watchdog of the guest's barks). */
+/* Tells the guest that its vCPU was paused by the host, so that its watchdogs do not report a
+ * lockup (on x86: KVM_KVMCLOCK_CTRL). vCPU thread. */
 void arch_vcpu_resumed(int vcpu_fd);
 
 #endif

@@ -29,8 +29,8 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t size, const struct bus_ops 
 	return 0;
 }
 
-/* A machine has about twenty devices and none of them is on the data path, so a walk over the table
- * will do. */
+/* A linear search suffices: a machine has about twenty devices, and none of them is on the data
+ * path. */
 unsigned int bus_slot_of(const struct bus *bus, uint64_t addr, unsigned int len)
 {
 	for (unsigned int i = 0; i < bus->count; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bus: which device answers an address. One for ports, one for MMIO.
+ * bus: dispatch of port I/O or MMIO accesses to device models.
  *
- * Filled before the first vCPU runs and never changed afterwards: look-ups take no lock and come
- * from every vCPU thread at once; a device that needs a lock has its own.
+ * A machine has one bus for ports and one for MMIO. Each is filled before the first vCPU runs and
+ * never changed afterwards, so that all vCPU threads look up devices without a lock. A device that
+ * needs a lock has its own.
  */
 #ifndef VMM_BUS_H
 #define VMM_BUS_H
@@ -13,8 +14,9 @@
 #define BUS_MAX 32
 
 /*
- * An access never reaches beyond the device's range; len is 1 to 8 bytes, and need not be a size
- * the device likes: it answers 0 or ignores it then. `data` is little-endian.
+ * Callbacks of a device. The bus passes only accesses that lie entirely in the device's range. len
+ * is 1 to 8 bytes; a device returns 0 for a read, and ignores a write, of a size that it does not
+ * support. `data` is little-endian.
  */
 struct bus_ops {
 	const char *name;
@@ -34,14 +36,17 @@ struct bus {
 	struct bus_slot slot[BUS_MAX];
 };
 
-/* Set-up only. -EINVAL: empty or wraps; -EEXIST: overlaps another; -ENOSPC: bus full. */
+/* Adds a device; set-up only. -EINVAL: the range is empty or wraps; -EEXIST: it overlaps another;
+ * -ENOSPC: the bus is full. */
 int bus_add(struct bus *bus, uint64_t base, uint64_t size, const struct bus_ops *ops, void *dev);
 
-/* The number of the slot that holds the whole access; BUS_MAX: none does. */
+/* Returns the index of the slot that contains the whole access, or BUS_MAX if none does. */
 unsigned int bus_slot_of(const struct bus *bus, uint64_t addr, unsigned int len);
 
-/* Where no device answers the whole access, reads give all ones and writes go nowhere. */
+/* Reads from the device at addr; all ones if no device contains the whole access. */
 void bus_read(const struct bus *bus, uint64_t addr, uint8_t *data, unsigned int len);
+
+/* Writes to the device at addr; ignored if no device contains the whole access. */
 void bus_write(const struct bus *bus, uint64_t addr, const uint8_t *data, unsigned int len);
 
 #endif

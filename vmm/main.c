@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * main: exit codes. The only file that ends the process.
+ * main: entry point, standard descriptors and exit codes.
+ *
+ * This is the only file that may end the process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +53,7 @@ static int exit_code(enum vm_end end)
 
 static int open_log(const struct machine_config *config)
 {
-	/* Whatever it is, it is not waited for, now or later. */
+	/* O_NONBLOCK: neither open nor a later write may block, even if the path is a FIFO. */
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = config->log ? open(config->log, flags, 0640) : -1;
 
@@ -63,7 +65,8 @@ static int open_log(const struct machine_config *config)
 	return 0;
 }
 
-/* The guest has run nothing. `paths`: what was made can still be removed. */
+/* Cleans up a VM whose guest has executed nothing and returns the exit code. `paths` is true if the
+ * pidfile can still be removed, that is, if the process is not sandboxed yet. */
 static int not_started(struct machine *machine, const struct service *service, int err, bool paths)
 {
 	machine_destroy(machine);
@@ -86,7 +89,7 @@ static int run_machine(const struct machine_config *config, const struct service
 	service_ready(service);
 	end = machine_run(machine);
 	service_stopping(service);
-	/* A disk that may have lost data is not a good end. */
+	/* A failed flush may have lost data, so that the exit code must report an error. */
 	if (machine_destroy(machine))
 		end = VM_END_ERROR;
 	service_close(service, false);
@@ -98,7 +101,8 @@ static bool wants_supervisor(const struct machine_config *config)
 	return config->user && config->sandbox != SANDBOX_OFF && geteuid() == 0;
 }
 
-/* Returns the exit code, or minus the signal that has ended the VM. */
+/* Runs the VM, and the supervisor if there is one. Returns the exit code, or in the supervisor
+ * minus the number of the signal that killed the VM's process. */
 static int run(struct machine_config *config)
 {
 	struct supervisor supervisor;
@@ -128,7 +132,7 @@ static int run(struct machine_config *config)
 	return run_machine(config, &service);
 }
 
-/* Who waits for the supervisor is to see what has come of the VM. */
+/* Ends the supervisor by the signal that killed the VM, so that its parent sees the VM's status. */
 static int end_by(int signal_number)
 {
 	sigset_t this;
@@ -141,7 +145,8 @@ static int end_by(int signal_number)
 	return EXIT_ERROR;
 }
 
-/* A closed 0, 1 or 2 would become the number of an image or of KVM, and be written to as such. */
+/* Opens /dev/null on descriptors 0 to 2 if they are closed: otherwise an image or KVM could get
+ * such a number, and console or log output would be written to it. */
 static void fill_standard_fds(void)
 {
 	int fd;
@@ -153,7 +158,8 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
-/* The answer to --help and --version. A standard output that was closed is /dev/null by now. */
+/* Prints the output of --help or --version and returns the exit code. `closed`: standard output was
+ * closed at start, which must be reported although descriptor 1 is /dev/null by now. */
 static int print(const char *text, bool closed)
 {
 	if (closed)
@@ -171,7 +177,8 @@ int main(int argc, char **argv)
 	char message[OPTIONS_MESSAGE_MAX];
 	int status;
 
-	/* Threads allocate when they begin and end, if at all: memory of their own is only lost. */
+	/* One malloc arena: threads hardly allocate, so that an arena per thread would waste
+	 * memory. */
 	mallopt(M_ARENA_MAX, 1);
 	fill_standard_fds();
 	switch (options_parse(argc, argv, &config, message)) {

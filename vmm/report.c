@@ -8,8 +8,8 @@
 
 #define VALUE_SHOWN 200
 
-/* Which limit of the host is behind an error that does not name it. No system call: the filters may
- * apply by now. */
+/* Returns the name of the host's limit that causes this error, or "". The function makes no system
+ * call, because the seccomp filters may be installed by now. */
 static const char *limit(int err)
 {
 	switch (-err) {

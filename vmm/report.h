@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * report: the one line a user reads when the VM cannot be set up. Each returns err, which is
- * -errno, so that a failing step is a single statement.
+ * report: error messages of a failed set-up, one log line each.
+ *
+ * Every function returns its argument err (-errno), so that a caller can report and return in one
+ * statement.
  */
 #ifndef VMM_REPORT_H
 #define VMM_REPORT_H
 
-/* "--disk x.img: is a directory". why NULL: what the error number says, and which limit of the host
- * is behind it. Long values are cut. */
+/* Logs "--disk x.img: is a directory". If why is NULL, the text is that of the error number,
+ * followed by the host's limit that causes it, if one does. Long values are truncated. */
 int report_option(int err, const char *option, const char *value, const char *why);
 
-/* "creating a vCPU: Cannot allocate memory" */
+/* Logs "creating a vCPU: Cannot allocate memory". */
 int report_host(int err, const char *what);
 
-/* "cannot start the thread of vCPU 2: Resource temporarily unavailable (a limit on ...)" */
+/* Logs "cannot start the thread of vCPU 2: Resource temporarily unavailable (a limit on ...)". */
 int report_start(int err, const char *what);
 
 #endif

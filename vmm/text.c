@@ -3,7 +3,7 @@
 
 #include "vmm/text.h"
 
-/* Not isprint(): what is printable must not depend on the user's locale. */
+/* isprint() is not used because its result depends on the locale. */
 bool text_printable(char c)
 {
 	return c >= ' ' && c <= '~';
@@ -23,7 +23,8 @@ size_t text_show(char *to, size_t size, const char *text)
 	return strlen(to);
 }
 
-/* The number at the start of text; returns what follows it. NULL: none, or too large. */
+/* Parses the decimal number at the start of text. Returns a pointer to the rest; NULL: text does
+ * not start with a digit, or the number exceeds 64 bits. */
 static const char *take_number(const char *text, uint64_t *number)
 {
 	const char *digit = text;

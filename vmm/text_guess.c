@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which name a user may have meant by a word that is none. */
+/* Spelling suggestions for misspelled option names and values. */
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/text.h"
 
-/* Longer words are not compared. */
+/* Longest word or name that is compared, in characters; it bounds the table on the stack. */
 #define WORD_MAX 20
 
 static unsigned int least(unsigned int a, unsigned int b)
@@ -13,7 +13,7 @@ static unsigned int least(unsigned int a, unsigned int b)
 	return a < b ? a : b;
 }
 
-/* How many characters have to be added, removed, replaced, or swapped with their neighbour. */
+/* Edit distance: number of insertions, deletions, substitutions and swaps of neighbours. */
 static unsigned int distance(const char *word, size_t len, const char *name)
 {
 	unsigned int d[WORD_MAX + 1][WORD_MAX + 1];
@@ -21,7 +21,7 @@ static unsigned int distance(const char *word, size_t len, const char *name)
 
 	for (size_t i = 0; i <= len; i++) {
 		for (size_t j = 0; j <= name_len; j++) {
-			d[i][j] = (unsigned int)(i + j); /* right where one of them is 0 */
+			d[i][j] = (unsigned int)(i + j); /* final if i or j is 0 */
 			if (!i || !j)
 				continue;
 			d[i][j] = least(least(d[i - 1][j], d[i][j - 1]) + 1,
@@ -34,7 +34,8 @@ static unsigned int distance(const char *word, size_t len, const char *name)
 	return d[len][name_len];
 }
 
-/* Two letters or more of the name, in its order, among them its first: "ro" for "readonly". */
+/* Returns true if the word consists of two or more letters of the name in their order, starting
+ * with the name's first letter: "ro" for "readonly". */
 static bool abbreviates(const char *word, size_t len, const char *name)
 {
 	size_t at = 0;
@@ -53,8 +54,8 @@ void text_guess(struct text_guess *guess, const char *word, size_t len, const ch
 	if (len > WORD_MAX || strlen(name) > WORD_MAX)
 		return;
 	cost = distance(word, len, name);
-	/* One mistake in three letters, and no second one where the first letter is wrong: "sqpoll"
-	 * was never a misspelled "iopoll". Else an abbreviation, which is worse than any of these. */
+	/* A suggestion may have one error in three letters, and only one in all if the first letter
+	 * differs: "sqpoll" is no misspelled "iopoll". An abbreviation ranks below any of these. */
 	if (cost * 3 > len || (cost > 1 && word[0] != name[0]))
 		cost = abbreviates(word, len, name) ? WORD_MAX : WORD_MAX + 1;
 	if (cost > WORD_MAX || (guess->name && guess->cost <= cost))

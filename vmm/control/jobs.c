@@ -52,7 +52,7 @@ static struct job *list_take(struct list *list)
 	return job;
 }
 
-/* The next one; NULL: it is time to end. */
+/* Waits for the next job and returns it; NULL: the thread has to end. */
 static struct job *next_given(struct jobs *e)
 {
 	struct job *job = NULL;

@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * jobs: a helper thread for what the main thread is asked for and must not wait for itself: it
- * runs one after the other, in the order given. None is allocated here; who gives one keeps it until
- * it is done.
+ * jobs: worker thread for control requests that may block.
+ *
+ * The thread runs the jobs one after the other, in the order in which they were queued. The caller
+ * owns the memory of a job and must not reuse it before `done` is called.
  */
 #ifndef VMM_ERRANDS_H
 #define VMM_ERRANDS_H
 
 struct job {
-	void (*run)(struct job *job);  /* on the helper; may wait for vCPUs and the host's I/O */
-	void (*done)(struct job *job); /* afterwards, where jobs_reap is called */
-	struct job *next;	       /* theirs */
+	void (*run)(struct job *job);  /* on the job thread; may wait for vCPUs and host I/O */
+	void (*done)(struct job *job); /* afterwards, on the thread that calls jobs_reap */
+	struct job *next;	       /* private to jobs.c */
 };
 
 struct jobs;
 
-/* 0 or -errno. The thread inherits the caller's signal mask. */
+/* Starts the job thread, which inherits the caller's signal mask. 0 or -errno. */
 int jobs_create(struct jobs **jobs);
-/* Waits for the one that is being run; of those that are not, and of those not collected, nobody
- * hears. NULL is allowed. */
+
+/* Waits for the running job and ends the thread. Queued jobs are not run, and `done` is not called
+ * for jobs that have not been reaped. NULL is allowed. */
 void jobs_destroy(struct jobs *jobs);
 
-/* One thread gives and collects. */
+/* Queues a job. The same thread must call jobs_queue and jobs_reap. */
 void jobs_queue(struct jobs *jobs, struct job *job);
-/* Readable when there is something to collect. */
+
+/* Returns an eventfd that is readable when there are finished jobs to reap. */
 int jobs_fd(const struct jobs *jobs);
+
+/* Calls `done` for each finished job; returns at once if there is none. */
 void jobs_reap(struct jobs *jobs);
 
 #endif

@@ -10,7 +10,7 @@
 #include "vmm/text.h"
 #include "version.h" /* generated: tools/version */
 
-/* A request is one flat object; what is deeper is refused by the parser. */
+/* Limit on the nesting depth of the JSON parser. A request is a flat object. */
 #define DEPTH_MAX 4
 
 static const char no_memory[] = "out of memory";
@@ -107,9 +107,11 @@ struct json_object *control_event_object(const char *name)
 
 /* ---- reading ---- */
 
-/* What a request may have beside its id. Returns NULL, or what is wrong with the value. */
+/* A member that a request may have. */
 struct field {
 	const char *name;
+	/* Stores the value in *request. Returns NULL, or why the value is invalid (static
+	 * string). */
 	const char *(*take)(struct control_request *request, struct json_object *value);
 };
 
@@ -127,17 +129,18 @@ static const char *take_id(struct control_request *request, struct json_object *
 	return NULL;
 }
 
-/* Seen by its name, and looked up at once. */
+/* Checks only the type: take_request looks the command up before it reads the other fields. */
 static const char *take_command(struct control_request *request, struct json_object *value)
 {
 	(void)request;
 	return json_object_is_type(value, json_type_string) ? NULL : "must be a text";
 }
 
-/* A number from `least` to `most`. */
+/* Reads an integer from `least` to `most`. False: the value is none. */
 static bool take_number(struct json_object *value, int64_t least, int64_t most, int64_t *number)
 {
-	/* What 64 bits cannot hold is at their limit by now. */
+	/* json-c clamps numbers outside of 64 bits. Above INT64_MAX, the signed and the unsigned
+	 * value differ, which the comparison below detects. */
 	*number = json_object_get_int64(value);
 	return json_object_is_type(value, json_type_int) && *number >= least && *number <= most &&
 	       json_object_get_uint64(value) == (uint64_t)*number;
@@ -211,8 +214,8 @@ static const struct field fields[] = {
 static const struct command {
 	const char *name;
 	enum control_command command;
-	unsigned int may;  /* bit n: may have fields[n] */
-	unsigned int must; /* bit n: has to have it */
+	unsigned int may;  /* bit n: fields[n] is optional */
+	unsigned int must; /* bit n: fields[n] is required */
 } commands[] = {
 	{ "status", CONTROL_STATUS, 0, 0 },
 	{ "stats", CONTROL_STATS, 0, 0 },
@@ -226,7 +229,8 @@ static const struct command {
 	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
 };
 
-/* All of the line as one JSON value. NULL: it is none. */
+/* Parses the whole line as one JSON value. NULL: the line is not valid JSON and *answer holds the
+ * error. */
 static struct json_object *parse_json(const char *line, size_t len, struct control_answer *answer)
 {
 	struct json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
@@ -239,7 +243,7 @@ static struct json_object *parse_json(const char *line, size_t len, struct contr
 	while (len && strchr(" \t\r", line[len - 1]) && line[len - 1])
 		len--;
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	/* To the parser a NUL is the end. */
+	/* A line with a NUL is refused here, because the parser would stop at it. */
 	if (len <= CONTROL_LINE_MAX && !memchr(line, '\0', len))
 		object = json_tokener_parse_ex(tok, line, (int)len);
 	if (!object || json_tokener_get_error(tok) != json_tokener_success ||
@@ -267,7 +271,8 @@ static const struct command *find_command(struct json_object *object)
 
 	json_object_object_get_ex(object, "cmd", &value);
 	name = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
-	/* A NUL in it, which JSON can say, ends it here: then the length differs. */
+	/* JSON strings may contain NUL, at which strcmp stops. Such a name is no command: the
+	 * lengths differ. */
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, name) &&
 		    (size_t)json_object_get_string_len(value) == strlen(name))
@@ -296,7 +301,8 @@ static bool take_field(struct control_request *request, const char *name, struct
 	return false;
 }
 
-/* The fields that are there are good; are they those of this command? */
+/* Returns true if the fields `given` include all that the command requires and none that it does
+ * not have. Otherwise *answer holds the error. */
 static bool fields_fit(const struct command *command, unsigned int given,
 		       struct control_answer *answer)
 {
@@ -340,7 +346,7 @@ static bool take_request(struct control_request *request, struct json_object *ob
 		control_refuse(answer, "bad-request", "a request is an object");
 		return false;
 	}
-	/* First, so that any other mistake is answered with it. */
+	/* The id is read first, so that the answer to any other error contains it. */
 	if (json_object_object_get_ex(object, "id", &id) &&
 	    !take_field(request, "id", id, &given, answer))
 		return false;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * control_line: the lines of the control protocol (microvm-ctl(1)): a request's text -> what is asked
- * for; an answer or an event -> its text. Knows neither sockets nor the machine; no state.
+ * protocol: parser and formatter of the control protocol's JSON lines (microvm-ctl(1)).
  *
- * Who connects is trusted to run the VM, but not to write JSON: any bytes may come.
+ * The functions parse requests and format answers and events. They have no state and know neither
+ * sockets nor the machine. A client is trusted to control the VM, but its input is not: the parser
+ * accepts any bytes.
+ *
+ * json-c reports a lack of memory by a NULL object. Every function here accepts such a NULL and
+ * passes it on, so that the caller checks only the result of control_text.
  */
 #ifndef VMM_CONTROL_LINE_H
 #define VMM_CONTROL_LINE_H
@@ -16,12 +20,11 @@
 
 struct json_object;
 
-/* Changes when what a client may rely on does. */
+/* Version of the protocol; it changes with every incompatible change. */
 #define CONTROL_PROTOCOL 1
 
-/* A request's line, without its newline, has at most so many bytes; an id that is text fewer. */
-#define CONTROL_LINE_MAX 4096
-#define CONTROL_ID_MAX	 64
+#define CONTROL_LINE_MAX 4096 /* longest request line without its newline, in bytes */
+#define CONTROL_ID_MAX	 64   /* longest string as a request's id, in bytes */
 
 enum control_command {
 	CONTROL_STATUS,
@@ -38,51 +41,62 @@ enum control_command {
 
 struct control_request {
 	enum control_command command;
-	unsigned int disk;	      /* resize, limit: its number, not judged */
-	uint64_t size;		      /* the same: bytes, up to INT64_MAX; 0: that of the image */
-	struct blklimit_rates limits; /* limit: settled */
-	struct json_object *id;	      /* the client's, for the answer; NULL: none. Freed by _done */
+	unsigned int disk;	      /* resize, limit: disk number; may not exist */
+	uint64_t size;		      /* resize: bytes, at most INT64_MAX; 0: that of the image */
+	struct blklimit_rates limits; /* limit: complete, with default bursts filled in */
+	struct json_object *id;	      /* chosen by the client, repeated in the answer; or NULL */
 };
 
-/* Either the result, an object whose owner this is, or an error: a code and a text. */
+/* A result or an error. */
 struct control_answer {
-	struct json_object *result;
-	const char *error; /* NULL: it went well. A static string */
-	char text[160];
+	struct json_object *result; /* owned by this struct; NULL: an empty result */
+	const char *error;	    /* error code, a static string; NULL: success */
+	char text[160];		    /* error message */
 };
 
-/* False: *answer says what is wrong; the id is there, if there is one. Either way _done is due. */
+/* Parses the `len` bytes of a request line. False: the request is invalid and *answer holds the
+ * error; request->id is set if the line has a valid one. The caller calls control_request_done in
+ * either case. */
 bool control_parse(struct control_request *request, const char *line, size_t len,
 		   struct control_answer *answer);
+
+/* Releases the id of a request. */
 void control_request_done(struct control_request *request);
 
-/* As requests have it. */
+/* Returns the name of a command in a request, a static string. */
 const char *control_command_name(enum control_command command);
 
-/* An error, as printf. */
+/* Makes *answer an error with the code `error` (static string) and a message formatted as by
+ * printf(3). */
 void control_refuse(struct control_answer *answer, const char *error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/*
- * The whole answer as one object, of which the caller becomes the owner; what *answer had is used
- * up. control_text is then its line, without a newline, as long as the object lives. NULL: there is
- * no memory, here and everywhere below.
- */
+/* Returns the complete answer as an object that the caller owns, and releases answer->result. NULL:
+ * no memory. */
 struct json_object *control_answer_object(const struct control_request *request,
 					  struct control_answer *answer);
+
+/* Returns the object's text, without a newline, and its length; the text is valid as long as the
+ * object. NULL: no memory. */
 const char *control_text(struct json_object *object, size_t *len);
 
-/* The first line of a connection. */
+/* Returns the first line that the server sends on a connection: program and protocol version. */
 struct json_object *control_hello(void);
 
-/* {"event": name} */
+/* Returns {"event": name}, to which the caller adds members. */
 struct json_object *control_event_object(const char *name);
 
-/* Put a member into an object, or an element (key NULL) into an array; either may be NULL. What is
- * put belongs to the object. Text is shown as ASCII. */
+/* Adds `value` to an object as the member `key`, or to an array if key is NULL. `object` takes over
+ * the value. Either may be NULL, in which case the other is left as it is or released. */
 void control_put(struct json_object *object, const char *key, struct json_object *value);
+
+/* Adds a string as control_put does; bytes that are not printable ASCII are replaced by '?'. */
 void control_put_text(struct json_object *object, const char *key, const char *text);
+
+/* Adds a number as control_put does. */
 void control_put_number(struct json_object *object, const char *key, uint64_t number);
+
+/* Adds a boolean as control_put does. */
 void control_put_bool(struct json_object *object, const char *key, bool value);
 
 #endif

@@ -11,27 +11,29 @@
 #include "dataplane/base.h"
 #include "vmm/control/socket.h"
 
-/* How long nobody is accepted after the host had no descriptor or memory for a connection. */
+/* Delay until the next accept after the host had no descriptor or memory for a connection. */
 #define ACCEPT_AGAIN_MS 1000
-/* A client with so much to be written is not read from. */
+/* The server reads no requests from a client with this many bytes of pending output. */
 #define OUT_FULL (CONTROL_EVENTS_MAX / 2)
 
 struct client {
-	int fd;	      /* -1: it is gone */
-	bool waiting; /* its request is being carried out; the place is taken even when it is gone */
-	bool ending;  /* it has said its last: drop it when all is written */
-	bool events;  /* it wants to hear of them */
-	struct control_request request; /* while waiting */
+	int fd; /* -1: disconnected */
+	/* A job executes the client's request. The entry is in use until the job is done, even if
+	 * the client has disconnected. */
+	bool waiting;
+	bool ending;			/* no more input: disconnect after all output is written */
+	bool events;			/* the client has subscribed to events */
+	struct control_request request; /* valid while `waiting` */
 	size_t in_len;
 	size_t out_start, out_len;
-	char in[CONTROL_LINE_MAX + 1]; /* with the newline */
+	char in[CONTROL_LINE_MAX + 1]; /* one line with its newline */
 	char out[CONTROL_OUT_MAX];
 };
 
 struct control {
 	struct control_socket socket;
 	struct control_handler *handler;
-	uint64_t accept_at; /* ns; 0: at once */
+	uint64_t accept_at; /* time of the next accept in ns, CLOCK_MONOTONIC; 0: at once */
 	struct client client[CONTROL_CLIENTS];
 };
 
@@ -65,7 +67,8 @@ static void write_out(struct client *c)
 	}
 }
 
-/* One line. A client that would have more than `most` bytes to be written is dropped. */
+/* Queues one line of output and writes as much as the socket takes. The client is disconnected if
+ * its pending output would exceed `most` bytes, or if text is NULL (no memory). */
 static void say(struct client *c, const char *text, size_t len, size_t most)
 {
 	if (c->fd < 0)
@@ -84,7 +87,7 @@ static void say(struct client *c, const char *text, size_t len, size_t most)
 	write_out(c);
 }
 
-/* Uses the object up. */
+/* Sends the object as one line and releases it. */
 static void say_object(struct client *c, struct json_object *object)
 {
 	size_t len = 0;
@@ -126,13 +129,14 @@ static void too_long(struct client *c)
 	c->in_len = 0;
 }
 
-/* May the next line be looked at? */
+/* Returns true if the server may execute the client's next request. */
 static bool can_take(const struct client *c)
 {
 	return c->fd >= 0 && !c->waiting && !c->ending && c->out_len < OUT_FULL;
 }
 
-/* The lines that are there, as far as it goes now. */
+/* Executes the complete lines in the input buffer until one has to wait for a job or output piles
+ * up. */
 static void take_lines(struct control *ctl, unsigned int n)
 {
 	struct client *c = &ctl->client[n];
@@ -152,8 +156,8 @@ static void take_lines(struct control *ctl, unsigned int n)
 		too_long(c);
 }
 
-/* The end of the connection also ends the line before it. Such a line leaves room for the newline, because
- * take_lines refuses one that fills the buffer. */
+/* Handles the end of the client's input, which also ends an incomplete last line. The buffer has
+ * room for the missing newline, because take_lines refuses a line that fills it. */
 static void end_input(struct control *ctl, unsigned int n)
 {
 	struct client *c = &ctl->client[n];
@@ -193,7 +197,7 @@ static void accept_one(struct control *ctl)
 	while (c < ctl->client + CONTROL_CLIENTS && (c->fd >= 0 || c->waiting))
 		c++;
 	if (c == ctl->client + CONTROL_CLIENTS) {
-		/* It sees the end of a connection on which nothing was said. */
+		/* A client too many sees its connection end before a first line. */
 		close(fd);
 		return;
 	}
@@ -225,7 +229,7 @@ static void handle_client(struct control *ctl, unsigned int n, short revents)
 {
 	struct client *c = &ctl->client[n];
 
-	/* Reset or gone: what it wanted to hear it cannot. */
+	/* The client has reset or closed the connection and cannot receive its answers. */
 	if (revents & (POLLERR | POLLNVAL) || (revents & POLLHUP && !can_take(c)))
 		drop(c);
 	if (c->fd >= 0 && revents & POLLOUT) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * control: the control socket: its clients, their requests and their events. Main thread only.
+ * server: control socket server with its clients, requests and events.
  *
- * Nothing a client does holds the VM up or grows without bound: there are at most CONTROL_CLIENTS of
- * them, each with one request at a time, a line of CONTROL_LINE_MAX bytes to be read and
- * CONTROL_OUT_MAX bytes to be written; no read or write waits. Who does not read is not heard; who
- * does not read events is dropped.
+ * Main thread only. No client can block the VM or make it allocate without bound: there are at most
+ * CONTROL_CLIENTS clients, each with one request at a time, one line of CONTROL_LINE_MAX bytes of
+ * input and CONTROL_OUT_MAX bytes of pending output, and no read or write blocks. A client that
+ * does not read its answers is no longer read from; one that does not read events is disconnected.
  */
 #ifndef VMM_CONTROL_H
 #define VMM_CONTROL_H
@@ -17,41 +17,48 @@
 
 #define CONTROL_CLIENTS 8
 #define CONTROL_POLLFDS (1 + CONTROL_CLIENTS)
-#define CONTROL_OUT_MAX \
-	(2u << 20) /* the statistics of 16 disks with 16 queues each, as large as they can be */
-/* Events are for who reads them: with so much to be written it does not. */
+/* Bytes of pending output of a client: the largest statistics of 16 disks with 16 queues each. */
+#define CONTROL_OUT_MAX (2u << 20)
+/* A client to which an event would leave more than this many bytes of pending output is
+ * disconnected. */
 #define CONTROL_EVENTS_MAX (128u << 10)
 
 struct control;
 
 struct control_handler {
 	/*
-	 * Carry out a request of client `n`. True: *answer, which is empty, has been filled. False:
-	 * control_answer will be called later. CONTROL_EVENTS does not get here.
+	 * Executes a request of client `n`. True: the function has filled *answer, which is empty
+	 * before. False: control_answer will be called later. CONTROL_EVENTS is handled by the
+	 * server and not passed on.
 	 */
 	bool (*run)(struct control_handler *handler, unsigned int n,
 		    const struct control_request *request, struct control_answer *answer);
 };
 
-/* Both are lent. -errno with *why, as control_socket_open; -ENOMEM. */
+/* Creates the server and its socket; `path` and `handler` must outlive it. -errno and *why are
+ * those of control_socket_open; -ENOMEM with *why NULL. */
 int control_open(struct control **control, const char *path, struct control_handler *handler,
 		 const char **why);
 
-/* Removes the socket's file, as control_socket_remove. NULL is allowed. */
+/* Removes the socket's file by control_socket_remove. NULL is allowed. */
 void control_remove(const struct control *control);
 
-/* What has been said is written as far as that goes without waiting; all connections end. The socket's
- * file stays. NULL is allowed. */
+/* Closes all connections and frees the server. Output that the clients' sockets have not accepted
+ * yet is lost. The socket's file stays. NULL is allowed. */
 void control_close(struct control *control);
 
-/* One round of the main loop, as in console.h. */
+/* Fills the entries that the server wants polled (fd -1: none) and returns the longest time-out in
+ * ms (-1: none). */
 int control_prepare(struct control *control, struct pollfd fds[CONTROL_POLLFDS]);
+
+/* Acts on the results of poll(2) for the entries of control_prepare. */
 void control_handle(struct control *control, const struct pollfd fds[CONTROL_POLLFDS]);
 
-/* The answer that client `n` has been waiting for; it may have gone meanwhile. */
+/* Sends the answer to the request of client `n`, for which handler->run returned false, and
+ * releases its contents. The client may have disconnected meanwhile. */
 void control_answer(struct control *control, unsigned int n, struct control_answer *answer);
 
-/* Tell everybody who wants to know; the event is used up. */
+/* Sends the event to every client that has subscribed to events; releases the object. */
 void control_event(struct control *control, struct json_object *event);
 
 #endif

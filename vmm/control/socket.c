@@ -27,7 +27,8 @@ static int new_socket(void)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* What is there already: 0 when it is gone now. */
+/* Removes a stale socket at the address. 0: removed; -errno with *why: the path is in use, is no
+ * socket or cannot be removed. */
 static int clear_stale(const struct sockaddr_un *addr, const char **why)
 {
 	struct stat st;
@@ -65,7 +66,9 @@ static int bind_to(struct control_socket *s, const struct sockaddr_un *addr, con
 									 : 0;
 }
 
-/* Of two VMs that find the same stale socket, the second must not remove the first one's new one. */
+/* Locks the directory of `path` and returns its descriptor, or -errno. Without the lock, two VMs
+ * could find the same stale socket, and the second remove the socket that the first has just
+ * created. */
 static int lock_directory(const char *path, int how, const char **why)
 {
 	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -75,7 +78,7 @@ static int lock_directory(const char *path, int how, const char **why)
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return refuse(errno, NULL, why);
-	/* A file system without such locks does without. */
+	/* On a file system without flock(2), the VM goes on without the lock. */
 	if (flock(fd, how) && errno == EWOULDBLOCK) {
 		close(fd);
 		return refuse(EBUSY, NULL, why);
@@ -83,7 +86,7 @@ static int lock_directory(const char *path, int how, const char **why)
 	return fd;
 }
 
-/* From when it has been bound on. */
+/* Records the identity of the bound socket's file and listens. */
 static int listen_there(struct control_socket *s, const char **why)
 {
 	struct stat st;
@@ -102,7 +105,8 @@ static int make(struct control_socket *s, const struct sockaddr_un *addr, const 
 
 	if (directory < 0)
 		return directory;
-	/* The mode of a socket's file is that of the socket, less the umask. */
+	/* bind(2) creates the file with the mode of the socket, less the umask: the mode is set
+	 * before, so that there is no moment in which others can connect. */
 	err = fchmod(s->fd, 0600) ? refuse(errno, NULL, why) : bind_to(s, addr, why);
 	if (!err) {
 		err = listen_there(s, why);
@@ -137,7 +141,7 @@ void control_socket_remove(const struct control_socket *s)
 {
 	struct stat st;
 	const char *why;
-	/* Somebody who is busy there replaces the file. */
+	/* A process that holds the lock is about to replace the file. */
 	int directory = lock_directory(s->path, LOCK_EX | LOCK_NB, &why);
 
 	if (directory < 0)

@@ -18,14 +18,18 @@ void coalesced_mmio_flush(const struct coalesced_mmio *coalesced_mmio, const str
 
 	if (!ring)
 		return;
-	/* `first` passes a write when it is done, so where it has come up to `last`, all that was posted
-	 * before is done. `last` is read before it: the other way round, it could have gone once around
-	 * meanwhile, and unfinished writes be taken for none. */
+	/*
+	 * A vCPU advances `first` only after it has done the write, so that first == last means
+	 * that every write queued so far is done. `last` must be read before `first`: in the other
+	 * order, `last` could wrap around to the old value of `first` in between, and pending
+	 * writes would be missed. The first acquire pairs with KVM's update of `last` after it
+	 * fills an entry, the second with the release below.
+	 */
 	last = LOAD_ACQUIRE(ring->last);
 	if (LOAD_ACQUIRE(ring->first) == last)
 		return;
 	pthread_mutex_lock(coalesced_mmio->lock);
-	/* Read once: another vCPU that goes on writing holds nobody here. */
+	/* `last` is read once, so that a vCPU that keeps writing cannot keep this thread here. */
 	last = LOAD_ACQUIRE(ring->last);
 	for (first = ring->first; first != last; first = (first + 1) % coalesced_mmio->entries) {
 		const struct kvm_coalesced_mmio *write = &ring->coalesced_mmio[first];

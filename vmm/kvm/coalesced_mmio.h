@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * posted: writes to device registers that need not be heeded at once. KVM keeps them in a ring (Linux:
- * Documentation/virt/kvm/api.rst, KVM_REGISTER_COALESCED_MMIO), the guest goes on, and they are done
- * before the next exit to user space, of whichever vCPU, is looked at: no later exit overtakes them.
- * When the ring is full, a write is an exit, which empties it. Doorbells are none, nor are reads of registers
- * as memory, so nothing may be posted that one of these needs. A vCPU that was kicked is through with what it posted before it waits at the
- * gate; what is posted when the VM ends, nobody misses.
+ * coalesced_mmio: register writes that KVM queues instead of exiting (KVM_REGISTER_COALESCED_MMIO).
  *
- * There is one ring in a VM, and a mapping of it in each vCPU's run area. All vCPUs fill it, KVM sees to
- * that; who comes out of the guest first empties it.
+ * KVM stores a coalesced write in a ring (Linux: Documentation/virt/kvm/api.rst) and the guest
+ * continues. Each vCPU thread empties the ring before it handles an exit of its own, so that no
+ * later exit overtakes a queued write. A write that finds the ring full causes an exit, which
+ * empties it.
+ *
+ * Doorbells (ioeventfd) and reads of the register page cause no exit and therefore do not empty the
+ * ring: a register whose value matters to either must not be coalesced. A vCPU thread empties the
+ * ring after a kick, before it parks for a pause. Writes still queued when the VM ends are dropped.
+ *
+ * A VM has one ring, which is mapped into the run area of each vCPU. KVM serialises the vCPUs that
+ * fill it; the first vCPU thread that leaves the guest empties it.
  */
 #ifndef VMM_POSTED_H
 #define VMM_POSTED_H
@@ -22,16 +26,18 @@
 struct kvm_coalesced_mmio_ring;
 
 struct coalesced_mmio {
-	struct kvm_coalesced_mmio_ring *ring; /* NULL: this host has none */
-	uint32_t entries;
-	pthread_mutex_t *
-		lock; /* the VM's: one vCPU at a time takes entries. A device's own comes after it */
+	struct kvm_coalesced_mmio_ring *ring; /* NULL: this host's KVM has none */
+	uint32_t entries;		      /* size of the ring */
+	/* The lock of the VM under which one vCPU at a time takes entries out of the ring. A thread
+	 * acquires it before any device's lock. */
+	pthread_mutex_t *lock;
 };
 
-/* How many entries a ring of `size` bytes has. */
+/* Returns the number of entries of a ring of `size` bytes. */
 uint32_t coalesced_mmio_entries(size_t size);
 
-/* vCPU threads: do the writes that are in the ring now; what others add meanwhile is left to them. */
+/* Executes the writes that are in the ring at the time of the call, but none that other vCPUs add
+ * meanwhile. vCPU threads. */
 void coalesced_mmio_flush(const struct coalesced_mmio *coalesced_mmio, const struct bus *mmio);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * exits: what took vCPUs out of KVM_RUN into this process, counted by cause (--stats on).
+ * exit_stats: number and duration of VM exits to user space, by cause (--stats).
  *
- * One of these per vCPU, written by its thread only, and read when that has ended.
+ * Each vCPU has its own counters, which only its thread writes. They are read after that thread has
+ * ended.
  */
 #ifndef VMM_EXITS_H
 #define VMM_EXITS_H
@@ -13,25 +14,25 @@
 
 struct kvm_run;
 
-#define EXITS_REASONS 64 /* KVM_EXIT_*; what is beyond counts as the last one */
+#define EXITS_REASONS 64 /* KVM_EXIT_*; larger numbers count as the last one */
 
 struct exits_cause {
 	uint64_t count;
-	uint64_t ns; /* from the return of KVM_RUN until it can be called again */
+	uint64_t ns; /* from the return of KVM_RUN until the exit is handled */
 };
 
-/* By the number of the slot on the bus; BUS_MAX is nobody. */
+/* Counters of one vCPU. */
 struct exits {
-	struct exits_cause port[BUS_MAX + 1];
-	struct exits_cause mmio[BUS_MAX + 1];
-	struct exits_cause reason[EXITS_REASONS]; /* all others */
+	struct exits_cause port[BUS_MAX + 1];	  /* by slot of the bus; BUS_MAX: no device */
+	struct exits_cause mmio[BUS_MAX + 1];	  /* by slot of the bus; BUS_MAX: no device */
+	struct exits_cause reason[EXITS_REASONS]; /* all other exits, by KVM_EXIT_* */
 };
 
-/* One exit, as KVM left it in *run, that took ns. */
+/* Counts the exit that KVM reported in *run and that took `ns` nanoseconds to handle. */
 void exits_count(struct exits *exits, const struct kvm_run *run, const struct bus *pio,
 		 const struct bus *mmio, uint64_t ns);
 
-/* Those of n vCPUs: a line for each cause that there was, and one for all of them. */
+/* Logs the sums over n vCPUs: a line for each cause that occurred, and a line with the total. */
 void exits_report(const struct exits *exits, unsigned int n, const struct bus *pio,
 		  const struct bus *mmio);
 

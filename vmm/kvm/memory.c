@@ -9,7 +9,8 @@
 
 #define HUGE_PAGE (2ull << 20)
 
-/* A mapping that starts on a huge page: guest and host then agree on where one may be. */
+/* Maps `size` bytes at a multiple of the huge page size, so that huge pages of the guest coincide
+ * with huge pages of the host. Returns NULL on failure. */
 static void *map_aligned(uint64_t size)
 {
 	uint64_t padded;
@@ -17,7 +18,8 @@ static void *map_aligned(uint64_t size)
 
 	if (!add_u64(size, HUGE_PAGE, &padded))
 		return NULL;
-	/* Whether more than the host has may be promised is the host's policy: no MAP_NORESERVE. */
+	/* MAP_NORESERVE is left out, so that the host's overcommit policy (vm.overcommit_memory)
+	 * applies. */
 	raw = mmap(NULL, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (raw == MAP_FAILED)
 		return NULL;
@@ -40,7 +42,7 @@ int memory_create(struct memory *memory, uint64_t size)
 	*memory = (struct memory){ .base = base, .size = size };
 	if (!base)
 		return -ENOMEM;
-	/* Offers the host may decline. */
+	/* Both calls are hints; failure does no harm. */
 	madvise(base, size, MADV_HUGEPAGE);
 	madvise(base, size, MADV_DONTDUMP);
 

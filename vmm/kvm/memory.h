@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memory: guest RAM. Main thread, set-up and tear-down; the table it builds is then read by all.
+ * memory: allocation of guest RAM.
+ *
+ * The main thread calls these functions during set-up and tear-down. In between, all threads read
+ * the region table `map`, which no longer changes.
  */
 #ifndef VMM_MEMORY_H
 #define VMM_MEMORY_H
@@ -11,16 +14,16 @@
 
 struct memory {
 	struct hostmem map;
-	void *base; /* one host mapping behind all regions */
+	void *base; /* the one host mapping that backs all regions */
 	uint64_t size;
 };
 
-/* `size` bytes, a multiple of 4096, laid out as the architecture wants them. The pages are the
- * host's to give when they are touched; huge ones where it has them; not in a core dump.
- * -ENOMEM. */
+/* Maps `size` bytes, a multiple of 4096, and divides them into the regions of arch_ram_layout. The
+ * host allocates a page on first access and may use huge pages. The memory is excluded from core
+ * dumps. 0 or -errno; -ENOMEM: the host cannot map that much. */
 int memory_create(struct memory *memory, uint64_t size);
 
-/* Have it in core dumps after all. */
+/* Includes guest RAM in core dumps (--core-dump). */
 void memory_dump(const struct memory *memory);
 
 void memory_destroy(struct memory *memory);

@@ -14,9 +14,9 @@
 
 #define KICK_SIGNAL   SIGRTMIN
 #define THREAD_STACK  (256u << 10)
-#define START_POLL_NS 10000000 /* how often a vCPU that KVM_RUN cannot wait for is tried again */
+#define START_POLL_NS 10000000 /* retry interval of wait_for_start: 10 ms */
 
-/* It only has to interrupt KVM_RUN. */
+/* The handler does nothing: the signal only has to interrupt KVM_RUN. */
 static void on_kick(int signo)
 {
 	(void)signo;
@@ -29,7 +29,7 @@ void vcpu_init_signal(void)
 	sigaction(KICK_SIGNAL, &action, NULL);
 }
 
-/* KVM's ring of posted writes is in one of the pages behind struct kvm_run. */
+/* Sets up access to KVM's coalesced MMIO ring, which is one of the pages behind struct kvm_run. */
 static void find_posted(struct vcpu *vcpu, struct vm *vm)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -61,7 +61,8 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm)
 	return 0;
 }
 
-/* What the guest did is over; the VM ends in an orderly way, with a code of its own. */
+/* Ends the VM with VM_END_CRASH after an exit from which the guest cannot continue. The disks are
+ * still drained and flushed. */
 static void crashed(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
@@ -92,7 +93,7 @@ static void handle_exit(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	if (run->exit_reason == KVM_EXIT_MMIO) {
-		/* KVM's word, not the guest's: len is 1 to 8. */
+		/* len is trusted to be 1 to 8, because KVM sets it and not the guest. */
 		if (run->mmio.is_write)
 			bus_write(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 		else
@@ -104,12 +105,13 @@ static void handle_exit(struct vcpu *vcpu)
 	crashed(vcpu);
 }
 
-/* KVM_RUN enters the guest again. The reason for a kick so far is seen by the caller's next look. */
+/* Clears immediate_exit, so that KVM_RUN enters the guest again. The caller must afterwards check
+ * the conditions for which a vCPU is kicked. */
 static void accept_kick(struct vcpu *vcpu)
 {
 	WRITE_ONCE(vcpu->run->immediate_exit, 0);
-	/* Pairs with vcpu_kick's: a later kick interrupts KVM_RUN, and the reasons for earlier ones
-	 * are visible from here on. */
+	/* Pairs with the barrier in vcpu_kick: a later kick interrupts KVM_RUN, and the conditions
+	 * that earlier kicks announced are visible from here on. */
 	full_barrier();
 }
 
@@ -121,11 +123,12 @@ static void wait_at_gate(struct vcpu *vcpu)
 }
 
 /*
- * KVM_RUN returned EAGAIN twice in a row. Once is what it returns when a vCPU that was never started
- * receives its INIT. Twice means that KVM does not wait for the INIT: an NMI or an SMI is pending for
- * this vCPU, which it can neither take nor drop before the INIT, and KVM_RUN returns at once until
- * then. KVM keeps INIT and SIPI but notifies no one outside of KVM_RUN, so that this thread has to
- * look for them from time to time. A kick ends the wait at once.
+ * Waits before the next KVM_RUN, after two that returned EAGAIN in a row. KVM_RUN returns a single
+ * EAGAIN when a vCPU that was never started receives its INIT. A second one means that KVM does not
+ * wait for the INIT: an NMI or an SMI is pending for this vCPU, which it can neither take nor drop
+ * before the INIT, and KVM_RUN returns at once until then. KVM keeps INIT and SIPI but signals them
+ * only inside KVM_RUN, so that this thread has to retry from time to time. A kick ends the wait at
+ * once.
  */
 static void wait_for_start(struct vcpu *vcpu)
 {
@@ -151,7 +154,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* `left`: KVM_RUN said that the guest was left, and not that a signal came. */
+/* Executes coalesced writes, handles the exit if there is one, and counts it. `left` is false if a
+ * signal interrupted KVM_RUN, in which case *run describes no exit to handle. */
 static void handle_and_count(struct vcpu *vcpu, bool left)
 {
 	uint64_t began = vcpu->exits ? now_ns() : 0;
@@ -163,7 +167,8 @@ static void handle_and_count(struct vcpu *vcpu, bool left)
 		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, now_ns() - began);
 }
 
-/* Returns the error of KVM_RUN, of which EINTR is handled already. */
+/* Calls KVM_RUN once and handles the exit. Returns 0 or the (positive) error number of KVM_RUN;
+ * EINTR is handled here and returned as 0. */
 static int run_once(struct vcpu *vcpu)
 {
 	if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
@@ -172,17 +177,18 @@ static int run_once(struct vcpu *vcpu)
 	}
 	if (errno != EINTR)
 		return errno;
-	/* Before the caller looks at the gate: a kick whose gate is open again must not make each
-	 * KVM_RUN from now on return at once. */
+	/* The kick is accepted before the caller checks for a pause: if that pause has been
+	 * released meanwhile, immediate_exit would otherwise stay set and each KVM_RUN return at
+	 * once. */
 	accept_kick(vcpu);
 	handle_and_count(vcpu, false);
 	return 0;
 }
 
 /*
- * All that can fail before the first instruction: the thread's filter, and what KVM makes when it is asked to
- * run a vCPU for the first time, such as a thread of the host's kernel (Linux 6.14 and later). immediate_exit
- * keeps it from entering the guest.
+ * Does everything that can fail before the first guest instruction: installs the thread's seccomp
+ * filter, and calls KVM_RUN once with immediate_exit set, which does not enter the guest. The first
+ * KVM_RUN of a vCPU may allocate resources such as a kernel thread (Linux 6.14 and later).
  */
 static int begin(struct vcpu *vcpu)
 {
@@ -194,7 +200,7 @@ static int begin(struct vcpu *vcpu)
 	if (ioctl(vcpu->fd, KVM_RUN, 0) && errno != EINTR)
 		err = -errno;
 	WRITE_ONCE(vcpu->run->immediate_exit, 0);
-	/* As in wait_at_gate. */
+	/* Pairs with the barrier in vcpu_kick, as the one in accept_kick does. */
 	full_barrier();
 	return err;
 }
@@ -209,7 +215,7 @@ static void *vcpu_main(void *arg)
 		vcpu_pause_remove(vcpu->vcpu_pause);
 		return NULL;
 	}
-	/* Pairs with vcpu_stop's release. */
+	/* The acquire of `stop` pairs with the release in vcpu_stop. */
 	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->vm_exit->why)) {
 		if (vcpu_pause_requested(vcpu->vcpu_pause)) {
 			wait_at_gate(vcpu);
@@ -249,11 +255,13 @@ void vcpu_kick(struct vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
-	/* What it is kicked for can be seen. */
+	/* Pairs with the barrier in accept_kick: the condition that the caller has set is visible
+	 * to the vCPU thread before immediate_exit is. */
 	full_barrier();
-	/* Whether the signal arrives inside KVM_RUN or just before it, KVM_RUN returns. */
+	/* With immediate_exit set, KVM_RUN returns even if the signal arrives just before it. */
 	WRITE_ONCE(vcpu->run->immediate_exit, 1);
-	/* The lock is between the thread's look at immediate_exit and its wait. */
+	/* The lock closes the gap between wait_for_start's check of immediate_exit and its wait, in
+	 * which the signal would be lost. */
 	pthread_mutex_lock(&vcpu->lock);
 	pthread_cond_signal(&vcpu->kicked);
 	pthread_mutex_unlock(&vcpu->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vcpu: one thread per virtual CPU: KVM_RUN, and exits handed to the buses.
+ * vcpu: vCPU threads, which call KVM_RUN and dispatch exits to the buses.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
@@ -28,38 +28,41 @@ struct vcpu {
 	const struct bus *mmio;
 	struct vm_exit *vm_exit;
 	struct vcpu_pause *vcpu_pause;
-	const struct thread_init *begin;
-	struct exits *exits; /* NULL: not counted */
+	const struct thread_init *begin; /* what the thread does first: install its filter */
+	struct exits *exits;		 /* NULL: exits are not counted */
 	pthread_t thread;
-	bool started;
-	int start_err;	       /* the thread's, until it comes by the gate or leaves */
-	uint32_t stop;	       /* atomic */
+	bool started;	       /* the thread exists and vcpu_destroy has to join it */
+	int start_err;	       /* written by the thread before it parks or ends */
+	uint32_t stop;	       /* atomic; see vcpu_stop */
 	pthread_mutex_t lock;  /* of `kicked`; held by the thread only around its wait */
 	pthread_cond_t kicked; /* signalled by vcpu_kick */
 };
 
-/* Set before vcpu_create, by the machine: index, pio, mmio, ender, gate, begin, exits. Main thread.
- * 0 or -errno. */
+/* Creates the vCPU in KVM; main thread. Before the call, the machine sets index, pio, mmio,
+ * vm_exit, vcpu_pause, begin and exits. 0 or -errno; the caller calls vcpu_destroy in either
+ * case. */
 int vcpu_create(struct vcpu *vcpu, struct vm *vm);
 
 /*
- * Start the thread, which runs the guest when the gate is open. It inherits the caller's signal mask. -errno: there
- * is no thread. When the gate was closed before, and after vcpu_pause_wait_all, start_err says whether the
- * thread can run the guest; if not, it has ended.
+ * Starts the thread, which enters the guest unless a pause is requested. The thread inherits the
+ * caller's signal mask. -errno: the thread could not be created.
+ *
+ * If the caller requests a pause before and then calls vcpu_pause_wait_all, start_err is valid: 0,
+ * or the -errno for which the thread has ended without running the guest.
  */
 int vcpu_start(struct vcpu *vcpu);
 
-/* Make the thread leave the guest, and come by the gate before it enters again; does not wait. A
- * resumed guest's clock knows that it stood still (arch_vcpu_resumed). Any thread. */
+/* Makes the thread leave the guest and check for a pause or stop before it enters again; does not
+ * wait. After a pause the guest is told that it was stopped (arch_vcpu_resumed). Any thread. */
 void vcpu_kick(struct vcpu *vcpu);
 
-/* Make the thread leave the guest and end; does not wait. Any thread. */
+/* Makes the thread leave the guest and end; does not wait for it. Any thread. */
 void vcpu_stop(struct vcpu *vcpu);
 
-/* Wait for the thread, then release everything. */
+/* Joins the thread, if it was started, and releases the vCPU. */
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Install the handler of the signal that takes vCPUs out of the guest. Once per process. */
+/* Installs the handler of the signal that vcpu_kick sends. Once per process. */
 void vcpu_init_signal(void);
 
 #endif

@@ -14,7 +14,7 @@ void vcpu_pause_destroy(struct vcpu_pause *vcpu_pause)
 	pthread_mutex_destroy(&vcpu_pause->lock);
 }
 
-/* With the lock held. */
+/* Counts a thread that parks or ends. The caller holds the lock. */
 static void one_less(struct vcpu_pause *vcpu_pause)
 {
 	if (--vcpu_pause->running == 0)

@@ -38,7 +38,8 @@ static int open_kvm(const char **why)
 	return -errno;
 }
 
-/* A ring that vCPUs could not see would swallow what is posted. */
+/* Finds the page of the coalesced MMIO ring. The ring is used only if it lies in the mapped run
+ * area: otherwise the VMM could not read the writes that KVM queues there. */
 static void find_posted(struct vm *vm)
 {
 	int page = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
@@ -52,7 +53,8 @@ static int check_capabilities(struct vm *vm, const char **why)
 {
 	int n = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 
-	/* A device that is not KVM, or a host that forbids the call, has said nothing of versions. */
+	/* An error means that the device is not KVM or that the host forbids the ioctl, which is no
+	 * version mismatch and gets a message of its own. */
 	if (n < 0) {
 		*why = KVM_DEVICE " does not answer KVM_GET_API_VERSION";
 		return -errno;
@@ -160,7 +162,7 @@ int vm_map_readonly(struct vm *vm, const struct hostmem *mem, unsigned int numbe
 
 int vm_ioeventfd(struct vm *vm, uint64_t gpa, int event_fd)
 {
-	/* Length 0 matches any write and lets KVM answer without decoding the instruction. */
+	/* Length 0 matches a write of any length, for which KVM need not decode the instruction. */
 	struct kvm_ioeventfd doorbell = {
 		.addr = gpa,
 		.len = vm->doorbell_any_length ? 0 : 4,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vm: the KVM file descriptors and what hangs on them: capabilities, memory slots, doorbells and
- * interrupts. Main thread, set-up and tear-down. Functions return 0 or -errno.
+ * vm: KVM VM descriptor, capabilities, memory slots, ioeventfds and irqfds.
+ *
+ * The main thread calls these functions during set-up and tear-down. Functions return 0 or -errno.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H
@@ -13,44 +14,51 @@
 #include "dataplane/hostmem.h"
 
 struct vm {
-	int kvm_fd;
-	int fd;
-	unsigned int cpus_recommended;
-	unsigned int cpus_max;
-	unsigned int run_size; /* bytes of each vCPU's struct kvm_run mapping */
-	bool doorbell_any_length;
-	bool windows; /* the guest can have memory that it reads as a device, and can only read */
-	unsigned int
-		coalesced_mmio_page; /* where the ring is in a run area, in pages; 0: there is none */
-	pthread_mutex_t coalesced_mmio_lock;
+	int kvm_fd;		       /* /dev/kvm */
+	int fd;			       /* the VM */
+	unsigned int cpus_recommended; /* KVM_CAP_NR_VCPUS */
+	unsigned int cpus_max;	       /* KVM_CAP_MAX_VCPUS */
+	unsigned int run_size;	       /* bytes of each vCPU's struct kvm_run mapping */
+	bool doorbell_any_length;      /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
+	bool windows;		       /* vm_map_readonly is supported */
+	/* Page of the coalesced MMIO ring in a vCPU's run area; 0: KVM has no ring. */
+	unsigned int coalesced_mmio_page;
+	pthread_mutex_t coalesced_mmio_lock; /* see struct coalesced_mmio */
 };
 
-/* Open /dev/kvm, check what it can do and create a VM for that much RAM. On error *why is a static
- * string that says what is missing, or NULL when errno says it all; -E2BIG: RAM is too much. */
+/* Opens /dev/kvm, checks its capabilities and creates a VM for `ram_size` bytes of RAM. On error
+ * *why is a static string that names the missing feature, or NULL if the error number suffices.
+ * -E2BIG: more RAM than KVM can give a VM. */
 int vm_create(struct vm *vm, uint64_t ram_size, const char **why);
 void vm_destroy(struct vm *vm);
 
-/* Give the guest every region of `mem`. */
+/* Maps every region of `mem` into the guest. */
 int vm_map_memory(struct vm *vm, const struct hostmem *mem);
 
 /*
- * Let the guest read a region as memory that it cannot write: writes there leave the guest, or go where
- * they are sent below, as where nothing is. `number` counts from 0, beside the regions of `mem`. If
- * vm->windows; and before anything of below is done, or it takes as long as all the rest.
+ * Maps a region that the guest reads as memory and cannot write (KVM_MEM_READONLY): a write is
+ * handled like one to unmapped memory, that is, by an exit, an ioeventfd or the coalesced MMIO
+ * ring. Slot `number`, counted from 0, follows those of the regions of `mem`. Only if vm->windows
+ * is true. The caller maps these regions before it registers ioeventfds, coalesced MMIO or irqfds:
+ * once a device is on KVM's bus, each new memory slot waits for readers of the old tables (some 5
+ * ms).
  */
 int vm_map_readonly(struct vm *vm, const struct hostmem *mem, unsigned int number,
 		    const struct hostmem_region *regpage);
 
-/* Writes of the guest to the 32-bit register at gpa wake event_fd instead of leaving the guest: all
- * of them, which is quickest, or those of one value. */
+/* Makes each guest write to the 32-bit register at gpa signal event_fd instead of causing an exit.
+ * KVM handles this faster than vm_ioeventfd_match. */
 int vm_ioeventfd(struct vm *vm, uint64_t gpa, int event_fd);
+
+/* Makes guest writes of `value` to the 32-bit register at gpa signal event_fd instead of causing an
+ * exit. */
 int vm_ioeventfd_match(struct vm *vm, uint64_t gpa, uint32_t value, int event_fd);
 
-/* Writes of the guest to these registers do not leave the guest, but are posted (posted.h), if the
- * host can. */
+/* Makes KVM queue guest writes to the `size` bytes at gpa instead of exiting (coalesced_mmio.h).
+ * Does nothing and returns 0 if the host has no coalesced MMIO. */
 int vm_coalesce_mmio(struct vm *vm, uint64_t gpa, uint32_t size);
 
-/* A write to event_fd is an edge on interrupt line gsi. */
+/* Makes a write to event_fd raise an edge-triggered interrupt on line gsi. */
 int vm_irqfd(struct vm *vm, uint32_t gsi, int event_fd);
 
 #endif

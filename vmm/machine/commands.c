@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What can be asked of a machine while it runs. What may have to wait, for vCPUs or for the host's
- * I/O, is an order: the jobs' thread carries out one after the other.
+ * Execution of control commands on a running machine. A command that may wait for vCPUs or for the
+ * host's I/O runs as a job on the job thread, one at a time.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -14,7 +14,7 @@
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 
-/* ---- on the jobs' thread ---- */
+/* ---- job thread ---- */
 
 static void stop_vcpus(struct machine *m)
 {
@@ -24,13 +24,14 @@ static void stop_vcpus(struct machine *m)
 	vcpu_pause_wait_all(&m->vcpu_pause);
 }
 
-/* What an operator has asked for is of no use any more. */
+/* Returns true once the VM is ending; jobs are cut short then. */
 static bool is_ending(const struct machine *m)
 {
 	return LOAD_ACQUIRE(m->vm_exit.why) != VM_RUNNING;
 }
 
-/* vCPUs first: then nobody sets up a queue or resets a disk any more. */
+/* Pauses the guest. The vCPUs are paused first, so that none of them activates a queue or resets a
+ * disk while the disks are being paused. */
 static void halt(struct machine *m)
 {
 	stop_vcpus(m);
@@ -69,8 +70,8 @@ static void run_flush(struct job *job)
 	struct control_job *control_job = container_of(job, struct control_job, job);
 	struct machine *m = control_job->machine;
 
-	/* All of them, whatever the others say; the first failure is told. The end of the VM flushes
-	 * them, too. */
+	/* Every disk is flushed even if another one fails; the answer contains the first failure.
+	 * If the VM is ending, the rest is left to the flush of the tear-down. */
 	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++) {
 		int err = blk_flush(m->disk[i].blk);
 
@@ -96,7 +97,8 @@ static void run_resize(struct job *job)
 			       control_job->request.disk, why);
 		return;
 	}
-	/* Blocks of the larger size are there before the driver hears of them. */
+	/* The image is resized before the driver is notified, so that new blocks exist when the
+	 * driver uses them. vCPUs are paused because a driver reads the capacity in two halves. */
 	if (!m->guest_paused)
 		stop_vcpus(m);
 	blk_notify_resize(disk->blk);
@@ -114,7 +116,7 @@ static void run_limit(struct job *job)
 	virtio_mmio_unlock(&disk->mmio);
 }
 
-/* ---- on the main thread ---- */
+/* ---- main thread ---- */
 
 static void tell_state(struct machine *m)
 {
@@ -124,7 +126,7 @@ static void tell_state(struct machine *m)
 	control_event(m->control, control_event_object(m->paused ? "paused" : "resumed"));
 }
 
-/* In the answer, and to all. */
+/* Sends the disk's new size to the client in the answer, and to all listeners in an event. */
 static void tell_size(struct control_job *control_job)
 {
 	uint64_t size = blk_capacity(control_job->machine->disk[control_job->request.disk].blk);
@@ -137,7 +139,7 @@ static void tell_size(struct control_job *control_job)
 	control_put_number(control_job->answer.result, "size", size);
 }
 
-/* Those that there are. */
+/* Returns the disk's rate limits as an object, without members for limits that are not set. */
 static struct json_object *limits_object(const struct blk *blk)
 {
 	struct json_object *object = json_object_new_object();
@@ -213,7 +215,8 @@ static struct json_object *status(const struct machine *m)
 	return object;
 }
 
-/* False: the answer is there at once. */
+/* Queues a job for the disk that the request names. False: there is no such disk and *answer is
+ * filled. */
 static bool disk_order(struct machine *m, unsigned int client,
 		       const struct control_request *request, struct control_answer *answer,
 		       void (*run)(struct job *))
@@ -265,7 +268,7 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 	return true;
 }
 
-/* ---- asked for by the machine itself ---- */
+/* ---- main thread: pauses that a disk requests ---- */
 
 static void halt_done(struct job *job)
 {
@@ -278,7 +281,8 @@ static void halt_done(struct job *job)
 
 void machine_control_halt(struct machine *m)
 {
-	/* One that has been carried out does not count: the guest may have been resumed since. */
+	/* Finished jobs are reaped first: a pause that has already been executed must not count as
+	 * pending, because the guest may have been resumed since. */
 	jobs_reap(m->jobs);
 	if (m->pause_pending)
 		return;
@@ -298,8 +302,9 @@ int machine_control_open(struct machine *m)
 	int err;
 
 	m->handler.run = run_request;
-	/* json-c seeds its hashes when it makes its first object; what it may have to do for that
-	 * (getrandom, and where this fails, a file) the filters forbid. */
+	/* json-c seeds its hash function when it creates its first object. This is done here
+	 * because the seccomp filters forbid the means (getrandom, or a file if that fails)
+	 * later. */
 	seed = json_object_new_object();
 	json_object_object_add(seed, "event", NULL);
 	json_object_put(seed);
@@ -365,7 +370,8 @@ void machine_control_end(struct machine *m)
 	event = control_event_object("shutdown");
 	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->vm_exit.why));
 	control_event(m->control, event);
-	/* A guest that went on writing would prolong the flush that may have to be waited for. */
+	/* vCPUs are stopped before jobs_destroy waits for a running job: a guest that keeps writing
+	 * would prolong a flush. */
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_stop(&m->vcpu[i]);
 	jobs_destroy(m->jobs);

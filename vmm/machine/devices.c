@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Devices on their buses, with their interrupts and doorbells.
+ * Attachment of devices to buses, irqfds, ioeventfds and register pages.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +13,9 @@
 #include "vmm/console/serial.h"
 
 /*
- * An image that is a disk of this VM already may be another one only if both are read-only. The image's lock
- * would refuse it, too, but cannot tell this process from another.
+ * Refuses disk n if its image is already used by an earlier disk of this VM, unless both are
+ * read-only. The image's lock would refuse it, too, but the message could not say that the holder
+ * is this process.
  */
 static int refuse_second_use(const struct machine *m, unsigned int n)
 {
@@ -50,7 +51,7 @@ int machine_create_disks(struct machine *m)
 		if (err && !why)
 			return err;
 		if (err)
-			/* Of a limit, more can be said than strerror() did. */
+			/* Without `why`, report_option names the limit behind the error. */
 			return report_option(err, "--disk", config.path,
 					     err == -EMFILE || err == -ENFILE ? NULL : why);
 		format = blk_format(disk->blk);
@@ -107,7 +108,8 @@ static int post_writes(struct machine *m, uint64_t gpa)
 	return err;
 }
 
-/* Acknowledgements that change nothing, of all disks, count where nobody looks. */
+/* Directs acknowledgements that have no effect (VIRTIO_MMIO_ACK_IDLE) to an eventfd that is never
+ * read, so that they cause no exit. All disks share the eventfd. */
 static int sink_acks(struct machine *m, uint64_t gpa)
 {
 	if (m->ack_sink_fd < 0)
@@ -156,7 +158,8 @@ int machine_map_windows(struct machine *m)
 			.hva = blk_virtio(m->disk[disks].blk)->regpage,
 			.readonly = true,
 		};
-		/* Pages of a large kind would cover the next device. */
+		/* With host pages of more than 4 KiB, the register page could cover the next
+		 * device. */
 		if (m->vm.windows && regpage.size <= desc->size)
 			err = vm_map_readonly(&m->vm, &m->memory.map, disks, &regpage);
 		disks++;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What disks have to tell while the VM runs: from the dataplane's threads to the control socket. */
+/*
+ * Alerts of disks (broken queue, I/O error that stops the VM), from dataplane threads to the
+ * control socket. A listener on a dataplane thread stores the alert and signals alert_fd; the main
+ * thread takes it and sends the event.
+ */
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -18,26 +22,27 @@ static void alert(const struct machine *m)
 	(void)ignored;
 }
 
-/* On a thread of the dataplane. */
+/* Listener for a broken queue; dataplane thread. */
 static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
 	struct disk *disk = container_of(watch, struct disk, watch);
 
-	/* Pairs with tell_broken's exchange. */
+	/* Pairs with the exchange in tell_broken. */
 	STORE_RELEASE(disk->broken[queue], why);
 	alert(disk->machine);
 }
 
-/* The same. */
+/* Listener for an I/O error that stops the VM; dataplane thread. */
 static void on_stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
 	struct disk *disk = container_of(watch, struct disk, watch);
 
 	uint32_t what = (uint32_t)err << 8 | (op + 1u);
 
-	/* For status, which runs on its own time; halting, and so going on, comes later. */
+	/* `kept` is for the status command, which may read it at any time. The resume that clears
+	 * it (machine_alerts_forget) can only follow the pause that this alert causes. */
 	WRITE_ONCE(disk->kept[queue], what);
-	/* Pairs with tell_stopped's exchange. */
+	/* Pairs with the exchange in tell_stopped. */
 	STORE_RELEASE(disk->stopped[queue], what);
 	alert(disk->machine);
 }
@@ -53,7 +58,8 @@ static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int q
 	control_event(m->control, event);
 }
 
-/* A guest can do it over and over: what is beyond the log's measure is not told. */
+/* Sends the events of broken queues. A guest can break queues repeatedly, so that events beyond the
+ * rate limit of the log are dropped. */
 static void tell_broken(struct machine *m)
 {
 	static struct log_limit limit;
@@ -77,7 +83,7 @@ static const char *const operations[] = {
 	[IO_WRITE_ZEROES] = "write-zeroes",
 };
 
-/* The members of what stopped a queue. */
+/* Adds the members that describe a stopped queue; `what` is encoded as in struct disk. */
 static void put_stopped(struct json_object *object, unsigned int queue, uint32_t what)
 {
 	control_put_number(object, "queue", queue);

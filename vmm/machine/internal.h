@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * machine_parts: what machine.c and machine_*.c share; for these files only.
+ * internal: struct machine and functions shared by the files of vmm/machine/.
+ *
+ * No file outside this folder may include this header. The main thread calls the functions, unless
+ * a comment names another one. "Logged" below means that a failure has already been reported to the
+ * user as one log line.
  */
 #ifndef VMM_MACHINE_PARTS_H
 #define VMM_MACHINE_PARTS_H
@@ -21,39 +25,42 @@
 #include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vm.h"
 
-/* A client's request that takes its time. */
+/* A control request, or a pause caused by a disk, that runs as a job (jobs.h). */
 struct control_job {
 	struct job job;
 	struct machine *machine;
 	unsigned int client;
-	struct control_request request; /* a copy, without the id */
+	struct control_request request; /* a copy without the id, which the server keeps */
 	struct control_answer answer;
-	bool changed; /* whether the guest stands still */
+	bool changed; /* the job has paused or resumed the guest */
 };
 
+/* A disk, and the alerts of its queues on their way from dataplane threads to the main thread. */
 struct disk {
 	struct blk *blk;
 	struct virtio_mmio mmio;
 	struct blkplane_listener watch;
-	const char *broken[VIRTIO_MAX_QUEUES]; /* atomic; why, until an event has told it */
-	/* Atomic; what failed and stopped the VM, until an event has told it: enum io_op + 1 and, 8
-	 * bits higher, errno; else 0. */
+	/* Why the queue is broken (static string), until the event has been sent; atomic. */
+	const char *broken[VIRTIO_MAX_QUEUES];
+	/* The I/O error that stopped the VM, until the event has been sent; atomic. Bits 0-7 hold
+	 * enum io_op + 1, the higher bits errno; 0: no error. */
 	uint32_t stopped[VIRTIO_MAX_QUEUES];
-	/* Atomic; the same, until the VM is resumed. */
+	/* A copy of `stopped` that lasts until the VM is resumed; atomic. The status command shows
+	 * it. */
 	uint32_t kept[VIRTIO_MAX_QUEUES];
 	struct machine *machine;
 };
 
-/* In the order in which it is built. */
+/* A VM. The members are in the order in which the set-up fills them. */
 struct machine {
 	const struct machine_config *config;
 	struct vm_exit vm_exit;
 	struct vm_sandbox vm_sandbox;
-	int end_fd;
-	int signal_fd;
-	bool confined;	  /* the sandbox has begun: there may be no paths any more */
-	bool guest_runs;  /* its first instruction may have been done */
-	uint64_t stop_at; /* ns, CLOCK_MONOTONIC; 0: nobody has asked for it */
+	int end_fd;	  /* an eventfd, signalled when vm_exit.why is set */
+	int signal_fd;	  /* a signalfd of the signals that stop the VM */
+	bool confined;	  /* the process is sandboxed: paths may be inaccessible */
+	bool guest_runs;  /* the guest may have executed instructions */
+	uint64_t stop_at; /* deadline of a requested stop; ns, CLOCK_MONOTONIC; 0: none */
 	struct devlist devices;
 	struct memory memory;
 	struct bus pio;
@@ -63,93 +70,115 @@ struct machine {
 	struct loader loader;
 	struct arch_boot *boot;
 	struct vm vm;
-	int serial_irq_fd;
-	int serial_wake_fd;
-	int button_fd;	 /* an eventfd: press it by a write */
-	int ack_sink_fd; /* an eventfd that nobody reads */
+	int serial_irq_fd;  /* an eventfd: the serial port's interrupt */
+	int serial_wake_fd; /* an eventfd: the serial port has output for the console */
+	int button_fd;	    /* an eventfd: a write presses the power button; -1: no button */
+	int ack_sink_fd;    /* an eventfd that is never read; see sink_acks */
 	struct serial *serial;
 	struct console *console;
 	struct vcpu_pause vcpu_pause;
 	unsigned int vcpu_count;
 	struct vcpu *vcpu;
-	struct exits *exits; /* --stats: one for each vCPU */
+	struct exits *exits; /* counters of each vCPU; NULL without --stats */
 
-	/* What the control socket needs; NULL and unused without it. */
+	/* The members below are used with --control only; `control` and `jobs` are NULL without
+	 * it. */
 	struct control_handler handler;
 	struct control *control;
 	struct jobs *jobs;
-	int alert_fd; /* an eventfd: a disk has something to tell */
-	struct control_job control_job[CONTROL_CLIENTS]; /* of each client */
-	struct control_job halt;			 /* a disk's; without a client */
-	bool pause_pending;				 /* it is with the jobs' thread */
-	bool guest_paused; /* the jobs' thread's: the guest stands still */
-	bool paused;	   /* the main thread's: it is known to */
+	int alert_fd; /* an eventfd, signalled when a disk has an alert */
+	struct control_job control_job[CONTROL_CLIENTS]; /* one for each client */
+	struct control_job halt;			 /* the pause that a disk requests */
+	bool pause_pending;				 /* `halt` is queued or running */
+	bool guest_paused; /* used by the job thread only: the guest is paused */
+	bool paused;	   /* used by the main thread only: its copy of guest_paused */
 };
 
-/* The disks' images and devices. 0 or -errno, and that is reported. */
+/* Opens the images and creates the disks' devices. 0 or -errno, logged. */
 int machine_create_disks(struct machine *m);
 
-/* What drivers read of their devices, as memory; after the VM's own. 0 or -errno. */
+/* Maps each disk's read-only register page into the guest, if the host supports this. Called after
+ * vm_map_memory and before the devices are attached. 0 or -errno. */
 int machine_map_windows(struct machine *m);
 
-/* Each of m->devices; disks and the VM are made. 0 or -errno, and that is reported. */
+/* Attaches each of m->devices to its bus, interrupt and doorbells; disks and VM exist already. 0 or
+ * -errno, logged. */
 int machine_attach_devices(struct machine *m);
 
-/* With --control: the socket. 0 or -errno, and that is reported. */
+/* Opens the control socket (--control). 0 or -errno, logged. */
 int machine_control_open(struct machine *m);
 
-/* Descriptors opened after that: clients, one more that is turned away, the jobs' eventfd. */
+/* Number of descriptors opened after machine_control_open: the clients, one more that is accepted
+ * only to be closed, and the eventfd of the jobs. */
 #define MACHINE_CONTROL_FDS (CONTROL_CLIENTS + 2)
 
-/* And the thread for what takes long: in the sandbox, before vCPUs start. As above. */
+/* Starts the job thread if there is a control socket; in the sandbox, before vCPUs start. 0 or
+ * -errno, logged. */
 int machine_control_start(struct machine *m);
 
-/* The VM is about to end, as m->ender says: nothing is begun any more. */
+/* Sends the shutdown event, stops the vCPUs and ends the job thread when vm_exit.why is set; jobs
+ * that have not begun are dropped. */
 void machine_control_end(struct machine *m);
 
-/* Last of all: clients that see the end of their connection can rely on it. */
+/* Closes all connections. This is the last step of the tear-down but for eventfds, so that a client
+ * that sees its connection end can rely on images and KVM being released. */
 void machine_control_close(struct machine *m);
 
-/* Have the guest stand still, as an operator's pause does, soon. */
+/* Queues a pause of the guest, as by the pause command; does not wait. */
 void machine_control_halt(struct machine *m);
 
-/* The disks' watches. 0 or -errno, and that is reported. */
+/* Registers the listeners of the disks' alerts. 0 or -errno, logged. */
 int machine_alerts_open(struct machine *m);
-/* When alert_fd is readable. */
+
+/* Sends the events of pending alerts, and queues a pause if an I/O error stopped a queue. Called
+ * when alert_fd is readable. */
 void machine_disk_events_handle(struct machine *m);
 
-/* One round of the main loop, as in console.h. */
+/* Number of entries that machine_control_prepare fills. */
 #define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)
+
+/* Fills the entries that the control socket wants polled and returns the longest time-out in ms
+ * (-1: none). */
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
+
+/* Acts on the results of poll(2) for the entries of machine_control_prepare. */
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 
-/*
- * The signals that stop it, which machine_hold_signals has blocked, from signal_fd; 0 or -errno, and that is
- * reported. Then, in the main loop and between the steps of the set-up: when signal_fd is readable; the longest
- * time-out in ms (-1: none); and what is due.
- */
+/* Opens signal_fd for the stop signals, which machine_hold_signals has blocked. 0 or -errno,
+ * logged. */
 int machine_stop_open(struct machine *m);
-/* During the set-up: 0, or -ECANCELED when such a signal has come. */
+
+/* Handles pending signals during the set-up. -ECANCELED if one of them ends the VM, else 0. */
 int machine_stop_asked(struct machine *m);
+
+/* Handles pending stop signals; called when signal_fd is readable. */
 void machine_stop_take(struct machine *m);
+
+/* Returns the time until the deadline of a requested stop in ms (-1: none), for poll(2). */
 int machine_stop_prepare(const struct machine *m);
+
+/* Ends the VM if the deadline of a requested stop has passed. */
 void machine_stop_handle(struct machine *m);
 
-/* The power button. A guest that stands still finds it pressed. */
+/* Presses the power button. A paused guest sees this after it is resumed. */
 void machine_press_button(const struct machine *m);
 
-/* What stopped the VM, as alerts have it, for status: an array, empty when nothing does. */
+/* Returns the I/O errors that stopped the disk's queues, for the status command: an array, which is
+ * empty if there are none. The caller owns it. */
 struct json_object *machine_alerts_stopped(const struct disk *disk);
-/* All is about to be done again. On the jobs' thread, while disks stand still. */
+
+/* Clears the I/O errors that machine_alerts_stopped returns, before a resume retries the parked
+ * requests. Job thread, while the disks are paused. */
 void machine_alerts_forget(struct machine *m);
 
-/* Why the VM ends, as in the event of it. */
+/* Returns the reason in the shutdown event, a static string. */
 const char *machine_end_reason(enum vm_end why);
 
-/* What each queue of each disk has seen, for stats. */
+/* Returns the statistics of all queues of all disks, for the stats command. The caller owns
+ * them. */
 struct json_object *machine_stats_object(const struct machine *m);
 
-/* --stats: the same of one disk, to the log. */
+/* Logs the statistics of the queues of one disk (--stats). */
 void machine_print_stats(const struct blk_config *config, struct blk *blk);
 
 #endif

@@ -19,7 +19,7 @@
 #include "vmm/report.h"
 #include "vmm/console/serial.h"
 
-/* How long the end of the VM waits for a reader of the console. */
+/* Longest time that machine_destroy waits for a slow reader of the console. */
 #define CONSOLE_DRAIN_MS 1000
 
 static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
@@ -28,7 +28,7 @@ static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
 	uint32_t running = VM_RUNNING;
 	uint64_t one = 1;
 
-	/* The first reason is the one that counts. */
+	/* Only the first reason counts. */
 	if (!__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return;
@@ -38,8 +38,9 @@ static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
 
 /* ---- set-up ---- */
 
-/* A vCPU, a queue and an interrupt take descriptors each. The soft limit is low for the sake of
- * select(2), which nothing here uses. */
+/* Raises the soft limit on descriptors to the hard limit, because each vCPU, queue and
+ * interrupt takes descriptors. The soft limit is low only for programs that use select(2); this
+ * one does not. */
 static void raise_fd_limit(void)
 {
 	struct rlimit limit;
@@ -96,8 +97,8 @@ static int create_vm(struct machine *m)
 		log_warn("--cpus %u: more than the %u this host recommends; going on", cpus,
 			 m->vm.cpus_recommended);
 
-	/* Memory first: once a device is on KVM's bus, a new memory slot waits for readers of the
-	 * old tables, some 5 ms. */
+	/* Memory is mapped first: once a device is on KVM's bus, a new memory slot waits for
+	 * readers of the old tables, which takes some 5 ms. */
 	err = vm_map_memory(&m->vm, &m->memory.map);
 	if (!err)
 		err = machine_map_windows(m);
@@ -147,7 +148,7 @@ static int create_vcpus(struct machine *m)
 	return err ? report_host(err, "setting up the VM") : 0;
 }
 
-/* From here on the terminal is raw. */
+/* Opens the console, which puts the terminal into raw mode. */
 static int open_console(struct machine *m)
 {
 	int err = 0;
@@ -190,7 +191,8 @@ static int finish_loading(struct machine *m)
 	return loader_finish(&m->loader);
 }
 
-/* What the user named comes first: a mistake there is reported on any host. */
+/* The steps of the set-up in their order. Steps that check the user's input come before those that
+ * need KVM, so that a mistake in the input is reported on any host. */
 static int (*const set_up[])(struct machine *m) = {
 	open_events,	      find_user,     find_devices,	     create_memory,
 	machine_create_disks, begin_loading, open_control,	     create_vm,
@@ -229,7 +231,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 
 /* ---- running ---- */
 
-/* Where each one's entries are. */
+/* Indices into the array of poll entries. */
 enum {
 	POLL_END,
 	POLL_SIGNAL,
@@ -238,13 +240,13 @@ enum {
 	POLL_COUNT = POLL_CONTROL + MACHINE_CONTROL_POLLFDS,
 };
 
-/* Of two time-outs; -1: none. */
+/* Returns the shorter of two time-outs; -1: none. */
 static int sooner(int a, int b)
 {
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* Returns the time-out. */
+/* Fills all poll entries and returns the time-out for poll(2) in ms (-1: none). */
 static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
 {
 	int timeout = machine_stop_prepare(m);
@@ -264,7 +266,8 @@ enum vm_end machine_run(struct machine *m)
 {
 	struct pollfd fds[POLL_COUNT];
 
-	/* A guest that has not begun hears no power button. */
+	/* A signal that arrived before the guest runs ends the VM here: a guest that has not
+	 * started cannot react to the power button. */
 	machine_stop_take(m);
 	m->guest_runs = !m->vm_exit.why;
 	vcpu_pause_release(&m->vcpu_pause);
@@ -272,7 +275,7 @@ enum vm_end machine_run(struct machine *m)
 		int timeout = prepare(m, fds);
 
 		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
-			/* After a signal everything is looked at again. */
+			/* EINTR and ENOMEM are transient: the loop checks everything again. */
 			if (errno == EINTR || errno == ENOMEM)
 				continue;
 			report_host(-errno, "waiting for events");
@@ -282,7 +285,8 @@ enum vm_end machine_run(struct machine *m)
 		if (fds[POLL_SIGNAL].revents)
 			machine_stop_take(m);
 		machine_stop_handle(m);
-		/* First: it may hold the console's input, or let it go. */
+		/* Control commands come before the console, because a pause or resume changes
+		 * whether console input is read. */
 		if (m->jobs)
 			machine_control_handle(m, fds + POLL_CONTROL);
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))

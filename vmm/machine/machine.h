@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * machine: the one wiring file. Builds a VM from a machine_config, runs it until it ends, and
- * takes it apart in exact reverse. Main thread.
+ * machine: construction, main loop and tear-down of one VM.
+ *
+ * All functions are called by the main thread. The tear-down releases resources in about the
+ * reverse order of the set-up; control connections are closed last.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -12,35 +14,36 @@
 struct machine;
 
 /*
- * Before the first file is made: SIGTERM, SIGINT and SIGQUIT wait from here on until the machine looks, and what
- * would kill the process instead (SIGHUP, SIGPIPE, SIGXFSZ) is ignored.
+ * Blocks SIGTERM, SIGINT and SIGQUIT, which stay pending until the machine reads them, and ignores
+ * SIGHUP, SIGPIPE and SIGXFSZ, which would kill the process. Called before the first file is
+ * created, so that no signal leaves a file behind.
  */
 void machine_hold_signals(void);
 
 /*
- * Open, check and load everything; no guest instruction runs yet, and nothing of the user's is
- * created or changed. 0 or -errno; then one line that names option, value and reason has been
- * logged, and what was created is removed again. -ECANCELED: one of the signals above came meanwhile.
- * *config must outlive the machine.
+ * Opens, checks and loads everything the VM needs; no guest instruction runs and no image is
+ * written yet. *config must outlive the machine. 0 or -errno; on error, one line that names option,
+ * value and reason has been logged and the files created are removed again. -ECANCELED: SIGTERM,
+ * SIGINT or SIGQUIT arrived meanwhile.
  */
 int machine_create(struct machine **machine, const struct machine_config *config);
 
 /*
- * Enter the sandbox and start all threads; vCPUs wait before their first instruction. As machine_create, but the
- * caller destroys the machine when this fails. The control socket is removed then unless the process
- * has already been confined.
+ * Enters the sandbox and starts all threads; vCPUs wait before their first instruction. Errors are
+ * those of machine_create, but the caller calls machine_destroy after a failure, which removes the
+ * control socket unless the process is already sandboxed.
  */
 int machine_start(struct machine *machine);
 
-/* True once the sandbox has begun: files that were made can no longer be removed. */
+/* Returns true once the process is sandboxed, when it can no longer remove files. */
 bool machine_is_confined(const struct machine *machine);
 
-/* Run the guest until something ends the VM. */
+/* Runs the guest and the main loop until the VM ends; returns the reason. */
 enum vm_end machine_run(struct machine *machine);
 
 /*
- * Stop the vCPUs, drain and flush the disks, write out the console, restore the terminal. Returns
- * 0, or -errno when a disk could not be flushed. NULL is allowed.
+ * Stops the vCPUs, drains and flushes the disks, writes out the console and restores the terminal.
+ * Returns 0, or -errno if a disk could not be flushed. NULL is allowed.
  */
 int machine_destroy(struct machine *machine);
 

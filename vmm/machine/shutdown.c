@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a machine is stopped by signals. SIGTERM and SIGINT press the power button, so that the guest
- * powers off by itself; when that has taken too long, or at a further one, it is stopped from outside,
- * as SIGQUIT does at once: what is in flight is finished and flushed. None else says anything.
+ * Shutdown by signals. SIGTERM and SIGINT press the power button, so that the guest can power off
+ * by itself. If it does not do so within --stop-timeout, or another of these signals arrives, the
+ * VM is stopped from outside: requests in flight are finished and the disks are flushed. SIGQUIT
+ * stops the VM in that way at once.
  */
 #include <errno.h>
 #include <signal.h>
@@ -33,10 +34,11 @@ void machine_hold_signals(void)
 	/* Threads inherit the mask. */
 	stop_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* The terminal is gone; the reader of a pipe is. */
+	/* The VM goes on when its terminal or the reader of its output disappears. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	/* A disk that outgrows a file size limit is an I/O error of that disk; a pidfile, of the set-up. */
+	/* A write beyond RLIMIT_FSIZE then fails with EFBIG: an I/O error of the disk, or, for the
+	 * pidfile, of the set-up. */
 	signal(SIGXFSZ, SIG_IGN);
 }
 
@@ -62,7 +64,8 @@ void machine_press_button(const struct machine *m)
 	(void)ignored;
 }
 
-/* A guest that stands still, or has not begun, hears no button; and there are machines without one. */
+/* Returns true if the guest can react to the power button: the machine has one, and the guest has
+ * started and is not paused. */
 static bool guest_hears(const struct machine *m)
 {
 	return m->button_fd >= 0 && m->guest_runs && !m->paused && !m->pause_pending;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The last part of a machine's set-up, in its sandbox: threads. What fails here is still an error of the set-up, since
- * vCPUs run nothing before the gate is opened.
+ * Last part of the set-up: sandbox and threads. A failure here still counts as a set-up error,
+ * because the vCPUs execute nothing before machine_run releases the vCPU pause.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "vmm/report.h"
 #include "vmm/machine/trim.h"
 
-/* Who makes VMs and vCPUs is not needed any more. */
+/* Closes /dev/kvm, which is only needed to create VMs and vCPUs, and enters the sandbox. */
 static int enter_sandbox(struct machine *m)
 {
 	unsigned int fds = m->control ? MACHINE_CONTROL_FDS : 0;
@@ -23,7 +23,8 @@ static int enter_sandbox(struct machine *m)
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		fds += blk_fds(m->disk[i].blk);
 	err = confine_enter(&m->vm_sandbox, fds);
-	/* That the limit on descriptors is too low is found before anything is given up. */
+	/* -EMFILE (the descriptor limit is too low) is returned before any privilege is given
+	 * up. */
 	m->confined = m->config->sandbox != SANDBOX_OFF && err != -EMFILE;
 	return err;
 }
@@ -41,7 +42,8 @@ static int vcpu_not_started(int err, unsigned int index)
 	return report_start(err, what);
 }
 
-/* All of them wait at the gate in the end: the guest has run nothing if one of them cannot run. */
+/* Starts the vCPU threads and waits until each is parked or has failed, so that the guest has
+ * executed nothing if one of them cannot run. */
 static int start_vcpus(struct machine *m)
 {
 	vcpu_pause_request(&m->vcpu_pause);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the disks' queues have seen: in lines for the log, and as the control socket has it. */
+/* Statistics of the disks' queues: as lines for the log (--stats) and as JSON for the control
+ * socket. */
 #include <json-c/json.h>
 #include <stdio.h>
 
@@ -11,7 +12,7 @@ typedef unsigned long long ull;
 
 /* ---- for the log ---- */
 
-/* "12.3, 45.6 and 78.9": half, 99 % and 99.9 % took no longer, in us. */
+/* Formats the 50, 99 and 99.9 % quantiles in microseconds: "12.3, 45.6 and 78.9". */
 static const char *quantiles(const struct latency *l, char text[80])
 {
 	snprintf(text, 80, "%.1f, %.1f and %.1f", (double)latency_quantile(l, 500) / 1e3,
@@ -65,7 +66,9 @@ void machine_print_stats(const struct blk_config *config, struct blk *blk)
 
 /* ---- for the control socket ---- */
 
-/* [bound in ns, or null; how many], of those that have any; four buckets are one here. */
+/* Returns an array of [upper bound in ns (null: none), count] for each bucket that is not
+ * empty. Four buckets of struct latency make one here, except the first and the last, which
+ * stand alone. */
 static struct json_object *buckets(const struct latency *l)
 {
 	struct json_object *all = json_object_new_array(), *one;

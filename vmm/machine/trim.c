@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 /*
- * Most of the libraries' code has run for the last time by now, and so has nearly all of the dynamic
- * linker's (-z now). It is a file's, so that it need not be kept: what is called again comes back.
+ * Drops the resident code pages of one shared library, for dl_iterate_phdr. After the set-up, most
+ * of the libraries' code is no longer used, nor is that of the dynamic linker (-z now). These pages
+ * are mapped from files, so that a later call reads them back.
  */
 static int drop_code(struct dl_phdr_info *object, size_t size, void *page)
 {
 	(void)size;
-	/* The program itself stays, and the kernel's own object, which has no path. */
+	/* The program itself and the vDSO are left alone; their names are not absolute paths. */
 	if (object->dlpi_name[0] != '/')
 		return 0;
 	for (unsigned int i = 0; i < object->dlpi_phnum; i++) {

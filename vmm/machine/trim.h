@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * trim: give back memory that only the start needed. What is used again after all comes back by
- * itself. Main thread, when everything is set up.
+ * trim: return of memory that only the set-up needed.
  */
 #ifndef VMM_TRIM_H
 #define VMM_TRIM_H
 
+/* Returns free heap memory and the libraries' code pages to the host. Code that runs again is read
+ * back in by page faults. Main thread, at the end of the set-up. */
 void trim_start(void);
 
 #endif

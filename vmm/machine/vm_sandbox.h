@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * confine: the sandbox of one VM: what the command line says of it, the thread that makes what vCPUs
- * may not, and what each thread does first. Main thread.
+ * vm_sandbox: sandbox of one VM, as configured on the command line.
+ *
+ * The struct holds the user to switch to, the spawner (the thread that creates threads and rings
+ * for vCPUs, whose seccomp filter forbids this), and the filters of the disks' threads. Main
+ * thread.
  */
 #ifndef VMM_CONFINE_H
 #define VMM_CONFINE_H
@@ -15,19 +18,22 @@ struct vm_sandbox {
 	const struct machine_config *config;
 	struct sandbox_user user;
 	struct spawner *spawner;
-	struct blk_threads threads; /* for the disks */
+	struct blk_threads threads; /* how the disks create and restrict their threads */
 };
 
-/* Before anything is opened. 0, or -errno, and a line has been logged. */
+/* Initialises *vm_sandbox and looks up the user of --user, before any file is opened. 0 or -errno;
+ * a failure has been logged. */
 int confine_init(struct vm_sandbox *vm_sandbox, const struct machine_config *config);
 
-/* The configuration of disk i, with what confines its threads. */
+/* Returns the configuration of disk i, completed by the sandbox of its threads. */
 struct blk_config confine_disk(const struct vm_sandbox *vm_sandbox, unsigned int i);
 
-/* When this is the only thread and all but more_fds descriptors are open. As confine_init. */
+/* Enters the sandbox and starts the spawner. The caller is the only thread, and at most more_fds
+ * descriptors will be opened afterwards. 0 or -errno; a failure has been logged. */
 int confine_enter(struct vm_sandbox *vm_sandbox, unsigned int more_fds);
 
-/* When all vCPU threads are gone; zeroed and not entered: nothing. */
+/* Stops the spawner, after all vCPU threads have ended. Does nothing if the sandbox was not
+ * entered; *vm_sandbox may be zeroed. */
 void confine_end(struct vm_sandbox *vm_sandbox);
 
 #endif

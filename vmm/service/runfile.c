@@ -17,7 +17,7 @@ void runfile_open(struct runfile *f, const char *path)
 	*f = (struct runfile){ .dir_fd = -1, .file_fd = -1 };
 	if (!path || (slash && slash - path >= PATH_MAX - 1))
 		return;
-	/* With its slash. */
+	/* The slash is kept, so that "/file" gives the directory "/". */
 	if (slash)
 		snprintf(directory, sizeof(directory), "%.*s", (int)(slash + 1 - path), path);
 	f->name = slash ? slash + 1 : path;
@@ -26,7 +26,7 @@ void runfile_open(struct runfile *f, const char *path)
 
 void runfile_see(struct runfile *f)
 {
-	/* As long as it is held, no other file gets its number. */
+	/* While this descriptor is open, no other file can get the same inode number. */
 	if (f->dir_fd >= 0 && f->file_fd < 0)
 		f->file_fd = openat(f->dir_fd, f->name, O_PATH | O_CLOEXEC);
 }
@@ -35,7 +35,7 @@ void runfile_remove(struct runfile *f)
 {
 	struct stat seen, there;
 
-	/* Who is busy there replaces it, or has it removed later. */
+	/* A process that holds this lock is replacing or removing the file itself. */
 	if (f->file_fd < 0 || flock(f->dir_fd, LOCK_EX | LOCK_NB))
 		return;
 	if (!fstat(f->file_fd, &seen) &&

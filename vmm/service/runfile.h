@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runfile: a file that is there for as long as a VM is, its pidfile or its control socket, and is removed
- * behind it by somebody who has seen it and not made it. Whatever its directory is made to hold meanwhile:
- * nothing but that very file is removed, and a process that makes a new one of the name (control_socket.c)
- * is not disturbed.
+ * runfile: removal of a VM's pidfile and control socket by the supervisor.
+ *
+ * The supervisor removes files that the VM's process has created, after that has ended. Only that
+ * very file is removed (same device and inode), even if another file has taken its name meanwhile,
+ * and a process that is creating a new file of this name (control/socket.c) is not disturbed.
+ * Failures are silent: the file then stays. Main thread.
  */
 #ifndef VMM_RUNFILE_H
 #define VMM_RUNFILE_H
 
 struct runfile {
-	const char *name; /* in its directory */
-	int dir_fd;	  /* -1: there is nothing to remove */
-	int file_fd;	  /* -1: the file has not been seen */
+	const char *name; /* relative to dir_fd */
+	int dir_fd;	  /* -1: there is no file to remove */
+	int file_fd;	  /* an O_PATH descriptor; -1: runfile_see has not found the file */
 };
 
-/* Its directory, while there are still paths. One that is not there, or NULL: nothing. */
+/* Opens the directory of the file `path`, before the sandbox makes paths inaccessible. If path is
+ * NULL or the directory does not exist, the other functions do nothing. */
 void runfile_open(struct runfile *file, const char *path);
 
-/* The file is there now. */
+/* Records the identity of the file, once it exists; only the first success counts. */
 void runfile_see(struct runfile *file);
 
-/* When its VM is gone: removes what was seen, if it is still there and its directory lets this. */
+/* Removes the recorded file after the VM has ended, if its name still refers to it and the
+ * directory permits this. */
 void runfile_remove(struct runfile *file);
 
 #endif

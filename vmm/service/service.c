@@ -18,12 +18,14 @@
 
 const char service_words[SERVICE_WORDS] = { 'F', 'R', 'S' };
 
-/* A process's id as a line. */
+/* Size of a buffer for a process id, the newline and the NUL. */
 #define TEXT_MAX 16
-/* Each is in vain only when a VM ends just then. */
+/* How often the pidfile is opened again. An attempt fails only if another VM ends and removes the
+ * file at that moment. */
 #define ATTEMPTS 16
 
-/* Nobody's image is overwritten by a slip: a number and the end of the line, or nothing. */
+/* Returns true if the file is empty or contains one number and a newline. Any other file is
+ * refused, so that a mistyped path does not overwrite, for example, an image. */
 static bool is_pidfile(int fd)
 {
 	char text[TEXT_MAX + 1] = "";
@@ -49,7 +51,8 @@ static int lock_pidfile(int fd, const char **why)
 			*why = "in use by another process";
 		return -errno;
 	}
-	/* Its holder may have removed it before: there is no name any more that it could be found by. */
+	/* The previous holder may have unlinked the file before this process got the lock. Nobody
+	 * could find such a file, so that the caller must open the path again (-ESTALE). */
 	if (fstat(fd, &st))
 		return -errno;
 	if (!st.st_nlink)
@@ -61,8 +64,8 @@ static int lock_pidfile(int fd, const char **why)
 	return 0;
 }
 
-/* Removes the locked pidfile, unless another file has taken its place. It is emptied in any case: its directory
- * may not let it go. */
+/* Removes the locked pidfile, unless another file has taken its name. The file is truncated first,
+ * because the directory may not permit its removal. */
 static void remove_pidfile(int fd, const char *path)
 {
 	int ignored = ftruncate(fd, 0);
@@ -87,7 +90,7 @@ static int write_pidfile(int fd, const char *path)
 
 static int open_locked(struct service *s, const char *path, const char **why)
 {
-	/* Whatever it is, it is not waited for. */
+	/* O_NONBLOCK: the open must not block if the path is a FIFO. */
 	int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = open(path, flags), err;
 
@@ -117,7 +120,8 @@ static int open_pidfile(struct service *s, const char *path)
 	return err ? report_option(err, "--pidfile", path, why) : 0;
 }
 
-/* sd_notify(3): a datagram socket, whose name is a path, or abstract when it begins with @. */
+/* Connects to the service manager's datagram socket (sd_notify(3)): `name` is an absolute path or,
+ * if it begins with @, an abstract name. Returns the socket or -errno. */
 static int connect_manager(const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -164,7 +168,8 @@ void service_heard(const struct service *s, enum service_word word)
 		[SERVICE_STOPPING] = "STOPPING=1",
 	};
 
-	/* A manager that does not listen is not waited for. */
+	/* The socket is non-blocking and a failure is ignored, so that a manager that does not read
+	 * cannot delay the VM. */
 	if (s->notify_fd >= 0 && message[word])
 		send(s->notify_fd, message[word], strlen(message[word]), MSG_NOSIGNAL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * service: what who has started the process may want to know: its id, in a file (--pidfile), and that
- * the guest is about to run, told to the service manager (sd_notify(3)). Main thread.
+ * service: pidfile (--pidfile) and service manager notification (sd_notify(3)).
+ *
+ * If there is a supervisor, the notifications of the VM's process go through it. Main thread.
  */
 #ifndef VMM_SERVICE_H
 #define VMM_SERVICE_H
@@ -10,40 +11,51 @@
 
 struct service {
 	const char *pidfile; /* NULL: none */
-	int pid_fd;
-	int notify_fd; /* connected; -1: nobody wants to know */
-	int relay_fd;  /* where somebody else tells them; -1: nowhere */
+	int pid_fd;	     /* locked pidfile; -1: none */
+	int notify_fd;	     /* socket to the service manager; -1: none */
+	int relay_fd;	     /* socket to the supervisor; -1: none */
 };
 
 /*
- * What there is to tell, in this order, and the byte that stands for it on relay_fd. SERVICE_FILES is for the
- * supervisor alone: the VM has made its files, and is about to lose the paths by which it could remove them.
+ * Notifications, in the order in which they are sent. SERVICE_FILES is for the supervisor only: the
+ * VM has created its files and is about to enter the sandbox, in which it cannot remove them.
  */
 enum service_word { SERVICE_FILES, SERVICE_READY, SERVICE_STOPPING, SERVICE_WORDS };
+
+/* The byte that stands for each notification on relay_fd. */
 extern const char service_words[SERVICE_WORDS];
 
 /*
- * Before the sandbox and a supervisor: locks the file of that name, which may be new or another process's
- * old one, and writes this process's id into it; and connects to the socket that $NOTIFY_SOCKET names.
- * 0, or -errno; then a line has been logged, and there is no pidfile. A manager that cannot be reached
- * is no error, but is said. SIGXFSZ must be ignored.
+ * Locks the pidfile (if not NULL), which may be new or the leftover of another process, writes this
+ * process's id into it, and connects to the socket that $NOTIFY_SOCKET names. Called before the
+ * sandbox is entered and a supervisor is forked. 0 or -errno; on error a line has been logged and
+ * there is no pidfile. A manager that cannot be reached is logged, but is no error. SIGXFSZ must be
+ * ignored.
  */
 int service_open(struct service *service, const char *pidfile);
 
-/* This process is not the one that was started: what there is to tell goes to that by `relay_fd`, a socket,
- * and is waited for until it comes back. The pidfile and the manager's socket are closed here. */
+/* Makes the VM's process send its notifications to the supervisor through the socket `relay_fd`;
+ * each one waits until the supervisor has echoed it. Closes this process's descriptors of the
+ * pidfile and of the manager's socket, which the supervisor keeps. */
 void service_relay(struct service *service, int relay_fd);
-/* And what comes out of it is told here. */
+
+/* Sends a notification to the service manager, if there is one; in the supervisor, for one that the
+ * VM's process has relayed. */
 void service_heard(const struct service *service, enum service_word word);
 
-/* The last step before the sandbox is entered: see SERVICE_FILES. */
+/* Sends SERVICE_FILES: the last step before the sandbox is entered. */
 void service_files(const struct service *service);
-/* In the sandbox: all is set up; and the VM has ended, disks are still to be flushed. */
+
+/* Sends SERVICE_READY when the set-up is complete; in the sandbox. */
 void service_ready(const struct service *service);
+
+/* Sends SERVICE_STOPPING when the VM has ended and the disks are still to be flushed; in the
+ * sandbox. */
 void service_stopping(const struct service *service);
 
-/* `remove`: the set-up failed before the sandbox, and the pidfile goes. Else the file stays, for a sandbox has
- * no paths (a supervisor removes it, runfile.h); that nobody holds its lock says that its process is gone. */
+/* Closes the descriptors. If `remove` is true (the set-up failed before the sandbox), the pidfile
+ * is removed. Otherwise it stays, because the sandbox has no access to its path, until a supervisor
+ * removes it (runfile.h); a pidfile that is not locked belongs to a process that has ended. */
 void service_close(const struct service *service, bool remove);
 
 #endif

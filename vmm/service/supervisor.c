@@ -15,10 +15,11 @@
 #include "dataplane/base.h"
 #include "vmm/sandbox/sandbox.h"
 
-/* What is passed on. The VM, process 1 of a namespace, is deaf to what it has no handler for. */
+/* Signals that the supervisor forwards to the VM. */
 static const int passed_on[] = { SIGTERM, SIGINT, SIGQUIT };
 
-/* What a terminal stops its jobs by; the same holds for these. */
+/* Job control signals. The VM's process, being process 1 of its namespace, ignores them, so that
+ * the supervisor stops it by SIGSTOP. */
 static const int stops[] = { SIGTSTP, SIGTTIN, SIGTTOU };
 
 static void close_fd(int *fd)
@@ -35,16 +36,17 @@ static bool ignored(int signal)
 	return !sigaction(signal, NULL, &now) && now.sa_handler == SIG_IGN;
 }
 
-/* Blocked from before the fork on: none is lost. */
+/* Sets up the supervisor's signal handling. The signals are blocked before the fork, so that none
+ * is lost. *before receives the previous mask. */
 static void take_signals(struct supervisor *s, sigset_t *before)
 {
 	sigset_t blocked;
 
-	/* As in machine_hold_signals. */
+	/* These signals are ignored for the reasons given in machine_hold_signals. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	/* A parent that ignores it has its children's status thrown away. */
+	/* If SIGCHLD were ignored, the kernel would discard the VM's exit status. */
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&s->heard);
 	sigaddset(&s->heard, SIGCHLD);
@@ -59,24 +61,27 @@ static void take_signals(struct supervisor *s, sigset_t *before)
 	sigprocmask(SIG_BLOCK, &blocked, before);
 }
 
-/* In the VM. */
+/* Completes the set-up in the VM's process; returns 0. */
 static int settle_vm(struct supervisor *s, sigset_t *mask)
 {
 	close_fd(&s->signal_fd);
 	sigaddset(mask, SUPERVISOR_SIGNAL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	/* For as long as it is root. That the supervisor is dead is found out later. */
+	/* The VM dies with its supervisor from here on. The sandbox repeats this after the change
+	 * of user, which clears the setting, and then also detects a supervisor that is already
+	 * dead. */
 	sandbox_tie(s->fd);
 	return 0;
 }
 
-/* What it cannot do without. */
+/* Returns true if CAP_KILL is in the bounding set: the supervisor needs it to signal the VM, which
+ * runs as another user. */
 static bool may_signal(void)
 {
 	return prctl(PR_CAPBSET_READ, CAP_KILL, 0, 0, 0) == 1;
 }
 
-/* As fork(2), but -errno, and the child is in a new namespace. */
+/* Forks a child into a new PID namespace. Returns like fork(2), but -errno on failure. */
 static pid_t fork_inside(void)
 {
 	int err, own;
@@ -88,7 +93,8 @@ static pid_t fork_inside(void)
 	if (pid >= 0)
 		return pid;
 	err = -errno;
-	/* Who makes its children elsewhere can have no threads. */
+	/* A process whose children go to another PID namespace cannot create threads: the failed
+	 * fork is undone by a return to its own namespace. */
 	own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
 	if (own >= 0) {
 		setns(own, CLONE_NEWPID);
@@ -130,7 +136,8 @@ int supervisor_passed(const struct signalfd_siginfo *info)
 	return 0;
 }
 
-/* The job is to stand still until it is continued. */
+/* Stops the VM and then this process, as `signal` (job control) demands, and continues the VM when
+ * this process is continued. */
 static void stop(const struct supervisor *s, int signal)
 {
 	sigset_t this;
@@ -138,14 +145,16 @@ static void stop(const struct supervisor *s, int signal)
 	sigemptyset(&this);
 	sigaddset(&this, signal);
 	kill(s->vm, SIGSTOP);
-	/* Here this process stops, unless the kernel finds nobody who could continue it. */
 	raise(signal);
+	/* The process stops here, when the signal is unblocked, unless its process group is
+	 * orphaned: the kernel then discards the signal. */
 	sigprocmask(SIG_UNBLOCK, &this, NULL);
 	sigprocmask(SIG_BLOCK, &this, NULL);
 	kill(s->vm, SIGCONT);
 }
 
-/* How the VM has ended; INT_MIN: not yet. */
+/* Returns the VM's exit code, or minus the number of the signal that killed it; INT_MIN: the VM has
+ * not ended. */
 static int ended(const struct supervisor *s)
 {
 	siginfo_t info = { 0 };
@@ -169,14 +178,17 @@ static int take_signal(const struct supervisor *s, int signal)
 		stop(s, signal);
 		break;
 	default:
-		/* Each one counts: of SIGTERM and the like, no second is kept while one is pending. */
+		/* A real-time signal is queued each time. SIGTERM and the like are not: a second
+		 * one is lost while the first is pending. */
 		sigqueue(s->vm, SUPERVISOR_SIGNAL, (union sigval){ .sival_int = signal });
 	}
 	return INT_MIN;
 }
 
-/* Each word once, in its turn: somebody may be in the VM. The VM goes on when its word has been heard: what
- * replaces its files from then on is not taken for the VM's. */
+/* Reads one notification from the VM and acts on it. Each is accepted only once and in its turn,
+ * because the VM's process may be compromised. The byte is echoed afterwards and the VM waits for
+ * the echo: the supervisor has then recorded the VM's files, and does not take later files of these
+ * names for them. */
 static void hear(struct supervisor *s, const struct service *service)
 {
 	char word;
@@ -188,7 +200,7 @@ static void hear(struct supervisor *s, const struct service *service)
 		runfile_see(&s->pidfile);
 		runfile_see(&s->control);
 	}
-	/* In vain if it has ended. */
+	/* The write fails if the VM has ended. */
 	if (heard && write(s->fd, &word, 1) != 1)
 		log_debug("the VM has ended");
 	if (!heard || s->words == SERVICE_WORDS)
@@ -201,7 +213,7 @@ static void vm_sandbox(struct supervisor *s, const struct machine_config *config
 	close(STDOUT_FILENO);
 	runfile_open(&s->pidfile, config->pidfile);
 	runfile_open(&s->control, config->control);
-	/* It is there already, and goes when the VM is not set up. */
+	/* The pidfile exists already and is removed even if the VM's set-up fails. */
 	runfile_see(&s->pidfile);
 	sandbox_supervisor(config->sandbox, s->vm, s->pidfile.dir_fd, s->control.dir_fd);
 }
@@ -224,7 +236,7 @@ int supervisor_run(struct supervisor *s, const struct service *service,
 		if (fds[1].revents && read(s->signal_fd, &info, sizeof(info)) == sizeof(info))
 			status = take_signal(s, (int)info.ssi_signo);
 	}
-	/* What it said last. */
+	/* Notifications that the VM sent before it ended are still in the socket. */
 	while (s->fd >= 0)
 		hear(s, service);
 	runfile_remove(&s->control);

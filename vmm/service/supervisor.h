@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * supervisor: the second process of a VM that root starts with --user. The VM is process 1 of a namespace
- * of its own, and sees no other process; the supervisor stays outside, as what was started, and stands for
- * it: it is told signals, has the id in the pidfile, speaks with the service manager, and ends as the VM
- * does. It holds neither image nor KVM nor console, and hears no more of the VM than three words and its end.
+ * supervisor: parent process of a VM that runs in its own PID namespace.
  *
- * When it dies, be it by SIGKILL, the kernel kills the VM. Each process has one thread as long as this
- * is set up.
+ * If root starts a VM with --user, the VM's process becomes process 1 of a new PID namespace, where
+ * it sees no other process. The process that was started stays outside as the supervisor: it
+ * receives and forwards signals, its id is in the pidfile, it notifies the service manager, and it
+ * ends with the status of the VM. The supervisor holds no image, KVM or console descriptor; all it
+ * receives from the VM are the three notifications of service.h and its exit status.
+ *
+ * If the supervisor dies, even by SIGKILL, the kernel kills the VM. Both processes are
+ * single-threaded during this set-up.
  */
 #ifndef VMM_SUPERVISOR_H
 #define VMM_SUPERVISOR_H
@@ -20,35 +23,38 @@
 #include "vmm/service/service.h"
 
 struct supervisor {
-	pid_t vm;	    /* as the supervisor sees it */
-	int fd;		    /* between the two, a socket: this process's end */
-	unsigned int words; /* of the VM's, that have been heard */
+	pid_t vm;	    /* the VM's process id in the supervisor's namespace */
+	int fd;		    /* this process's end of the socket pair between the two */
+	unsigned int words; /* number of notifications received from the VM */
 	struct runfile pidfile, control;
-	sigset_t heard; /* signals that the supervisor takes from signal_fd */
-	int signal_fd;
+	sigset_t heard; /* signals that the supervisor reads from signal_fd */
+	int signal_fd;	/* a signalfd; -1 in the VM's process */
 };
 
 /*
- * Makes the namespace and forks, before any thread, file and KVM. Returns 1 in the supervisor; 0 in the
- * VM, where SUPERVISOR_SIGNAL is blocked from now on; or -errno, and nothing has changed: the
- * host has no such namespace, or lacks what a supervisor needs.
+ * Creates the PID namespace and forks, before any thread, control socket or KVM descriptor exists.
+ * Returns 1 in the supervisor, and 0 in the VM's process, where SUPERVISOR_SIGNAL is blocked from
+ * now on. -errno: there is no supervisor and the process runs as before, because the host has no
+ * PID namespaces or the process lacks CAP_KILL. -EAGAIN: a limit on processes forbids the fork.
  */
 int supervisor_fork(struct supervisor *supervisor);
 
 /*
- * The supervisor: confines itself, waits, and removes the pidfile and the control socket. Returns the VM's
- * exit code, or minus the signal that has ended it.
+ * Runs the supervisor: enters its sandbox, waits for the VM to end, and removes the pidfile and the
+ * control socket. Returns the VM's exit code, or minus the number of the signal that killed it.
  */
 int supervisor_run(struct supervisor *supervisor, const struct service *service,
 		   const struct machine_config *config);
 
 /*
- * The signal by which the VM is told of those that its supervisor got. The VM heeds no others: what a
- * terminal or kill(1) sends to a group reaches both processes, and is to count once.
+ * Signal by which the supervisor forwards SIGTERM, SIGINT and SIGQUIT to the VM. The VM's process
+ * reads no other signal, because a signal that a terminal or kill(1) sends to the process group
+ * reaches both processes and must count once.
  */
 #define SUPERVISOR_SIGNAL (SIGRTMIN + 1)
 
-/* Which one that was: SIGTERM, SIGINT or SIGQUIT. 0: it came from somebody else. */
+/* Returns the forwarded signal (SIGTERM, SIGINT or SIGQUIT) of a SUPERVISOR_SIGNAL; 0: the signal
+ * carries none of these, and was not sent by the supervisor. */
 int supervisor_passed(const struct signalfd_siginfo *info);
 
 #endif
