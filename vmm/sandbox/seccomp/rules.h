@@ -128,13 +128,11 @@ static const struct rule rules[] = {
 
 	/* Threads: the spawner starts the dataplane threads, which start their worker threads. */
 	CALL_IF(PLANES, "clone", ARG_BITS(0, THREAD_FLAGS | OTHER_FLAGS, THREAD_FLAGS)),
-	REFUSE(PLANES, "clone3",
-	       ENOSYS), /* a filter cannot read its flags; the C library then tries clone */
+	REFUSE(PLANES, "clone3", ENOSYS), /* its flags are in memory; libc then tries clone */
 	CALL(PLANES, "set_robust_list"),
 	CALL(PLANES, "rseq"),
 	CALL_IF(PLANES, "seccomp", ARG_IS(0, SECCOMP_SET_MODE_FILTER)),
-	CALL_IF(MAKER, "rt_sigaction",
-		ARG_IS(0, __SIGRTMIN + 1)), /* C library, at the first pthread_create */
+	CALL_IF(MAKER, "rt_sigaction", ARG_IS(0, __SIGRTMIN + 1)), /* first pthread_create */
 	CALL(MAKER, "sched_setaffinity"),
 	CALL(MAKER, "sched_getscheduler"),
 
