@@ -54,9 +54,9 @@ static void write_fcr(struct serial *s, uint8_t value)
 	bool enable = value & UART_FCR_ENABLE_FIFO;
 
 	/*
-	 * The chip discards received bytes when the FIFO is enabled or disabled. Linux enables it
-	 * after the receive interrupt, so here enabling keeps them, unless the guest asks to clear
-	 * them.
+	 * The chip discards received bytes when the FIFO is enabled or disabled. Linux enables the
+	 * FIFO after the receive interrupt, when bytes may have arrived already; therefore this
+	 * model keeps them on enabling, unless the guest asks to clear them.
 	 */
 	if (enable ? value & UART_FCR_CLEAR_RCVR : s->fifo)
 		s->rx_count = 0;

@@ -22,7 +22,7 @@
 #define LAYOUT_PAGE_TABLES  0x9000ull /* PML4, PDPT and 4 page directories */
 #define LAYOUT_CMDLINE	    0x10000ull
 #define LAYOUT_CMDLINE_SIZE 0x10000ull /* including the NUL */
-#define LAYOUT_EBDA	    0x9fc00ull /* end of usable low memory */
+#define LAYOUT_EBDA	    0x9fc00ull /* extended BIOS data area: end of usable low memory */
 #define LAYOUT_ACPI	    0xe0000ull /* RSDP at the start, where kernels scan the BIOS area */
 #define LAYOUT_ACPI_SIZE    0x1fff0ull
 /* A device tree takes the place of the ACPI tables: a struct setup_data that contains the tree. */

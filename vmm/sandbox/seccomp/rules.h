@@ -102,7 +102,7 @@ static const struct rule rules[] = {
 	/* Resize of an image, run by the jobs thread. */
 	CALL(MAKER, "ftruncate"),
 	CALL(MAKER, "newfstatat"),
-	/* A vCPU that resumes after a pause (arch_vcpu_resumed). */
+	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 
 	/* Disks. Only FALLOC_FL_KEEP_SIZE is allowed, so that a guest cannot make a file grow. */
