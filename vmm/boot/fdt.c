@@ -13,9 +13,9 @@
 
 #define SERIAL_CLOCK 1843200
 #define RNG_SEED     32
-#define REG_PORT     1 /* first cell of an address on an ISA bus: an I/O port */
+#define REG_PORT     1 /* first cell of an ISA bus address: an I/O port */
 
-/* What nodes of devices are called, and which binding they follow. */
+/* Node names and bindings by kind of device; kinds without a binding have no name. */
 static const struct {
 	const char *name;
 	const char *compatible;
@@ -48,7 +48,7 @@ int devtree_finish(struct devtree *tree)
 {
 	devtree_end(tree);
 	keep(tree, fdt_finish(tree->fdt));
-	/* The callers make no other mistakes. */
+	/* The callers make no other mistakes, so any error means that the area is too small. */
 	return tree->err ? -ENOSPC : 0;
 }
 

@@ -31,7 +31,7 @@ int boot_fail_cmdline(struct arch_boot_error *error, uint64_t size, uint64_t lim
 	return -E2BIG;
 }
 
-/* `floor` is inside RAM, and a file's size is less than 2^63. */
+/* The sum cannot overflow: `floor` is inside RAM, and a file's size is less than 2^63. */
 static int fail_initrd(struct arch_boot_error *error, const char *why, uint64_t floor,
 		       uint64_t size)
 {
@@ -57,7 +57,9 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uin
 {
 	uint8_t *to = buf;
 
-	/* The size was sampled once; a file that shrank since ends pread early. */
+	/*
+	 * The size was read once, at open; if the file has shrunk since, pread hits its end early.
+	 */
 	if (!range_inside(offset, len, file->size))
 		return -ENODATA;
 	while (len) {

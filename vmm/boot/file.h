@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bootfile: what the loaders of all architectures share. Main thread, set-up only.
+ * bootfile: checked file access shared by the kernel loaders.
  *
- * The loaders read files straight into guest RAM: each field of a file is read once into a local
- * copy, judged there with checked arithmetic, and guest RAM is reached by hostmem_lookup alone.
+ * Used on the main thread during set-up; boot_file_read also runs on the helper thread of reader.h.
+ * The loaders read each field of a file once into a local copy and check it there with
+ * overflow-checked arithmetic. They reach guest RAM through hostmem_lookup only.
  */
 #ifndef VMM_BOOTFILE_H
 #define VMM_BOOTFILE_H
@@ -17,33 +18,38 @@ struct boot_file {
 	uint64_t size;
 };
 
-/* Where the initrd is; size 0: there is none. */
+/* Location of the initrd in guest RAM; size 0: no initrd. */
 struct boot_initrd {
 	uint64_t gpa;
 	uint64_t size;
 };
 
-/* Fills *error; returns err. */
+/* Fill *error and return `err`. */
 int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err);
-/* The same for a command line of `size` characters where `limit` are accepted; -E2BIG. */
+/* Fill *error for a command line of `size` characters where the kernel accepts `limit`. Returns
+ * -E2BIG. */
 int boot_fail_cmdline(struct arch_boot_error *error, uint64_t size, uint64_t limit);
-/* The same for a kernel that would fit into `memory` bytes of guest RAM (0: unknown); -EFBIG. */
+/* Fill *error for a kernel that needs `memory` bytes of guest RAM (0: unknown). Returns -EFBIG. */
 int boot_fail_memory(struct arch_boot_error *error, uint64_t memory);
 
-/* -EINVAL: not a regular file. Does not fill an error. */
+/* Fill *file for the descriptor `fd`. Returns 0, -EINVAL if it is not a regular file, or -errno of
+ * fstat. */
 int boot_file_open(struct boot_file *file, int fd);
 
-/* All of [offset, offset + len) into buf. -ENODATA: the file ends before; -errno of pread. */
+/* Read all of [offset, offset + len) into buf. Returns 0, -ENODATA if the file ends earlier, or
+ * -errno of pread. */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len);
 
-/* Have the same read into guest RAM (config->read). -EFAULT: not all of it is RAM; -E2BIG: too many
- * parts. */
+/* Queue the read of [offset, offset + len) into guest RAM at `gpa` (config->read does it later).
+ * Returns 0, -EFAULT if the destination is not all RAM, or -E2BIG if there are too many parts. */
 int boot_file_load(const struct arch_boot_config *config, enum arch_boot_part what,
 		   const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len);
 
-/* The initrd, if there is one, as high as possible in [floor, limit), which are GPAs; on a page of
- * its own. A failure has filled *error; error->memory is then the limit that would have done, 0 for a
- * failure of another kind. */
+/*
+ * Place the initrd, if there is one, page-aligned and as high as possible in the GPA range [floor,
+ * limit), and queue its read. On failure the function has filled *error; error->memory is then the
+ * smallest `limit` that would have been enough, or 0 if the failure has another reason.
+ */
 int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint64_t limit,
 		     struct boot_initrd *initrd, struct arch_boot_error *error);
 

@@ -13,7 +13,7 @@
 #include "vmm/report.h"
 #include "vmm/write_all.h"
 
-/* Room for the default part of the command line. */
+/* Space for the part of the command line that does not come from the user. */
 #define CMDLINE_DEFAULT_MAX 4096
 #define MIB		    (1ull << 20)
 
@@ -21,7 +21,7 @@ static int open_input(int *fd, const char *option, const char *path)
 {
 	struct stat st;
 
-	/* Look first: opening a FIFO would wait for its writer. */
+	/* stat comes first, because open would block on a FIFO that has no writer. */
 	if (stat(path, &st))
 		return report_option(-errno, option, path, NULL);
 	if (S_ISDIR(st.st_mode))
@@ -32,10 +32,8 @@ static int open_input(int *fd, const char *option, const char *path)
 	return *fd < 0 ? report_option(-errno, option, path, NULL) : 0;
 }
 
-/*
- * Open --dump-dtb's file without truncating it: if the set-up fails later, an existing file keeps its
- * contents, and a new one is removed by loader_cancel.
- */
+/* Open the file of --dump-dtb without truncating it: if set-up fails later, an existing file keeps
+ * its contents, and loader_cancel removes a new one. */
 static int open_tree(struct loader *l)
 {
 	const char *path = l->config->dump_dtb;
@@ -59,7 +57,7 @@ static void close_tree(struct loader *l)
 	l->tree_is_ours = false;
 }
 
-/* Add text to the line. */
+/* Append `text` to `line`. Returns 0, or -E2BIG if it does not fit in `size` bytes. */
 static int add(char *line, size_t size, const char *text)
 {
 	size_t used = strlen(line), len = strlen(text);
@@ -91,8 +89,8 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 		return add(line, size, config->cmdline);
 
 	err = add(line, size, arch_default_cmdline(config->console));
-	/* Who asks for ACPI has a kernel that goes by it: told here as well, it would find each disk
-	 * twice, and say so. */
+	/* A kernel that is booted with ACPI finds the disks there. With the disks on the command
+	 * line as well, it would find each one twice and warn about that. */
 	if (!err && config->description != DESCRIBE_ACPI)
 		err = arch_cmdline_disks(devices, line, size);
 	if (!err && config->disk_count && !config->initrd)
@@ -217,7 +215,8 @@ void loader_cancel(struct loader *l)
 	l->open = false;
 }
 
-/* A FIFO or a terminal cannot be truncated, which O_TRUNC would not report, either. */
+/* Truncate the file. FIFOs and terminals cannot be truncated (EINVAL), which is no error here, just
+ * as open with O_TRUNC does not report it. */
 static int truncate_file(int fd)
 {
 	return ftruncate(fd, 0) && errno != EINVAL ? -errno : 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * loader: from the user's --kernel, --initrd, --append and --cmdline to guest RAM that can be run,
- * and which devices it is told of.
- * Main thread, set-up only; it has a thread read the files (bootread.h).
+ * loader: loads kernel, initrd and command line into guest RAM.
+ *
+ * It implements --kernel, --initrd, --append, --cmdline, --describe and --dump-dtb. Only the main
+ * thread calls these functions, during set-up; a helper thread reads the files (reader.h).
  */
 #ifndef VMM_LOADER_H
 #define VMM_LOADER_H
@@ -15,46 +16,52 @@
 #include "vmm/devlist.h"
 #include "vmm/options/options.h"
 
-/* The machine's devices, told of as --describe wants it. 0 or -errno, already reported. */
+/* List the machine's devices in the form that --describe asks for. Returns 0, or -errno after
+ * reporting the error. */
 int loader_devices(const struct machine_config *config, struct devlist *devices);
 
 /*
- * The kernel's command line: --cmdline as it is; or the default line, the disks for kernels that
- * look for them there, root= where nobody else mounts it, and --append last, so that it wins.
- * -E2BIG: does not fit in `size` bytes.
+ * Write the kernel's command line to `line`: --cmdline unchanged if given; otherwise the default
+ * line, the disks for kernels that only find them there, root= if there is a disk and no initrd,
+ * and --append last, so that it takes precedence. Returns 0, or -E2BIG if it does not fit in `size`
+ * bytes.
  */
 int loader_cmdline(const struct machine_config *config, const struct devlist *devices, char *line,
 		   size_t size);
 
-/* All zero until loader_begin. */
+/* State of the loader. The caller zeroes it before loader_begin. */
 struct loader {
 	const struct machine_config *config;
 	int kernel_fd;
 	int initrd_fd;
-	int tree_fd;	   /* --dump-dtb's file */
-	bool tree_is_ours; /* this process created that file, and has not written to it yet */
+	int tree_fd;	   /* the file of --dump-dtb */
+	bool tree_is_ours; /* this process created that file and has not written it yet */
 	struct bootread read;
 	bool open;
 };
 
 /*
- * Open all files, --dump-dtb's included, so that an error in what the user named is reported before
- * KVM is needed. Judge kernel and initrd and begin to read them into guest RAM. *boot is the
- * caller's: free(). 0 or -errno, already reported.
+ * Open all files, check kernel and initrd, and start to read them into guest RAM. The file of
+ * --dump-dtb is opened, too, so that errors in what the user named are reported before KVM is
+ * needed. The caller owns *boot and frees it with free(). Returns 0, or -errno after reporting the
+ * error.
  */
 int loader_begin(struct loader *l, const struct machine_config *config,
 		 const struct devlist *devices, const struct hostmem *mem, struct arch_boot **boot);
 
-/* Wait until all of it is there. As above. */
+/* Wait until all data are in guest RAM, then close all files as loader_cancel does. Returns 0, or
+ * -errno after reporting the error. */
 int loader_finish(struct loader *l);
 
 /*
- * Stop reading and close all files. The caller may unmap guest RAM then. A file that was created for
- * --dump-dtb and never written is removed. May be called in any state, and more than once.
+ * Stop reading and close all files; afterwards the caller may unmap guest RAM. The function removes
+ * a file that loader_begin created for --dump-dtb and that was never written. It may be called in
+ * any state, and more than once.
  */
 void loader_cancel(struct loader *l);
 
-/* Write --dump-dtb, once arch_vm_finish is done. 0 or -errno, already reported. */
+/* Write the device tree to the file of --dump-dtb, after arch_vm_finish and before loader_finish.
+ * Returns 0, or -errno after reporting the error. */
 int loader_dump_tree(struct loader *l, const struct arch_boot *boot);
 
 #endif

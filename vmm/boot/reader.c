@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-/* So much at a time, and no two threads in one huge page, which both would have to wait for. */
+/* Bytes per read. Pieces are aligned to it, so that no two threads touch the same huge page: one
+ * thread's page fault would block the other. */
 #define PIECE	     (2u << 20)
 #define THREAD_STACK (128u << 10)
 
@@ -17,7 +18,7 @@ int bootread_add(struct bootread *r, const struct bootread_part *part)
 	return 0;
 }
 
-/* The next piece, if there is one and all went well so far. */
+/* Take the next piece to read. False: nothing is left, or a read has failed. */
 static bool take(struct bootread *r, struct bootread_part *piece)
 {
 	bool any;

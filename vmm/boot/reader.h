@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bootread: kernel and initrd on their way into guest RAM, by a thread of their own while the main
- * thread sets up the VM, and by both when it has nothing else left to do. Main thread, set-up only.
+ * bootread: reads kernel and initrd into guest RAM on a helper thread.
  *
- * All that the files say of themselves has been judged before a part is added here: what can still
- * fail is the reading itself.
+ * The helper thread reads while the main thread sets up the VM; bootread_finish makes the main
+ * thread read as well. Only the main thread calls these functions, during set-up. The loaders have
+ * checked all fields of the files before they add a part, so that only the reading itself can still
+ * fail.
  */
 #ifndef VMM_BOOTREAD_H
 #define VMM_BOOTREAD_H
@@ -15,24 +16,24 @@
 
 #include "vmm/boot/file.h"
 
-/* The segments of an ELF kernel, and an initrd. */
+/* Up to 64 segments of an ELF kernel, and an initrd. */
 #define BOOTREAD_MAX 65
 
 struct bootread_part {
 	enum arch_boot_part what;
-	struct boot_file file; /* stays open until all is read */
-	uint64_t offset;       /* in it */
+	struct boot_file file; /* the descriptor must stay open until everything is read */
+	uint64_t offset;       /* in bytes, from the start of the file */
 	uint8_t *to;
 	uint64_t len;
 };
 
 struct bootread {
-	struct bootread_part part[BOOTREAD_MAX]; /* what of them nobody has taken yet */
+	struct bootread_part part[BOOTREAD_MAX]; /* remainders that neither thread has taken yet */
 	unsigned int count;
 	unsigned int next;
-	int err; /* the first that occurred, and in what */
-	enum arch_boot_part failed;
-	pthread_mutex_t lock; /* of the above, while there is a helper */
+	int err;		    /* the first error, or 0 */
+	enum arch_boot_part failed; /* the part in which err occurred */
+	pthread_mutex_t lock;	    /* protects all members above while the helper runs */
 	pthread_t helper;
 	bool helped;
 };
@@ -42,17 +43,19 @@ struct bootread {
 		.lock = PTHREAD_MUTEX_INITIALIZER \
 	}
 
-/* Have a part read; -E2BIG: too many. Its memory overlaps that of no other. */
+/* Add a part to be read, before bootread_start. Returns 0, or -E2BIG if there are too many. The
+ * destinations of two parts must not overlap. */
 int bootread_add(struct bootread *r, const struct bootread_part *part);
 
-/* Begin. Where no thread can be started, or it would have little to do, bootread_finish does it all. */
+/* Start the helper thread. If none can be created, or there is little to read, bootread_finish
+ * reads everything. */
 void bootread_start(struct bootread *r);
 
-/* All of it is in guest RAM, and the helper is gone. -errno: something is not, as *error tells. Also
- * without bootread_start. */
+/* Read what is left and join the helper. Returns 0 when everything is in guest RAM, or -errno with
+ * *error filled. The call works without bootread_start, too. */
 int bootread_finish(struct bootread *r, struct arch_boot_error *error);
 
-/* What has not been read yet is not needed any more. In any state. */
+/* Discard the parts that have not been read, and join the helper. Allowed in any state. */
 void bootread_cancel(struct bootread *r);
 
 #endif

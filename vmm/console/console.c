@@ -20,8 +20,8 @@
 #define NS_PER_MS INT64_C(1000000)
 #define INPUT_MAX 4096
 
-/* Of a shared description, a pipe that is ready takes this much without waiting; a terminal, too,
- * as good as always. */
+/* Largest write to a file description that other processes share and that is therefore blocking: a
+ * pipe that is ready takes this much without blocking, and a terminal almost always does. */
 #define SHARED_CHUNK 256
 
 enum { POLL_WAKE, POLL_IN, POLL_OUT };
@@ -34,25 +34,25 @@ struct console {
 	struct serial *serial;
 	int wake_fd;
 
-	int in_fd; /* -1: there is none, or its end has been seen */
+	int in_fd; /* -1: no input, or its end of file has been read */
 	bool in_tty;
 	bool escaped; /* the last key was Ctrl-A */
-	int help_fd;  /* the terminal, for our own words; -1: none */
+	int help_fd;  /* the terminal, for the help text; -1: none */
 	size_t in_start;
 	size_t in_len;
-	uint8_t in[INPUT_MAX]; /* read, not yet taken by the guest */
+	uint8_t in[INPUT_MAX]; /* input that the guest has not taken yet */
 
-	int out_fd;	  /* -1: there is none, or it has failed: output stays in the serial port */
-	bool out_own;	  /* ours to close, and non-blocking */
-	bool out_socket;  /* non-blocking by a flag of each send */
-	bool out_file;	  /* a regular file: never keeps one waiting for a reader */
+	int out_fd;	  /* -1: no output, or it failed; output stays in the serial port */
+	bool out_own;	  /* out_fd is the console's to close, and non-blocking */
+	bool out_socket;  /* each send is made non-blocking by a flag */
+	bool out_file;	  /* a regular file: has no reader to wait for */
 	bool held;	  /* the guest gets no input */
-	bool blocked;	  /* waiting for the reader */
-	bool gathering;	  /* output waits until flush_at */
+	bool blocked;	  /* waiting until the reader takes more */
+	bool gathering;	  /* output is held back until flush_at */
 	int64_t flush_at; /* ns, CLOCK_MONOTONIC */
 	size_t out_start;
 	size_t out_len;
-	uint8_t out[PIPE_BUF]; /* taken from the serial port, not yet written */
+	uint8_t out[PIPE_BUF]; /* output taken from the serial port and not yet written */
 };
 
 static int64_t now_ns(void)
@@ -63,7 +63,7 @@ static int64_t now_ns(void)
 	return ts.tv_sec * 1000 * NS_PER_MS + ts.tv_nsec;
 }
 
-/* Rounded up: who waits that long does not have to wait again. */
+/* Return the milliseconds until `when`, rounded up so that one wait of that length is enough. */
 static int ms_until(int64_t when)
 {
 	int64_t left = when - now_ns();
@@ -73,7 +73,7 @@ static int ms_until(int64_t when)
 
 static void set_up_input(struct console *c, int fd)
 {
-	/* A closed one must not be kept: its number may soon be some other file's. */
+	/* A closed descriptor must not be kept: its number may soon refer to another file. */
 	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
 		return;
 	c->in_tty = isatty(fd);
@@ -125,7 +125,7 @@ int console_open(struct console **console, struct serial *serial, int wake_fd, i
 
 static void stop_output(struct console *c, int err)
 {
-	/* A reader that went away (`| head`) needs no comment. */
+	/* A reader that closed the pipe (`| head`) is not worth a warning. */
 	if (err != EPIPE)
 		log_warn("console: standard output: %s; further output is lost", strerror(err));
 	if (c->out_own)
@@ -134,7 +134,9 @@ static void stop_output(struct console *c, int err)
 	c->out_own = false;
 }
 
-/* Something to write into c->out. False: there is nothing. */
+/*
+ * Refill c->out from the serial port, or with a note about dropped bytes. False: nothing to write.
+ */
 static bool refill(struct console *c)
 {
 	uint64_t dropped;
@@ -152,7 +154,7 @@ static bool refill(struct console *c)
 	return true;
 }
 
-/* One write that does not wait; like write(2). */
+/* Write once without blocking; returns what write(2) does. */
 static ssize_t write_some(struct console *c)
 {
 	const uint8_t *data = c->out + c->out_start;
@@ -169,7 +171,7 @@ static ssize_t write_some(struct console *c)
 	return write(c->out_fd, data, c->out_len < SHARED_CHUNK ? c->out_len : SHARED_CHUNK);
 }
 
-/* False: the output has to wait, or has ended. */
+/* Write part of c->out. False: the output would block, or has failed. */
 static bool write_out(struct console *c)
 {
 	ssize_t ret = write_some(c);
@@ -188,10 +190,8 @@ static bool write_out(struct console *c)
 	return false;
 }
 
-/*
- * Write what is there, but at most one queue full at a time: a guest that floods the console must
- * not keep the main loop from signals and keys.
- */
+/* Write pending output, at most one queue full per call: a guest that floods the console must not
+ * keep the main loop from signals and keys. */
 static void flush(struct console *c)
 {
 	c->blocked = false;
@@ -231,7 +231,7 @@ void console_close(struct console *console, int drain_ms)
 	free(console);
 }
 
-/* The port has woken us: for new output, or because the guest can receive. */
+/* Handle a wake-up from the serial port: it has new output, or the guest can receive. */
 static void on_wake(struct console *c, int64_t now)
 {
 	uint64_t count;
@@ -249,7 +249,7 @@ static void on_wake(struct console *c, int64_t now)
 	c->gathering = true;
 }
 
-/* Give the guest what it takes of the input we hold. */
+/* Pass queued input to the guest, as much as it takes. */
 static void deliver(struct console *c)
 {
 	size_t taken;
@@ -261,7 +261,7 @@ static void deliver(struct console *c)
 	c->in_len -= taken;
 }
 
-/* A key; dropped when the guest has not taken the last INPUT_MAX ones. */
+/* Queue a key for the guest; drop it when INPUT_MAX bytes are queued already. */
 static void add_key(struct console *c, uint8_t key)
 {
 	if (c->in_len == INPUT_MAX)
@@ -275,13 +275,13 @@ static void add_key(struct console *c, uint8_t key)
 
 static void show_help(const struct console *c)
 {
-	/* To the terminal even when the guest's output goes elsewhere. A terminal that takes
-	 * nothing now does without. */
+	/* Help goes to the terminal even when the guest's output goes elsewhere. If the terminal
+	 * accepts nothing now, the help is not shown. */
 	if (c->help_fd >= 0 && write(c->help_fd, help_text, sizeof(help_text) - 1) < 0)
 		return;
 }
 
-/* True: the user wants to quit. */
+/* Process one key from the terminal. Returns true when the user asked to quit. */
 static bool on_key(struct console *c, uint8_t key)
 {
 	if (!c->escaped && key == ESCAPE) {
@@ -300,8 +300,11 @@ static bool on_key(struct console *c, uint8_t key)
 	return false;
 }
 
-/* Read what is there: keys always, so that Ctrl-A is heard while the guest is deaf; other input
- * only as the guest takes it. True: the user wants to quit. */
+/*
+ * Read available input: from a terminal always, so that Ctrl-A works even when the guest takes no
+ * input; from elsewhere only as much as the guest can take. Returns true when the user asked to
+ * quit.
+ */
 static bool on_input(struct console *c)
 {
 	uint8_t data[256];

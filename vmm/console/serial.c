@@ -7,9 +7,10 @@
 
 #include "vmm/console/serial_internal.h"
 
-#define DIVISOR_DEFAULT 1 /* 115200 baud; 0 makes drivers that ask for the speed divide by it */
+#define DIVISOR_DEFAULT 1 /* 115200 baud; with 0, drivers that compute the speed divide by zero */
 
-/* Fails only when the counter is full, and then there is nothing new to tell. */
+/* Signal an eventfd. The write fails only when the counter is at its maximum, so the reader is
+ * woken anyway. */
 static void signal_eventfd(int fd)
 {
 	uint64_t one = 1;
@@ -64,14 +65,15 @@ void serial_tx_push(struct serial *s, uint8_t byte)
 }
 
 /*
- * After everything that may have changed the port's state: tell the guest and the console.
+ * Signal the guest's interrupt and the console's eventfd after a change of the port's state.
  *
- * The chip's INTR line is a level, the OR of all reasons, and the interrupt is edge-triggered. On
- * real hardware a second reason that appears while the first keeps the line high makes no edge, and
- * a driver that serves one reason per interrupt hangs. Here each change of the reasons that leaves
- * one makes an edge: a new reason, and also one that went away while another stays. Nothing is lost
- * for the simple driver; one that loops until IIR says "none" pays one empty interrupt when receive
- * and transmit meet. What does not change the reasons costs nothing: of a burst into THR only the
+ * The chip's INTR line is a level, the OR of all sources, whereas the guest's interrupt is
+ * edge-triggered. On real hardware a second source that becomes pending while the first keeps the
+ * line high makes no edge, and a driver that serves one source per interrupt hangs. Here each
+ * change of the pending sources makes an edge unless none is left: a new source does, and so does
+ * one that goes away while another stays. No interrupt is lost for such a driver; a driver that
+ * loops until IIR reports "none" gets one spurious interrupt when receive and transmit coincide. An
+ * access that leaves the pending sources unchanged costs nothing: of a burst into THR only the
  * first byte interrupts.
  */
 static void settle(struct serial *s)
@@ -82,7 +84,7 @@ static void settle(struct serial *s)
 		signal_eventfd(s->irq_fd);
 	s->why = why;
 
-	/* At half, so that console and guest do not take turns over single bytes. */
+	/* Half of the FIFO, so that console and guest do not alternate for single bytes. */
 	if (s->rx_wanted && rx_room(s) >= (rx_capacity(s) + 1) / 2) {
 		s->rx_wanted = false;
 		signal_eventfd(s->wake_fd);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * serial_parts: the state of a serial port, and what its register file and its byte queues share.
- * All of it is called with the port's lock held.
+ * serial_internal: 16550A state, shared by its registers and its queues.
+ *
+ * All functions are called with the port's lock held.
  */
 #ifndef VMM_SERIAL_PARTS_H
 #define VMM_SERIAL_PARTS_H
@@ -12,13 +13,13 @@
 #include "vmm/console/serial.h"
 
 #define SERIAL_FIFO  16
-#define SERIAL_POLLS 16 /* see serial.h; a transmitter reads LSR once or twice per byte */
+#define SERIAL_POLLS 16 /* see serial.h; a driver that sends reads LSR once or twice per byte */
 
-/* Why the guest is to be interrupted. */
+/* Interrupt sources of the 16550A, as bits. */
 enum {
-	WHY_LINE = 1 << 0,
-	WHY_RX = 1 << 1,	 /* the FIFO has reached its trigger level */
-	WHY_RX_TIMEOUT = 1 << 2, /* it has not, and nothing more comes for now */
+	WHY_LINE = 1 << 0,	 /* receiver line status: overrun */
+	WHY_RX = 1 << 1,	 /* receive FIFO at its trigger level */
+	WHY_RX_TIMEOUT = 1 << 2, /* receive FIFO below it, no more data */
 	WHY_TX = 1 << 3,
 	WHY_MODEM = 1 << 4,
 };
@@ -34,18 +35,18 @@ struct serial {
 	uint8_t scr;
 	uint8_t dll;
 	uint8_t dlm;
-	uint8_t msr_delta; /* modem lines changed since the guest read MSR */
+	uint8_t msr_delta; /* modem lines that changed since the guest read MSR */
 	bool fifo;
-	bool overrun;	  /* in loopback only: the console asks for room first */
-	bool tx_empty;	  /* the "transmitter empty" event, not yet told by IIR */
-	unsigned int why; /* the reasons when the guest was last interrupted or looked */
+	bool overrun;	  /* occurs in loopback only: the console asks for room first */
+	bool tx_empty;	  /* "transmitter empty" event that IIR has not reported yet */
+	unsigned int why; /* pending sources after the last register access or received byte */
 
-	unsigned int polls; /* reads of LSR since the last write, up to SERIAL_POLLS */
+	unsigned int polls; /* reads of LSR since the last write, at most SERIAL_POLLS */
 	uint8_t trigger;
 	uint8_t rx[SERIAL_FIFO];
 	unsigned int rx_head;
 	unsigned int rx_count;
-	bool rx_wanted; /* the console had no room; tell it when there is some */
+	bool rx_wanted; /* the console found no room: signal wake_fd when there is some */
 
 	size_t tx_head;
 	size_t tx_count;
@@ -53,16 +54,18 @@ struct serial {
 	uint8_t tx[SERIAL_TX_SIZE];
 };
 
-/* serial.c: the byte queues. A byte received beyond the FIFO's capacity is an overrun; 0 is what an
- * empty FIFO returns. */
+/* Append a byte to the receive FIFO; beyond its capacity, the byte is lost and counts as an
+ * overrun. */
 void serial_rx_push(struct serial *s, uint8_t byte);
+/* Take a byte from the receive FIFO; 0 when it is empty. */
 uint8_t serial_rx_pop(struct serial *s);
+/* Append a byte to the output queue, or drop it when the queue has overflowed. */
 void serial_tx_push(struct serial *s, uint8_t byte);
 
-/* serial_regs.c: the register file. */
+/* Register accesses by the guest (serial_regs.c); `reg` is the offset of the register. */
 uint8_t serial_reg_read(struct serial *s, uint64_t reg);
 void serial_reg_write(struct serial *s, uint64_t reg, uint8_t value);
-/* The reasons to interrupt the guest now. */
+/* Return the pending interrupt sources that are enabled, a set of WHY_* bits. */
 unsigned int serial_reasons(const struct serial *s);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The registers of the 16550A. */
+/* Register file of the 16550A UART. */
 #include <linux/serial_reg.h>
 
 #include "vmm/console/serial_internal.h"
@@ -26,7 +26,8 @@ unsigned int serial_reasons(const struct serial *s)
 	return why;
 }
 
-/* In loopback the modem outputs come back as inputs; otherwise a willing modem is connected. */
+/* Return the modem status lines (MSR bits 4-7): in loopback they follow the modem outputs;
+ * otherwise a modem is connected and ready. */
 static uint8_t modem_lines(uint8_t mcr)
 {
 	if (!(mcr & UART_MCR_LOOP))
@@ -41,7 +42,7 @@ static void write_mcr(struct serial *s, uint8_t value)
 	uint8_t after = modem_lines(value);
 	uint8_t changed = before ^ after;
 
-	if (after & UART_MSR_RI) /* only the end of a ring is an event */
+	if (after & UART_MSR_RI) /* MSR reports only the trailing edge of RI */
 		changed &= ~UART_MSR_RI;
 	s->msr_delta |= changed >> 4;
 	s->mcr = value & MCR_BITS;
@@ -52,15 +53,18 @@ static void write_fcr(struct serial *s, uint8_t value)
 	static const uint8_t triggers[] = { 1, 4, 8, 14 };
 	bool enable = value & UART_FCR_ENABLE_FIFO;
 
-	/* The chip forgets received bytes when the FIFO is switched either way. Linux switches it on
-	 * after it has enabled the receive interrupt, so here switching on keeps them. */
+	/*
+	 * The chip discards received bytes when the FIFO is enabled or disabled. Linux enables the
+	 * FIFO after the receive interrupt, when bytes may have arrived already; therefore this
+	 * model keeps them on enabling, unless the guest asks to clear them.
+	 */
 	if (enable ? value & UART_FCR_CLEAR_RCVR : s->fifo)
 		s->rx_count = 0;
 	s->fifo = enable;
 	s->trigger = enable ? triggers[value >> 6] : 1;
 }
 
-/* The transmitter is empty again before the guest can look. */
+/* Every byte leaves the transmitter at once, so it is empty again before the guest can look. */
 static void write_thr(struct serial *s, uint8_t value)
 {
 	if (s->mcr & UART_MCR_LOOP)
@@ -72,7 +76,8 @@ static void write_thr(struct serial *s, uint8_t value)
 
 static void write_ier(struct serial *s, uint8_t value)
 {
-	/* Enabling the interrupt of an empty transmitter interrupts; drivers start output so. */
+	/* Enabling the transmitter interrupt while the transmitter is empty raises it; drivers use
+	 * that to start output. */
 	if (value & ~s->ier & UART_IER_THRI)
 		s->tx_empty = true;
 	s->ier = value & IER_BITS;
@@ -82,7 +87,11 @@ void serial_reg_write(struct serial *s, uint64_t reg, uint8_t value)
 {
 	bool dlab = s->lcr & UART_LCR_DLAB;
 
-	/* Output does not make a listener deaf; another driver that sets up the port does. */
+	/*
+	 * A write restarts the count of LSR reads, except a write to THR by a driver that is
+	 * recognised as polling: only its writes to other registers mean that a driver sets up the
+	 * port (serial.h).
+	 */
 	if (reg != UART_TX || dlab || s->polls < SERIAL_POLLS)
 		s->polls = 0;
 	switch (reg) {
@@ -113,7 +122,7 @@ void serial_reg_write(struct serial *s, uint64_t reg, uint8_t value)
 	}
 }
 
-/* The most urgent reason; telling "transmitter empty" takes it back. */
+/* Return the pending source of the highest priority. Reporting "transmitter empty" clears it. */
 static uint8_t read_iir(struct serial *s)
 {
 	unsigned int why = serial_reasons(s);

@@ -12,7 +12,7 @@
 
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 
-/* Static, because a signal handler has nothing else to go by. */
+/* Static, because a signal handler gets no pointer to it. */
 static struct {
 	int fd; /* -1: nothing to restore */
 	struct termios termios;
@@ -23,14 +23,16 @@ bool console_tty_ours(int fd)
 {
 	pid_t foreground = tcgetpgrp(fd);
 
-	/* An error: not our controlling terminal, so job control has no say. */
+	/*
+	 * An error means that this is not the controlling terminal, so job control does not apply.
+	 */
 	return foreground < 0 || foreground == getpgrp();
 }
 
 /*
- * Puts the terminal back, then hands the signal to whoever had it before: the default action, or a
- * sanitizer. The signal is blocked in its own handler, so the one raised here arrives when the
- * handler returns, at the place of the crash.
+ * Restore the terminal, then pass the signal to the previous handler: the default action, or a
+ * sanitizer's. The signal is blocked in its own handler, so the one raised here is delivered when
+ * the handler returns, at the place of the crash.
  */
 static void on_crash(int sig)
 {
@@ -49,7 +51,8 @@ static void install_handlers(void)
 {
 	struct sigaction action = { .sa_handler = on_crash };
 
-	/* A background process that sets terminal modes is stopped, unless this is blocked. */
+	/* A background process that sets terminal modes is stopped by SIGTTOU unless that is
+	 * blocked. */
 	sigemptyset(&action.sa_mask);
 	sigaddset(&action.sa_mask, SIGTTOU);
 	for (size_t i = 0; i < ARRAY_SIZE(crash_signals); i++)
@@ -72,7 +75,7 @@ void console_tty_raw(int fd)
 	raw.c_cflag |= CS8;
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
-	/* Not TCSADRAIN: it would wait for a terminal that has been stopped. */
+	/* TCSANOW, because TCSADRAIN would wait for a terminal that is stopped. */
 	if (tcsetattr(fd, TCSANOW, &raw) < 0)
 		console_tty_restore();
 }
@@ -83,7 +86,8 @@ void console_tty_restore(void)
 
 	if (saved.fd < 0)
 		return;
-	/* By now we may be in the background, e.g. when the parent died. Restore all the same. */
+	/* The process may be in the background by now, e.g. when its parent died. The restore must
+	 * work then, too, so SIGTTOU is blocked. */
 	sigemptyset(&block);
 	sigaddset(&block, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &block, &before);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Landlock. All files are open: the rules name none, so that no path leads anywhere; but a supervisor has
- * files to remove. Headers of the
- * system may be older than its kernel, hence definitions of our own.
+ * Landlock rulesets of the VM process and of its supervisor.
+ *
+ * All files are open by now, so the VM's ruleset allows access to no path. The supervisor's allows
+ * it to remove files. The system's headers may be older than the running kernel, hence the
+ * definitions here.
  */
 #include <errno.h>
 #include <linux/landlock.h>
@@ -14,11 +16,11 @@
 
 struct ruleset {
 	uint64_t files;
-	uint64_t network; /* ABI 4: bind, connect */
+	uint64_t network; /* ABI 4: TCP bind and connect */
 	uint64_t scoped;  /* ABI 6: abstract sockets, signals */
 };
 
-/* How many kinds of access to files each ABI knows. */
+/* Number of file access rights that each ABI version knows, indexed by the version. */
 static const uint8_t file_rights[] = { 0, 13, 14, 15, 15, 16 };
 
 #define NETWORK 3u
@@ -69,6 +71,7 @@ int sandbox_landlock(void)
 
 int sandbox_landlock_removing(int a, int b)
 {
-	/* The kernel holds the death signal to be one like any other. */
+	/* The kernel treats the parent death signal like any other, so signals must not be
+	 * restricted. */
 	return enter(0, a, b);
 }

@@ -1,50 +1,69 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The parts of the sandbox, in the order in which sandbox.c has them done. Each once per process. */
+/*
+ * Layers of the process sandbox, in the order in which sandbox.c applies them.
+ *
+ * Each function is called once per process. The sandboxed process calls all of them but
+ * sandbox_landlock_removing and sandbox_filter_supervisor, which the supervisor calls.
+ */
 #ifndef VMM_SANDBOX_PARTS_H
 #define VMM_SANDBOX_PARTS_H
 
 #include "vmm/sandbox/sandbox.h"
 
 /*
- * Close the descriptors that came in by exec, but for the standard streams, and let no more than
- * `more` be added to those that are left. Raises the soft limit where it has to. keep: only that.
- * -EMFILE: the hard limit allows fewer, and that has been logged; else -errno.
+ * Close the descriptors that were inherited across exec, except the standard streams, and set
+ * RLIMIT_NOFILE to what the open descriptors and `more` further ones need. The function raises the
+ * soft limit where that is necessary. With `keep`, it closes nothing and never lowers the limit.
+ * Returns 0; -EMFILE when the hard limit is too low, which the function has logged; or another
+ * -errno.
  */
 int sandbox_limit_fds(unsigned int more, bool keep);
 
-/* For as much locked memory as there is. */
+/* Raise RLIMIT_MEMLOCK to infinity, or to the hard limit where the process may not raise that. */
 void sandbox_limit_memory(void);
 
 /*
- * Namespaces, another user, no capabilities. Returns what failed in changing the user; *spaces_err is
- * what did in making namespaces, and then `refusal` says it in words.
+ * Enter new namespaces, change to `user` (NULL: keep the current user) and drop all capabilities.
+ * Returns the error of the change of user, or 0. *spaces_err receives the error of the namespaces,
+ * or 0; if it is not 0, `refusal` receives the reason as text.
  */
 #define REFUSAL_MAX 80
 int sandbox_isolate(const struct sandbox_user *user, int *spaces_err, char refusal[REFUSAL_MAX]);
 
 /*
- * Why the host refused, with `err`, a namespace for process ids (`pids`) or one of the others: by name
- * the sysctl that did, where it is known. self_fd is that of /proc/self, or -1.
+ * Write to `text` why the host refused a namespace with the error `err`. `pids` selects the PID
+ * namespace; otherwise the error is that of the user, mount, network and IPC namespaces. The text
+ * names the sysctl that is responsible if one is found. self_fd refers to /proc/self, or is -1.
  */
 void sandbox_refusal(int self_fd, bool pids, int err, char text[REFUSAL_MAX]);
 
-/* None but these of the first 32, for good. */
+/* Drop all capabilities permanently, except those in `kept`, a bit mask of capabilities 0 to 31. */
 void sandbox_keep_capabilities(uint32_t kept);
 
-/* No group but the user's, and no way back. */
+/* Change all user and group IDs to those of `user` and drop all supplementary groups. The change is
+ * permanent. Returns 0 or -errno. */
 int sandbox_become(const struct sandbox_user *user);
 
-/* No file, no TCP, and no signal to other processes: as much as this kernel's Landlock knows. */
+/* Deny access to all files, to TCP, and signals to other processes, as far as this kernel's
+ * Landlock ABI supports it. Returns 0 or -errno. */
 int sandbox_landlock(void);
 
-/* The same, but files in the directories `a` and `b` (-1: none) can be removed, and all processes be sent
- * signals. */
+/*
+ * Apply the Landlock ruleset of the supervisor: access to files and TCP is denied, except that
+ * files in the directories `a` and `b` (descriptors; -1: none) may be removed. Signals stay
+ * allowed. Returns 0 or -errno.
+ */
 int sandbox_landlock_removing(int a, int b);
 
-/* The filter of the process, on all of its threads. `log`: this one and those of threads only log. */
+/*
+ * Install the seccomp filter of the process on all of its threads. With `log`, this filter and the
+ * filters of the threads only log a forbidden system call. Returns 0; -EBUSY when a thread has a
+ * filter of its own; or another -errno.
+ */
 int sandbox_filter(bool log);
 
-/* That of a supervisor, whose VM is process `vm`. */
+/* Install the seccomp filter of a supervisor whose VM is process `vm`. `log` as in sandbox_filter.
+ * Returns 0 or -errno. */
 int sandbox_filter_supervisor(bool log, pid_t vm);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Namespaces, but for that of process ids, which needs a second process to stand for this one, and so is
- * made for root's --user only (supervisor.h). Without it, too, there is no call left that takes another
- * process's id (seccomp/rules.h, Landlock's scope).
+ * User, mount, network and IPC namespaces, and an empty root directory.
+ *
+ * The PID namespace is not created here: it needs a second process to represent this one, so it is
+ * created for root's --user only (supervisor.h). Without it, the process still has no system call
+ * left that could act on another process (seccomp/rules.h, Landlock's signal scope).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,16 +23,17 @@
 #include "vmm/write_all.h"
 
 #define SPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)
-/* A directory that every host has, to build the new root on. */
+/* A directory that exists on every host; the new root is mounted on it. */
 #define PLACE "/proc"
-/* A directory's own links; /proc/self/task has one more for each thread. */
+/* Link count of a directory without subdirectories; /proc/self/task has one subdirectory per
+ * thread. */
 #define TASK_LINKS  2
 #define ALONE_TRIES 10000
 
 /*
- * An empty directory that cannot be written to. The old root stays below it: to put it away would
- * cost a millisecond, and an initial RAM file system cannot be put away. Nobody gets there without
- * capabilities. What the host unmounts is unmounted here as well.
+ * Replace the root directory by an empty, read-only tmpfs. The old root stays mounted below it:
+ * unmounting it would cost a millisecond, and an initial RAM file system cannot be unmounted. It
+ * cannot be reached without capabilities. Unmounts on the host propagate to this namespace.
  */
 static int empty_root(void)
 {
@@ -54,7 +57,7 @@ static int put(int self_fd, const char *file, const char *text)
 	return err;
 }
 
-/* Its own ids keep their meaning; there are no others. */
+/* Map only the process's own user and group ID, each to itself. */
 static int map_ids(int self_fd, uid_t uid, gid_t gid)
 {
 	char users[32], groups[32];
@@ -78,8 +81,9 @@ void sandbox_keep_capabilities(uint32_t kept)
 }
 
 /*
- * Who has other threads gets no user namespace, and one that has been joined may still be on its way
- * out. There is no event for the end of that way; it takes microseconds, unless the host is busy.
+ * Wait until this is the only thread: the kernel refuses a user namespace to a process with several
+ * threads, and a thread that has been joined may not have left the kernel yet. No event reports
+ * that; it takes microseconds unless the host is busy.
  */
 static void wait_until_alone(int self_fd)
 {
@@ -93,7 +97,8 @@ static void wait_until_alone(int self_fd)
 	}
 }
 
-/* A user namespace, and in it those of `spaces` that are still wanted. */
+/* Create a user namespace and, together with it, the namespaces in `spaces` (CLONE_NEW* flags; 0:
+ * none). */
 static int user_space(int self_fd, int spaces)
 {
 	uid_t uid = geteuid();
@@ -109,19 +114,23 @@ static int user_space(int self_fd, int spaces)
 	return err;
 }
 
-/* Sysctls below /proc/sys, the value with which they refuse a namespace, and the error then. */
+/*
+ * Sysctls that can forbid namespaces: the path below /proc/sys, the value that forbids them, and
+ * the error that the kernel then returns. The first row is about PID namespaces, the others are
+ * not.
+ */
 static const struct {
 	const char *name;
 	char value;
 	int err;
 } sysctls[] = {
-	{ "user/max_pid_namespaces", '0', ENOSPC }, /* the first is that of `pids` */
+	{ "user/max_pid_namespaces", '0', ENOSPC },
 	{ "user/max_user_namespaces", '0', ENOSPC },
 	{ "user/max_mnt_namespaces", '0', ENOSPC },
 	{ "user/max_net_namespaces", '0', ENOSPC },
 	{ "user/max_ipc_namespaces", '0', ENOSPC },
-	{ "kernel/unprivileged_userns_clone", '0', EPERM },		/* Debian's kernels */
-	{ "kernel/apparmor_restrict_unprivileged_userns", '1', EPERM }, /* Ubuntu's */
+	{ "kernel/unprivileged_userns_clone", '0', EPERM },		/* Debian */
+	{ "kernel/apparmor_restrict_unprivileged_userns", '1', EPERM }, /* Ubuntu */
 };
 
 static bool has_value(int self_fd, const char *sysctl, char value)
@@ -161,7 +170,7 @@ int sandbox_isolate(const struct sandbox_user *user, int *spaces_err, char refus
 	int err = 0;
 
 	*spaces_err = 0;
-	/* Root's own right comes first: users are not allowed to on every host. */
+	/* Root creates the namespaces directly: some hosts forbid unprivileged user namespaces. */
 	if (geteuid() == 0 && !unshare(SPACES)) {
 		spaces = 0;
 		*spaces_err = empty_root();
@@ -169,7 +178,8 @@ int sandbox_isolate(const struct sandbox_user *user, int *spaces_err, char refus
 	if (user)
 		err = sandbox_become(user);
 	if (!err) {
-		/* Or the maps are root's. */
+		/* Otherwise root owns uid_map and gid_map in /proc, and the process cannot write
+		 * them. */
 		prctl(PR_SET_DUMPABLE, 1);
 		int user_err = self_fd < 0 ? -ENOENT : user_space(self_fd, spaces);
 		*spaces_err = *spaces_err ? *spaces_err : user_err;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Descriptors and limits. RLIMIT_FSIZE is left alone: standard output may be a file, and a disk may be
- * made larger while it is in use; RLIMIT_NPROC, too, which counts all threads of a user. */
+/*
+ * Inherited file descriptors, RLIMIT_NOFILE and RLIMIT_MEMLOCK.
+ *
+ * RLIMIT_FSIZE stays as it is: standard output may be a file, and a disk may grow while it is in
+ * use. RLIMIT_NPROC stays, too: it counts all threads of the user, not only those of this process.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,18 +14,19 @@
 
 #include "vmm/sandbox/layers.h"
 
-/* Fewer are never allowed: below that, no promise depends on the limit. */
+/* RLIMIT_NOFILE is never lowered below this; a tighter limit would protect nothing. */
 #define FDS_LEAST 128
-/* Open for a moment while the sandbox is entered. */
+/* Descriptors that are open temporarily while the process enters the sandbox. */
 #define FDS_PASSING 4
 
-/* In use: how many, and the largest. */
+/* Open descriptors: their number, and the largest one. */
 struct fds {
 	unsigned int count;
 	int most;
 };
 
-/* An inherited one has no close-on-exec flag, since it came by exec. */
+/* Descriptors that were inherited across exec have no close-on-exec flag; the program's own have
+ * it. */
 static bool inherited(int fd)
 {
 	int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : FD_CLOEXEC;
@@ -29,7 +34,7 @@ static bool inherited(int fd)
 	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
-/* One of /proc/self/fd. */
+/* Close the descriptor if it is inherited and `keep` is not set; otherwise count it. */
 static void look_at(struct fds *fds, int fd, bool keep)
 {
 	if (!keep && inherited(fd)) {
@@ -101,8 +106,11 @@ void sandbox_limit_memory(void)
 	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	struct rlimit most;
 
-	/* Root's rights count as little later as anybody's. Who may not raise the limit has what he is
-	 * lent; where that does not do, the disk does without, and says so. */
+	/*
+	 * The process may give up root later, so root's exemption from the limit does not help.
+	 * Where the limit cannot be raised, the process uses its hard limit; a disk for which that
+	 * is too low falls back, and logs so.
+	 */
 	if (!setrlimit(RLIMIT_MEMLOCK, &all) || getrlimit(RLIMIT_MEMLOCK, &most))
 		return;
 	most.rlim_cur = most.rlim_max;

@@ -13,7 +13,7 @@
 #include "vmm/report.h"
 #include "vmm/sandbox/layers.h"
 
-/* What this host does not lend, for one line. */
+/* List of the layers that this host does not support, for one log line. */
 struct missing {
 	char text[256];
 	size_t len;
@@ -37,7 +37,7 @@ static void note(struct missing *missing, const char *what, int err)
 	note_why(missing, what, err, strerror(-err));
 }
 
-/* As long as there is a /proc to look into. */
+/* Note why there is no PID namespace. This must run while /proc can still be read. */
 static void note_pids(struct missing *missing, int err)
 {
 	int self_fd = err ? open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -51,7 +51,8 @@ static void note_pids(struct missing *missing, int err)
 		close(self_fd);
 }
 
-/* After a change of users, which allows none and says so on its own. */
+/* Allow or forbid core dumps. The caller calls this after a change of user, because the kernel then
+ * clears the dumpable flag. */
 static void settle_core_dumps(bool allowed)
 {
 	const struct rlimit none = { 0, 0 };
@@ -76,7 +77,7 @@ int sandbox_enter(const struct sandbox_config *config)
 	int err = sandbox_limit_fds(config->more_fds, config->mode == SANDBOX_OFF);
 	int spaces_err;
 
-	/* That has been logged. */
+	/* sandbox_limit_fds has logged this error. */
 	if (err == -EMFILE)
 		return err;
 	if (config->mode == SANDBOX_OFF)
@@ -105,7 +106,7 @@ void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b)
 {
 	uint32_t removes = a >= 0 || b >= 0 ? 1u << CAP_DAC_OVERRIDE : 0;
 
-	/* What this host does without, the VM says. */
+	/* Errors are ignored here: the VM process reports what the host does not support. */
 	sandbox_limit_fds(0, false);
 	settle_core_dumps(false);
 	sandbox_keep_capabilities(1u << CAP_KILL | removes);

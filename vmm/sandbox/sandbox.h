@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * sandbox: what the process gives up before the first guest instruction, for good. A process enters
- * it once, from its only thread, when everything is open and loaded.
+ * sandbox: process isolation by namespaces, capabilities, Landlock and seccomp.
  *
- * Before all that, root's --user has made it process 1 of a namespace for process ids (supervisor.h).
+ * The process enters the sandbox once and permanently, from its only thread, after all files are
+ * open and loaded and before the first guest instruction. If root used --user, the process is by
+ * then PID 1 of a PID namespace (supervisor.h).
  *
- * In this order: what was inherited is closed; limits; mount, network and IPC namespaces, with an
- * empty root; another user (--user); a user namespace and no capabilities; no_new_privs; Landlock
- * without a single file; a seccomp filter for the process. Then each thread, when it begins, enters
- * a narrower filter of its kind (seccomp/rules.h).
+ * sandbox_enter applies these layers in this order: inherited descriptors are closed; resource
+ * limits; mount, network and IPC namespaces with an empty root directory; another user (--user); a
+ * user namespace, and no capabilities; no_new_privs; a Landlock ruleset that allows no file; a
+ * seccomp filter for the whole process. Each thread then installs a narrower filter for its kind
+ * when it starts (seccomp/rules.h).
  *
- * What the kernel does not lend is said in one line, and the rest applies.
+ * Layers that the host does not support are reported in one log line; the others still apply.
  */
 #ifndef VMM_SANDBOX_H
 #define VMM_SANDBOX_H
@@ -22,11 +24,12 @@
 
 enum sandbox_mode {
 	SANDBOX_ON,
-	SANDBOX_LOG, /* a forbidden system call is done, and the kernel logs it */
+	SANDBOX_LOG, /* a forbidden system call is executed, and the kernel logs it */
 	SANDBOX_OFF,
 };
 
-/* The kinds of threads; the maker of threads stays with the filter of the process. */
+/* Kinds of threads, each with a seccomp filter of its own. The spawner thread (spawner.h) and the
+ * jobs thread keep the filter of the process. */
 enum sandbox_kind {
 	SANDBOX_MAIN,
 	SANDBOX_VCPU,
@@ -44,37 +47,45 @@ struct sandbox_user {
 
 struct sandbox_config {
 	enum sandbox_mode mode;
-	const struct sandbox_user *user; /* to become; NULL: who it is */
-	bool core_dump;			 /* allowed, and so is ptrace by the same user */
-	bool lock_memory;		 /* io_uring is going to lock guest RAM */
-	unsigned int more_fds;		 /* descriptors that are going to be opened, at most */
-	int supervisor_fd; /* whose end is this process's, see supervisor.h; 0: nobody's */
-	int pids_err;	   /* why there is no namespace for process ids, where one is wanted */
+	const struct sandbox_user *user; /* user to change to; NULL: keep the current one */
+	bool core_dump;			 /* allow core dumps, and ptrace by the same user */
+	bool lock_memory;		 /* io_uring will lock guest RAM */
+	unsigned int more_fds;		 /* how many descriptors may still be opened */
+	int supervisor_fd; /* end of the socket to the supervisor, see supervisor.h; 0: none */
+	int pids_err;	   /* -errno of the PID namespace, if one was wanted and failed */
 };
 
 /*
- * NAME, UID or either with :GROUP or :GID; needs to be root. -errno with *why. Reads the host's user
- * database, so long before sandbox_enter.
+ * Parse `text`: NAME or UID, optionally followed by :GROUP or :GID. Returns 0, or -EINVAL with the
+ * reason in *why, for example when the caller is not root. The function reads the host's user
+ * database, so it must run before sandbox_enter.
  */
 int sandbox_find_user(struct sandbox_user *user, const char *text, const char **why);
 
-/* 0, or -errno when the user cannot be changed, or RLIMIT_NOFILE allows fewer descriptors than are
- * needed; that has been logged. SANDBOX_OFF: only these, and core dumps. */
+/*
+ * Apply all layers. Returns 0, or -errno when the user cannot be changed, when RLIMIT_NOFILE allows
+ * too few descriptors, or when the supervisor has died; the function has then logged the error.
+ * With SANDBOX_OFF, it only raises RLIMIT_NOFILE, changes the user and sets whether core dumps are
+ * allowed.
+ */
 int sandbox_enter(const struct sandbox_config *config);
 
 /*
- * The supervisor's own: of capabilities CAP_KILL alone, and CAP_DAC_OVERRIDE where there are files to be
- * removed, which Landlock allows in the directories `a` and `b` (-1: none) and nothing else; no core dumps,
- * no_new_privs, and a filter with which `vm` is the only process that it can signal.
+ * Apply the sandbox of the supervisor process. It keeps CAP_KILL, and CAP_DAC_OVERRIDE if it has
+ * files to remove; Landlock lets it remove files in the directories `a` and `b` (descriptors; -1:
+ * none) and access no others. Core dumps are disabled, no_new_privs is set, and `vm` is the only
+ * process that the seccomp filter lets it signal.
  */
 void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b);
 
-/* What a thread of that kind does first. Outside of a sandbox: nothing. */
+/* Return the initializer that a thread of this kind runs first: it installs the thread's seccomp
+ * filter. Without a sandbox the initializer does nothing. */
 const struct thread_init *sandbox_thread(enum sandbox_kind kind);
 
 /*
- * From now on the kernel kills this process when the supervisor at the other end of `supervisor_fd` dies. Each
- * change of user undoes that, so that it is called again afterwards. -ESRCH: the supervisor is dead already.
+ * Make the kernel kill this process when the supervisor, at the other end of `supervisor_fd`, dies
+ * (PR_SET_PDEATHSIG). Each change of user clears that setting, so the caller must call the function
+ * again afterwards. Returns -ESRCH when the supervisor is already dead.
  */
 int sandbox_tie(int supervisor_fd);
 

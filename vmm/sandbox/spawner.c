@@ -10,8 +10,9 @@
 
 struct spawner {
 	pthread_mutex_t callers;
-	/* The caller's, then the maker's while `wanted` has been posted and `done` has not. */
-	int (*work)(void *arg); /* NULL: end */
+	/* The caller owns work, arg and result, except from its post of `wanted` until the
+	 * spawner's post of `done`, when the spawner owns them. */
+	int (*work)(void *arg); /* NULL: the thread ends */
 	void *arg;
 	int result;
 	sem_t wanted;
@@ -22,7 +23,7 @@ struct spawner {
 static void wait_for(sem_t *sem)
 {
 	while (sem_wait(sem))
-		; /* a signal */
+		; /* EINTR: a signal interrupted the wait */
 }
 
 static void *make(void *arg)

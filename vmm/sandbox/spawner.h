@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * maker: a thread that makes what a vCPU's filter does not let it make: rings, AIO contexts, threads.
- * It has the filter of the process (sandbox.h), and passes that on to the threads it starts.
+ * spawner: helper thread that runs system calls forbidden to vCPU threads.
+ *
+ * A vCPU thread's seccomp filter forbids creating io_uring rings, AIO contexts and threads. The
+ * spawner thread keeps the wider filter of the process (sandbox.h), and the threads that it starts
+ * inherit that.
  */
 #ifndef VMM_MAKER_H
 #define VMM_MAKER_H
 
 struct spawner;
 
-/* Main thread, before the first vCPU runs. 0 or -errno. It inherits the caller's signal mask. */
+/* Start the spawner thread. The main thread calls this before the first vCPU runs. The spawner
+ * inherits the caller's signal mask. Returns 0 or -errno. */
 int spawner_start(struct spawner **spawner);
 
-/* When nobody calls it any more. NULL is allowed. */
+/* Stop and free the spawner, once no thread calls spawner_run any more. NULL is allowed. */
 void spawner_stop(struct spawner *spawner);
 
-/* Have it run work(arg); returns what that returned. Any number of threads; in turn. */
+/* Run work(arg) on the spawner thread and return its result. Any thread may call this; concurrent
+ * calls are run one after the other. */
 int spawner_run(void *spawner, int (*work)(void *arg), void *arg);
 
 #endif

@@ -20,7 +20,7 @@ static bool number(const char *text, uint32_t *id)
 {
 	uint64_t value;
 
-	/* (uid_t)-1 means "no change". */
+	/* (uid_t)-1 means "no change" to setresuid. */
 	if (!text_number(text, &value) || value >= UINT32_MAX)
 		return false;
 	*id = (uint32_t)value;
@@ -96,6 +96,6 @@ int sandbox_tie(int supervisor_fd)
 	struct pollfd supervisor = { .fd = supervisor_fd };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* The end of the connection: the supervisor died before the line above. */
+	/* The socket is readable at end of file: the supervisor died before prctl took effect. */
 	return poll(&supervisor, 1, 0) > 0 ? -ESRCH : 0;
 }

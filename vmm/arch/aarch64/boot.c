@@ -10,8 +10,8 @@
 #include "vmm/arch/aarch64/layout.h"
 
 #define CMDLINE_MAX \
-	2047 /* COMMAND_LINE_SIZE of the kernel, without the NUL; it would cut the line */
-#define INITRD_WINDOW (32ull << 30) /* with the kernel in it (booting.rst) */
+	2047 /* COMMAND_LINE_SIZE - 1 of the kernel, which would truncate a longer line */
+#define INITRD_WINDOW (32ull << 30) /* kernel and initrd must both be in it (booting.rst) */
 
 static int load_initrd(const struct arch_boot_config *config, uint64_t floor,
 		       struct boot_initrd *initrd, struct arch_boot_error *error)
@@ -39,7 +39,7 @@ static int load_all(const struct arch_boot_config *config, struct arch_boot *boo
 	if (strlen(config->cmdline) > CMDLINE_MAX)
 		return boot_fail_cmdline(error, strlen(config->cmdline), CMDLINE_MAX);
 	boot->entry = kernel.entry;
-	/* The kernel's end is inside RAM: this cannot wrap. */
+	/* The sum cannot overflow, because the kernel's end is inside RAM. */
 	boot->tree = (kernel.end + LAYOUT_TREE_SIZE - 1) & ~(LAYOUT_TREE_SIZE - 1);
 	boot->tree_at = hostmem_lookup(config->mem, boot->tree, LAYOUT_TREE_SIZE, true);
 	if (!boot->tree_at)

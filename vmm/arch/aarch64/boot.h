@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * boot: what the parts of this architecture share. Main thread, set-up only. A function that gets an
- * `error` has filled it when it fails.
+ * boot: declarations shared by the files of the aarch64 boot code.
+ *
+ * Main thread, set-up only. A function that has an `error` parameter fills *error when it fails.
  */
 #ifndef VMM_ARM64_BOOT_H
 #define VMM_ARM64_BOOT_H
@@ -12,35 +13,34 @@
 
 #include "vmm/boot/file.h"
 
-/* The first vCPU enters at `entry` with X0 = tree (Linux, arm64/booting.rst). */
+/* Entry state of the first vCPU: it starts at `entry` with X0 = tree (Linux, arm64/booting.rst). */
 struct arch_boot {
 	uint64_t entry; /* GPA */
 	uint64_t tree;	/* GPA */
-	void *tree_at;	/* the same in this process: LAYOUT_TREE_SIZE bytes of guest RAM */
+	void *tree_at;	/* the device tree in this process: LAYOUT_TREE_SIZE bytes of guest RAM */
 };
 
-/* A kernel in RAM: GPAs of its first instruction, and behind all it needs until it manages memory
- * itself. */
+/* A kernel in guest RAM: the GPA of its first instruction, and the end of the range that it needs
+ * until it manages memory itself. */
 struct boot_kernel {
 	uint64_t entry;
 	uint64_t end;
 };
 
-/* image.c: an Image, or one that gzip has compressed, to the beginning of RAM. What is decompressed
- * is judged as it comes, and never more than fits into RAM. */
+/* Load an Image, plain or gzip-compressed, at the beginning of RAM (image.c). The decompressed data
+ * are checked as they arrive, and never exceed RAM. Returns 0 or -errno. */
 int kernel_load(const struct arch_boot_config *config, struct boot_kernel *kernel,
 		struct arch_boot_error *error);
 
-/*
- * tree.c: the device tree (Devicetree Specification 0.4, and the kernel's bindings) of a machine
- * with a GIC of version 3. -ENOSPC: it does not fit into `size` bytes.
- */
+/* Write the device tree of a machine with a GICv3 to `area` (tree.c; Devicetree Specification 0.4
+ * and the kernel's bindings). Returns 0, or -ENOSPC if it does not fit in `size` bytes. */
 int tree_build(void *area, size_t size, const struct arch_boot_config *config,
 	       const struct boot_initrd *initrd);
-/* Make it that of a machine with a GIC of version 2, in the same bytes. */
+/* Change the tree in place to describe a machine with a GICv2. Returns 0 or -ENOSPC. */
 int tree_use_gicv2(void *tree, size_t size);
 
-/* The affinity fields of MPIDR_EL1 as KVM gives them to vCPU `index`: the tree's name for it. */
+/* Return the affinity fields of MPIDR_EL1 that KVM gives to vCPU `index`; they are the reg property
+ * of the vCPU's node in the device tree. */
 static inline uint32_t vcpu_affinity(unsigned int index)
 {
 	return (index >> 4 & 0xff) << 8 | (index & 0xf);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The VM and its processors as KVM wants them before they run, and the exits that are PSCI's.
- * Facts are from Documentation/virt/kvm/api.rst.
+ * VM and vCPU set-up for KVM on aarch64, and PSCI exits.
+ *
+ * Documentation/virt/kvm/api.rst describes the interfaces.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -12,12 +13,12 @@
 #include "vmm/arch/aarch64/boot.h"
 #include "vmm/arch/aarch64/layout.h"
 
-/* Newer than the kernel headers of Debian 12. */
+/* The kernel headers of Debian 12 do not define this capability. */
 #ifndef KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED
 #define KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED 243
 #endif
 
-#define IPA_BITS_DEFAULT 40 /* of hosts that cannot be asked, and of type 0 */
+#define IPA_BITS_DEFAULT 40 /* of VM type 0, and of hosts without the capability */
 #define IPA_BITS_MIN	 32
 #define MPIDR_AFFINITY	 0xff00ffffffull
 
@@ -26,7 +27,8 @@
 	 offsetof(struct kvm_regs, name) / sizeof(uint32_t))
 #define REG_MPIDR ARM64_SYS_REG(3, 0, 0, 0, 5)
 
-/* As few bits as will do: the fewer, the shorter are walks of the second stage's tables. */
+/* Choose the smallest IPA size that covers the RAM: fewer bits make stage-2 page table walks
+ * shorter. */
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 {
 	int bits = 64 - __builtin_clzll(LAYOUT_RAM + ram_size - 1);
@@ -42,9 +44,9 @@ int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 }
 
 /*
- * A guest's device memory bypasses the caches that hold what we wrote, unless KVM makes all its memory
- * cached, which takes a processor that can (FEAT_S2FWB). Linux tells of that, together with another
- * feature, since 6.17.
+ * Guest accesses to device memory bypass the caches that hold the VMM's writes, unless KVM maps all
+ * guest memory as cacheable, which needs a processor with FEAT_S2FWB. Linux reports that since
+ * 6.17, in a capability that also requires another feature.
  */
 bool arch_device_reads_coherent(int kvm_fd)
 {
@@ -56,8 +58,11 @@ int arch_vm_setup(int kvm_fd, int vm_fd)
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_NISV_TO_USER };
 
 	(void)kvm_fd;
-	/* Accesses that the processor does not describe are then an exit: a crash of the guest, and
-	 * not a KVM_RUN that fails. Older hosts have only the latter. */
+	/*
+	 * With this capability, an MMIO access without syndrome information is an exit that the VMM
+	 * handles as a guest crash, instead of an error of KVM_RUN. Older hosts lack the
+	 * capability.
+	 */
 	ioctl(vm_fd, KVM_ENABLE_CAP, &cap);
 	return 0;
 }
@@ -69,7 +74,8 @@ static int set_reg(int vcpu_fd, uint64_t id, uint64_t value)
 	return ioctl(vcpu_fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
-/* The tree was written before there was a vCPU to ask. */
+/* Verify that the vCPU's MPIDR_EL1 is the one in the device tree, which was written before the vCPU
+ * existed. Returns 0, -EPROTO if they differ, or another -errno. */
 static int check_affinity(int vcpu_fd, unsigned int index)
 {
 	uint64_t mpidr;
@@ -80,10 +86,10 @@ static int check_affinity(int vcpu_fd, unsigned int index)
 	return (mpidr & MPIDR_AFFINITY) == vcpu_affinity(index) ? 0 : -EPROTO;
 }
 
-/* What a host has beyond the least, and a guest may use. */
+/* Enable optional vCPU features that the host supports. */
 static void offer_features(int kvm_fd, struct kvm_vcpu_init *init)
 {
-	/* Both or none, says KVM. */
+	/* KVM requires that both kinds of pointer authentication are enabled, or none. */
 	if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_ADDRESS) > 0 &&
 	    ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_GENERIC) > 0)
 		init->features[0] |=
@@ -101,14 +107,14 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 		return -errno;
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	if (index != 0)
-		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF; /* until CPU_ON */
+		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF; /* off until PSCI CPU_ON */
 	offer_features(kvm_fd, &init);
 	if (ioctl(vcpu_fd, KVM_ARM_VCPU_INIT, &init) < 0)
 		return -errno;
 	err = check_affinity(vcpu_fd, index);
 	if (err || index != 0)
 		return err;
-	/* The rest is as after a reset: EL1, interrupts masked, MMU off, other registers 0. */
+	/* All other state is that after a reset: EL1, interrupts masked, MMU off, registers 0. */
 	err = set_reg(vcpu_fd, CORE_REG(regs.pc), boot->entry);
 	if (!err)
 		err = set_reg(vcpu_fd, CORE_REG(regs.regs[0]), boot->tree);
@@ -131,7 +137,8 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *
 	return false;
 }
 
-/* KVM's steal time is not offered: there is nobody to tell. */
+/* Nothing to do: the guest is not offered KVM's steal time, so it has no interface to learn of the
+ * pause. */
 void arch_vcpu_resumed(int vcpu_fd)
 {
 	(void)vcpu_fd;

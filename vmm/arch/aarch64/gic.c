@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * KVM's interrupt controller (Documentation/virt/kvm/devices/arm-vgic-v3.rst and arm-vgic.rst):
- * version 3, or version 2 where the host has only that.
+ * In-kernel GIC of KVM: GICv3, or GICv2 where the host has only that.
+ *
+ * Documentation/virt/kvm/devices/arm-vgic-v3.rst and arm-vgic.rst describe the attributes.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -14,7 +15,7 @@
 
 struct gic {
 	uint32_t type;
-	uint32_t distributor, other; /* names of addresses */
+	uint32_t distributor, other; /* KVM_VGIC_V*_ADDR_TYPE_* values */
 	uint64_t other_at;
 };
 
@@ -59,7 +60,7 @@ int arch_vm_finish(int vm_fd, struct arch_boot *boot)
 			return -errno;
 		}
 		err = set_up((int)device.fd, &versions[i]);
-		close((int)device.fd); /* the VM keeps it */
+		close((int)device.fd); /* the VM holds its own reference */
 		if (!err && device.type == KVM_DEV_TYPE_ARM_VGIC_V2)
 			err = tree_use_gicv2(boot->tree_at, LAYOUT_TREE_SIZE);
 		return err;

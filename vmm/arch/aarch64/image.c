@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Image, the arm64 kernel as it is (Documentation/arch/arm64/booting.rst), and as gzip has compressed
- * it, which is how distributions ship it.
+ * Loader of the arm64 Image format, plain or gzip-compressed.
+ *
+ * Documentation/arch/arm64/booting.rst describes the format; distributions ship it gzip-compressed.
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,12 +16,12 @@
 #define IMAGE_MAGIC	  0x644d5241u /* "ARM\x64" */
 #define TEXT_OFFSET_LIMIT 0x200000ull /* kernels are linked to start in the first 2 MiB */
 #define CHUNK		  65536u
-#define GZIP_ONLY	  (16 + MAX_WBITS) /* for inflateInit2 */
+#define GZIP_ONLY	  (16 + MAX_WBITS) /* windowBits of inflateInit2: gzip format only */
 
 struct image_header {
 	uint32_t code[2];
 	uint64_t text_offset; /* from the start of RAM */
-	uint64_t image_size;  /* with what is not in the file */
+	uint64_t image_size;  /* includes memory that is not in the file, such as .bss */
 	uint64_t flags;
 	uint64_t reserved[3];
 	uint32_t magic;
@@ -29,10 +30,10 @@ struct image_header {
 
 _Static_assert(sizeof(struct image_header) == 64, "booting.rst");
 
-/* A file read from its beginning, decompressed where it has to be. */
+/* Sequential reader of a kernel file that decompresses it if it is gzip-compressed. */
 struct source {
 	struct boot_file file;
-	uint64_t offset; /* of what was read of the file */
+	uint64_t offset; /* next byte to read from the file */
 	bool gzip;
 	bool ended;
 	z_stream z;
@@ -44,7 +45,8 @@ static int fail(struct arch_boot_error *error, const char *why)
 	return boot_fail(error, BOOT_KERNEL, why, -ENOEXEC);
 }
 
-/* Up to len bytes of the file as it is; fewer only at its end. Returns how many, or -errno. */
+/* Read up to `len` bytes of the file without decompression. Returns how many, fewer than `len` only
+ * at the end of the file, or -errno. */
 static int64_t read_plain(struct source *src, void *buf, uint64_t len)
 {
 	uint64_t left = src->file.size - src->offset;
@@ -73,7 +75,11 @@ static int refill(struct source *src)
 	return 0;
 }
 
-/* As read_plain. -ENODATA: the data end in the middle; -EBADMSG: they are not gzip's. */
+/*
+ * Read up to `len` decompressed bytes. Returns how many, fewer than `len` only at the end of the
+ * data; -ENODATA if the file ends inside the gzip data; -EBADMSG if the data are invalid; or
+ * another -errno.
+ */
 static int64_t read_gzip(struct source *src, void *buf, uint64_t len)
 {
 	uint64_t done = 0;
@@ -134,7 +140,8 @@ static int source_open(struct source *src, int fd, struct arch_boot_error *error
 	return 0;
 }
 
-/* Files people hand over by mistake, and what to do about them. */
+/* Return why a file without an Image header is no kernel; for common mistakes the text says what to
+ * do. */
 static const char *wrong_kernel(const struct image_header *header)
 {
 	static const struct {
@@ -157,7 +164,7 @@ static const char *wrong_kernel(const struct image_header *header)
 	return "is not an arm64 Image";
 }
 
-/* `room` from the beginning of RAM on. */
+/* Check the header of an Image for `room` bytes of RAM. */
 static int check_header(const struct image_header *header, uint64_t room,
 			struct arch_boot_error *error)
 {
@@ -178,7 +185,7 @@ static int check_header(const struct image_header *header, uint64_t room,
 	return 0;
 }
 
-/* What follows the header, behind it. */
+/* Copy the header to RAM and read the rest of the kernel behind it. */
 static int load_rest(const struct arch_boot_config *config, struct source *src,
 		     const struct image_header *header, struct boot_kernel *kernel,
 		     struct arch_boot_error *error)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * layout: where everything is in the aarch64 machine's guest physical space. MMIO is below 1 GiB,
- * RAM is all of it from there on: the kernel where it begins, the device tree in the 2 MiB behind
- * the kernel, the initrd at the end.
+ * layout: guest physical memory map of the aarch64 machine.
+ *
+ * MMIO is below 1 GiB. RAM begins at 1 GiB and is contiguous: the kernel at its start, the device
+ * tree in the next aligned 2 MiB behind the kernel, the initrd at the end.
  */
 #ifndef VMM_ARM64_LAYOUT_H
 #define VMM_ARM64_LAYOUT_H
 
-/* Interrupt controller: version 3 has redistributors, version 2 a CPU interface. */
+/* Interrupt controller: GICv3 has redistributors (GICR), GICv2 has a CPU interface (GICC). */
 #define LAYOUT_GICD	   0x08000000ull
-#define LAYOUT_GICD_SIZE   0x10000ull /* of version 2: the first page */
+#define LAYOUT_GICD_SIZE   0x10000ull /* bytes; GICv2 uses the first 4 KiB */
 #define LAYOUT_GICC	   0x08010000ull
 #define LAYOUT_GICC_SIZE   0x2000ull
 #define LAYOUT_GICR	   0x08100000ull
@@ -18,17 +19,17 @@
 #define LAYOUT_SERIAL	   0x20000000ull /* above 1024 redistributors */
 #define LAYOUT_SERIAL_SIZE 8u
 #define LAYOUT_VIRTIO	   0x21000000ull
-#define LAYOUT_VIRTIO_SIZE 0x10000u /* per device: a page of any host */
+#define LAYOUT_VIRTIO_SIZE 0x10000u /* per device: the largest host page */
 
 #define LAYOUT_RAM	   0x40000000ull
 
-/* Interrupts are KVM's GSIs: shared peripheral interrupts, counted from 0. */
+/* KVM GSIs of the devices: numbers of shared peripheral interrupts, counted from 0. */
 #define LAYOUT_SERIAL_GSI 0u
 #define LAYOUT_VIRTIO_GSI 1u
-/* All interrupt ids of the controller: 32 private ones, and a multiple of 32. */
+/* Interrupt IDs of the controller, including the 32 private ones; a multiple of 32. */
 #define LAYOUT_GIC_IDS 64u
 
-/* A device tree has at most so much room, and is aligned to it (Linux, arm64/booting.rst). */
+/* Maximum size and alignment of the device tree (Linux, arm64/booting.rst). */
 #define LAYOUT_TREE_SIZE 0x200000ull
 
 #endif

@@ -10,7 +10,7 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 	return 1;
 }
 
-/* The machine is ended by PSCI, which is KVM's. */
+/* No device of this list ends the VM: the guest uses PSCI for that, which KVM implements. */
 int arch_devices(struct devlist *list, enum description description, bool serial,
 		 unsigned int disks)
 {
@@ -44,13 +44,13 @@ int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus 
 	return -ENODEV;
 }
 
-/* Without a console nobody reads what the kernel prints. */
+/* Without a console the kernel's messages are suppressed, because nothing would show them. */
 const char *arch_default_cmdline(bool console)
 {
 	return console ? "console=ttyS0 panic=-1" : "panic=-1 quiet loglevel=1 8250.nr_uarts=0";
 }
 
-/* The device tree says it. */
+/* Nothing to append: the device tree describes the disks. */
 int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size)
 {
 	(void)list;

@@ -11,7 +11,7 @@
 #define GIC_PHANDLE  1
 #define GIC_PATH     "/interrupt-controller@8000000"
 #define GICV3	     "arm,gic-v3"
-#define GICV2	     "arm,cortex-a15-gic" /* what KVM's is a model of, in this binding */
+#define GICV2	     "arm,cortex-a15-gic" /* the binding's name for the GICv2 that KVM emulates */
 #define ROOM_TO_EDIT 256
 
 /* Interrupt specifiers of the GIC (bindings/interrupt-controller/arm,gic-v3.yaml). */
@@ -66,7 +66,8 @@ static void put_gic(struct devtree *tree, unsigned int cpus)
 	devtree_end(tree);
 }
 
-/* Its private interrupts: secure, non-secure, virtual and hypervisor's (bindings/timer). */
+/* Add the architected timer with its private interrupts: secure physical, non-secure physical,
+ * virtual and hypervisor physical (bindings/timer). */
 static void put_timer(struct devtree *tree)
 {
 	static const uint32_t interrupts[] = {

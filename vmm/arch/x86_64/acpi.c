@@ -11,11 +11,11 @@
 
 #define OEM_ID	    "MICROV"   /* 6 characters */
 #define OEM_TABLE   "MICROVM " /* 8 characters */
-#define TABLE_ALIGN 16	       /* tables start at a multiple of this */
+#define TABLE_ALIGN 16	       /* tables start at a multiple of 16 bytes */
 
-struct rsdp { /* 5.2.5.3 */
+struct rsdp { /* ACPI 6.4, 5.2.5.3 */
 	char signature[8];
-	uint8_t checksum; /* of the first 20 bytes */
+	uint8_t checksum; /* covers the first 20 bytes */
 	char oem_id[6];
 	uint8_t revision;
 	uint32_t rsdt;
@@ -27,7 +27,7 @@ struct rsdp { /* 5.2.5.3 */
 
 #define RSDP_V1_SIZE 20
 
-struct table_header { /* 5.2.6 */
+struct table_header { /* ACPI 6.4, 5.2.6 */
 	char signature[4];
 	uint32_t length;
 	uint8_t revision;
@@ -39,7 +39,7 @@ struct table_header { /* 5.2.6 */
 	uint32_t creator_revision;
 } __attribute__((packed));
 
-struct gas { /* generic address structure, 5.2.3.2 */
+struct gas { /* generic address structure, ACPI 6.4, 5.2.3.2 */
 	uint8_t space;
 	uint8_t bit_width;
 	uint8_t bit_offset;
@@ -50,8 +50,11 @@ struct gas { /* generic address structure, 5.2.3.2 */
 #define GAS_SYSTEM_IO	1
 #define GAS_ACCESS_BYTE 1
 
-/* 5.2.9, revision 6; hardware-reduced platforms leave all the PM1, PM2, PM timer and GPE blocks
- * empty, so that here they are only room. */
+/*
+ * Fixed ACPI Description Table (ACPI 6.4, 5.2.9), revision 6. Hardware-reduced platforms leave all
+ * PM1, PM2, PM timer and GPE blocks empty, so fixed_hardware and x_fixed_hardware are only padding
+ * here.
+ */
 struct fadt {
 	struct table_header header;
 	uint32_t facs, dsdt;
@@ -81,7 +84,7 @@ _Static_assert(offsetof(struct fadt, sleep_control) == 244, "ACPI 6.4, table 5.9
 #define BOOT_VGA_ABSENT	   (1u << 2)
 #define BOOT_RTC_ABSENT	   (1u << 5)
 #define FADT_WBINVD	   (1u << 0)
-#define FADT_NO_PWR_BUTTON (1u << 4) /* not as fixed hardware */
+#define FADT_NO_PWR_BUTTON (1u << 4) /* no fixed-hardware button */
 #define FADT_NO_SLP_BUTTON (1u << 5)
 #define FADT_RESET_REG	   (1u << 10)
 #define FADT_HEADLESS	   (1u << 12)
@@ -92,17 +95,18 @@ _Static_assert(offsetof(struct fadt, sleep_control) == 244, "ACPI 6.4, table 5.9
 #define MADT_IOAPIC	   1
 #define MADT_X2APIC	   9
 #define MADT_ENABLED	   1u
-#define MAX_XAPIC_ID	   254 /* 255 is the broadcast */
+#define MAX_XAPIC_ID	   254 /* 255 is the broadcast ID */
 #define IOAPIC_ID	   0
-#define DSDT_REVISION	   2 /* integers have 64 bits */
+#define DSDT_REVISION	   2 /* from revision 2 on, integers have 64 bits */
 #define XSDT_REVISION	   1
 #define RSDP_REVISION	   2
-#define BUTTON_PRESSED	   0x80 /* a notification, 5.6.6 */
+#define BUTTON_PRESSED	   0x80 /* notification value, ACPI 6.4, 5.6.6 */
 
-/* One after the other into the area; `out` also carries the tables that are no AML. */
+/* Writer that appends one table after the other to the area. `out` also holds the tables that
+ * contain no AML. */
 struct writer {
 	struct aml out;
-	uint64_t gpa; /* of out.buf */
+	uint64_t gpa; /* GPA of out.buf */
 };
 
 static uint8_t checksum(const uint8_t *bytes, size_t len)
@@ -132,7 +136,8 @@ static size_t begin_table(struct writer *w, const char *signature, uint8_t revis
 	return at;
 }
 
-/* Returns the GPA of the table. */
+/* Fill in the length and the checksum of the table at offset `at`. Returns its GPA; 0 if it did not
+ * fit. */
 static uint64_t end_table(struct writer *w, size_t at)
 {
 	uint8_t *table = w->out.buf + at;
@@ -164,10 +169,8 @@ static void dsdt_device(struct aml *aml, const struct dev_desc *desc, const char
 	aml_end(aml, device);
 }
 
-/*
- * Without fixed hardware, a button is a device that is notified (4.8.2.2.1.2), by a Generic Event
- * Device (5.6.9) when its interrupt comes.
- */
+/* Add the power button. Without fixed hardware, a button is a device (4.8.2.2.1.2) that a Generic
+ * Event Device (5.6.9) notifies when its interrupt arrives. */
 static void dsdt_button(struct aml *aml, const struct dev_desc *desc)
 {
 	size_t device = aml_begin_device(aml, "PWRB");
@@ -213,7 +216,7 @@ static void dsdt_devices(struct aml *aml, const struct devlist *devices)
 		case DEV_POWER_BUTTON:
 			dsdt_button(aml, desc);
 			break;
-		case DEV_ACPI_PM: /* in the FADT */
+		case DEV_ACPI_PM: /* described in the FADT */
 		case DEV_I8042_RESET:
 			break;
 		}
@@ -246,7 +249,8 @@ static uint64_t write_fadt(struct writer *w, const struct devlist *devices, uint
 	struct fadt fadt = { 0 };
 
 	fadt.preferred_pm_profile = PM_PROFILE_SERVER;
-	/* Neither 8042 (bit 1) nor anything else on an ISA bus to look for (bit 0). */
+	/* The 8042 (bit 1) and the legacy device flag (bit 0) are clear: there is nothing on an ISA
+	 * bus to probe for. */
 	fadt.iapc_boot_arch = BOOT_VGA_ABSENT | BOOT_RTC_ABSENT;
 	fadt.flags = FADT_WBINVD | FADT_NO_PWR_BUTTON | FADT_NO_SLP_BUTTON | FADT_HEADLESS |
 		     FADT_HW_REDUCED;
@@ -265,7 +269,8 @@ static uint64_t write_fadt(struct writer *w, const struct devlist *devices, uint
 	return end_table(w, at);
 }
 
-/* Processor Local APIC (5.2.12.2) or, for ids it cannot hold, Local x2APIC (5.2.12.12). */
+/* Add a Processor Local APIC structure (5.2.12.2), or a Local x2APIC structure (5.2.12.12) for an
+ * ID that does not fit in the former. */
 static void madt_cpu(struct aml *out, unsigned int id)
 {
 	if (id <= MAX_XAPIC_ID) {
@@ -284,8 +289,11 @@ static void madt_cpu(struct aml *out, unsigned int id)
 	}
 }
 
-/* Without PCAT_COMPAT: the PICs that KVM has as well need not be switched off. No interrupt source
- * overrides: every GSI is an I/O APIC pin of the same number. */
+/*
+ * Write the MADT. PCAT_COMPAT is clear, so the kernel need not disable the PICs that KVM emulates
+ * as well. There are no interrupt source overrides, because every GSI is the I/O APIC pin of that
+ * number.
+ */
 static uint64_t write_madt(struct writer *w, unsigned int cpus)
 {
 	size_t at = begin_table(w, "APIC", MADT_REVISION);
@@ -300,7 +308,7 @@ static uint64_t write_madt(struct writer *w, unsigned int cpus)
 	aml_byte(out, IOAPIC_ID);
 	aml_byte(out, 0);
 	aml_uint(out, LAYOUT_IOAPIC, 4);
-	aml_uint(out, 0, 4); /* its first GSI */
+	aml_uint(out, 0, 4); /* first GSI of the I/O APIC */
 	return end_table(w, at);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * acpi: the machine as ACPI tables (ACPI 6.4, hardware-reduced: 3.11.1, 4.1): RSDP, XSDT, FADT,
- * MADT, DSDT. Main thread, set-up only.
+ * acpi: writer of the ACPI tables that describe the machine.
+ *
+ * It writes RSDP, XSDT, FADT, MADT and DSDT of a hardware-reduced platform (ACPI 6.4, 3.11.1 and
+ * 4.1). Main thread, set-up only.
  */
 #ifndef VMM_X86_ACPI_H
 #define VMM_X86_ACPI_H
@@ -12,9 +14,9 @@
 #include "vmm/devlist.h"
 
 /*
- * Write the tables of a machine with `cpus` processors and these devices into `area`, which the
- * guest sees at `gpa` (a multiple of 16, below 4 GiB). The RSDP is the first thing in it.
- * -ENOSPC: they need more than `size` bytes.
+ * Write the tables of a machine with `cpus` processors and these devices to `area`, which is at
+ * guest physical address `gpa` (a multiple of 16, below 4 GiB). The RSDP is at its start. Returns
+ * 0, or -ENOSPC if they need more than `size` bytes.
  */
 int acpi_build(void *area, size_t size, uint64_t gpa, unsigned int cpus,
 	       const struct devlist *devices);

@@ -30,7 +30,7 @@
 #define METHOD_SERIALIZED 0x08
 
 #define NAME_LEN	  4
-#define LENGTH_LEN	  3 /* a PkgLength of always this many bytes: 20 bits */
+#define LENGTH_LEN	  3 /* every PkgLength is encoded in this many bytes: 20 bits */
 
 void aml_bytes(struct aml *aml, const void *bytes, size_t len)
 {
@@ -60,7 +60,7 @@ static void name_op(struct aml *aml, const char *name)
 
 void aml_integer(struct aml *aml, uint32_t value)
 {
-	if (value <= 1) { /* ZeroOp and OneOp are the numbers themselves */
+	if (value <= 1) { /* ZeroOp is 0 and OneOp is 1 */
 		aml_uint(aml, value, 1);
 	} else if (value <= UINT8_MAX) {
 		aml_byte(aml, OP_BYTE);
@@ -143,7 +143,8 @@ void aml_notify(struct aml *aml, const char *name, uint32_t value)
 	aml_integer(aml, value);
 }
 
-/* The length counts itself. Lead byte: how many bytes follow, and the lowest four bits. */
+/* Fill in the PkgLength at `at`, which includes its own bytes. The lead byte has the number of
+ * following bytes and the lowest four bits of the length. */
 void aml_end(struct aml *aml, size_t at)
 {
 	size_t len = aml->len - at;
@@ -185,7 +186,7 @@ void aml_crs_ports(struct aml *aml, uint16_t base, uint8_t size)
 {
 	aml_byte(aml, RES_IO);
 	aml_byte(aml, IO_DECODE_16);
-	aml_uint(aml, base, 2); /* lowest and highest place it may be at */
+	aml_uint(aml, base, 2); /* minimum and maximum base */
 	aml_uint(aml, base, 2);
 	aml_byte(aml, 1); /* alignment */
 	aml_byte(aml, size);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * aml: writes ACPI Machine Language (ACPI 6.4, chapter 20) and the resource descriptors in it
- * (6.4, section 6.4) into a buffer. Main thread, set-up only.
+ * aml: writer of ACPI Machine Language (AML) and resource descriptors.
  *
- * What does not fit is dropped and remembered in `full`: check once, at the end. Everything nested
- * is written between aml_begin_… and aml_end, which puts the length in.
+ * The formats are in ACPI 6.4, chapter 20 and section 6.4. Main thread, set-up only.
+ *
+ * Output that does not fit in the buffer is dropped, and `full` is set, so the caller checks only
+ * once, at the end. Nested objects are written between an aml_begin_* call and aml_end, which fills
+ * in the length.
  */
 #ifndef VMM_X86_AML_H
 #define VMM_X86_AML_H
@@ -22,27 +24,28 @@ struct aml {
 
 void aml_byte(struct aml *aml, uint8_t byte);
 void aml_bytes(struct aml *aml, const void *bytes, size_t len);
-/* Little-endian, `len` bytes of it. */
+/* Append the lowest `len` bytes of `value`, little-endian. */
 void aml_uint(struct aml *aml, uint64_t value, unsigned int len);
 
-/* `name` has four characters from A-Z, 0-9 and _. */
+/* Append Name (name, value). A `name` has four characters from A-Z, 0-9 and _. */
 void aml_name_integer(struct aml *aml, const char *name, uint32_t value);
 void aml_name_string(struct aml *aml, const char *name, const char *value);
 
-/* Each returns what its aml_end wants. */
+/* Begin a nested object. Each function returns the value to pass to aml_end. */
 size_t aml_begin_scope_sb(struct aml *aml); /* \_SB */
 size_t aml_begin_device(struct aml *aml, const char *name);
 size_t aml_begin_name_package(struct aml *aml, const char *name, uint8_t elements);
 size_t aml_begin_method(struct aml *aml, const char *name, uint8_t arguments); /* serialized */
 void aml_end(struct aml *aml, size_t begin);
 
-/* In a method: Notify (name, value). */
+/* Append Notify (name, value) to a method. */
 void aml_notify(struct aml *aml, const char *name, uint32_t value);
 
-/* The value of an element of a package. */
+/* Append an integer, for example as an element of a package. */
 void aml_integer(struct aml *aml, uint32_t value);
 
-/* Name (_CRS, ResourceTemplate () { … }): descriptors go between begin and end. */
+/* An open Name (_CRS, ResourceTemplate () { … }): resource descriptors are appended between
+ * aml_begin_crs and aml_end_crs. */
 struct aml_crs {
 	size_t buffer;
 	size_t size_at;

@@ -15,7 +15,8 @@ uint64_t boot_low_ram(const struct arch_boot_config *config)
 	return config->ram_size < LAYOUT_HOLE ? config->ram_size : LAYOUT_HOLE;
 }
 
-/* Files people hand over by mistake, and what to do about them. */
+/* Return why a file is not a kernel of a known format; for common mistakes the text says what to
+ * do. */
 static const char *wrong_kernel(const uint8_t head[BOOT_HEAD_SIZE])
 {
 	static const struct {
@@ -62,8 +63,8 @@ static int load_kernel(const struct arch_boot_config *config, struct boot_kernel
 	return boot_fail(error, BOOT_KERNEL, wrong_kernel(head), -ENOEXEC);
 }
 
-/* Kernels unpack themselves upwards from where they were loaded. What is below the kernel is not
- * tried, a bzImage may have to grow there. */
+/* Load the initrd above the kernel, because a kernel decompresses itself upwards from its load
+ * address. Memory below the kernel is not used: a bzImage may need it to grow. */
 static int load_initrd(const struct arch_boot_config *config, const struct boot_kernel *kernel,
 		       struct boot_initrd *initrd, struct arch_boot_error *error)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a kernel is told at its entry: struct boot_params (Linux boot protocol 2.12; zero-page.rst)
- * or struct hvm_start_info version 1 (Xen's public start_info.h). Both with the same memory map.
+ * Boot information for the kernel: boot_params or hvm_start_info.
+ *
+ * The formats are struct boot_params (Linux boot protocol 2.12; zero-page.rst) and struct
+ * hvm_start_info version 1 (Xen's public start_info.h). Both contain the same memory map.
  */
 #include <errno.h>
 #include <string.h>
@@ -42,7 +44,7 @@ struct hvm_modlist_entry {
 struct hvm_memmap_entry {
 	uint64_t addr;
 	uint64_t size;
-	uint32_t type; /* as in e820 */
+	uint32_t type; /* e820 type */
 	uint32_t reserved;
 };
 
@@ -54,7 +56,7 @@ struct memmap_entry {
 
 #define MEMMAP_MAX 8
 
-/* The page at LAYOUT_PVH_INFO. */
+/* Contents of the page at LAYOUT_PVH_INFO. */
 struct pvh_page {
 	struct hvm_start_info info;
 	struct hvm_modlist_entry initrd;
@@ -65,8 +67,8 @@ _Static_assert(sizeof(struct hvm_start_info) == 56, "start_info.h, version 1");
 _Static_assert(sizeof(struct hvm_memmap_entry) == 24, "start_info.h, version 1");
 _Static_assert(sizeof(struct boot_params) == 4096, "boot_params is one page");
 
-/* Low memory, the hole of the BIOS area (our ACPI tables are in it), and the RAM ranges without
- * what lies below 1 MiB. Returns the number of entries. */
+/* Fill the memory map: low memory; the reserved BIOS area, which contains the ACPI tables; and the
+ * RAM ranges from 1 MiB on. Returns the number of entries. */
 static unsigned int memory_map(uint64_t ram_size, struct memmap_entry map[MEMMAP_MAX])
 {
 	struct arch_ram_range range[ARCH_MAX_RAM_RANGES];
@@ -98,9 +100,12 @@ static int write_cmdline(const struct hostmem *mem, const char *cmdline)
 	return 0;
 }
 
-/* A seed for the kernel's random number generator, so that it need not wait for entropy. Without
- * one (getrandom has failed) the kernel boots as well: returns the GPA of the first node; `next` is
- * the one behind it; 0: none. */
+/*
+ * Write a setup_data node with a seed for the kernel's random number generator, so that the kernel
+ * need not wait for entropy. If getrandom fails, there is no seed; the kernel boots without it.
+ * `next` is the GPA of the setup_data node that follows (0: none). Returns the GPA of the first
+ * node, or 0.
+ */
 static uint64_t write_rng_seed(const struct hostmem *mem, uint64_t next)
 {
 	uint8_t seed[RNG_SEED_SIZE];

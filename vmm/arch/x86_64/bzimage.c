@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bzImage, entered by the 64-bit boot protocol (Documentation/arch/x86/boot.rst, protocol 2.12).
+ * Loader of the bzImage format, for the 64-bit Linux boot protocol 2.12.
+ *
+ * Documentation/arch/x86/boot.rst describes the protocol.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 #include "vmm/arch/x86_64/layout.h"
 
 #define HDR_OFFSET	0x1f1
-#define HDR_JUMP_LEN	0x201 /* the header ends this many bytes behind HDR_JUMP_END */
+#define HDR_JUMP_LEN	0x201 /* byte with the length of the header behind HDR_JUMP_END */
 #define HDR_JUMP_END	0x202
 #define BOOT_FLAG	0xaa55
 #define MAGIC_HDRS	0x53726448
@@ -24,12 +26,12 @@
 _Static_assert(offsetof(struct boot_params, hdr) == HDR_OFFSET, "boot protocol layout");
 _Static_assert(HDR_OFFSET + sizeof(struct setup_header) <= BOOT_HEAD_SIZE, "head too small");
 
-/* What follows from the header, all in bytes. */
+/* Values derived from the setup header, in bytes. */
 struct bzimage {
-	uint64_t code_offset; /* in the file */
+	uint64_t code_offset; /* offset in the file */
 	uint64_t code_size;
 	uint64_t load; /* GPA */
-	uint64_t need; /* from load on */
+	uint64_t need; /* memory needed, from `load` on */
 };
 
 static int fail(struct arch_boot_error *error, const char *why)
@@ -59,7 +61,7 @@ static int check_header(const uint8_t *head, struct setup_header *hdr,
 		return fail(error, "is a zImage, not a bzImage");
 	if (!(hdr->xloadflags & XLF_KERNEL_64))
 		return fail(error, "has no 64-bit entry point: it is a 32-bit kernel");
-	/* What follows the header is code, and no business of boot_params. */
+	/* Bytes behind the header are code and must not get into boot_params. */
 	if (len < sizeof(*hdr))
 		memset((uint8_t *)hdr + len, 0, sizeof(*hdr) - len);
 	return 0;
@@ -74,7 +76,7 @@ static int check_code(const struct setup_header *hdr, uint64_t file_size, struct
 	image->code_size = hdr->syssize * SYSSIZE_UNIT;
 	if (image->code_size <= ENTRY_64_OFFSET)
 		return fail(error, "has no code: its syssize is too small");
-	/* syssize is rounded up, and not every linker pads the file to it (memtest86+ 6). */
+	/* syssize is rounded up, and not every linker pads the file to that size (memtest86+ 6). */
 	if (file_size > image->code_offset && file_size - image->code_offset < image->code_size &&
 	    image->code_size - (file_size - image->code_offset) < SYSSIZE_UNIT)
 		image->code_size = file_size - image->code_offset;
@@ -86,8 +88,9 @@ static int check_code(const struct setup_header *hdr, uint64_t file_size, struct
 }
 
 /*
- * Where it is loaded is where it runs: a relocatable kernel could be loaded lower than
- * pref_address, but Linux then moves itself up to there, past the end of a RAM too small for it.
+ * Choose the load address. The kernel runs where it is loaded: a relocatable kernel could be loaded
+ * below pref_address, but Linux would then move itself up to that address, past the end of small
+ * RAM.
  */
 static int place(const struct setup_header *hdr, uint64_t ram, struct bzimage *image,
 		 struct arch_boot_error *error)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The VM and its processors as KVM wants them before they run. MSRs and CPUID are offers: what a
- * host refuses is left out, since kernels find their own way without it.
+ * VM and vCPU set-up for KVM on x86_64: segments, MSRs, APIC.
+ *
+ * MSRs and CPUID features are optional: those that a host refuses are left out, because kernels
+ * cope without them.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -13,11 +15,11 @@
 #include "vmm/arch/x86_64/boot.h"
 #include "vmm/arch/x86_64/layout.h"
 
-/* Selectors of the boot protocol (__BOOT_CS, __BOOT_DS), and a TSS, which KVM on Intel wants. */
+/* Selectors of the boot protocol (__BOOT_CS, __BOOT_DS), and of a TSS, which KVM needs on Intel. */
 #define SELECTOR_CS		0x10
 #define SELECTOR_DS		0x18
 #define SELECTOR_TSS		0x20
-#define GDT_ENTRIES		6 /* a TSS takes two in long mode */
+#define GDT_ENTRIES		6 /* a TSS descriptor takes two entries in long mode */
 
 #define SEGMENT_CODE		0xb /* execute, read, accessed */
 #define SEGMENT_DATA		0x3 /* read, write, accessed */
@@ -37,7 +39,7 @@
 #define PTE_WRITABLE		0x2ull
 #define PTE_LARGE		0x80ull
 #define PTE_PER_PAGE		512
-#define DIRECTORIES		4ull /* of 1 GiB each */
+#define DIRECTORIES		4ull /* page directories; each one maps 1 GiB */
 #define PAGE			4096ull
 #define LARGE_PAGE		(2ull << 20)
 
@@ -55,7 +57,9 @@
 #define LAPIC_DELIVER_NMI	0x400u
 #define LAPIC_DELIVER_EXTINT	0x700u
 
-/* Flat segment of 4 GiB. Long mode code has L set and D clear, all else the reverse. */
+/*
+ * Return a flat segment of 4 GiB. Code in long mode has L set and D clear; all others the reverse.
+ */
 static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool long_mode)
 {
 	return (struct kvm_segment){
@@ -77,7 +81,7 @@ static struct kvm_segment tss_segment(void)
 	};
 }
 
-/* Segment descriptor (Intel SDM vol. 3A, 3.4.5) of a segment with base 0. */
+/* Return the descriptor (Intel SDM vol. 3A, 3.4.5) of a segment with base 0. */
 static uint64_t descriptor(const struct kvm_segment *seg)
 {
 	uint64_t limit = seg->g ? seg->limit >> 12 : seg->limit;
@@ -87,8 +91,8 @@ static uint64_t descriptor(const struct kvm_segment *seg)
 	return (limit & 0xffff) | access << 40 | (limit >> 16 & 0xf) << 48 | flags << 52;
 }
 
-/* The descriptors are those of the 64-bit entry; a PVH kernel, for which CS differs, has to load
- * its own GDT before it may reload a segment register. */
+/* Write the GDT of the 64-bit entry. A PVH kernel, whose CS differs, must load a GDT of its own
+ * before it reloads a segment register. */
 static int write_gdt(const struct hostmem *mem)
 {
 	struct kvm_segment cs = flat_segment(SELECTOR_CS, SEGMENT_CODE, true);
@@ -105,7 +109,8 @@ static int write_gdt(const struct hostmem *mem)
 	return 0;
 }
 
-/* [0, 4 GiB) onto itself in pages of 2 MiB, which every processor with long mode has. */
+/* Write page tables that map [0, 4 GiB) to itself in pages of 2 MiB, which every processor with
+ * long mode supports. */
 static int write_page_tables(const struct hostmem *mem)
 {
 	uint64_t *pml4 = hostmem_lookup(mem, LAYOUT_PAGE_TABLES, (2 + DIRECTORIES) * PAGE, true);
@@ -125,8 +130,9 @@ static int write_page_tables(const struct hostmem *mem)
 }
 
 /*
- * Linux on hardware-reduced ACPI prefers to reboot through EFI and, as there is none, goes back to
- * real mode and jumps to the BIOS, which is not there either: this is all of it that is needed.
+ * Write reset code where a BIOS would start. On hardware-reduced ACPI, Linux prefers to reboot
+ * through EFI. Without EFI it returns to real mode and jumps to the BIOS entry point; the machine
+ * has no BIOS, so this code resets it.
  */
 static int write_reset_vector(const struct hostmem *mem)
 {
@@ -139,7 +145,7 @@ static int write_reset_vector(const struct hostmem *mem)
 		0xee,		  /* out dx, al */
 		0xf4,
 		0xeb,
-		0xfd, /* hlt, for ever */
+		0xfd, /* hlt, in an endless loop */
 	};
 	void *to = hostmem_lookup(mem, LAYOUT_RESET_VECTOR, sizeof(code), true);
 
@@ -166,7 +172,7 @@ int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 	return 0;
 }
 
-/* Either KVM makes such reads cached ones (Intel), or they snoop (AMD). */
+/* Always true: KVM makes such reads cacheable (Intel), or they snoop the caches (AMD). */
 bool arch_device_reads_coherent(int kvm_fd)
 {
 	(void)kvm_fd;
@@ -176,7 +182,7 @@ bool arch_device_reads_coherent(int kvm_fd)
 int arch_vm_setup(int kvm_fd, int vm_fd)
 {
 	uint64_t identity_map = LAYOUT_KVM_IDENTITY_MAP;
-	/* Its speaker port is the other half of the timer that kernels calibrate with. */
+	/* Kernels calibrate with PIT channel 2, whose gate and output are in the speaker port. */
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
 	(void)kvm_fd;
@@ -198,7 +204,7 @@ static int offer_msrs(int vcpu_fd)
 
 	if (!msrs)
 		return -ENOMEM;
-	/* One at a time: KVM stops at the first it refuses, and returns how many it took. */
+	/* One MSR per call, because KVM stops at the first one that it refuses. */
 	for (size_t i = 0; i < ARRAY_SIZE(wanted) && !err; i++) {
 		msrs->nmsrs = 1;
 		msrs->entries[0] = wanted[i];
@@ -246,7 +252,7 @@ static int set_regs(int vcpu_fd, const struct arch_boot *boot)
 
 static int set_fpu(int vcpu_fd)
 {
-	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 }; /* as FNINIT and reset leave them */
+	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 }; /* values after FNINIT and reset */
 
 	return ioctl(vcpu_fd, KVM_SET_FPU, &fpu) < 0 ? -errno : 0;
 }
@@ -260,8 +266,8 @@ static void set_lvt(struct kvm_lapic_state *lapic, unsigned int reg, uint32_t de
 	memcpy(lapic->regs + reg, &lvt, sizeof(lvt));
 }
 
-/* How firmware leaves them: the PICs on LINT0 (for kernels that do not use the I/O APIC), NMI on
- * LINT1. */
+/* Set the local interrupt pins as firmware does: the PICs on LINT0 (for kernels that do not use the
+ * I/O APIC), NMI on LINT1. */
 static int set_lapic(int vcpu_fd)
 {
 	struct kvm_lapic_state lapic;
@@ -291,7 +297,7 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 	err = offer_msrs(vcpu_fd);
 	if (err)
 		return err;
-	if (index != 0) /* waits for the kernel's INIT and SIPI */
+	if (index != 0) /* waits for INIT and SIPI from the kernel */
 		return 0;
 	err = set_fpu(vcpu_fd);
 	if (!err)
@@ -303,8 +309,8 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 	return err;
 }
 
-/* KVM bounds what one exit carries to a page of data, so a string instruction with a huge count
- * comes in pieces, and a stop request is seen between them. */
+/* Handle KVM_EXIT_IO. KVM limits the data of one exit to a page, so a string instruction with a
+ * huge count takes several exits, and the vCPU sees a stop request between them. */
 bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit)
 {
 	uint8_t *data;
@@ -324,6 +330,7 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *
 
 void arch_vcpu_resumed(int vcpu_fd)
 {
-	/* Refused where the guest has no kvm-clock, or KVM not this: then there is nobody to tell. */
+	/* The ioctl fails if the guest does not use kvm-clock or KVM lacks it; no notification is
+	 * needed then. */
 	ioctl(vcpu_fd, KVM_KVMCLOCK_CTRL, 0);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * CPUID (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E): what KVM offers, minus what cannot
- * work in this machine, plus the topology: one socket, `cpus` cores, one thread each.
+ * CPUID leaves of a vCPU: KVM's supported ones, adapted to the machine.
+ *
+ * The features that KVM supports are reduced by those that cannot work in this machine, and the
+ * topology is added: one socket, `cpus` cores, one thread each. The leaves are described in the
+ * Intel SDM vol. 2A, CPUID, and in the AMD APM vol. 3, appendix E.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -11,7 +14,7 @@
 
 #include "vmm/arch/x86_64/boot.h"
 
-#define FIRST_GUESS	   100	/* entries; current hosts offer 30 to 60 */
+#define FIRST_GUESS	   100	/* entries; current hosts have 30 to 60 */
 #define MAX_ENTRIES	   2048 /* far above KVM's own limit (256) */
 
 #define LEAF_TOPOLOGY	   0x0b
@@ -27,14 +30,14 @@
 #define ECX1_HYPERVISOR	   (1u << 31)
 #define EBX7_SGX	   (1u << 2)
 #define ECX7_SGX_LC	   (1u << 30)
-#define ECX81_CMP_LEGACY   (1u << 1) /* multi-core without threads */
+#define ECX81_CMP_LEGACY   (1u << 1) /* multi-core without SMT */
 #define ECX81_SVM	   (1u << 2)
-#define INTEL_MAX_PER_LEAF 64	/* cores, 6 bits */
-#define CACHE_MAX_SHARING  4096 /* 12 bits */
+#define INTEL_MAX_PER_LEAF 64	/* cores; the field has 6 bits */
+#define CACHE_MAX_SHARING  4096 /* the field has 12 bits */
 
 struct topology {
 	unsigned int id, cpus;
-	unsigned int shift; /* bits of the APIC id that number a core in the socket */
+	unsigned int shift; /* number of APIC ID bits that select a core in the socket */
 	bool amd;
 	bool tsc_deadline;
 };
@@ -44,7 +47,7 @@ static unsigned int min_uint(unsigned int a, unsigned int b)
 	return a < b ? a : b;
 }
 
-/* Bits needed to tell n things apart. */
+/* Return the number of bits of an ID that distinguishes `n` objects. */
 static unsigned int id_bits(unsigned int n)
 {
 	unsigned int bits = 0;
@@ -61,7 +64,8 @@ static uint32_t set_field(uint32_t reg, unsigned int low, unsigned int bits, uin
 	return (reg & ~(mask << low)) | (value & mask) << low;
 }
 
-/* -E2BIG means that there are more; room for the topology is kept behind them. */
+/* Get the leaves that KVM supports, with space for CPUID_SPARE more entries. The function retries
+ * with a larger array when KVM returns -E2BIG. The caller frees *out. */
 static int get_supported(int kvm_fd, struct kvm_cpuid2 **out)
 {
 	for (unsigned int n = FIRST_GUESS; n <= MAX_ENTRIES; n *= 2) {
@@ -92,7 +96,8 @@ static bool vendor_is_amd(const struct kvm_cpuid_entry2 *leaf0)
 	return !memcmp(name, amd, sizeof(name)) || !memcmp(name, hygon, sizeof(name));
 }
 
-/* Intel leaf 4 and AMD leaf 0x8000001d: first and second level per core, the others shared. */
+/* Set how many logical processors share a cache (Intel leaf 4, AMD leaf 0x8000001d): levels 1 and 2
+ * are private to a core, the others are shared by all. */
 static uint32_t cache_sharing(uint32_t eax, const struct topology *topo)
 {
 	unsigned int level = eax >> 5 & 7;
@@ -116,7 +121,7 @@ static void adjust_leaf1(struct kvm_cpuid_entry2 *e, const struct topology *topo
 
 static void adjust_leaf4(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 {
-	if (!(e->eax & 0x1f)) /* no more caches */
+	if (!(e->eax & 0x1f)) /* end of the list of caches */
 		return;
 	e->eax = set_field(e->eax, 26, 6, min_uint(1u << topo->shift, INTEL_MAX_PER_LEAF) - 1);
 	e->eax = cache_sharing(e->eax, topo);
@@ -138,7 +143,7 @@ static void adjust_amd(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 		if (e->eax & 0x1f)
 			e->eax = cache_sharing(e->eax, topo);
 		break;
-	case 0x8000001e: /* extended APIC id; core id, one thread per core; one node */
+	case 0x8000001e: /* extended APIC ID; core ID, one thread per core; one node */
 		e->eax = topo->id;
 		e->ebx = topo->id & 0xff;
 		e->ecx = 0;
@@ -156,7 +161,7 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 		adjust_leaf4(e, topo);
 		break;
 	case 7:
-		/* There is no enclave memory in this machine. */
+		/* SGX: the machine has no enclave memory. */
 		if (e->index == 0) {
 			e->ebx &= ~EBX7_SGX;
 			e->ecx &= ~ECX7_SGX_LC;
@@ -170,7 +175,7 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 		adjust_amd(e, topo);
 }
 
-/* The x2APIC topology leaf: threads, cores, end of list. */
+/* Add an x2APIC topology leaf with its subleaves for threads and cores, and the end of the list. */
 static void add_topology(struct kvm_cpuid2 *cpuid, uint32_t function, const struct topology *topo)
 {
 	struct kvm_cpuid_entry2 level = { .function = function,
@@ -191,7 +196,8 @@ static void add_topology(struct kvm_cpuid2 *cpuid, uint32_t function, const stru
 	cpuid->entries[cpuid->nent++] = level;
 }
 
-/* Removed: the host's topology leaves, which depend on the CPU this ran on, and nested SVM. */
+/* Return whether a leaf is removed: the host's topology leaves, whose values depend on the host CPU
+ * that executed the ioctl, and the leaf of nested SVM. */
 static bool is_dropped(uint32_t function)
 {
 	return function == LEAF_TOPOLOGY || function == LEAF_TOPOLOGY_V2 ||

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ELF vmlinux: entered by its PVH note where it has one (Xen's HVM direct boot ABI), else at its
- * 64-bit entry point with boot_params, like a bzImage; so, too, where a device tree is handed over,
- * for which PVH has no place.
+ * Loader of ELF kernels (vmlinux), entered by PVH or at 64 bits.
+ *
+ * A kernel with a PVH note is entered by Xen's HVM direct boot ABI. Other kernels are entered at
+ * their 64-bit entry point with boot_params, like a bzImage; so are all kernels that get a device
+ * tree, which the PVH ABI cannot pass.
  */
 #include <elf.h>
 #include <errno.h>
@@ -13,11 +15,11 @@
 #include "vmm/arch/x86_64/layout.h"
 
 #define MAX_PHDRS	    64
-#define MAX_NOTE_SEGMENT    8192 /* vmlinux has about 500 bytes of notes */
+#define MAX_NOTE_SEGMENT    8192 /* bytes; vmlinux has about 500 bytes of notes */
 #define NOTE_PHYS32_ENTRY   18	 /* XEN_ELFNOTE_PHYS32_ENTRY: 4 or 8 bytes */
-#define NOTE_ABI_WORDS	    4 /* of NT_GNU_ABI_TAG: the system, and its oldest version that will do */
-#define PROGRAM_BASE	    0x400000 /* where linkers put a program unless they are told otherwise */
-#define LINUX_CMDLINE_MAX   2047     /* x86 COMMAND_LINE_SIZE - 1, the same since 2008 */
+#define NOTE_ABI_WORDS	    4	 /* NT_GNU_ABI_TAG: the OS, and three words of its oldest version */
+#define PROGRAM_BASE	    0x400000 /* default address of a program's ELF header */
+#define LINUX_CMDLINE_MAX   2047     /* x86 COMMAND_LINE_SIZE - 1, unchanged since 2008 */
 #define MADE_UP_HDR_VERSION 0x20c
 
 struct elf_image {
@@ -25,7 +27,7 @@ struct elf_image {
 	Elf64_Phdr phdr[MAX_PHDRS];
 	unsigned int phnum;
 	bool pvh;
-	bool for_linux; /* a note says that it is a program that Linux runs */
+	bool for_linux; /* a note marks it as a program for Linux */
 	uint64_t pvh_entry;
 };
 
@@ -75,7 +77,7 @@ static bool is_load(const Elf64_Phdr *phdr)
 	return phdr->p_type == PT_LOAD && phdr->p_memsz;
 }
 
-/* Both are known not to wrap. */
+/* Return whether two segments overlap. check_segment has verified that neither wraps around. */
 static bool overlap(const Elf64_Phdr *a, const Elf64_Phdr *b)
 {
 	return a->p_paddr < b->p_paddr + b->p_memsz && b->p_paddr < a->p_paddr + a->p_memsz;
@@ -94,7 +96,7 @@ static int check_segment(const Elf64_Phdr *phdr, uint64_t file_size, struct arch
 	return 0;
 }
 
-/* All of them are judged before the first is loaded. */
+/* Check all segments before the first one is loaded, and set the range of GPAs that they cover. */
 static int check_segments(const struct elf_image *elf, uint64_t file_size, uint64_t ram,
 			  struct boot_kernel *kernel, struct arch_boot_error *error)
 {
@@ -127,7 +129,8 @@ static uint64_t align_up(uint64_t n, uint64_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
-/* Compilers mark each program with the system it is for; they leave that out of freestanding code. */
+/* Return whether a note marks a program for Linux. Compilers add that note to programs, and leave
+ * it out of freestanding code. */
 static bool is_linux_tag(const Elf64_Nhdr *note, const uint8_t *name, const uint8_t *desc)
 {
 	uint32_t system;
@@ -155,7 +158,8 @@ static void take_note(const Elf64_Nhdr *note, const uint8_t *name, const uint8_t
 	memcpy(&elf->pvh_entry, desc, note->n_descsz);
 }
 
-/* `at` never exceeds `len` (at most MAX_NOTE_SEGMENT), so nothing in here can wrap. */
+/* Parse the notes of one segment. Nothing here can overflow: `at` never exceeds `len`, which is at
+ * most MAX_NOTE_SEGMENT. */
 static int parse_notes(const uint8_t *notes, uint64_t len, uint64_t align, struct elf_image *elf,
 		       struct arch_boot_error *error)
 {
@@ -168,7 +172,7 @@ static int parse_notes(const uint8_t *notes, uint64_t len, uint64_t align, struc
 		memcpy(&note, notes + at, sizeof(note));
 		desc = align_up(name + note.n_namesz, align);
 		next = align_up(desc + note.n_descsz, align);
-		/* It begins behind the name; the last one may go without its padding. */
+		/* The descriptor follows the name; the last note may lack its padding. */
 		if (desc + note.n_descsz > len)
 			return fail(error, "is damaged: a note ends behind its segment");
 		take_note(&note, notes + name, notes + desc, elf);
@@ -202,7 +206,8 @@ static int read_notes(const struct boot_file *file, struct elf_image *elf,
 	return 0;
 }
 
-/* Linked with the ELF header in front, at the address for programs or, to be moved, at 0. */
+/* Return whether a segment is that of a program: it contains the ELF header, and is linked to the
+ * default address of programs or, if it is position-independent, to 0. */
 static bool is_linked_as_program(const struct elf_image *elf, const Elf64_Phdr *phdr)
 {
 	uint64_t base = elf->ehdr.e_type == ET_DYN ? 0 : PROGRAM_BASE;
@@ -212,9 +217,10 @@ static bool is_linked_as_program(const struct elf_image *elf, const Elf64_Phdr *
 }
 
 /*
- * A program would be entered as a kernel and crash. Only what no kernel has is a mark of one: Linux
- * is linked to high virtual addresses, unikernels have addresses of their own choice, and what has a
- * PVH note is a kernel whatever else it has (FreeBSD's names an interpreter).
+ * Refuse programs and libraries, which would be entered like a kernel and crash. The checks look
+ * only for properties that no kernel has: Linux is linked to high virtual addresses, and unikernels
+ * to addresses of their own choice. A file with a PVH note is always a kernel (FreeBSD's kernel has
+ * a PT_INTERP segment, too).
  */
 static int refuse_program(const struct elf_image *elf, struct arch_boot_error *error)
 {
@@ -228,8 +234,8 @@ static int refuse_program(const struct elf_image *elf, struct arch_boot_error *e
 	return 0;
 }
 
-/* The GPA of an entry given as a physical or, by kernels linked so, as a virtual address. 0: it is
- * in no segment. */
+/* Return the GPA of an entry point that the file states as a physical address or, with
+ * may_be_virtual, possibly as a virtual one. Returns 0 if it is in no segment. */
 static uint64_t entry_gpa(const struct elf_image *elf, uint64_t entry, bool may_be_virtual)
 {
 	for (unsigned int i = 0; i < elf->phnum; i++)
@@ -281,7 +287,7 @@ static int load_segments(const struct arch_boot_config *config, const struct boo
 	return 0;
 }
 
-/* What boot_params need for a kernel that has no setup header: enough to be believed. */
+/* Fill in the fields of a setup header that a kernel checks, for a kernel that has none. */
 static void make_up_header(struct setup_header *hdr)
 {
 	hdr->boot_flag = 0xaa55;

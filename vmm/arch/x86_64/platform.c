@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The machine's devices and the ones that end it: ACPI power management, pvpanic, and the keyboard
- * controller's reset line. They keep no state, so vCPU threads may use them at once; `dev` of the
- * bus is the vm_exit itself.
+ * Device list of the x86_64 machine, and the devices that end the VM.
+ *
+ * ACPI power management, pvpanic and the reset line of the keyboard controller end the VM. They
+ * keep no state, except for one atomic counter, so vCPU threads may access them concurrently. The
+ * `dev` of their bus entries is the struct vm_exit itself.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,10 +13,8 @@
 #include "vmm/arch.h"
 #include "vmm/arch/x86_64/layout.h"
 
-/*
- * GSIs for disks: interrupts the PICs have first, for kernels without ACPI. Not among them: timer
- * and cascade (0, 2), keyboard (1), serial ports (3, 4), RTC (8), FPU (13).
- */
+/* GSIs of the disks; the first ones are PIC inputs, for kernels without ACPI. Timer and cascade (0,
+ * 2), keyboard (1), serial ports (3, 4), RTC (8) and FPU (13) are left out. */
 static const uint8_t disk_gsi[] = { 5, 10, 11, 12, 9, 14, 15, 6, 7, 16, 17, 18, 19, 20, 21, 22 };
 
 _Static_assert(ARRAY_SIZE(disk_gsi) == DEVLIST_MAX_DISKS, "one GSI per disk");
@@ -28,7 +28,8 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 	return 2;
 }
 
-/* Without ACPI power-off is a register in memory, and there is no button that a kernel would know. */
+/* Without ACPI, power-off is a register in memory, and there is no power button that a kernel would
+ * recognise. */
 int arch_devices(struct devlist *list, enum description description, bool serial,
 		 unsigned int disks)
 {
@@ -68,12 +69,14 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 }
 
 /*
- * A panic ends the VM at once: by pvpanic, or else by this reboot. Reboots go straight to the ACPI
- * reset register, which Linux would not try on hardware-reduced ACPI. No table says that there is no
- * PCI bus: without pci=off Linux looks for each of its devices, and finds out by 230 exits.
+ * Default kernel parameters.
  *
- * Without a console nobody reads what the kernel prints, and there are no serial ports to look for
- * where PCs have them.
+ * A panic ends the VM at once, by pvpanic or else by the reboot of panic=-1. reboot=a uses the ACPI
+ * reset register, which Linux would not try by itself on hardware-reduced ACPI. No table says that
+ * there is no PCI bus: without pci=off Linux probes for every PCI device, which costs 230 exits.
+ *
+ * Without a console the kernel's messages are suppressed, because nothing would show them, and the
+ * kernel does not probe for serial ports at their standard addresses.
  */
 #define DEFAULT_CMDLINE "reboot=a panic=-1 pci=off"
 
@@ -99,7 +102,7 @@ static void pm_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
 {
 	(void)dev;
 	(void)offset;
-	memset(data, 0, len); /* WAK_STS never comes: nothing wakes up here */
+	memset(data, 0, len); /* WAK_STS stays 0: the machine has no sleep state to wake from */
 }
 
 static void pm_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
@@ -118,18 +121,20 @@ static void pm_write(void *dev, uint64_t offset, const uint8_t *data, unsigned i
 #define I8042_DATA	 0 /* port 0x60 */
 #define I8042_STATUS	 4 /* port 0x64 */
 #define I8042_COMMAND	 4
-#define I8042_STATUS_OBF 0x01 /* there is a byte to read */
+#define I8042_STATUS_OBF 0x01 /* output buffer full: there is a byte to read */
 #define I8042_PULSE	 0xfe /* pulse output line 0: reset */
 #define I8042_BYTES	 512u
 
 /*
- * There is always another byte to read, for the first I8042_BYTES of them: a driver that probes for
- * the controller drains it, sees no end (Linux: after 16 bytes) and concludes at once that there is
- * none. After that there is nothing to read, because programs that poll the keyboard (memtest86+)
- * look at the serial port only when the keyboard has nothing for them. The controller is always
- * ready for a command, so that a reboot does not wait.
+ * Number of bytes that the keyboard controller's output buffer still delivers.
+ *
+ * The first I8042_BYTES reads find another byte each time: a driver that probes for the controller
+ * drains it, sees no end (Linux: after 16 bytes) and concludes at once that there is no controller.
+ * Afterwards the buffer is empty, because programs that poll the keyboard (memtest86+) look at the
+ * serial port only when the keyboard has no data. The controller is always ready for a command, so
+ * a reboot does not wait.
  */
-static uint32_t i8042_bytes = I8042_BYTES; /* atomic; reads of two vCPUs at once may count as one */
+static uint32_t i8042_bytes = I8042_BYTES; /* atomic; concurrent reads may count as one */
 
 static void i8042_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
 {
@@ -145,7 +150,7 @@ static void i8042_read(void *dev, uint64_t offset, uint8_t *data, unsigned int l
 
 static void i8042_write(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
 {
-	(void)len; /* the last port of ours: nothing longer fits */
+	(void)len; /* COMMAND is the last port of the device, so `len` is 1 there */
 	if (offset == I8042_COMMAND && *data == I8042_PULSE)
 		end_vm(dev, VM_END_REBOOT);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The machine as a device tree, as Linux for x86 reads it with CONFIG_OF: the bindings are those of
- * the CE4100, the one PC that was described so (Documentation/x86/booting-dt.rst;
- * bindings/interrupt-controller/intel,ce4100-*.yaml).
+ * Device tree of the x86_64 machine, for Linux kernels with CONFIG_OF.
+ *
+ * The bindings are those of the CE4100, the only PC that was described by a device tree
+ * (Documentation/x86/booting-dt.rst; bindings/interrupt-controller/intel,ce4100-*.yaml).
  */
 #include <asm/bootparam.h>
 #include <errno.h>
@@ -16,15 +17,15 @@
 #define IOAPIC_PHANDLE 1
 #define POWER_PHANDLE  2
 #define APIC_SIZE      0x1000u
-#define PORTS	       "/isa@1,0" /* its path */
+#define PORTS	       "/isa@1,0" /* path of the ISA bus node */
 #define PORTS_END      0x10000u
-#define IRQ_EDGE_HIGH  3 /* second cell of the I/O APIC's interrupts */
+#define IRQ_EDGE_HIGH  3 /* second cell of an interrupt of the I/O APIC */
 
 static void put_cpus(struct devtree *tree, unsigned int cpus)
 {
 	devtree_begin_cpus(tree);
 	for (unsigned int id = 0; id < cpus; id++) {
-		devtree_begin_cpu(tree, id); /* of its APIC */
+		devtree_begin_cpu(tree, id); /* reg is the APIC ID */
 		devtree_end(tree);
 	}
 	devtree_end(tree);
@@ -45,7 +46,7 @@ static void begin_apic(struct devtree *tree, const char *compatible, uint64_t at
 static void put_apics(struct devtree *tree)
 {
 	begin_apic(tree, "intel,ce4100-lapic", LAYOUT_LAPIC);
-	/* No PIC is between the processors and their interrupts. */
+	/* The interrupts do not pass through a PIC. */
 	devtree_put(tree, "intel,virtual-wire-mode", NULL, 0);
 	devtree_end(tree);
 	begin_apic(tree, "intel,ce4100-ioapic", LAYOUT_IOAPIC);
@@ -53,7 +54,7 @@ static void put_apics(struct devtree *tree)
 	devtree_end(tree);
 }
 
-/* Power-off as a value in a register (bindings/mfd/syscon.yaml, power/reset/syscon-poweroff.yaml). */
+/* Add the power-off register (bindings/mfd/syscon.yaml, power/reset/syscon-poweroff.yaml). */
 static void put_power(struct devtree *tree, const struct dev_desc *desc)
 {
 	uint64_t reg[] = { desc->base, desc->size };
@@ -89,7 +90,7 @@ static void put_devices(struct devtree *tree, const struct devlist *devices, boo
 	}
 }
 
-/* Ports are addresses on a bus of their own. */
+/* Add the ISA bus node, in whose address space the I/O ports are. */
 static void put_ports(struct devtree *tree, const struct devlist *devices)
 {
 	static const uint32_t ranges[] = { 1, 0, 0, 0, PORTS_END };

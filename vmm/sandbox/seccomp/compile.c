@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * compile: rules.h -> BPF, by libseccomp. Runs when microvm is built; no part of it.
+ * compile: build tool that compiles seccomp/rules.h to BPF with libseccomp.
  *
- *   compile ARCH           C text: the programs, for sandbox_seccomp.c to include
- *   compile ARCH --list    how many calls each filter has, and which
+ * It runs when microvm is built and is not part of microvm.
+ *
+ *   compile ARCH           print the programs as C text, which sandbox/seccomp.c includes
+ *   compile ARCH --list    print how many system calls each filter allows, and which
  */
 #include <linux/filter.h>
 #include <stdint.h>
@@ -16,7 +18,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define INSNS	 4096
-/* Of libseccomp: with SCMP_ACT_KILL_PROCESS (Linux 4.14). */
+/* libseccomp API level that has SCMP_ACT_KILL_PROCESS (Linux 4.14) */
 #define API_LEVEL 3
 
 static void fail(const char *what, int err)
@@ -48,13 +50,16 @@ static int exists(uint32_t arch, const struct rule *rule)
 static void add(scmp_filter_ctx ctx, const struct rule *rule)
 {
 	uint32_t action = rule->error ? SCMP_ACT_ERRNO(rule->error) : SCMP_ACT_ALLOW;
-	/* libseccomp goes from this machine's numbers to those of the filter's architecture. */
+	/*
+	 * libseccomp translates the build machine's numbers to those of the filter's architecture.
+	 */
 	int nr = number(seccomp_arch_native(), rule);
 	int err = seccomp_rule_add_exact_array(ctx, action, nr, rule->count, rule->arg);
 
 	if (!err)
 		err = seccomp_syscall_priority(ctx, nr, 255 - (rule - rules) % 256);
-	/* A call's first row has set the highest it gets. */
+	/* If a call has several rows, its first row must win: libseccomp keeps the highest
+	 * priority. */
 	if (err)
 		fail(rule->call, -err);
 }
@@ -70,7 +75,9 @@ static scmp_filter_ctx build(uint32_t arch, unsigned int filter)
 		seccomp_arch_remove(ctx, SCMP_ARCH_NATIVE);
 		seccomp_arch_add(ctx, arch);
 	}
-	/* Backwards: a call has the priority of its first row. */
+	/*
+	 * Rows are added backwards, so that the priority of a call's first row is the last one set.
+	 */
 	for (unsigned int i = COUNT(rules); i-- > 0;) {
 		if (exists(arch, &rules[i]) && has(filter, &rules[i]))
 			add(ctx, &rules[i]);
@@ -100,7 +107,9 @@ static void print_program(uint32_t arch, unsigned int filter)
 	seccomp_release(ctx);
 }
 
-/* Calls that fail, instead of ending the process, are not counted as allowed. */
+/*
+ * Print the calls that a filter allows. Calls that the filter fails with an errno are not counted.
+ */
 static void print_list(uint32_t arch, unsigned int filter)
 {
 	char names[4096] = "";
@@ -127,7 +136,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: compile ARCH [--list]\n");
 		return 2;
 	}
-	/* What the kernel knows that microvm will run on, not that of this machine, or its emulator. */
+	/* Select the features of the kernel that microvm will run on, not those of the build
+	 * machine or of an emulator. */
 	if (seccomp_api_set(API_LEVEL) < 0)
 		fail("seccomp_api_set", ENOTSUP);
 	if (argc == 2)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rules: the system calls of each kind of thread, once the sandbox has been entered. Compiled into
- * BPF when the program is built (compile.c), so that a start of the program costs nothing for it.
+ * rules: table of the system calls that each kind of thread may use.
  *
- * Every row is in the filter of the whole process, which is entered first and of which the maker of
- * threads has the use; `kinds` says which of the narrower filters have it, too. A kernel with a
- * bitmap for seccomp (Linux 5.11) asks no filter about calls without conditions. Others ask in
- * the order of the rows.
+ * compile.c compiles the table to BPF when the program is built, so the program spends no time on
+ * that at start. The filters apply once the process has entered the sandbox.
  *
- * What is not here ends the process (SIGSYS). A few calls that a C library may try, and can do
- * without, fail instead.
+ * Every row, except those of the supervisor, is in the filter of the whole process, which is
+ * installed first and is the only one of the spawner and the jobs thread. `kinds` selects the
+ * narrower filters that have the row, too. Linux 5.11 and later keep a bitmap of calls that are
+ * allowed without conditions and do not run the filter for them. Older kernels check the rows in
+ * their order, so frequent calls come first.
+ *
+ * A call without a row kills the process (SIGSYS). A few calls that a C library may try but can do
+ * without fail with an errno instead.
  */
 #ifndef VMM_SECCOMP_RULES_H
 #define VMM_SECCOMP_RULES_H
@@ -28,27 +31,27 @@
 
 #define MAIN	   (1u << 0)
 #define VCPU	   (1u << 1)
-#define URING	   (1u << 2) /* dataplane threads, by engine */
+#define URING	   (1u << 2) /* dataplane threads, one kind per I/O engine */
 #define LIBAIO	   (1u << 3)
 #define SYNC	   (1u << 4)
 #define WORKER	   (1u << 5)
-#define MAKER	   0u	     /* the process's filter only */
-#define SUPERVISOR (1u << 6) /* no thread: a process of its own (supervisor.h) */
+#define MAKER	   0u	     /* spawner and jobs threads: only the filter of the process */
+#define SUPERVISOR (1u << 6) /* not a thread: the supervisor process (supervisor.h) */
 #define EPOLL	   (LIBAIO | SYNC)
 #define PLANES	   (URING | EPOLL)
-#define BLOCKS	   (PLANES | WORKER) /* who discards and zeroes */
+#define BLOCKS	   (PLANES | WORKER) /* threads that execute discard and write zeroes */
 #define ALL	   (MAIN | VCPU | BLOCKS)
 
-/* Stands for the process's id, which is put in its place when the filter is loaded. */
+/* Placeholder for the process's own PID, which is inserted when the filter is loaded. */
 #define OWN_PID		0x5eccb0d1u
-#define VM_PID		0x5eccb0d2u /* and, for the supervisor, the VM's */
+#define VM_PID		0x5eccb0d2u /* the same for the VM's PID, in the supervisor's filter */
 
 #define RULE_CONDITIONS 2
 
 struct rule {
 	unsigned int kinds;
-	const char *call; /* what an architecture lacks is left out */
-	int error;	  /* 0: allowed; or the errno it fails with */
+	const char *call; /* name; an architecture without it skips the row */
+	int error;	  /* 0: the call is allowed; else the errno with which it fails */
 	unsigned int count;
 	struct scmp_arg_cmp arg[RULE_CONDITIONS]; /* all must hold */
 };
@@ -63,14 +66,14 @@ struct rule {
 #define REFUSE(kinds, call, error)	{ kinds, call, error, 0, { { 0 } } }
 /* clang-format on */
 
-/* A thread and nothing else: no process, no namespaces. */
+/* clone flags of a thread, and flags that must be clear: no new process, no namespaces. */
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define OTHER_FLAGS                                                                     \
 	(CLONE_VFORK | CLONE_PARENT | CLONE_PTRACE | CLONE_UNTRACED | CLONE_NEWNS |     \
 	 CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
 	 CLONE_NEWNET)
 
-/* io_uring_register's operation; its upper bit only says how the ring is named. */
+/* Bits of io_uring_register's operation; bit 31 only says how the ring is named. */
 #define REGISTER(kinds, operation) \
 	CALL_IF(kinds, "io_uring_register", ARG_BITS(1, 0x7fffffff, operation))
 
@@ -84,55 +87,56 @@ static const struct rule rules[] = {
 	CALL(EPOLL, "epoll_ctl"),
 	CALL(PLANES, "preadv"),
 	CALL(PLANES, "pwritev2"),
-	CALL(PLANES, "pwritev"), /* a C library that is told there is no pwritev2 */
+	CALL(PLANES, "pwritev"), /* used by a C library when pwritev2 is missing */
 	CALL(ALL, "write"),
 	CALL(ALL, "futex"),
 	CALL(MAIN, "poll"),
 	CALL(MAIN, "ppoll"),
 	CALL(MAIN, "read"),
-	CALL_IF(MAIN, "sendto", ARG_IS(4, 0)), /* console: standard output is a socket */
+	CALL_IF(MAIN, "sendto", ARG_IS(4, 0)), /* console, when standard output is a socket */
 
 	/* The control socket. */
 	CALL(MAIN, "accept4"),
 	CALL(MAIN, "recvfrom"),
 
-	/* The jobs' thread stays with the process's filter. */
+	/* Resize of an image, run by the jobs thread. */
 	CALL(MAKER, "ftruncate"),
 	CALL(MAKER, "newfstatat"),
+	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 
-	/* Disks. No guest makes a file grow. */
+	/* Disks. Only FALLOC_FL_KEEP_SIZE is allowed, so that a guest cannot make a file grow. */
 	CALL(ALL, "fdatasync"),
 	CALL_IF(BLOCKS, "fallocate", ARG_BITS(1, 1, 1)), /* FALLOC_FL_KEEP_SIZE */
 	CALL_IF(BLOCKS, "ioctl", ARG_IS(1, BLKDISCARD)),
 	CALL(BLOCKS, "lseek"),
 	CALL(BLOCKS, "pwrite64"),
-	CALL(PLANES, "timerfd_settime"), /* a disk with limits waits */
+	CALL(PLANES, "timerfd_settime"), /* timer of a throttled disk */
 	CALL_IF2(PLANES, "sched_setscheduler", ARG_IS(0, 0), ARG_IS(1, SCHED_OTHER)),
 	CALL_IF2(PLANES, "sched_setscheduler", ARG_IS(0, 0), ARG_IS(1, SCHED_BATCH)),
 	REGISTER(URING, IORING_REGISTER_FILES_UPDATE),
 	REGISTER(URING, IORING_REGISTER_ENABLE_RINGS),
 	REGISTER(URING, IORING_REGISTER_RING_FDS),
 
-	/* Memory; none that can be executed. */
+	/* Memory that is not executable. */
 	CALL_IF(ALL, "mmap", ARG_BITS(2, PROT_EXEC, 0)),
 	CALL_IF(ALL, "mprotect", ARG_BITS(2, PROT_EXEC, 0)),
 	CALL(ALL, "munmap"),
 	CALL(ALL, "madvise"),
 	CALL(ALL, "brk"),
-	REFUSE(ALL, "mremap", ENOMEM), /* realloc of a large block, which copies it then */
+	REFUSE(ALL, "mremap", ENOMEM), /* realloc of a large block then copies it */
 
-	/* Threads: the maker makes dataplane threads, and these their helpers. */
+	/* Threads: the spawner starts the dataplane threads, which start their worker threads. */
 	CALL_IF(PLANES, "clone", ARG_BITS(0, THREAD_FLAGS | OTHER_FLAGS, THREAD_FLAGS)),
-	REFUSE(PLANES, "clone3", ENOSYS), /* its flags cannot be seen; clone is tried next */
+	REFUSE(PLANES, "clone3", ENOSYS), /* its flags are in memory; libc then tries clone */
 	CALL(PLANES, "set_robust_list"),
 	CALL(PLANES, "rseq"),
 	CALL_IF(PLANES, "seccomp", ARG_IS(0, SECCOMP_SET_MODE_FILTER)),
-	CALL_IF(MAKER, "rt_sigaction", ARG_IS(0, __SIGRTMIN + 1)), /* a C library's first thread */
+	CALL_IF(MAKER, "rt_sigaction", ARG_IS(0, __SIGRTMIN + 1)), /* first pthread_create */
 	CALL(MAKER, "sched_setaffinity"),
 	CALL(MAKER, "sched_getscheduler"),
 
-	/* Rings and contexts are made by the maker and taken down by the main thread. */
+	/* Rings and AIO contexts: the spawner creates them, and the main thread destroys them. */
 	CALL(MAKER, "io_uring_setup"),
 	CALL(MAKER, "io_setup"),
 	CALL(MAKER, "epoll_create1"),
@@ -146,7 +150,7 @@ static const struct rule rules[] = {
 	CALL(MAIN, "io_destroy"),
 	CALL(MAIN, "close"),
 
-	/* The end, and a crash: the terminal is restored, and the signal raised again. */
+	/* Exit and crash handlers: a handler restores the terminal and raises the signal again. */
 	CALL(ALL, "exit"),
 	CALL(MAIN, "exit_group"),
 	CALL(ALL, "rt_sigreturn"),
@@ -158,20 +162,20 @@ static const struct rule rules[] = {
 	CALL_IF(ALL, "rt_sigaction", ARG_IS(0, SIGABRT)),
 	CALL_IF(ALL, "tgkill", ARG_IS(0, OWN_PID)),
 	CALL_IF(ALL, "ioctl", ARG_IS(1, TCSETS)),
-	CALL_IF(ALL, "ioctl", ARG_IS(1, TCGETS)), /* tcsetattr looks at what came of it */
+	CALL_IF(ALL, "ioctl", ARG_IS(1, TCGETS)), /* tcsetattr verifies its result */
 	CALL(ALL, "writev"),
 
-	/* Harmless, and a C library's or the kernel's own. */
+	/* Harmless calls that the C library or the kernel itself makes. */
 	CALL(ALL, "getpid"),
 	CALL(ALL, "gettid"),
 	CALL(ALL, "clock_gettime"),
 	CALL(ALL, "sched_yield"),
-	CALL(ALL, "sched_getaffinity"), /* malloc, when many threads use it */
+	CALL(ALL, "sched_getaffinity"), /* malloc, with many threads */
 	CALL(ALL, "restart_syscall"),
 	REFUSE(ALL, "openat", EACCES),
 	REFUSE(ALL, "prctl", EPERM),
 
-	/* The supervisor waits, passes on, and ends as the VM did. */
+	/* The supervisor waits for its VM, forwards signals, and exits with the VM's status. */
 	CALL(SUPERVISOR, "poll"),
 	CALL(SUPERVISOR, "ppoll"),
 	CALL(SUPERVISOR, "read"),
@@ -185,12 +189,12 @@ static const struct rule rules[] = {
 	CALL(SUPERVISOR, "rt_sigaction"),
 	CALL(SUPERVISOR, "getpid"),
 	CALL(SUPERVISOR, "gettid"),
-	CALL(SUPERVISOR, "getuid"), /* sigqueue says who it is */
+	CALL(SUPERVISOR, "getuid"), /* sigqueue fills in the sender's user ID */
 	CALL(SUPERVISOR, "clock_gettime"),
 	CALL(SUPERVISOR, "restart_syscall"),
 	CALL(SUPERVISOR, "close"),
 	CALL(SUPERVISOR, "exit_group"),
-	/* A C library that finds an error allocates and writes a message before it aborts. */
+	/* The C library allocates and writes a message before it aborts on an error. */
 	CALL(SUPERVISOR, "writev"),
 	CALL_IF(SUPERVISOR, "mmap", ARG_BITS(2, PROT_EXEC, 0)),
 	CALL_IF(SUPERVISOR, "mprotect", ARG_BITS(2, PROT_EXEC, 0)),
@@ -198,7 +202,7 @@ static const struct rule rules[] = {
 	CALL(SUPERVISOR, "madvise"),
 	CALL(SUPERVISOR, "brk"),
 	REFUSE(SUPERVISOR, "mremap", ENOMEM),
-	/* And removes what the VM has made (runfile.h). */
+	/* The supervisor removes the VM's pidfile and control socket (runfile.h). */
 	CALL_IF(SUPERVISOR, "openat", ARG_BITS(2, O_PATH, O_PATH)),
 	CALL(SUPERVISOR, "newfstatat"),
 	CALL(SUPERVISOR, "fstat"),
@@ -208,7 +212,7 @@ static const struct rule rules[] = {
 
 static const struct {
 	const char *name;
-	unsigned int kind; /* 0: all rows but the supervisor's */
+	unsigned int kind; /* 0: all rows except those of the supervisor only */
 } filters[] = {
 	{ "process", 0 },     { "main", MAIN }, { "vcpu", VCPU },     { "io_uring", URING },
 	{ "libaio", LIBAIO }, { "sync", SYNC }, { "worker", WORKER }, { "supervisor", SUPERVISOR },
