@@ -310,6 +310,17 @@ START_TEST(fixed_buffers)
 }
 END_TEST
 
+/* What a failed loop polled for is lost, so that its thread may sleep. */
+START_TEST(failed_loop_is_not_polled)
+{
+	struct evloop failing = { .kind = EVLOOP_IOPOLL, .polling = 1 };
+
+	ck_assert(evloop_polling(&failing));
+	failing.failed = -EPERM;
+	ck_assert(!evloop_polling(&failing));
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("evloop_polled");
@@ -322,6 +333,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, interrupted);
 	tcase_add_test(t, polled_read_of_a_truncated_image_loses_its_last_bytes);
 	tcase_add_test(t, fixed_buffers);
+	tcase_add_test(t, failed_loop_is_not_polled);
 	suite_add_tcase(s, t);
 	return s;
 }

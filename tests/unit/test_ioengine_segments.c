@@ -164,6 +164,37 @@ START_TEST(held_transfer_goes_on_where_it_was)
 }
 END_TEST
 
+/* The write cache is switched on and off while a write and a read are parked. */
+START_TEST(switch_of_the_cache_reaches_parked_writes_and_no_reads)
+{
+	bool writethrough = _i;
+
+	begin(1);
+	make(0, IO_WRITE, 0, whole);
+	make(1, IO_READ, 0, whole);
+	task[0].stable = !writethrough;
+	ioengine_submit(e);
+	ioengine_hold(e);
+	complete(SCRIPTED_ALL);
+	complete(SCRIPTED_ALL);
+	ck_assert(!ioengine_working(e));
+	ioengine_set_stable(e, writethrough);
+	ioengine_release(e);
+	ioengine_submit(e);
+	ck_assert_uint_eq(scripted_held(e), 2);
+	ck_assert_int_eq(scripted_seg(e, 0).op, IO_WRITE);
+	ck_assert(scripted_seg(e, 0).stable == writethrough);
+	ck_assert_int_eq(scripted_seg(e, 1).op, IO_READ);
+	ck_assert(!scripted_seg(e, 1).stable);
+	ioengine_hurry(e);
+	complete(SCRIPTED_ALL);
+	complete(SCRIPTED_ALL);
+	expect_finished(0, -ECANCELED);
+	expect_finished(1, -ECANCELED);
+	end();
+}
+END_TEST
+
 /* A common one is not torn: neither by a pause nor by a stop. */
 START_TEST(transfer_of_a_segment_is_finished)
 {
@@ -303,6 +334,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, host_is_never_given_more_than_a_segment, 0, 2);
 	tcase_add_test(t, short_transfer_within_a_segment);
 	tcase_add_test(t, held_transfer_goes_on_where_it_was);
+	tcase_add_loop_test(t, switch_of_the_cache_reaches_parked_writes_and_no_reads, 0, 2);
 	tcase_add_loop_test(t, transfer_of_a_segment_is_finished, 0, 2);
 	tcase_add_loop_test(t, huge_transfer_that_nobody_wants_any_more, 0, 4);
 	tcase_add_test(t, held_transfers_that_want_more_bounce_buffers_than_there_are);
