@@ -178,7 +178,7 @@ START_TEST(switch_of_the_cache_reaches_parked_writes_and_no_reads)
 	complete(SCRIPTED_ALL);
 	complete(SCRIPTED_ALL);
 	ck_assert(!ioengine_working(e));
-	ioengine_set_stable(e, writethrough);
+	ioengine_set_writethrough(e, writethrough);
 	ioengine_release(e);
 	ioengine_submit(e);
 	ck_assert_uint_eq(scripted_held(e), 2);
@@ -186,7 +186,7 @@ START_TEST(switch_of_the_cache_reaches_parked_writes_and_no_reads)
 	ck_assert(scripted_seg(e, 0).stable == writethrough);
 	ck_assert_int_eq(scripted_seg(e, 1).op, IO_READ);
 	ck_assert(!scripted_seg(e, 1).stable);
-	ioengine_hurry(e);
+	ioengine_cancel_ranges(e);
 	complete(SCRIPTED_ALL);
 	complete(SCRIPTED_ALL);
 	expect_finished(0, -ECANCELED);
