@@ -41,7 +41,7 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 	for (unsigned int i = 0; i < config->cpu_count; i++) {
 		if (CPU_ISSET(config->cpu[i], &host))
 			continue;
-		*why = "cpus has a processor that this process may not use";
+		*why = "cpus lists a CPU that this process may not use";
 		return -EINVAL;
 	}
 	if (config->stats) {
@@ -164,8 +164,8 @@ static int create_all(void *arg)
 	/* Once per disk: from here on it has an engine. A guest may try again as often as it likes
 	 * where it has none. */
 	if (which != qs->config->engine)
-		log_warn("--disk %s: %s is not to be had (%s): falling back to engine=%s",
-			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
+		log_warn("--disk %s: %s is unavailable (%s), using %s", qs->config->path,
+			 engines[qs->config->engine]->name, strerror(-refused),
 			 engines[which]->name);
 	return 0;
 }

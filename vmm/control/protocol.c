@@ -120,7 +120,7 @@ static const char *take_id(struct control_request *request, struct json_object *
 	bool text = json_object_is_type(value, json_type_string);
 
 	if (!text && !json_object_is_type(value, json_type_int))
-		return "must be a number or a text";
+		return "must be a number or a string";
 	if (text && json_object_get_string_len(value) > CONTROL_ID_MAX)
 		return "is longer than 64 bytes";
 	request->id = json_object_get(value);
@@ -131,7 +131,7 @@ static const char *take_id(struct control_request *request, struct json_object *
 static const char *take_command(struct control_request *request, struct json_object *value)
 {
 	(void)request;
-	return json_object_is_type(value, json_type_string) ? NULL : "must be a text";
+	return json_object_is_type(value, json_type_string) ? NULL : "must be a string";
 }
 
 /* A number from `least` to `most`. */

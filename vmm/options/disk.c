@@ -111,7 +111,7 @@ const char *options_settle_errors(struct blk_config *disk, bool control)
 		disk->werror = BLKPOLICY_ENOSPC;
 	if (control || (!stops(disk->rerror) && !stops(disk->werror)))
 		return NULL;
-	return "rerror and werror can stop the VM only with --control, by which it goes on";
+	return "rerror and werror can stop the VM only with --control, which can resume it";
 }
 
 static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)

@@ -288,7 +288,7 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 	else if (config->append && config->cmdline)
 		why = "--append, --cmdline: only one of the two is possible";
 	else if (config->dump_dtb && config->description == DESCRIBE_ACPI)
-		why = "--describe acpi: there is no device tree to be dumped then";
+		why = "--describe acpi: has no device tree to dump";
 	if (why) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
 		return false;

@@ -97,7 +97,7 @@ int sandbox_enter(const struct sandbox_config *config)
 	note(&missing, "Landlock", sandbox_landlock());
 	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG));
 	if (missing.len)
-		log_warn("sandbox: this host does without: %s; the rest applies", missing.text);
+		log_warn("sandbox: unavailable on this host: %s; the rest applies", missing.text);
 	return 0;
 }
 

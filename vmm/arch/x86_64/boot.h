@@ -41,7 +41,7 @@ struct boot_kernel {
 
 /* Why a kernel of either format cannot be where it is linked. */
 #define BOOT_BELOW_1_MIB "wants to be loaded below 1 MiB, where the machine's tables are"
-#define BOOT_BEYOND_RAM	 "wants to be loaded where no guest has memory: beyond 3 GiB"
+#define BOOT_BEYOND_RAM	 "wants to be loaded beyond 3 GiB, where no guest has memory"
 
 /* RAM from 0 up to the hole: where the kernel and the initrd have to be. */
 uint64_t boot_low_ram(const struct arch_boot_config *config);
