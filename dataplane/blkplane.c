@@ -170,7 +170,7 @@ static void blkplane_complete(struct blkplane *p)
 	while ((task = ioengine_finished(p->config.engine))) {
 		struct slot *slot = container_of(task, struct slot, task);
 
-		PROBE_3(blkplane_complete, p, slot->req.chain.head, task->op, task->result);
+		PROBE_3(complete, p, slot->req.chain.head, task->op, task->result);
 		if (__builtin_expect(task->result, 0)) {
 			blkplane_fail_request(p, task);
 			continue;
