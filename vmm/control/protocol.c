@@ -113,7 +113,7 @@ struct field {
 	const char *(*take)(struct control_request *request, struct json_object *value);
 };
 
-_Static_assert(CONTROL_ID_MAX == 64, "as said");
+_Static_assert(CONTROL_ID_MAX == 64, "the message says 64");
 
 static const char *take_id(struct control_request *request, struct json_object *value)
 {
@@ -168,7 +168,7 @@ static const char *take_rate(uint64_t *to, struct json_object *value, uint64_t m
 	int64_t number;
 
 	_Static_assert(BLKLIMIT_IOPS_MAX == 1000000000 && BLKLIMIT_BPS_MAX == 1ull << 40,
-		       "as said");
+		       "the messages say so");
 	if (!take_number(value, 1, (int64_t)most, &number))
 		return most == BLKLIMIT_IOPS_MAX ? "must be a number from 1 to 1000000000"
 						 : "must be a number from 1 to 1099511627776";

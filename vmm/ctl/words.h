@@ -10,8 +10,9 @@ struct json_object;
 #define WORDS_MESSAGE_MAX 256
 
 /*
- * Adds the arguments of `command` to `request`. The caller has checked their number; the function
- * modifies them in place. Returns false if one is invalid; then `message` names it and the reason.
+ * Adds the arguments of `command` to `request`. The caller has checked their number; the
+ * function modifies them in place. Returns false if one is invalid; then `message` names it and
+ * the reason.
  */
 bool words_add(struct json_object *request, const char *command, char **words,
 	       char message[WORDS_MESSAGE_MAX]);
