@@ -46,7 +46,7 @@ static void note_pids(struct missing *missing, int err)
 	if (!err)
 		return;
 	sandbox_refusal(self_fd, true, err, refusal);
-	note_why(missing, "a process id namespace", err, refusal);
+	note_why(missing, "a PID namespace", err, refusal);
 	if (self_fd >= 0)
 		close(self_fd);
 }
