@@ -226,8 +226,7 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 	p->has_avail = false;
 	if (p->empty_turns <= BLKPLANE_EMPTY_TURNS)
 		return 0;
-	return vring_fail(&p->ring,
-			  "entries appear and vanish as the device writes its own fields");
+	return vring_fail(&p->ring, "available entries change when the device writes used ones");
 }
 
 /* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
@@ -383,8 +382,8 @@ static void failed(struct iothread_client *client)
 	if (p->broken)
 		return;
 	if (!loop->failure_logged)
-		log_error("%s: %s: %s: a dataplane thread of this disk ends its I/O",
-			  p->config.name, loop->failed_call, strerror(-loop->failed));
+		log_error("%s: %s: %s: a dataplane thread of this disk stops", p->config.name,
+			  loop->failed_call, strerror(-loop->failed));
 	loop->failure_logged = true;
 	vring_fail(&p->ring, "the host refuses I/O");
 	blkplane_report_broken(p);

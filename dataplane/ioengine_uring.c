@@ -100,8 +100,7 @@ static void polled_done(struct ev_request *request, int res)
 	}
 	task->engine->ops = &ioengine_uring;
 	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-		log_warn("iopoll: a disk's file system or device cannot be polled: going on "
-			 "without");
+		log_warn("iopoll ignored: a disk's file system or device cannot be polled");
 	uring_prep(task->engine, task);
 }
 

@@ -292,8 +292,7 @@ static void hold_memory(struct iothread *t)
 	if (t->config.fixed && t->config.loop != EVLOOP_EPOLL)
 		err = evloop_register_memory(&t->loop, t->config.fixed);
 	if (err)
-		log_warn("guest RAM cannot be locked for io_uring (%s): going on without fixed "
-			 "buffers",
+		log_warn("fixed-buffers ignored: io_uring cannot lock guest RAM (%s)",
 			 strerror(-err));
 }
 

@@ -108,8 +108,8 @@ static inline int chain_add(struct vring_dev *vr, struct vring_chain *chain, uin
 
 	int n = hostmem_map(vr->mem, addr, len, write, chain->iov + used, chain->capacity - used);
 	if (n < 0)
-		return break_ring(vr,
-				  n == -ENOSPC ? "chain in too many pieces" : "buffer outside RAM");
+		return break_ring(vr, n == -ENOSPC ? "chain with too many segments"
+						   : "buffer outside RAM");
 	if (write) {
 		chain->in_count += (unsigned int)n;
 		chain->in_len += len;

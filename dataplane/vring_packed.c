@@ -143,8 +143,7 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 		 * reads on.
 		 */
 		if (!vring_packed_read_desc(d, &p->desc[*at], *flags))
-			return break_ring(vr,
-					  "chain goes on in a descriptor that is not available");
+			return break_ring(vr, "chain continues in an unavailable descriptor");
 	}
 }
 

@@ -97,7 +97,7 @@ static void to_writethrough(struct blk *b)
 	err = image_flush(&b->image);
 	if (!err)
 		return;
-	log_limited("--disk %s: flushing at the guest's change to writethrough: %s", b->config.path,
+	log_limited("--disk %s: flush for the change to writethrough: %s", b->config.path,
 		    strerror(-err));
 	virtio_needs_reset(&b->virtio);
 }
@@ -153,7 +153,7 @@ static int start_queue(struct blk *b, unsigned int n)
 	virtio_queue_config(dev, n, &plane.ring);
 	err = blk_queues_start(&b->queues, n, &plane);
 	if (err)
-		log_limited("--disk %s: the dataplane does not start: %s", b->config.path,
+		log_limited("--disk %s: cannot start the dataplane: %s", b->config.path,
 			    strerror(-err));
 	return err;
 }

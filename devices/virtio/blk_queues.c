@@ -42,7 +42,7 @@ int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
 	for (unsigned int i = 0; i < config->cpu_count; i++) {
 		if (CPU_ISSET(config->cpu[i], &host))
 			continue;
-		*why = "cpus has a processor that this process may not use";
+		*why = "cpus lists a CPU that this process may not use";
 		return -EINVAL;
 	}
 	if (config->stats) {
@@ -168,8 +168,8 @@ static int create_all(void *arg)
 	/* This is logged once per disk, because its engines now exist. A failed start is not logged
 	 * here, since a guest may repeat it at will. */
 	if (which != qs->config->engine)
-		log_warn("--disk %s: %s is not to be had (%s): falling back to engine=%s",
-			 qs->config->path, engines[qs->config->engine]->name, strerror(-refused),
+		log_warn("--disk %s: %s is unavailable (%s), using %s", qs->config->path,
+			 engines[qs->config->engine]->name, strerror(-refused),
 			 engines[which]->name);
 	return 0;
 }

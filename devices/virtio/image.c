@@ -17,7 +17,7 @@
 #define ALIGN_MAX 4096u
 #define SECTOR	  512u
 
-static const char readonly_would_do[] = "cannot be opened for writing (readonly would do)";
+static const char readonly_would_do[] = "cannot be opened for writing (try readonly)";
 
 /* Returns -err, and sets *why to the reason, or to the text of err if that is NULL. */
 static int refuse(int err, const char *reason, const char **why)
@@ -238,7 +238,7 @@ static int grow(struct image *image, uint64_t bytes, const char **why)
 	if (fstat(image->fd, &st))
 		return refuse(errno, NULL, why);
 	if (image->readonly || !S_ISREG(st.st_mode))
-		return refuse(EINVAL, "only a file that can be written grows", why);
+		return refuse(EINVAL, "only a writable file can grow", why);
 	return ftruncate(image->fd, (off_t)bytes) ? refuse(errno, NULL, why) : 0;
 }
 

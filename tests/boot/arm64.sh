@@ -121,7 +121,7 @@ test_dump_dtb() {
 test_no_acpi() {
     boot --kernel vmlinuz --describe acpi
     want_code 3
-    want '--describe acpi: kernels for this architecture are not told so'
+    want '--describe acpi: not supported on this architecture'
 }
 
 # Test programs whose subject is the processor's or the kernel's: rings and the order in which they are seen, engines, the

@@ -43,7 +43,7 @@ def complaint(name, value, key=False):
     """What the program says about a value of an option or of a key of --disk; None: it accepts it."""
     needed = {"iops-burst": "iops=1,", "bps-burst": "bps=1,"}.get(name, "")
     said = output(MICROVM, *(["--disk", f"f,{needed}{name}={value}"] if key else [f"{name}={value}"]))
-    if "--kernel FILE is missing" in said or "with --control, by which" in said:
+    if "--kernel FILE is missing" in said or "with --control, which" in said:
         return None
     return said.strip().rsplit(": ", 1)[-1]
 

@@ -59,7 +59,7 @@ test_stop_is_the_power_button() {
     is plain ActiveState inactive
     is plain Result success
     is plain ExecMainStatus 0
-    grep -q 'SIGTERM: the power button is pressed' /work/out/plain.log || fail 'no button was pressed'
+    grep -q 'SIGTERM: pressing the power button' /work/out/plain.log || fail 'no button was pressed'
     grep -q 'ends: guest-poweroff' /work/out/plain.log || fail 'the guest has not powered off'
     [ -z "$(left plain)" ] || fail "left: $(left plain)"
 }

@@ -87,8 +87,8 @@ START_TEST(iopoll_is_refused)
 	fds = count_fds();
 	begin_to_listen();
 	two_lives();
-	expect_said(": iopoll is not to be had (Operation not permitted): falling back to "
-		    "engine=io_uring\n");
+	expect_said(": iopoll is unavailable (Operation not permitted), using "
+		    "io_uring\n");
 	ck_assert_uint_eq(asked, 1);
 	ck_assert_uint_eq(count_fds(), fds + 3);
 	disk_fini(&d);
@@ -103,7 +103,7 @@ START_TEST(iopoll_of_an_image_that_cannot)
 	disk_open(&d);
 	begin_to_listen();
 	two_lives();
-	expect_said("iopoll: a disk's file system or device cannot be polled: going on without\n");
+	expect_said("iopoll ignored: a disk's file system or device cannot be polled\n");
 	disk_fini(&d);
 }
 END_TEST

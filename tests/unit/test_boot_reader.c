@@ -90,7 +90,7 @@ START_TEST(a_file_that_shrinks_meanwhile_is_noticed)
 	begin(_i);
 	ck_assert_int_eq(bootread_finish(&all, &error), -ENODATA);
 	ck_assert_int_eq(error.part, BOOT_INITRD);
-	ck_assert_str_eq(error.why, "became shorter while it was read");
+	ck_assert_str_eq(error.why, "was truncated while it was read");
 }
 END_TEST
 

@@ -100,7 +100,7 @@ START_TEST(longest_line_without_newline)
 	ck_assert_uint_eq(runs, 1);
 	expect_answer_and_end(last_words(text, CONTROL_LINE_MAX + 1),
 			      "{\"ok\":false,\"error\":{\"code\":\"too-long\","
-			      "\"text\":\"a line may have 4096 bytes\"}}\n");
+			      "\"text\":\"a line may have at most 4096 bytes\"}}\n");
 	ck_assert_uint_eq(runs, 1);
 }
 END_TEST

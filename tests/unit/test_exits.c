@@ -109,7 +109,7 @@ START_TEST(the_report_sums_vcpus_and_names_only_what_there_was)
 	other(&exits[0], KVM_EXIT_INTR, 0);
 	report(text, sizeof(text));
 	ck_assert_str_eq(text, "microvm: exits: port 0x3f8, high: 2 in 3 us\n"
-			       "microvm: exits: port where nobody answers: 1 in 1 us\n"
+			       "microvm: exits: port, no device: 1 in 1 us\n"
 			       "microvm: exits: MMIO 0xd0000000, low: 1 in 4 us\n"
 			       "microvm: exits: KVM exit 10, a signal: 1 in 0 us\n"
 			       "microvm: exits: 5 to user space in 8 us\n");

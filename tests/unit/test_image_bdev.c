@@ -236,7 +236,7 @@ START_TEST(read_only_device_was_given_to_the_guest_as_writable)
 	c = config();
 	read_only = 1;
 	ck_assert_int_eq(image_open(&image, &c, &why), -EROFS);
-	ck_assert_str_eq(why, "cannot be opened for writing (readonly would do)");
+	ck_assert_str_eq(why, "cannot be opened for writing (try readonly)");
 	ck_assert_int_eq(image.fd, -1);
 	ck_assert_uint_eq(count_fds(), fds);
 	c.readonly = true;

@@ -137,7 +137,7 @@ static void expect_refused(bool readonly, int err, const char *words)
 /* An advice is given only where following it helps. */
 START_TEST(host_read_only_would_do)
 {
-	static const char advice[] = "cannot be opened for writing (readonly would do)";
+	static const char advice[] = "cannot be opened for writing (try readonly)";
 	static const int always[] = { EROFS, ETXTBSY };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(always); i++) {
@@ -160,7 +160,7 @@ START_TEST(host_image_that_is_being_executed)
 	struct blk_config c = { .path = "/proc/self/exe", .blk_size = 512, .queue_size = 64 };
 
 	ck_assert_int_eq(image_open(&image, &c, &why), -ETXTBSY);
-	ck_assert_ptr_nonnull(strstr(why, "readonly would do"));
+	ck_assert_ptr_nonnull(strstr(why, "try readonly"));
 }
 END_TEST
 

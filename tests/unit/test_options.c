@@ -261,7 +261,7 @@ static const struct {
 	{ { "--core-dump=1" }, "--core-dump 1: must be on or off" },
 	{ { "--describe=" }, "--describe : must be acpi or fdt" },
 	{ { "--describe", "acpi", "--dump-dtb", "f" },
-	  "--describe acpi: there is no device tree to be dumped then" },
+	  "--describe acpi: has no device tree to dump" },
 	{ { "--kernel", "l" }, "--kernel l: given twice" },
 	{ { "--initrd", "" }, "--initrd : the file name is empty" },
 	{ { "--initrd=a", "--initrd=a" }, "--initrd a: given twice" },

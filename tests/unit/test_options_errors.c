@@ -51,7 +51,7 @@ START_TEST(errors_with_and_without_control)
 	ck_assert_int_eq(parse(good[_i].keys, false), OPTIONS_ERROR);
 	ck_assert_str_eq(message,
 			 "--disk d: rerror and werror can stop the VM only with --control, "
-			 "by which it goes on");
+			 "which can resume it");
 }
 END_TEST
 

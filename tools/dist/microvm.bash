@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Completion of microvm's command line for bash.
 
-# The words that may be the value of a key of --disk.
+# _microvm_disk_value KEY: prints the values of the --disk key KEY, if it has a fixed set.
 _microvm_disk_value() {
     case $1 in
     direct) echo on off auto ;;
@@ -14,7 +14,7 @@ _microvm_disk_value() {
     esac
 }
 
-# _microvm_disk VALUE WORD: a file, then keys; WORD is what bash has made of the last of it.
+# _microvm_disk VALUE WORD: completes the --disk value VALUE; WORD is the last of the words that bash split it into.
 _microvm_disk() {
     local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
         engine= queues= iothreads= cpus= fixed-buffers iopoll poll-us= iops= iops-burst= bps= bps-burst='
@@ -37,7 +37,7 @@ _microvm() {
         --dump-dtb --disk --help --version'
     local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
     current=$value
-    # bash has made words of what is between equals signs and colons, and of these.
+    # bash splits words at equals signs and colons, which become words of their own: join them again.
     while ((at > 1)) && [[ ${COMP_WORDS[at]}${COMP_WORDS[at - 1]} =~ ^[=:]|[=:]$ ]]; do
         at=$((at - 1))
         value=${COMP_WORDS[at]}$value

@@ -75,7 +75,7 @@ int loader_devices(const struct machine_config *config, struct devlist *devices)
 	if (err == -EOPNOTSUPP)
 		return report_option(err, "--describe",
 				     config->description == DESCRIBE_ACPI ? "acpi" : "fdt",
-				     "kernels for this architecture are not told so");
+				     "not supported on this architecture");
 	return err ? report_host(err, "devices") : 0;
 }
 

@@ -94,7 +94,7 @@ int bootread_finish(struct bootread *r, struct arch_boot_error *error)
 	if (!r->err)
 		return 0;
 	return boot_fail(error, r->failed,
-			 r->err == -ENODATA ? "became shorter while it was read" : "cannot be read",
+			 r->err == -ENODATA ? "was truncated while it was read" : "cannot be read",
 			 r->err);
 }
 

@@ -115,14 +115,14 @@ struct field {
 	const char *(*take)(struct control_request *request, struct json_object *value);
 };
 
-_Static_assert(CONTROL_ID_MAX == 64, "as said");
+_Static_assert(CONTROL_ID_MAX == 64, "the message says 64");
 
 static const char *take_id(struct control_request *request, struct json_object *value)
 {
 	bool text = json_object_is_type(value, json_type_string);
 
 	if (!text && !json_object_is_type(value, json_type_int))
-		return "must be a number or a text";
+		return "must be a number or a string";
 	if (text && json_object_get_string_len(value) > CONTROL_ID_MAX)
 		return "is longer than 64 bytes";
 	request->id = json_object_get(value);
@@ -133,7 +133,7 @@ static const char *take_id(struct control_request *request, struct json_object *
 static const char *take_command(struct control_request *request, struct json_object *value)
 {
 	(void)request;
-	return json_object_is_type(value, json_type_string) ? NULL : "must be a text";
+	return json_object_is_type(value, json_type_string) ? NULL : "must be a string";
 }
 
 /* Reads an integer from `least` to `most`. False: the value is none. */
@@ -171,7 +171,7 @@ static const char *take_rate(uint64_t *to, struct json_object *value, uint64_t m
 	int64_t number;
 
 	_Static_assert(BLKLIMIT_IOPS_MAX == 1000000000 && BLKLIMIT_BPS_MAX == 1ull << 40,
-		       "as said");
+		       "the messages say so");
 	if (!take_number(value, 1, (int64_t)most, &number))
 		return most == BLKLIMIT_IOPS_MAX ? "must be a number from 1 to 1000000000"
 						 : "must be a number from 1 to 1099511627776";

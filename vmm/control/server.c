@@ -123,7 +123,7 @@ static void too_long(struct client *c)
 {
 	struct control_answer answer = { .result = NULL };
 
-	control_refuse(&answer, "too-long", "a line may have %u bytes", CONTROL_LINE_MAX);
+	control_refuse(&answer, "too-long", "a line may have at most %u bytes", CONTROL_LINE_MAX);
 	say_answer(c, &answer);
 	c->ending = true;
 	c->in_len = 0;

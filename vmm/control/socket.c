@@ -37,7 +37,7 @@ static int clear_stale(const struct sockaddr_un *addr, const char **why)
 	if (lstat(addr->sun_path, &st))
 		return refuse(errno, NULL, why);
 	if (!S_ISSOCK(st.st_mode))
-		return refuse(EEXIST, "is there already, and no socket", why);
+		return refuse(EEXIST, "exists and is not a socket", why);
 	fd = new_socket();
 	if (fd < 0)
 		return -errno;

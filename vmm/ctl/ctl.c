@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * microvm-ctl: asks a running microvm, by its control socket, and shows the answer. The protocol is
- * in microvm-ctl(1).
+ * microvm-ctl: the command-line client of microvm's control socket.
+ * microvm-ctl(1) documents the protocol.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,38 +27,37 @@ enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3
 
 static const char help[] =
 	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json|--prometheus]\n"
-	"Ask the microvm whose control socket is at PATH.\n"
+	"Control the microvm whose control socket is at PATH.\n"
 	"\n"
-	"  status        what it is and does\n"
-	"  stats         what each queue of its disks has seen\n"
-	"  pause         have the guest stand still\n"
-	"  resume        have it go on\n"
-	"  flush         make what the guest has written stable\n"
+	"  status        show the state of the VM and its disks\n"
+	"  stats         show the statistics of each queue of each disk\n"
+	"  pause         pause the guest\n"
+	"  resume        resume the guest\n"
+	"  flush         flush all disks to stable storage\n"
 	"  resize DISK SIZE\n"
-	"                give the disk with that number another size: a number with K,\n"
-	"                M, G or T, without one in MiB; or image: what the image has now\n"
+	"                resize a disk: a number with K, M, G or T, in MiB without\n"
+	"                suffix; or image: the present size of the image\n"
 	"  limit DISK none|KEY=VALUE[,KEY=VALUE]...\n"
-	"                from now on, limit the disk with that number to iops and bps,\n"
-	"                with iops-burst and bps-burst, as of a disk of microvm; what is not\n"
-	"                given has no limit\n"
-	"  power-button  press it: the guest is asked to power off\n"
-	"  quit          end the VM at once; the guest is not asked\n"
-	"  events        show what happens, until the VM ends\n"
+	"                set the limits of a disk: iops, iops-burst, bps and bps-burst,\n"
+	"                as the disk keys of microvm; a key not given means no limit\n"
+	"  power-button  press the power button: ask the guest to power off\n"
+	"  quit          end the VM at once, without asking the guest\n"
+	"  events        show events until the VM ends\n"
 	"\n"
-	"  --prometheus  show stats as Prometheus reads them\n"
-	"  --json        show the answer, or each event, as one line of JSON\n"
+	"  --prometheus  show stats in Prometheus's text format\n"
+	"  --json        show the result, or each event, as one line of JSON\n"
 	"  --help, -h    show this text\n"
 	"  --version     show the version\n"
 	"\n"
 	"Exit codes:\n"
 	"  0  done\n"
-	"  1  the VM refused, or failed; or its answer could not be written\n"
+	"  1  the VM refused or failed, or the answer could not be written\n"
 	"  2  usage error\n"
-	"  3  there is no VM, or the connection ended too early\n";
+	"  3  no VM, or the connection ended too early\n";
 
 static const struct command {
 	const char *name;
-	int words;				  /* behind it */
+	int words;				  /* number of arguments */
 	void (*show)(struct json_object *result); /* NULL: nothing to show */
 } commands[] = {
 	{ "status", 0, show_status }, { "stats", 0, show_stats },  { "pause", 0, NULL },
@@ -67,7 +66,7 @@ static const struct command {
 	{ "events", 0, NULL },
 };
 
-/* Why standard output could not be written; 0: it could, or the reason is unknown. */
+/* The errno of a failed write to standard output; 0: no failure, or an unknown reason. */
 static int output_err;
 
 struct call {
@@ -86,7 +85,8 @@ static int fail(enum exit_code code, const char *what, const char *why)
 	return code;
 }
 
-/* The socket must not get the number of a closed standard stream. Writing to such a stream fails. */
+/* Opens descriptors 0 to 2 where they are closed, so that the socket does not get such a number.
+ * The read-only /dev/null makes a write to such a stream fail. */
 static void hold_standard_fds(void)
 {
 	int fd;
@@ -105,7 +105,7 @@ static bool flush_output(void)
 	return !ferror(stdout);
 }
 
-/* Returns `code`, or reports that not all of standard output could be written. */
+/* Returns `code`, or reports a failed write to standard output and returns CTL_REFUSED. */
 static int finish_output(int code)
 {
 	if (flush_output())
@@ -127,7 +127,7 @@ static const char *refused_by(const char *path)
 						       : "is not a socket";
 }
 
-/* A connection, or -1 and *why. */
+/* Returns a connected socket, or -1 with the reason in *why. */
 static int connect_to(const char *path, const char **why)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -146,7 +146,7 @@ static int connect_to(const char *path, const char **why)
 	return -1;
 }
 
-/* The next line as an object; NULL: there is none. */
+/* Returns the next line as an object; NULL at the end of the connection or if it is not JSON. */
 static struct json_object *next_object(FILE *in)
 {
 	struct json_object *object;
@@ -182,7 +182,7 @@ static void print_json(struct json_object *object)
 							    JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-/* Until the VM ends. A pipe gets each one at once. */
+/* Shows events until the VM ends, and flushes each one, so that a pipe gets it at once. */
 static int show_events(const struct call *call, FILE *in)
 {
 	struct json_object *event;
@@ -196,7 +196,7 @@ static int show_events(const struct call *call, FILE *in)
 			show_event(event);
 		json_object_put(event);
 	}
-	/* The caller reports it. */
+	/* The caller reports a failed write. */
 	if (over || ferror(stdout))
 		return CTL_OK;
 	return fail(CTL_UNREACHABLE, call->path, "the connection ended");
@@ -236,8 +236,8 @@ static int run(const struct call *call, struct json_object *request)
 	in = fdopen(fd, "r");
 	if (!in || !hears_protocol(in))
 		return fail(CTL_UNREACHABLE, call->path,
-			    in && feof(in) ? "the connection was closed (a VM serves 8 clients)"
-					   : "what answers is no microvm of this version");
+			    in && feof(in) ? "the connection was closed (at most 8 clients)"
+					   : "the peer is not a microvm of this version");
 	dprintf(fd, "%s\n", json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN));
 	answer = next_object(in);
 	code = show_answer(call, in, answer);
@@ -259,13 +259,14 @@ static int usage(const char *what, const char *why)
 	return fail(CTL_USAGE, what, why);
 }
 
-/* A number is an argument even when it is negative, and so wrong. */
+/* A negative number is an (invalid) argument, not an option. */
 static bool is_option(const char *arg)
 {
 	return arg[0] == '-' && !(arg[1] >= '0' && arg[1] <= '9');
 }
 
-/* What is missing, or too much, among the `count` words. Fills in the call. */
+/* Fills in *call from the `count` words. Returns CTL_OK, or reports a missing, unknown or excess
+ * word and returns CTL_USAGE. */
 static int check_words(struct call *call, char **words, int count)
 {
 	const struct command *command;
@@ -289,7 +290,7 @@ static int check_words(struct call *call, char **words, int count)
 		return usage(words[1], why);
 	}
 	if (call->prometheus && (call->json || command->show != show_stats))
-		return usage("--prometheus", "is for stats, and without --json (see --help)");
+		return usage("--prometheus", "only for stats, and without --json (see --help)");
 	if (count < 2 + command->words)
 		return usage(command->name, command->show == show_size
 						    ? "needs DISK SIZE (see --help)"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* members: of what the VM answers; what is not there, or of another kind, is 0, nothing or "?". */
+/*
+ * Accessors of JSON members in the VM's results.
+ * A member that is missing or of another type reads as 0, NULL, "?" or an empty object or array.
+ */
 #ifndef VMM_CTL_MEMBERS_H
 #define VMM_CTL_MEMBERS_H
 
@@ -26,7 +29,7 @@ static inline const char *text(struct json_object *object, const char *key)
 	return value ? json_object_get_string(value) : "?";
 }
 
-/* To go through with json_object_object_foreach; what is no object has nothing in it. */
+/* Returns `object` for json_object_object_foreach, or an empty object if it is not one. */
 static inline struct json_object *members(struct json_object *object)
 {
 	static struct json_object *nothing;
@@ -38,7 +41,7 @@ static inline struct json_object *members(struct json_object *object)
 	return nothing;
 }
 
-/* All of an array; of anything else, nothing. */
+/* Returns the number of elements; 0 if `array` is not an array. */
 static inline size_t length(struct json_object *array)
 {
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;

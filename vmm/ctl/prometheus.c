@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What queues have seen, in Prometheus's text exposition format, version 0.0.4. */
+/* The statistics of queues in Prometheus's text exposition format, version 0.0.4. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "vmm/ctl/members.h"
 #include "vmm/ctl/show.h"
 
-/* Bounds of times: each power of two of ns that buckets are told by. */
+/* The bounds of time histograms are the powers of two from 2^FIRST_LOG to 2^LAST_LOG, in ns. */
 #define FIRST_LOG 10
 #define LAST_LOG  34
 
@@ -16,7 +16,7 @@ static void head(const char *name, const char *type, const char *what)
 	printf("# HELP %s %s\n# TYPE %s %s\n", name, what, name, type);
 }
 
-/* The labels, without their closing brace. */
+/* Prints a sample's name and labels, without the closing brace. */
 static void labels(const char *name, const char *suffix, struct json_object *queue, const char *op)
 {
 	printf("%s%s{disk=\"%" PRIu64 "\",queue=\"%" PRIu64 "\"", name, suffix,
@@ -31,7 +31,7 @@ static void sample(const char *name, struct json_object *queue, const char *op, 
 	printf("} %" PRIu64 "\n", value);
 }
 
-/* ns as seconds. */
+/* Prints `ns` in seconds. */
 static void put_seconds(uint64_t ns)
 {
 	printf("%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
@@ -73,31 +73,32 @@ static void times(const char *name, struct json_object *queue, const char *op,
 	printf("} %" PRIu64 "\n", number(histogram, "count"));
 }
 
-/* A member's name and its metric's. */
+/* A member of the JSON result and the metric that shows it. */
 struct metric {
 	const char *key, *name, *what;
 };
 
 static const struct metric of_queues[] = {
-	{ "kicks", "microvm_queue_kicks_total", "Wake-ups by the doorbell." },
+	{ "kicks", "microvm_queue_kicks_total", "Times the doorbell woke the thread." },
 	{ "interrupts", "microvm_queue_interrupts_total", "Interrupts raised for used elements." },
 	{ "suppressed", "microvm_queue_interrupts_suppressed_total",
-	  "Interrupts that the driver did not ask for." },
-	{ "sleeps", "microvm_queue_sleeps_total", "Times the thread asked for a doorbell." },
-	{ "poll-hits", "microvm_queue_poll_hits_total",
-	  "Times the thread looked on and found something to do." },
-	{ "held", "microvm_queue_held_total", "Times requests had to wait for the disk's limits." },
+	  "Interrupts that the driver suppressed." },
+	{ "sleeps", "microvm_queue_sleeps_total", "Times the thread enabled the doorbell." },
+	{ "poll-hits", "microvm_queue_poll_hits_total", "Times busy-polling found work." },
+	{ "throttled", "microvm_queue_throttled_total",
+	  "Times the disk's limits delayed requests." },
 };
 
 static const struct metric of_operations[] = {
-	{ "requests", "microvm_requests_total", "Requests finished, well or not." },
-	{ "failed", "microvm_requests_failed_total", "Requests that failed or are not supported." },
-	{ "bytes", "microvm_bytes_total", "Bytes of requests that did not fail." },
+	{ "requests", "microvm_requests_total", "Requests finished, successfully or not." },
+	{ "failed", "microvm_requests_failed_total", "Requests failed or unsupported." },
+	{ "bytes", "microvm_bytes_total", "Bytes of successful requests." },
 };
 
 static const struct metric of_times[] = {
-	{ "ring", "microvm_ring_seconds", "From the ring to the engine." },
-	{ "answer", "microvm_answer_seconds", "From the engine's end until the driver was told." },
+	{ "ring", "microvm_ring_seconds", "Time in the ring before the engine." },
+	{ "answer", "microvm_answer_seconds",
+	  "Time from the engine to the notification of the driver." },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -127,7 +128,7 @@ static void show_batches(struct json_object *queues)
 {
 	static const char name[] = "microvm_batch_requests";
 
-	head(name, "histogram", "Requests taken by a turn.");
+	head(name, "histogram", "Requests popped in one batch.");
 	for (size_t i = 0; i < length(queues); i++) {
 		struct json_object *q = element(queues, i);
 		struct json_object *sizes = member(q, "batch-sizes");
@@ -139,7 +140,8 @@ static void show_batches(struct json_object *queues)
 			printf(",le=\"%u", (2u << k) - 1);
 			bucket_end("", count);
 		}
-		/* What was counted since then is left out: le="+Inf" and _count have to agree. */
+		/* The sum of the buckets stands for "batches", which may be newer: le="+Inf"
+		 * and _count have to agree. */
 		labels(name, "_bucket", q, NULL);
 		printf(",le=\"");
 		bucket_end("+Inf", count);
@@ -163,7 +165,7 @@ static void show_latency(struct json_object *queues)
 			      member(member(q, "latency"), of_times[m].key));
 		}
 	}
-	head(engine, "histogram", "With the host.");
+	head(engine, "histogram", "Time in the engine.");
 	for (size_t i = 0; i < length(queues); i++) {
 		struct json_object *q = element(queues, i);
 

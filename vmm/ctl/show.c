@@ -8,7 +8,7 @@
 
 #include "vmm/ctl/members.h"
 
-/* Of a disk: what it cannot do. */
+/* Prints each queue that stopped the VM, with the failed operation and its error. */
 static void show_stopped(struct json_object *stopped)
 {
 	for (size_t i = 0; i < length(stopped); i++) {
@@ -19,7 +19,7 @@ static void show_stopped(struct json_object *stopped)
 	}
 }
 
-/* Each of them with its value, `before` the first. False: there are none. */
+/* Prints `before`, then each limit as KEY=VALUE. Returns false if there are no limits. */
 static bool print_limits(struct json_object *limits, const char *before)
 {
 	if (!json_object_is_type(limits, json_type_object) || !json_object_object_length(limits))
@@ -61,7 +61,7 @@ void show_size(struct json_object *result)
 	printf("%" PRIu64 " bytes\n", number(result, "size"));
 }
 
-/* Its name, then what else it says. */
+/* Prints the event's name, then its other members. */
 void show_event(struct json_object *event)
 {
 	printf("%s", text(event, "event"));

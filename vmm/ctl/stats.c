@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What queues have seen, for people. */
+/* The statistics of queues as a table for people. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "vmm/ctl/members.h"
 #include "vmm/ctl/show.h"
 
-/* Up to three digits and a unit, or "-". */
+/* Prints a quantile of `histogram` with up to three digits and a unit; "-" if it is empty. */
 static void show_time(struct json_object *histogram, const char *key)
 {
 	static const char *const units[] = { "us", "ms", "s" };
@@ -48,9 +48,9 @@ static void show_operations(struct json_object *queue, struct json_object *laten
 	}
 	if (!latency)
 		return;
-	printf("  %-54s", "before: in the ring");
+	printf("  %-54s", "in the ring, before the engine");
 	show_times(member(latency, "ring"));
-	printf("\n  %-54s", "after: until the driver was told");
+	printf("\n  %-54s", "after the engine, until the driver is notified");
 	show_times(member(latency, "answer"));
 	printf("\n");
 }
@@ -82,14 +82,14 @@ void show_stats(struct json_object *result)
 
 		printf("disk %" PRIu64 ", queue %" PRIu64 ": %" PRIu64 " requests in %" PRIu64
 		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps, %" PRIu64
-		       " times held by limits\n",
+		       " throttled\n",
 		       number(q, "disk"), number(q, "queue"), number(q, "requests"),
 		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"),
-		       number(q, "held"));
+		       number(q, "throttled"));
 		if (!number(q, "requests"))
 			continue;
-		printf("  %" PRIu64 " kicks, %" PRIu64 " interrupts not wanted, %" PRIu64
-		       " found by looking on\n",
+		printf("  %" PRIu64 " kicks, %" PRIu64 " interrupts suppressed, %" PRIu64
+		       " poll hits\n",
 		       number(q, "kicks"), number(q, "suppressed"), number(q, "poll-hits"));
 		show_batches(member(q, "batch-sizes"));
 		show_operations(q, member(q, "latency"));

@@ -13,7 +13,8 @@ static const char *const limit_keys[] = { "iops", "iops-burst", "bps", "bps-burs
 
 #define LIMIT_KEYS (sizeof(limit_keys) / sizeof(*limit_keys))
 
-/* Says what is wrong with `word`, which `what` stands for in --help. Returns false. */
+/* Writes "WHAT WORD: WHY" to `message`, where `what` is the argument's name in --help. Returns
+ * false. */
 static bool refuse(char message[WORDS_MESSAGE_MAX], const char *what, const char *word,
 		   const char *why)
 {
@@ -60,7 +61,7 @@ static bool unknown_limit(const char *text, size_t len, char message[WORDS_MESSA
 	return refuse(message, "", text, why);
 }
 
-/* KEY=VALUE */
+/* Adds the limit that `text` gives as KEY=VALUE. */
 static bool add_limit(struct json_object *request, const char *text,
 		      char message[WORDS_MESSAGE_MAX])
 {
@@ -80,7 +81,7 @@ static bool add_limit(struct json_object *request, const char *text,
 		return refuse(message, "", text,
 			      *text == 'b' ? "must be a size from 1K to 1T"
 					   : "must be a number from 1 to 1000000000");
-	/* One of them has been set. */
+	/* Only one of the four is not 0. */
 	json_object_object_add(request, limit_keys[i],
 			       json_object_new_uint64(limits.iops | limits.iops_burst | limits.bps |
 						      limits.bps_burst));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* words: the arguments of a command -> the members of its request. */
+/* Conversion of a command's arguments to members of its JSON request. */
 #ifndef VMM_CTL_WORDS_H
 #define VMM_CTL_WORDS_H
 
@@ -10,8 +10,9 @@ struct json_object;
 #define WORDS_MESSAGE_MAX 256
 
 /*
- * Adds the arguments of `command`, which are as many as it needs and are cut up in place. False:
- * `message` names the argument and says what is wrong with it.
+ * Adds the arguments of `command` to `request`. The caller has checked their number; the
+ * function modifies them in place. Returns false if one is invalid; then `message` names it and
+ * the reason.
  */
 bool words_add(struct json_object *request, const char *command, char **words,
 	       char message[WORDS_MESSAGE_MAX]);

@@ -41,8 +41,7 @@ static void report_bus(const char *kind, const struct bus *bus, const struct exi
 				 (unsigned long long)bus->slot[i].base, bus->slot[i].ops->name,
 				 count, us);
 		else if (count)
-			log_info("exits: %s where nobody answers: %llu in %llu us", kind, count,
-				 us);
+			log_info("exits: %s, no device: %llu in %llu us", kind, count, us);
 		add(total, &cause[i], 1);
 	}
 }

@@ -76,13 +76,11 @@ static void crashed(struct vcpu *vcpu)
 			  run->internal.suberror);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		log_error("vCPU %u: the processor refuses to enter the guest, reason %#llx",
-			  vcpu->index,
+		log_error("vCPU %u: VM entry failed, hardware reason %#llx", vcpu->index,
 			  (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		break;
 	default:
-		log_error("vCPU %u: KVM exit %u that nobody handles", vcpu->index,
-			  run->exit_reason);
+		log_error("vCPU %u: unhandled KVM exit %u", vcpu->index, run->exit_reason);
 		break;
 	}
 	vcpu->vm_exit->end(vcpu->vm_exit, VM_END_CRASH);

@@ -20,7 +20,7 @@ static const struct {
 	{ KVM_CAP_USER_MEMORY, KVM_DEVICE " has no user memory" },
 	{ KVM_CAP_IOEVENTFD, KVM_DEVICE " has no ioeventfd" },
 	{ KVM_CAP_IRQFD, KVM_DEVICE " has no irqfd" },
-	{ KVM_CAP_IMMEDIATE_EXIT, KVM_DEVICE " has no immediate exit (Linux 4.13 has)" },
+	{ KVM_CAP_IMMEDIATE_EXIT, KVM_DEVICE " has no immediate exit (needs Linux 4.13)" },
 };
 
 static int open_kvm(const char **why)
@@ -60,7 +60,7 @@ static int check_capabilities(struct vm *vm, const char **why)
 		return -errno;
 	}
 	if (n != KVM_API_VERSION) {
-		*why = KVM_DEVICE " speaks another API version";
+		*why = KVM_DEVICE " has an unsupported API version";
 		return -EPROTO;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(required); i++) {
@@ -113,7 +113,7 @@ int vm_create(struct vm *vm, uint64_t ram_size, const char **why)
 		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0) {
-		*why = KVM_DEVICE " creates no VM";
+		*why = KVM_DEVICE " cannot create a VM";
 		err = -errno;
 		goto fail;
 	}

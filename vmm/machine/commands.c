@@ -322,7 +322,7 @@ int machine_control_start(struct machine *m)
 {
 	int err = m->control ? jobs_create(&m->jobs) : 0;
 
-	return err ? report_start(err, "the thread for control requests") : 0;
+	return err ? report_start(err, "the control thread") : 0;
 }
 
 int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL_POLLFDS])

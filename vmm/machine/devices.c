@@ -56,7 +56,7 @@ int machine_create_disks(struct machine *m)
 					     err == -EMFILE || err == -ENFILE ? NULL : why);
 		format = blk_format(disk->blk);
 		if (format)
-			log_warn("--disk %.200s: begins like a %s image, but is used as a raw one",
+			log_warn("--disk %.200s: looks like a %s image, but is used as raw",
 				 config.path, format);
 		virtio_mmio_init(&disk->mmio, blk_virtio(disk->blk));
 		m->disk_count++;

@@ -96,7 +96,7 @@ static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int 
 {
 	struct json_object *event = control_event_object("stopped");
 
-	log_warn("--disk %.200s: %s: %s: the VM stands still until it is resumed",
+	log_warn("--disk %.200s: %s: %s: the VM is paused until it is resumed",
 		 m->config->disk[disk].path, operations[(what & 0xff) - 1],
 		 strerror((int)(what >> 8)));
 	control_put_number(event, "disk", disk);

@@ -94,7 +94,7 @@ static int create_vm(struct machine *m)
 	if (cpus > m->vm.cpus_max)
 		return report_option(-EINVAL, "--cpus", value, most);
 	if (cpus > m->vm.cpus_recommended)
-		log_warn("--cpus %u: more than the %u this host recommends; going on", cpus,
+		log_warn("--cpus %u: more than the %u that KVM recommends on this host", cpus,
 			 m->vm.cpus_recommended);
 
 	/* Memory is mapped first: once a device is on KVM's bus, a new memory slot waits for

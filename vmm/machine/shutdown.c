@@ -76,11 +76,11 @@ static void take_signal(struct machine *m, int signal)
 	unsigned int seconds = m->config->stop_timeout;
 
 	if (signal == SIGQUIT || m->stop_at || !seconds || !guest_hears(m)) {
-		log_debug("SIG%s: the VM is stopped", sigabbrev_np(signal));
+		log_debug("SIG%s: stopping the VM", sigabbrev_np(signal));
 		m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 		return;
 	}
-	log_info("SIG%s: the power button is pressed; the VM is stopped after %u s, or at the next "
+	log_info("SIG%s: pressing the power button; stopping the VM after %u s, or at the next "
 		 "signal",
 		 sigabbrev_np(signal), seconds);
 	m->stop_at = monotonic_ns() + seconds * NS_PER_S;
@@ -120,7 +120,6 @@ void machine_stop_handle(struct machine *m)
 {
 	if (!m->stop_at || monotonic_ns() < m->stop_at)
 		return;
-	log_warn("the guest has not powered off in %u s: the VM is stopped",
-		 m->config->stop_timeout);
+	log_warn("the guest has not powered off in %u s: stopping the VM", m->config->stop_timeout);
 	m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 }

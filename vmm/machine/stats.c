@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Statistics of the disks' queues: as lines for the log (--stats) and as JSON for the control
- * socket. */
+/* Statistics of the disks' queues: as lines of the log, and as the JSON of the control socket. */
 #include <json-c/json.h>
 #include <stdio.h>
 
@@ -12,10 +11,10 @@ typedef unsigned long long ull;
 
 /* ---- for the log ---- */
 
-/* Formats the 50, 99 and 99.9 % quantiles in microseconds: "12.3, 45.6 and 78.9". */
+/* Writes the quantiles p50, p99 and p99.9 in microseconds, like "12.3, 45.6, 78.9". */
 static const char *quantiles(const struct latency *l, char text[80])
 {
-	snprintf(text, 80, "%.1f, %.1f and %.1f", (double)latency_quantile(l, 500) / 1e3,
+	snprintf(text, 80, "%.1f, %.1f, %.1f", (double)latency_quantile(l, 500) / 1e3,
 		 (double)latency_quantile(l, 990) / 1e3, (double)latency_quantile(l, 999) / 1e3);
 	return text;
 }
@@ -29,7 +28,7 @@ static void print_op(const char *path, unsigned int queue, enum blkreq_kind kind
 		return;
 	log_info("--disk %.200s, queue %u: %s: %llu requests, %llu failed, %llu bytes%s%s", path,
 		 queue, blkstats_name(kind), (ull)op->requests, (ull)op->failed, (ull)op->bytes,
-		 engine ? "; 50, 99 and 99.9 % done by the host in us: " : "",
+		 engine ? "; p50, p99, p99.9 at the host in us: " : "",
 		 engine ? quantiles(engine, text) : "");
 }
 
@@ -39,18 +38,15 @@ static void print_queue(const char *path, unsigned int queue, const struct blkpl
 	char ring[80], answer[80];
 
 	log_info("--disk %.200s, queue %u: %llu requests in %llu batches, %llu kicks, %llu "
-		 "interrupts, "
-		 "%llu not wanted, %llu sleeps, %llu found by looking on, %llu times held by "
-		 "limits",
+		 "interrupts, %llu suppressed, %llu sleeps, %llu poll hits, %llu throttled",
 		 path, queue, (ull)s->requests, (ull)s->batches, (ull)s->kicks, (ull)s->interrupts,
 		 (ull)s->suppressed, (ull)s->sleeps, (ull)s->poll_hits, (ull)s->throttled);
 	for (unsigned int i = 0; i < BLKREQ_KINDS; i++)
 		print_op(path, queue, i, &s->op[i], l && i < IO_OPS ? &l->engine[i] : NULL);
 	if (l && s->requests)
-		log_info(
-			"--disk %.200s, queue %u: in us, 50, 99 and 99.9 %%: in the ring %s; until "
-			"the driver was told %s",
-			path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
+		log_info("--disk %.200s, queue %u: p50, p99, p99.9 in us: in the ring %s; to "
+			 "notify the driver %s",
+			 path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
 }
 
 void machine_print_stats(const struct blk_config *config, struct blk *blk)
@@ -148,7 +144,7 @@ static struct json_object *queue_object(const struct blk *blk, unsigned int disk
 	control_put_number(object, "batches", s.batches);
 	control_put_number(object, "interrupts", s.interrupts);
 	control_put_number(object, "sleeps", s.sleeps);
-	control_put_number(object, "held", s.throttled);
+	control_put_number(object, "throttled", s.throttled);
 	control_put_number(object, "kicks", s.kicks);
 	control_put_number(object, "suppressed", s.suppressed);
 	control_put_number(object, "poll-hits", s.poll_hits);

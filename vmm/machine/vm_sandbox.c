@@ -55,7 +55,7 @@ int confine_enter(struct vm_sandbox *c, unsigned int more_fds)
 		return err;
 	err = spawner_start(&c->spawner);
 	c->threads.spawner = c->spawner;
-	return err ? report_start(err, "the thread that starts the threads of disks") : 0;
+	return err ? report_start(err, "the spawner thread") : 0;
 }
 
 void confine_end(struct vm_sandbox *c)

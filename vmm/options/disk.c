@@ -9,22 +9,22 @@
 #define BLK_SIZE_MIN 512
 #define BLK_SIZE_MAX 4096
 
-/* How much of the file's name a message about one of its keys shows. */
+/* A message about a disk key shows at most this many bytes of the file name. */
 #define SHOWN_NAME 70
 
-/* What is known of a disk so far. */
+/* The state of parsing one --disk value. */
 struct disk_parse {
 	struct blk_config disk;
-	char *why;	    /* WHY_MAX bytes, for what is no static string */
-	unsigned int given; /* bit n: disk_keys[n] */
+	char *why;	    /* buffer of WHY_MAX bytes for a formatted reason */
+	unsigned int given; /* bit n: disk_keys[n] was given */
 	bool iopoll;
 };
 
 struct disk_key {
 	const char *name;
-	bool bare; /* may stand without "=value", which then is "on" */
+	bool bare; /* "=value" may be omitted and is then "on" */
 	bool (*set)(struct blk_config *disk, const char *value);
-	const char *wants; /* said about a value that `set` does not take */
+	const char *wants; /* the error message if set() returns false */
 };
 
 static bool set_readonly(struct blk_config *disk, const char *value)
@@ -90,7 +90,7 @@ static bool set_action(enum blkpolicy_action *action, const char *value)
 
 static bool set_rerror(struct blk_config *disk, const char *value)
 {
-	/* There is always room to read. */
+	/* A read never fails for lack of space. */
 	return set_action(&disk->rerror, value) && disk->rerror != BLKPOLICY_ENOSPC;
 }
 
@@ -111,7 +111,7 @@ const char *options_settle_errors(struct blk_config *disk, bool control)
 		disk->werror = BLKPOLICY_ENOSPC;
 	if (control || (!stops(disk->rerror) && !stops(disk->werror)))
 		return NULL;
-	return "rerror and werror can stop the VM only with --control, by which it goes on";
+	return "rerror and werror can stop the VM only with --control, which can resume it";
 }
 
 static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)
@@ -231,8 +231,8 @@ static const struct disk_key disk_keys[] = {
 };
 
 /*
- * Cuts the field at *rest off in place and moves *rest behind it, or to NULL at the end. A comma
- * ends a field, two stand for one.
+ * Returns the field at *rest, terminated in place, and advances *rest to the next field, or to
+ * NULL after the last one. A comma ends a field; two commas stand for one comma in the field.
  */
 static char *next_field(char **rest)
 {
@@ -262,7 +262,7 @@ static const char *unknown_key(struct disk_parse *p, const char *field, size_t l
 	return p->why;
 }
 
-/* Returns NULL, or why not. */
+/* Sets the key that `field` names. Returns NULL, or the reason why it is invalid. */
 static const char *set_key(struct disk_parse *p, const char *field)
 {
 	size_t len = strcspn(field, "=");
@@ -285,7 +285,7 @@ static const char *set_key(struct disk_parse *p, const char *field)
 	return len ? unknown_key(p, field, len) : "a key is missing";
 }
 
-/* What several keys say together. */
+/* Checks iopoll against the keys engine and direct, and selects its engine. */
 static const char *settle_engine(struct disk_parse *p)
 {
 	if (!p->iopoll)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The parts of the command line parser that its files share. They are for vmm/options/ alone, except
- * for options_limit(), which microvm-ctl uses to check the limits of a disk.
+ * Internal interface of the command line parser.
+ * Only vmm/options/ uses it, except for options_limit(): microvm-ctl checks a disk's limits
+ * with it.
  */
 #ifndef VMM_OPTIONS_INTERNAL_H
 #define VMM_OPTIONS_INTERNAL_H
@@ -16,25 +17,29 @@ struct blk_config;
 struct blklimit_rates;
 
 /*
- * FILE[,key=value...], cut up in place, into *disk. Returns NULL, or why not (a static string, or
- * `why`), and then in `shown` the part that will not do.
+ * Parses `text`, FILE[,key=value...], into *disk; the strings in *disk point into `text`, which
+ * is modified. Returns NULL, or the reason of an error (a static string, or `why`), and then
+ * copies the invalid part to `shown`.
  */
 const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX],
 			 char why[WHY_MAX]);
 
-/* The values of queues, iothreads and cpus into *disk. False: not one. */
+/* These parse the values of the keys queues, iothreads and cpus into *disk. They return false
+ * if the value is invalid. */
 bool options_set_queues(struct blk_config *disk, const char *value);
 bool options_set_iothreads(struct blk_config *disk, const char *value);
 bool options_set_cpus(struct blk_config *disk, const char *value);
 
-/* One of a disk's limits, iops, iops-burst, bps or bps-burst, into *limits. False: not one. */
+/* Parses the value of iops, iops-burst, bps or bps-burst into *limits. Returns false if the key
+ * is none of these or the value is invalid. */
 bool options_limit(struct blklimit_rates *limits, const char *key, const char *value);
 
-/* What stops the VM needs somebody who has it go on: is there a control socket? Returns NULL, or what
- * does not fit. */
+/* Sets the default of werror. A policy that stops the VM needs a control socket to resume it
+ * (`control`). Returns NULL, or a static error message. */
 const char *options_settle_errors(struct blk_config *disk, bool control);
 
-/* When all is known: what was not given is filled in. Returns NULL, or `why`: what does not fit. */
+/* Sets the queues and threads that the user did not give; to be called when `vcpus` is known.
+ * Returns NULL, or `why` with an error message if the keys contradict each other. */
 const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus, char why[WHY_MAX]);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk's limits as a user types them; also microvm-ctl's. */
+/* Parser of a disk's limits, for --disk and for the command limit of microvm-ctl. */
 #include <string.h>
 
 #include "dataplane/base.h"

@@ -13,15 +13,16 @@
 
 struct parse {
 	struct machine_config *config;
-	unsigned int given;    /* bit n: options[n] has been on the line */
-	char shown[SHOWN_MAX]; /* the value as a message shows it */
-	char why[WHY_MAX];     /* for options_disk */
+	unsigned int given;    /* bit n: options[n] was given */
+	char shown[SHOWN_MAX]; /* the value as shown in a message */
+	char why[WHY_MAX];     /* buffer for options_disk */
 };
 
 struct option {
 	const char *name;
 	bool repeatable;
-	const char *(*set)(struct parse *p, char *value); /* NULL, or why not */
+	const char *(*set)(struct parse *p,
+			   char *value); /* returns NULL, or the reason of an error */
 };
 
 static const char *set_file(const char **file, const char *value)
@@ -42,7 +43,8 @@ static const char *set_initrd(struct parse *p, char *value)
 	return set_file(&p->config->initrd, value);
 }
 
-/* Empty is a text, too: a script's "$EXTRA". Bytes beyond ASCII are the user's business. */
+/* An empty text is valid, because a script may pass "$EXTRA". Bytes beyond ASCII are not
+ * checked. */
 static const char *set_text(const char **text, const char *value)
 {
 	for (const char *c = value; *c; c++) {
@@ -221,7 +223,7 @@ static const char *set_option(struct parse *p, const struct option *option, char
 {
 	unsigned int bit = 1u << (option - options);
 
-	/* Before the setter, which may cut the value up. */
+	/* Copy the value before the setter, which may modify it. */
 	text_show(p->shown, sizeof(p->shown), value);
 	if (!option->repeatable && p->given & bit)
 		return "given twice";
@@ -231,7 +233,8 @@ static const char *set_option(struct parse *p, const struct option *option, char
 
 static const char help_name[] = "--help", version_name[] = "--version";
 
-/* Dashes are not compared: "-kernel" and "--kernal" are alike. */
+/* Guesses the option that a misspelled `arg` means. Leading dashes are not compared, so that both
+ * "-kernel" and "--kernal" match. */
 static const char *meant(const char *arg, char hint[HINT_MAX])
 {
 	struct text_guess guess = { 0 };
@@ -245,7 +248,7 @@ static const char *meant(const char *arg, char hint[HINT_MAX])
 	return text_hint(&guess, hint);
 }
 
-/* An argument that is none of `options`. */
+/* Handles an argument that is not in `options`: help, version or an error. */
 static enum options_result other_argument(const char *arg, char message[OPTIONS_MESSAGE_MAX])
 {
 	char shown[SHOWN_MAX], hint[HINT_MAX];
@@ -261,8 +264,9 @@ static enum options_result other_argument(const char *arg, char message[OPTIONS_
 }
 
 /*
- * The value that is the next argument. NULL: it is missing, and so it is where an option stands in its
- * place. A value that is spelled like one is written behind "=".
+ * Returns `next`, the argument after `option`, as its value. Returns NULL with an error in
+ * `message` if the value is missing, that is, at the end of argv or if `next` is an option. A
+ * value that looks like an option must be given as "option=value".
  */
 static char *next_value(char *next, const char *option, char message[OPTIONS_MESSAGE_MAX])
 {
@@ -278,7 +282,8 @@ static char *next_value(char *next, const char *option, char message[OPTIONS_MES
 	return NULL;
 }
 
-/* What can only be judged together. False: `message` says what does not fit. */
+/* Checks the combination of options and sets dependent defaults. Returns false with an error in
+ * `message` if options contradict each other or --kernel is missing. */
 static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_MAX])
 {
 	const char *why = NULL;
@@ -288,7 +293,7 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 	else if (config->append && config->cmdline)
 		why = "--append, --cmdline: only one of the two is possible";
 	else if (config->dump_dtb && config->description == DESCRIBE_ACPI)
-		why = "--describe acpi: there is no device tree to be dumped then";
+		why = "--describe acpi: has no device tree to dump";
 	if (why) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
 		return false;

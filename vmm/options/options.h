@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * options: the command line -> machine_config. Pure: opens no file, prints nothing, ends nothing.
+ * Parser of microvm's command line.
+ * It has no side effects: it opens no file, prints nothing and does not exit.
  */
 #ifndef VMM_OPTIONS_H
 #define VMM_OPTIONS_H
@@ -26,21 +27,21 @@ struct machine_config {
 	const char *append;	 /* NULL: none */
 	const char *cmdline;	 /* NULL: the default line */
 	uint64_t memory;	 /* bytes, a multiple of 4096 */
-	const char *memory_text; /* the same as the user typed it */
+	const char *memory_text; /* the size as the user typed it */
 	unsigned int cpus;
 	bool console;
 	const char *log;	   /* the file to log to; NULL: standard error */
 	enum log_level log_level;  /* the highest that is logged */
-	unsigned int stop_timeout; /* seconds from the power button to the stop */
+	unsigned int stop_timeout; /* seconds from the power button to the stop; 0: stop at once */
 	const char *pidfile;	   /* NULL: none */
 	enum description description;
-	const char *dump_dtb; /* a file for the device tree, instead of running; NULL: none */
+	const char *dump_dtb; /* write the device tree to this file, do not run; NULL: run */
 	const char *control;  /* --control, the path of its socket; NULL: none */
-	bool stats;	      /* print what each queue has seen when the VM ends */
+	bool stats;	      /* print statistics when the VM ends */
 	enum sandbox_mode sandbox;
-	const char *user; /* to become, as sandbox_find_user wants it; NULL: none */
-	bool core_dump;	  /* allowed, with guest RAM */
-	/* Not of the command line, but main's: as sandbox_config has them. */
+	const char *user; /* NAME or UID:GID, see sandbox_find_user; NULL: none */
+	bool core_dump;	  /* allow core dumps, with guest RAM */
+	/* main sets the next two, not the parser; see sandbox_config. */
 	int supervisor_fd;
 	int pids_err;
 	unsigned int disk_count;
@@ -52,9 +53,10 @@ enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR 
 #define OPTIONS_MESSAGE_MAX 256
 
 /*
- * Fill *config from argv; its strings point into argv (whose disk arguments are cut up in place)
- * and need no freeing. OPTIONS_ERROR: `message` holds one line without newline that names option,
- * value and reason; unprintable bytes of a value are shown as '?'.
+ * Fills *config from argv. The strings in *config point into argv, whose --disk values are
+ * modified, and must not be freed. With OPTIONS_ERROR, `message` is one line without newline
+ * that names the option, the value and the reason; an unprintable byte of a value is shown as
+ * '?'.
  */
 enum options_result options_parse(int argc, char **argv, struct machine_config *config,
 				  char message[OPTIONS_MESSAGE_MAX]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The keys of --disk that say how many queues it has, and which threads serve them. */
+/* The keys queues, iothreads and cpus of --disk. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "vmm/options/internal.h"
 
 #define QUEUES_AUTO_MAX 4
-#define CPU_MAX		1023 /* of a cpu_set_t */
+#define CPU_MAX		1023 /* the largest CPU number in a cpu_set_t */
 
 _Static_assert(VIRTIO_MAX_QUEUES == 16, "messages say 16");
 
@@ -21,7 +21,7 @@ bool options_set_queues(struct blk_config *disk, const char *value)
 	return true;
 }
 
-/* N:N:..., each up to `most`; returns how many, or 0. */
+/* Parses "N:N:...", each number at most `most`. Returns their count; 0 if the text is invalid. */
 static unsigned int take_list(const char *text, uint64_t most, uint16_t list[VIRTIO_MAX_QUEUES])
 {
 	unsigned int count = 0;
@@ -44,7 +44,8 @@ static unsigned int take_list(const char *text, uint64_t most, uint16_t list[VIR
 	}
 }
 
-/* The threads are numbered from 0, and each is there for something: 1 + the largest, or 0. */
+/* Returns the number of threads in `list`, which is 1 + the largest number; 0 if a number below
+ * the largest is missing, because that thread would serve no queue. */
 static unsigned int threads_named(const uint16_t *list, unsigned int count)
 {
 	unsigned int seen = 0, threads = 0;

@@ -46,7 +46,7 @@ static void note_pids(struct missing *missing, int err)
 	if (!err)
 		return;
 	sandbox_refusal(self_fd, true, err, refusal);
-	note_why(missing, "a process id namespace", err, refusal);
+	note_why(missing, "a PID namespace", err, refusal);
 	if (self_fd >= 0)
 		close(self_fd);
 }
@@ -98,7 +98,7 @@ int sandbox_enter(const struct sandbox_config *config)
 	note(&missing, "Landlock", sandbox_landlock());
 	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG));
 	if (missing.len)
-		log_warn("sandbox: this host does without: %s; the rest applies", missing.text);
+		log_warn("sandbox: unavailable on this host: %s; the rest applies", missing.text);
 	return 0;
 }
 

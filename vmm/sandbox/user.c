@@ -44,7 +44,7 @@ static const char *find_uid(struct sandbox_user *user, const char *name, bool gi
 	if (known)
 		user->gid = known->pw_gid;
 	else if (gid_wanted)
-		return "a number that no user has needs a group, too: UID:GID";
+		return "an unknown UID needs a group: UID:GID";
 	return NULL;
 }
 
@@ -77,7 +77,7 @@ int sandbox_find_user(struct sandbox_user *user, const char *text, const char **
 	if (!*why && group)
 		*why = find_gid(user, group);
 	if (!*why && user->uid == 0)
-		*why = "that is root";
+		*why = "is root";
 	if (!*why && geteuid() != 0)
 		*why = "only root can become another user";
 	return *why ? -EINVAL : 0;

@@ -58,7 +58,7 @@ static int lock_pidfile(int fd, const char **why)
 	if (!st.st_nlink)
 		return -ESTALE;
 	if (!is_pidfile(fd)) {
-		*why = "there is something else in it";
+		*why = "does not hold a process ID";
 		return -EEXIST;
 	}
 	return 0;
@@ -182,7 +182,7 @@ static void tell(const struct service *s, enum service_word word)
 		service_heard(s, word);
 	else if (write(s->relay_fd, &service_words[word], 1) < 0 ||
 		 read(s->relay_fd, &heard, 1) < 0)
-		log_debug("the supervisor does not listen");
+		log_debug("the supervisor is unavailable");
 }
 
 void service_files(const struct service *s)

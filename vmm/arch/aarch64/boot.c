@@ -49,9 +49,7 @@ static int load_all(const struct arch_boot_config *config, struct arch_boot *boo
 		return err;
 	err = tree_build(boot->tree_at, LAYOUT_TREE_SIZE, config, &initrd);
 	if (err)
-		return boot_fail(error, BOOT_KERNEL,
-				 "cannot be told of the machine: the device tree does not fit",
-				 err);
+		return boot_fail(error, BOOT_KERNEL, "leaves no room for the device tree", err);
 	return 0;
 }
 

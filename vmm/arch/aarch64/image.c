@@ -112,8 +112,8 @@ static int fail_read(struct arch_boot_error *error, const struct source *src, in
 		return fail(error, "is damaged: it cannot be decompressed");
 	if (err == -ENODATA)
 		return boot_fail(error, BOOT_KERNEL,
-				 src->gzip ? "is truncated: its gzip data have no end"
-					   : "became shorter while it was read",
+				 src->gzip ? "is truncated: its gzip data are incomplete"
+					   : "was truncated while it was read",
 				 src->gzip ? -ENOEXEC : err);
 	return boot_fail(error, BOOT_KERNEL, "cannot be read", err);
 }

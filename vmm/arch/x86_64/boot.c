@@ -95,12 +95,10 @@ static int write_description(const struct arch_boot_config *config, struct boot_
 				     : write_acpi(config);
 
 	if (err)
-		return boot_fail(
-			error, BOOT_KERNEL,
-			kernel->wants_tree
-				? "cannot be told of the machine: the device tree does not fit"
-				: "cannot be told of the machine: the ACPI tables do not fit",
-			err);
+		return boot_fail(error, BOOT_KERNEL,
+				 kernel->wants_tree ? "leaves no room for the device tree"
+						    : "leaves no room for the ACPI tables",
+				 err);
 	return 0;
 }
 

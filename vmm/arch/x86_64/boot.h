@@ -41,7 +41,7 @@ struct boot_kernel {
 
 /* Errors of both formats for a kernel that is linked to an address where it cannot be loaded. */
 #define BOOT_BELOW_1_MIB "wants to be loaded below 1 MiB, where the machine's tables are"
-#define BOOT_BEYOND_RAM	 "wants to be loaded where no guest has memory: beyond 3 GiB"
+#define BOOT_BEYOND_RAM	 "wants to be loaded beyond 3 GiB, where no guest has memory"
 
 /* Return the size of low RAM, from 0 to the MMIO hole: kernel and initrd must be inside it. */
 uint64_t boot_low_ram(const struct arch_boot_config *config);

@@ -81,7 +81,7 @@ static int check_code(const struct setup_header *hdr, uint64_t file_size, struct
 	    image->code_size - (file_size - image->code_offset) < SYSSIZE_UNIT)
 		image->code_size = file_size - image->code_offset;
 	if (!range_inside(image->code_offset, image->code_size, file_size))
-		return fail(error, "is truncated: its code ends behind the end of the file");
+		return fail(error, "is truncated: its code ends beyond the end of the file");
 	if (!range_inside(hdr->payload_offset, hdr->payload_length, image->code_size))
 		return fail(error, "is damaged: its payload is not inside its code");
 	return 0;

@@ -39,7 +39,7 @@ static int fail(struct arch_boot_error *error, const char *why)
 static int read_fail(struct arch_boot_error *error, int err)
 {
 	return boot_fail(error, BOOT_KERNEL,
-			 err == -ENODATA ? "became shorter while it was read" : "cannot be read",
+			 err == -ENODATA ? "was truncated while it was read" : "cannot be read",
 			 err);
 }
 
@@ -86,7 +86,7 @@ static bool overlap(const Elf64_Phdr *a, const Elf64_Phdr *b)
 static int check_segment(const Elf64_Phdr *phdr, uint64_t file_size, struct arch_boot_error *error)
 {
 	if (!range_inside(phdr->p_offset, phdr->p_filesz, file_size))
-		return fail(error, "is truncated: a segment ends behind the end of the file");
+		return fail(error, "is truncated: a segment ends beyond the end of the file");
 	if (phdr->p_filesz > phdr->p_memsz)
 		return fail(error, "is damaged: a segment is larger in the file than in memory");
 	if (phdr->p_paddr < LAYOUT_HIGH_MEMORY)
@@ -174,7 +174,7 @@ static int parse_notes(const uint8_t *notes, uint64_t len, uint64_t align, struc
 		next = align_up(desc + note.n_descsz, align);
 		/* The descriptor follows the name; the last note may lack its padding. */
 		if (desc + note.n_descsz > len)
-			return fail(error, "is damaged: a note ends behind its segment");
+			return fail(error, "is damaged: a note ends beyond its segment");
 		take_note(&note, notes + name, notes + desc, elf);
 		at = next < len ? next : len;
 	}
