@@ -269,7 +269,7 @@ START_TEST(answers_and_events_are_lines)
 
 	object = control_hello();
 	ck_assert_str_eq(control_text(object, &len),
-			 "{\"microvm\":\"" MICROVM_VERSION "\",\"protocol\":1}");
+			 "{\"microvm\":\"" MICROVM_VERSION "\",\"protocol\":2}");
 	json_object_put(object);
 
 	ck_assert(parse("{\"id\":\"a\\nb\",\"cmd\":\"status\"}", 28));

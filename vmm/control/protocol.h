@@ -21,7 +21,7 @@
 struct json_object;
 
 /* Version of the protocol; it changes with every incompatible change. */
-#define CONTROL_PROTOCOL 1
+#define CONTROL_PROTOCOL 2
 
 #define CONTROL_LINE_MAX 4096 /* longest request line without its newline, in bytes */
 #define CONTROL_ID_MAX	 64   /* longest string as a request's id, in bytes */
