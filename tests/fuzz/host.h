@@ -3,17 +3,15 @@
  * Interposer between a device and the host kernel (linked with --wrap, see targets.mk). It checks
  * the device's calls and, where the input says so, makes them fail or transfer less.
  *
- * These invariants hold whatever the guest does, even while it rewrites its memory: - I/O moves
- * data between guest RAM or a bounce buffer and the image, within the image's capacity,
+ * These invariants hold whatever the guest does, even while it rewrites its memory:
+ * - I/O moves data between guest RAM or a bounce buffer and the image, within the image's capacity,
  *   aligned for O_DIRECT, and never to a read-only image;
  * - every popped chain is pushed once, with used.len within its writable bytes, unless the ring
- * breaks; - per wake-up at most one ring of chains is popped, and none after the thread has seen a
- * stop request,
- *   nor from a broken ring. A thread without work sleeps: between two turns that sleep or make
- *   progress
- *   there are only as many others as polling again takes or, where the ring changes by itself, as
- *   many
- *   as break it;
+ *   breaks;
+ * - per wake-up at most one ring of chains is popped, and none after the thread has seen a stop
+ *   request, nor from a broken ring. A thread without work sleeps: between two turns that sleep or
+ *   make progress there are only as many others as polling again takes or, where the ring changes by
+ *   itself, as many as break it;
  * - after a stop no request is with the host, and no bounce buffer is lost.
  *
  * Bounce buffers are filled with poison when a read begins: 8 random bytes for each process,
