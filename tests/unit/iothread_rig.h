@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A dataplane thread, and clients that do what they are told. Each includer has its own. */
+/* Fixture of a dataplane thread with scripted clients. Each test program includes its own. */
 #ifndef TESTS_UNIT_IOTHREAD_RIG_H
 #define TESTS_UNIT_IOTHREAD_RIG_H
 
