@@ -24,8 +24,8 @@ static char dir[64];
 static char path[96];
 static struct control *ctl;
 static unsigned int runs;
-static bool later;	    /* requests are to be answered later */
-static unsigned int asked;  /* by which client */
+static bool later;	    /* requests are answered later */
+static unsigned int asked;  /* client of the last request */
 static unsigned int filler; /* bytes in a result */
 
 static inline bool run(struct control_handler *handler, unsigned int n,

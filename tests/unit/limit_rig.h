@@ -20,12 +20,12 @@ static struct blklimit limit;
 
 /* ---- alarms ---- */
 
-static unsigned int alarms; /* atomic: how often one was asked for */
+static unsigned int alarms; /* atomic: number of timers set */
 
 /* Timer of each thread. */
 static struct alarm {
-	int fd;	     /* atomic; 0: not known yet */
-	uint64_t at; /* atomic; 0: none was asked for since the last time that went by */
+	int fd;	     /* atomic; 0: unknown so far */
+	uint64_t at; /* atomic; 0: not set since it last expired */
 } alarm_of[2];
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);

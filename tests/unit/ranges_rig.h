@@ -41,8 +41,8 @@ static struct mock_blk req[REQUESTS];
 static sem_t arrived, go;
 /* All of these are atomic. */
 static bool blocked;	     /* a caller of fallocate waits for `go` */
-static int failure;	     /* the next fallocate fails with it */
-static bool no_thread;	     /* the host has no thread for the worker */
+static int failure;	     /* error of the next fallocate */
+static bool no_thread;	     /* creating the worker thread fails */
 static unsigned int steps;   /* fallocate calls */
 static unsigned int holds;   /* ioengine_hold calls */
 static unsigned int hurried; /* ioengine_cancel_ranges calls */
