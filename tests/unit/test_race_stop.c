@@ -3,9 +3,9 @@
  * Tests that bound the work of a stop while the guest floods: the number of requests that are
  * popped after it was requested. Linked with --wrap: the guest is infinitely fast. It sees each
  * status byte at once and offers the head again, on the device's own thread, before the device has
- * published it: the ring is never empty, not even within a batch. In a packed ring there is no room
- * for it before; there it is offered with the publishing, and the ring is never empty when it is
- * polled.
+ * published it, so the ring is never empty, not even within a batch. A packed ring has no free
+ * descriptor until then, so there the head is offered again at the publication, and the device
+ * never finds the ring empty.
  */
 #include "dataplane/evloop.h"
 #include "tests/lib/rows.h"
