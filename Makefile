@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make            build ./microvm and ./microvm-ctl
-# make run        install what is missing, build, boot a busybox guest from a root disk; KERNEL=FILE: another kernel
-# make check      install what is missing, run every test
-# make check-arm64  cross-build for aarch64, and boot in an emulated arm64 host
+# make run        install missing packages, build, boot a busybox guest; KERNEL=FILE: another kernel
+# make check      install missing packages, run every test
+# make check-arm64  cross-build for aarch64 and boot in an emulated arm64 host
 # make budget     print and check the size and start-up budgets
 # make help       all targets and variables
 
 HOST     := $(shell uname -m)
 ARCH     ?= $(HOST)
-# Where another architecture is built for: its compiler, and a place for what comes of it.
+# Cross builds: the target's tool prefix, and a directory of their own for everything they produce.
 CROSS    := $(if $(filter $(HOST),$(ARCH)),,$(ARCH)-linux-gnu)
 VARIANT  ?= release
 BUILD    := build$(if $(CROSS),/$(ARCH))
@@ -28,13 +28,14 @@ CC_gcc-tsan   := gcc
 CC_clang-asan := clang
 CC_clang-tsan := clang
 CC_coverage   := clang
-# To see what it says of another architecture's code; what it is linked with there is gcc's.
+# VARIANT=clang shows clang's warnings for another architecture's code. It is not linked: the
+# cross-linking tools are those of gcc.
 CC_clang      := clang $(if $(CROSS),--target=$(CROSS) -isystem /usr/$(CROSS)/include)
 COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
 
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -O1 -fsanitize=thread -fno-omit-frame-pointer
-# Without the first there are none on x86_64, but still on aarch64.
+# On x86_64 the first of the two -fno options removes all unwind tables; aarch64 needs both.
 MODE_release    := -O2 -D_FORTIFY_SOURCE=2 -fno-asynchronous-unwind-tables -fno-unwind-tables
 MODE_gcc-asan   := $(ASAN)
 MODE_clang-asan := $(ASAN)
@@ -44,45 +45,50 @@ MODE_coverage   := -O1
 MODE_clang      := $(MODE_release) -Qunused-arguments
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-# Guest memory has no declared type: rings and headers are read through casts.
+# Guest memory has no declared type: rings and headers are read through casts, which would break
+# strict aliasing.
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
 HARDEN_x86_64  := -fcf-protection
 HARDEN_aarch64 := -mbranch-protection=standard
-# What runs once a boot, once a command or once a discard is small; what runs once a request is fast.
+# Code that runs once a boot, once a command or once a discard is optimized for size; code that runs
+# once a request is optimized for speed.
 SMALL_release := -Oz
 SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_rings ioengine_ranges ioranges ioworker)
-# Half of what the loader relocates is said by a bit each.
+# Packed relative relocations (DT_RELR) halve the loader's relocation table.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))
-# Debian keeps some headers by architecture.
+# Debian keeps some headers in a directory of the architecture.
 CPPFLAGS += -I. -D_GNU_SOURCE $(foreach dir,include include/$(CROSS),$(SYSROOT:%=-isystem %/usr/$(dir)))
 ALL_CFLAGS  := $(CODE) $(WARN) $(HARDEN) $(MODE_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(LINK_$(ARCH)) $(MODE_$(VARIANT)) \
 	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)
-# Kernels that gzip has compressed.
+# zlib unpacks guest kernels that are compressed with gzip.
 LDLIBS_aarch64 := -l:libz.a
-# The shared liburing of Debian 12 does not export io_uring_enable_rings; the static one has it.
-# The same for json-c, of which little is used: a library to load would cost a third of a millisecond at each start.
+# liburing is linked statically because the shared one of Debian 12 does not export
+# io_uring_enable_rings. json-c is linked statically because loading the shared library, of which
+# little is used, would cost a third of a millisecond at each start.
 LDLIBS := -laio -l:liburing.a -l:libjson-c.a -l:libfdt.a $(LDLIBS_$(ARCH))
 
 # ---- what is built --------------------------------------------------------------------------
 
 ROOMS     := dataplane devices/virtio vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
-# Coverage counts two rooms: only their objects are its own, the others are release's.
+# Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
+# with the release variant.
 COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/%,%)
 SHARED    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
 LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
 	     $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))
-# Tests of what only this architecture's machine has.
+# Tests of code that only the x86_64 machine has.
 TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf elf_program initrd loader x86_%)
 TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
 TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
-# With one thread there is nothing to be found by a thread sanitizer, and these are slow with it.
+# The exhaustive tests have one thread, so a thread sanitizer finds nothing in them and makes them
+# slow.
 TESTS     := $(if $(filter %-tsan,$(VARIANT)),$(filter-out $(OBJ)/tests/unit/test_exhaustive%,$(TESTS)),$(TESTS))
 TEST_LIB  := $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
-# NAME.c, and NAME_*.c with it.
+# A benchmark is NAME.c with NAME_*.c, where they exist.
 BENCH_SRC := $(filter-out tests/bench/ringbench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
@@ -91,7 +97,7 @@ C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 .SECONDARY:
 all: $(PLACE)microvm $(PLACE)microvm-ctl
 
-# Compiled, not linked.
+# objects: compile everything, link nothing.
 objects: $(OBJ)/vmm/main.o $(LIB) $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c))
 
 $(PLACE)microvm: $(OBJ)/microvm
@@ -106,7 +112,7 @@ $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 $(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/limits.c)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
 
-# The libraries to cross-build with, of Debian's packages.
+# Cross builds link with libraries unpacked from Debian's packages.
 $(BUILD)/sysroot: tools/fetch-sysroot
 	$(Q)tools/fetch-sysroot $@
 
@@ -114,7 +120,8 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) -MMD -MP -c -o $@ $<
 
-# The system calls of each kind of thread, as BPF. Whatever the variant, this is run here.
+# The seccomp filters, as BPF for each kind of thread. The generator runs on the build machine, so
+# it is compiled with the native gcc in every variant.
 $(BUILD)/seccomp/compile: vmm/sandbox/seccomp/compile.c vmm/sandbox/seccomp/rules.h
 	$(Q)mkdir -p $(@D)
 	$(Q)gcc $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
@@ -122,24 +129,26 @@ $(BUILD)/seccomp/compile: vmm/sandbox/seccomp/compile.c vmm/sandbox/seccomp/rule
 $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
 
-# Private: the file of flags is made for all objects alike. Fuzz targets have objects of their own.
+# The include path is private to these objects: the file of flags is shared by all objects. Fuzz
+# targets have objects of their own.
 FILTERED := $(OBJ)/vmm/sandbox/seccomp.o $(BUILD)/fuzz/vmm/sandbox/seccomp.o
 $(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
 $(FILTERED): $(BUILD)/seccomp/seccomp.h
 
-# The files that tell the version: a commit compiles no others again.
+# Only these files include the version, so that a commit recompiles no others.
 VERSIONED := main control/protocol ctl/ctl
 $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@
 
-# As above.
+# The objects of these files, for each place that they are compiled to. Their include path is
+# private because the file of flags is shared by all objects.
 VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/$(name).o) \
 	     $(addprefix $(OBJ)/tests/unit/test_,control.o control_ends.o control_line.o)
 $(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
 $(VERSIONED): $(BUILD)/version/version.h
 
-# Everything is compiled again when the flags change.
+# A change of the flags recompiles everything.
 $(OBJ)/flags: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT)) $(SMALL_FOR)' | cmp -s - $@ || \
@@ -151,27 +160,30 @@ $(OBJ)/flags: FORCE
 
 comma := ,
 
-# Test programs are many and are not shipped: the fastest linker will do, which does not know all of release's flags.
-# Cross compilers do not find it.
+# Test programs are many and are not shipped, so they use the fastest linker (lld), without the
+# flags of release that lld does not know. Cross compilers do not find lld.
 TEST_LD      := $(if $(CROSS),,$(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$(comma)--threads=1))
 TEST_LDFLAGS  = $(filter-out $(LINK_$(ARCH)),$(ALL_LDFLAGS)) $(TEST_LD)
-# Where a test is, without a system call at each assertion (tests/lib/marks.h).
+# marks.h of tests/lib records the line of each assertion without a system call; these two functions
+# are replaced for it.
 MARKS        := -Wl,--wrap=_mark_point,--wrap=waitpid
 CHECK_LIBS   := $(shell pkg-config --libs check 2>/dev/null)
 
-# Tests of the libaio engine stand between it and the library.
+# The tests of the libaio engine replace the library's calls.
 $(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wrap=io_getevents
 
-# A program is linked with what it uses of these. Made anew when a file comes, goes or changes.
+# Every test program is linked with this archive and takes the members that it needs. The archive is
+# rebuilt when a source file is added, removed or changed.
 $(OBJ)/tests/lib.a: $(TEST_LIB) $(LIB) $(OBJ)/tests/members
 	$(Q)rm -f $@ && $(if $(CROSS),$(CROSS)-)ar rcsT $@ $(TEST_LIB) $(LIB)
 
-# What calls of other objects and of the C library --wrap can stand in for.
+# The symbols that --wrap can replace: undefined symbols of the library's objects, and the C
+# library's exports.
 $(OBJ)/tests/symbols: $(OBJ)/tests/lib.a
 	$(Q){ $(if $(CROSS),$(CROSS)-)nm -u $<; nm -D --defined-only "$$(gcc -print-file-name=libc.so.6)"; } 2>/dev/null | \
 		sed 's/.* //; s/@.*//' | sort -u >$@
 
-# What the linker is told to wrap for a program.
+# The functions that a program's linker flags wrap.
 WRAPPED = $(patsubst -Wl$(comma)--wrap=%,%,$(filter -Wl$(comma)--wrap=%,$(subst $(comma)--wrap, -Wl$(comma)--wrap,$(ALL_LDFLAGS))))
 
 $(OBJ)/tests/members: FORCE
@@ -183,12 +195,12 @@ $(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a $(OBJ)/tests/sy
 	$(Q)tests/unit/check-wraps $(OBJ)/tests/symbols $@ $(WRAPPED)
 	$(Q)$(COMPILER) $(TEST_LDFLAGS) $(MARKS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
 
-# What is aarch64's and needs no machine of that kind is tested on all.
+# Code of aarch64 that does not need such a machine is tested on every architecture.
 OF_ARM64 := $(patsubst %,$(SHARED)/vmm/arch/aarch64/%.o,image tree)
 $(OBJ)/tests/unit/test_arm64_%: private LDLIBS += $(LDLIBS_aarch64)
 $(addprefix $(OBJ)/tests/unit/test_arm64_,image tree): $(OF_ARM64)
 
-# What other variants share.
+# Objects of the release variant that other variants link with.
 test-objects: $(TEST_SRC:%.c=$(SHARED)/%.o) $(TEST_LIB) $(LIB) $(OF_ARM64)
 
 $(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
@@ -200,13 +212,13 @@ $(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 unit: $(TESTS)
 	$(Q)tests/unit/run $(VARIANT) $(TESTS)
 
-# Those of `check`, and each sanitizer with the other compiler.
+# unit-all runs the variants that `check` runs, and each sanitizer with the other compiler as well.
 unit-all:
 	$(Q)for v in release gcc-asan gcc-tsan clang-asan clang-tsan; do $(MAKE) -s unit VARIANT=$$v || exit 1; done
 
 bench-programs: $(BENCHES)
 
-# Kinds of test that bring targets of their own.
+# Each of these folders defines targets for its kind of test or guest.
 include $(wildcard tests/*/targets.mk guest/*/targets.mk)
 
 run: deps-run microvm guest
@@ -221,7 +233,7 @@ boot: microvm microvm-ctl guest fio-image
 budget: microvm bench-programs guest
 	$(Q)tools/budget ./microvm $(BUILD)/guest
 
-# Needs the minimal kernel, so it is no part of `check`.
+# boot-budget needs the minimal kernel, so `check` does not run it.
 boot-budget: microvm guest guest-kernel
 	$(Q)tools/boot-budget ./microvm $(BUILD)/guest-kernel/bzImage $(BUILD)/guest
 
@@ -232,7 +244,8 @@ prefix         ?= /usr/local
 bindir         ?= $(prefix)/bin
 mandir         ?= $(prefix)/share/man
 completionsdir ?= $(prefix)/share/bash-completion/completions
-# Where systemd looks for units of packages, or of what is installed by hand; in a package below /usr, Debian 12's is /lib.
+# systemd reads the units of packages and of local installations from different directories. In a
+# package that installs below /usr, Debian 12 expects /lib.
 unitdir        ?= $(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/system
 
 install: $(PROGRAMS)
@@ -251,8 +264,8 @@ uninstall:
 deb: $(PROGRAMS)
 	$(Q)MAKE='$(MAKE)' tools/deb $(BUILD)/deb
 
-# Needs lintian, which brings more than a hundred packages along: no set of tools/deps has it. Who
-# publishes the package has an address to put into it; this tree has none.
+# deb-lint needs lintian, which depends on more than a hundred packages, so no set of tools/deps
+# installs it. The maintainer address is left to the publisher of the package; this tree has none.
 NO_ADDRESS := bogus-mail-host,bogus-mail-host-in-debian-changelog
 deb-lint: deb
 	$(Q)lintian --allow-root --fail-on error,warning --suppress-tags $(NO_ADDRESS) $(BUILD)/deb/microvm_*.deb
@@ -267,7 +280,7 @@ $(BUILD)/guest/done: guest/build guest/initramfs guest/init $(GUEST_FILES) tools
 	$(Q)guest/build $(BUILD)/guest
 	$(Q)touch $@
 
-# The root disk of guests that measure their disks.
+# The root disk of guests that run fio.
 fio-image: $(BUILD)/guest/fio.img
 
 $(BUILD)/guest/fio.img: guest/fio-image guest/fio-tree $(GUEST_FILES) tools/fetch-fio
@@ -290,27 +303,27 @@ help:
 	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
 	@echo 'make unit-all   unit tests of every VARIANT'
 	@echo 'make boot       boot tests alone'
-	@echo 'make boot-budget  what the monitor adds to a boot: exits by cause, time, beside QEMU'
-	@echo 'make bare       the freestanding guests: build/bare/NAME.bz and NAME.elf; of aarch64, NAME.img'
-	@echo 'make emulated   what needs /dev/kvm, in the emulated host'
+	@echo 'make boot-budget  exits by cause and time that the monitor adds to a boot, beside QEMU'
+	@echo 'make bare       freestanding guests: build/bare/NAME.bz and NAME.elf; for aarch64, NAME.img'
+	@echo 'make emulated   the tests that need /dev/kvm, in the emulated host'
 	@echo 'make guest-kernel  a minimal guest kernel from source: build/guest-kernel/bzImage and vmlinux'
-	@echo 'make guest-kernel-check  boots it; guest-kernel-repro: builds it again for the same bytes'
+	@echo 'make guest-kernel-check  boot that kernel; guest-kernel-repro: build it again, compare the bytes'
 	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'
-	@echo 'make linux      what Linux guests do to their disks; RUNS="NAME..." for some tests only'
-	@echo 'make soak       the same for longer'
-	@echo 'make check-systemd  the example unit under a real systemd, in an emulated host'
+	@echo 'make linux      tests of Linux guests and their disks; RUNS="NAME..." for some tests only'
+	@echo 'make soak       the tests of `make linux` for longer'
+	@echo 'make check-systemd  test the example unit under a real systemd, in an emulated host'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
-	@echo 'make coverage   which lines and branches of dataplane/ and devices/ the tests reach'
-	@echo 'make fuzz       every fuzz target for SECONDS=60 each, JOBS=1 at a time'
-	@echo 'make bench-stop how long a stop takes while the guest floods'
-	@echo 'make blkbench   a disk as a guest sees it, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
+	@echo 'make coverage   lines and branches of dataplane/ and devices/ that the tests reach'
+	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
+	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'
+	@echo 'make blkbench   a disk measured by a guest, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
 	@echo 'make boot-and-fio  a Linux guest with fio, beside QEMU and others; BOOT_AND_FIO="--quick ..."'
-	@echo 'make install    into prefix=/usr/local, below DESTDIR= if that is set; make uninstall'
+	@echo 'make install    install into prefix=/usr/local, below DESTDIR= if that is set; make uninstall'
 	@echo 'make deb        build/deb/microvm_VERSION_ARCH.deb'
-	@echo 'make deb-lint   lintian over it, where that is installed'
+	@echo 'make deb-lint   check the package with lintian, where that is installed'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
-	@echo 'JOBS=N          processors for make check (all); 1: its steps in turn'
+	@echo 'JOBS=N          jobs of make check in parallel (default: all CPUs); 1: one step after the other'
 	@echo 'DEPS=no         install nothing     V=1  show commands'
 
 FORCE:

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What the guest's images are made with. Sourced by guest/build and guest/fio-image, whose variables it uses: guest,
-# busybox, work.
+# Functions that build the guest's images. Sourced by guest/build and guest/fio-image, whose
+# variables it uses: guest, busybox, work.
 # shellcheck shell=sh disable=SC2154
 
 hash_seed=6d696372-6f76-4d00-8000-726f6f740002
 : "${SOURCE_DATE_EPOCH:=1735689600}"
 
-# Modes are part of the images and not left to the caller's umask.
+# File modes are part of the images, so they must not depend on the caller's umask.
 umask 022
 PATH=$PATH:/usr/sbin:/sbin
 
-# need PROGRAM...: all of them must be there.
+# need PROGRAM...: exits with a message unless all programs are installed.
 need() {
     for program in "$@"; do
         command -v "$program" >/dev/null || die "$program" 'is not here (tools/deps guest installs it)'
     done
 }
 
-# userland DIR: what all images have: mount points, busybox under all its names, guest/rootfs.
+# userland DIR: creates the files that all images have: mount points, busybox under all its names,
+# guest/rootfs.
 userland() {
     mkdir -p "$1/bin" "$1/sbin" "$1/usr/bin" "$1/usr/sbin" "$1/etc" "$1/root" "$1/proc" "$1/sys" "$1/dev" "$1/run" \
         "$1/tmp" "$1/var" "$1/mnt"
@@ -36,21 +37,24 @@ userland() {
     chmod 644 "$1/etc/passwd" "$1/etc/group" "$1/etc/profile"
 }
 
-# same_times DIR: one time for all, or copying would leave its traces.
+# same_times DIR: sets one time for all files, so that the image does not depend on when they were
+# copied.
 same_times() {
     find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
 
-# make_ext4 DIR IMAGE SIZE LABEL UUID: an image of a file system with what is in DIR, owned by root.
+# make_ext4 DIR IMAGE SIZE LABEL UUID: creates an ext4 image with the files of DIR, owned by root.
 make_ext4() {
     same_times "$1"
     rm -f "$2.new"
     truncate -s "$3" "$2.new"
-    # The small journal is for the small disk. E2FSPROGS_FAKE_TIME is SOURCE_DATE_EPOCH for e2fsprogs of any age.
+    # The journal is small because the disk is. Older versions of e2fsprogs read E2FSPROGS_FAKE_TIME
+    # instead of SOURCE_DATE_EPOCH.
     export E2FSPROGS_FAKE_TIME="$SOURCE_DATE_EPOCH"
     mke2fs -q -t ext4 -b 4096 -L "$4" -U "$5" -J size=4 -d "$1" \
         -E "root_owner=0:0,hash_seed=$hash_seed,lazy_itable_init=0,lazy_journal_init=0" "$2.new"
-    # mke2fs takes the owner and the change time from the files, which without root cannot be set there.
+    # mke2fs copies owner and change time from the files, where only root could set them; debugfs
+    # sets them in the image.
     (cd "$1" && find . -mindepth 1 | LC_ALL=C sort) | while read -r file; do
         for field in 'uid 0' 'gid 0' "ctime @$SOURCE_DATE_EPOCH" "atime @$SOURCE_DATE_EPOCH" \
             "crtime @$SOURCE_DATE_EPOCH"; do

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Functions that several tools share. Sourced, not run; works in dash, bash and busybox ash.
+# Shell functions shared by the tools. Sourced, not run; works in dash, bash and busybox ash.
 # shellcheck shell=sh
 
-# die WHAT REASON [STATUS]: one line on stderr, "tool: what: reason", and the end.
+# die WHAT REASON [STATUS]: prints one line on stderr, "tool: what: reason", and exits.
 die() {
     printf '%s: %s: %s\n' "${0##*/}" "$1" "$2" >&2
     exit "${3:-1}"
 }
 
-# cache_dir: where downloads are kept, created if it is not there yet. A machine without a home (some CI runners) gets
-# one in the build directory.
+# cache_dir: prints the directory for downloads, and creates it if necessary. On a machine without a
+# home (some CI runners) it is in the build directory.
 cache_dir() {
     for cache_base in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" build/cache; do
         [ -n "$cache_base" ] || continue
@@ -21,17 +21,17 @@ cache_dir() {
     return 1
 }
 
-# cpu_has_virt: the processor itself runs guests. /dev/kvm alone says little: there are machines whose KVM emulates in
-# software and cannot boot Linux.
+# cpu_has_virt: succeeds if the CPU itself runs guests. The existence of /dev/kvm is not enough on
+# x86_64: some machines have a KVM that emulates in software and cannot boot Linux.
 cpu_has_virt() {
-    # On arm64 nothing else is called KVM, and it is there only where the kernel was entered at EL2.
+    # On arm64 there is no such KVM, and /dev/kvm exists only where the kernel was entered at EL2.
     case $(uname -m) in
     aarch64) [ -e /dev/kvm ] ;;
     *) grep -Eqw 'vmx|svm' /proc/cpuinfo ;;
     esac
 }
 
-# deb_arch: this machine's architecture by Debian's name.
+# deb_arch: prints Debian's name of this machine's architecture.
 deb_arch() {
     case $(uname -m) in
     aarch64) echo arm64 ;;
@@ -39,20 +39,21 @@ deb_arch() {
     esac
 }
 
-# kvm_opens: this process can open /dev/kvm, be it hardware virtualization or not. Permission bits alone do not tell: a
-# container may have the node without the right to open it.
+# kvm_opens: succeeds if this process can open /dev/kvm, with or without hardware virtualization.
+# Permission bits are not enough: a container may have the node without the right to open it.
 kvm_opens() {
     [ -c /dev/kvm ] && (: <>/dev/kvm) 2>/dev/null
 }
 
-# kvm_usable: cpu_has_virt, and this process can open /dev/kvm.
+# kvm_usable: succeeds if the CPU itself runs guests and this process can open /dev/kvm.
 kvm_usable() {
     cpu_has_virt && kvm_opens
 }
 
-# kernel_release FILE: the version of the Linux kernel in FILE, as the directory of its modules is
-# called. Prints nothing if the file does not tell. A bzImage's header has, at 0x20e, where behind
-# its first sector the version is; other formats have it in the kernel's banner.
+# kernel_release FILE: prints the version of the Linux kernel in FILE, which is also the name of its
+# module directory, or nothing if the file does not contain it. The header of a bzImage has the
+# offset of the version, less 0x200, at 0x20e; in other formats the version is in the kernel's
+# banner.
 kernel_release() {
     case $(od -An -N 2 -t x1 "$1" | tr -d ' ')$(od -An -j 514 -N 4 -t x1 "$1" 2>/dev/null | tr -d ' ') in
     *48647253)
@@ -68,8 +69,8 @@ kernel_banner() {
     LC_ALL=C grep -a -o -m 1 'Linux version [0-9][^ ]*' | sed -n '1s/.* //p'
 }
 
-# modules_of KERNEL RELEASE: the places where the modules of a kernel file may be: beside a kernel
-# that was unpacked from its package, or where packages are installed.
+# modules_of KERNEL RELEASE: prints the directories that may have the modules of a kernel file: beside
+# a kernel that was unpacked from its package, and where packages install modules.
 modules_of() {
     modules_root=$(dirname "$(dirname "$(realpath "$1")")")
     for modules_root in "${modules_root%/}" ''; do
@@ -77,10 +78,10 @@ modules_of() {
     done | awk '!seen[$0]++'
 }
 
-# copy_modules TREE DIR NAME...: kernel modules of TREE, each behind those that it depends on, as
-# DIR/10-NAME.ko, DIR/11-NAME.ko ..., so that a shell's glob gives them in this order; unpacked,
-# since insmod knows no compression. The names have underscores, as modules name each other. What
-# the kernel has built in is left out.
+# copy_modules TREE DIR NAME...: copies kernel modules of TREE as DIR/10-NAME.ko, DIR/11-NAME.ko
+# ..., each after its dependencies, so that a shell's glob lists them in the order of loading. The
+# copies are uncompressed, since busybox's insmod cannot decompress. Names have underscores, as in
+# modules' dependencies. Modules that the kernel has built in are skipped.
 copy_modules() {
     modules_tree=$1 modules_dir=$2 modules_n=10
     shift 2
@@ -90,8 +91,8 @@ copy_modules() {
     done
 }
 
-# copy_module NAME: for copy_modules. Only the arguments outlive the calls for what this one depends
-# on.
+# copy_module NAME: copies one module with its dependencies, recursively. Shell variables are
+# global, so only the positional arguments keep the list of dependencies across the calls.
 copy_module() {
     for module_copy in "$modules_dir"/*-"$1.ko"; do
         [ ! -e "$module_copy" ] || return 0
@@ -117,17 +118,19 @@ copy_module() {
     modules_n=$((modules_n + 1))
 }
 
-# apt_get ARG...: apt-get with what it writes kept in $apt_dir, out of the system's way; its words are in $apt_dir/log. Its
-# sandbox user could not write there. $apt_arch, if it is set: packages of that architecture.
+# apt_get ARG...: runs apt-get with all its files in $apt_dir instead of the system's directories;
+# its output goes to $apt_dir/log. The sandbox user is root, because apt's own could not write
+# there. $apt_arch, if set, selects the architecture of the packages.
 apt_get() {
     mkdir -p "$apt_dir/cache/archives/partial" "$apt_dir/lists/partial"
     apt-get -q -o APT::Sandbox::User=root -o Dir::Cache="$apt_dir/cache" -o Debug::NoLocking=1 \
         ${apt_arch:+-o APT::Architecture="$apt_arch" -o APT::Architectures="$apt_arch"} "$@" >"$apt_dir/log" 2>&1
 }
 
-# with_lists COMMAND...: a command that uses apt, with the machine's package lists. They may be missing (a fresh image),
-# name a version that is gone, or not be those of $apt_arch; only root can renew them. Then once more with new lists in
-# $apt_dir: COMMAND gets the options for that.
+# with_lists COMMAND...: runs a command that uses apt, first with the machine's package lists. They
+# may be missing (a fresh image), name a version that is gone, or lack $apt_arch, and only root can
+# update them. If the command fails, it runs again with new lists in $apt_dir: COMMAND gets the
+# options for them.
 with_lists() {
     command -v apt-get >/dev/null || die apt-get 'is not here: this is not a Debian system'
     [ -n "${apt_arch:-}" ] || ! "$@" || return 0
@@ -135,8 +138,8 @@ with_lists() {
     apt_get -o Dir::State::Lists="$apt_dir/lists" update && "$@" -o Dir::State::Lists="$apt_dir/lists"
 }
 
-# unpack_package NAME: downloads Debian's package of that name and unpacks it into $work/x, without installing it. Its
-# version is left in $work/version. Downloads nothing that depends on it.
+# unpack_package NAME: downloads a Debian package without its dependencies, and unpacks it into
+# $work/x without installing it. Writes its version to $work/version.
 unpack_package() {
     apt_dir=$work/apt
     echo "${0##*/}: downloading $1"
@@ -149,7 +152,7 @@ unpack_package() {
     rm -rf "$work/deb"
 }
 
-# download_package NAME [OPTION...]: into $work/deb; OPTION goes to apt.
+# download_package NAME [OPTION...]: downloads a package into $work/deb; OPTION is for apt.
 download_package() {
     package=$1
     shift

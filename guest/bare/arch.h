@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What each architecture does for the runtime, in a directory of its own; with hostile_machine.c, the
- * hostile guest's tests of what only its machine has.
+ * Architecture interface of the freestanding guests' runtime, implemented in a directory for each
+ * architecture. hostile_machine.c in that directory has the hostile guest's tests of its machine.
  */
 #ifndef BARE_ARCH_H
 #define BARE_ARCH_H
@@ -9,37 +9,42 @@
 #include <stdint.h>
 
 /*
- * Ticks of a steady clock; how many of them are a millisecond, if that is known here, else 0; and how
- * many are too long to wait: 10 s or more. Set before bare_main.
+ * A monotonic clock. arch_ticks() returns ticks. arch_khz is the number of ticks in a millisecond,
+ * or 0 where it is unknown; arch_patience is the timeout of a wait in ticks, 10 s or more. Both are
+ * set before bare_main.
  */
 uint64_t arch_ticks(void);
 extern uint64_t arch_khz, arch_patience;
 void arch_relax(void);
 
-/* Called by the architecture once it can run C: sets ram_* and the command line, then goes on. */
+/* Entry from the architecture's start-up code, once it can run C: sets ram_* and runs the tests. */
 _Noreturn void bare_main(const char *command_line);
 
 void arch_putc(char c);
-/* What the serial port has received; -1: nothing. */
+/* Returns the next byte that the serial port has received, or -1. */
 int arch_getc(void);
-/* As arch_getc, without setting up the port first: its line status is read, and nothing written. */
+/*
+ * Like arch_getc, but without setting up the port first: reads the line status, and writes nothing.
+ */
 int arch_poll_char(void);
 
 /*
- * Device registers: one access of 1, 2, 4 or 8 bytes at any address, aligned or not. Whoever a write
- * reaches sees what was stored before it; what is loaded after a read is no older than what was read.
+ * Device registers: one access of 1, 2, 4 or 8 bytes at any address, aligned or not. A write is a
+ * release: the device sees all earlier stores. A read is an acquire: later loads are not older.
  */
 uint64_t arch_read(uint64_t at, unsigned int bytes);
 void arch_write(uint64_t at, unsigned int bytes, uint64_t value);
 
-/* Where the virtio-mmio device of that number is, and its interrupt. False: there is none. */
+/*
+ * Returns address and interrupt of the virtio-mmio device with this number; false if there is none.
+ */
 bool arch_device(unsigned int number, uint64_t *base, uint32_t *gsi);
-/* The registers of an interrupt controller: never RAM. */
+/* Address of an interrupt controller's registers, which is never RAM. */
 extern const uint64_t arch_irqchip;
 
 /*
- * Interrupts of a device by its GSI, edge-triggered, counted in irq_count[slot] (0 or 1). They
- * arrive between irqs_on and irqs_off.
+ * Device interrupts. irq_attach() counts the edge-triggered interrupts of a GSI in irq_count[slot],
+ * slot 0 or 1. Interrupts are delivered only between irqs_on() and irqs_off().
  */
 extern volatile uint64_t irq_count[2];
 void irq_attach(unsigned int slot, uint32_t gsi);
@@ -47,14 +52,14 @@ void irqs_on(void);
 void irqs_off(void);
 
 /*
- * The second CPU: runs work(arg) and then waits for the next. cpu_work returns at once; cpu_idle
- * says that the last work has ended. cpu_start: false if there is no such CPU.
+ * The second CPU. cpu_start() starts it; false if there is none. cpu_work() makes it run work(arg)
+ * and returns at once; cpu_idle() tells whether the last work has ended.
  */
 bool cpu_start(void);
 void cpu_work(void (*work)(void *), void *arg);
 bool cpu_idle(void);
 
-/* The machine's end. A panic is told to the host as a guest's panic or, where it cannot be, by a reset. */
+/* Ends the machine. arch_panic() reports a guest panic or, on a machine without pvpanic, resets. */
 _Noreturn void arch_power_off(void);
 _Noreturn void arch_panic(void);
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest that measures a disk (tools/blkbench runs it): requests of one size, so many in flight.
- * From its command line:
+ * A guest that measures a disk (tools/blkbench runs it) by requests of one size at a fixed queue
+ * depth. Options on its command line:
  *
- *	op=read|write|randrw	default read; randrw is half and half. Anywhere in the span, or
- *	seq=1			in order
- *	bs=BYTES depth=N	default 4096, 1; powers of two, and up to 256
- *	span=BYTES		of the disk, from its start; default all of it
- *	seconds=N | requests=N	how long; default 1 s. A tenth of that goes before it, unmeasured
- *	mode=poll|irq		how it waits; default poll
- *	indirect=0|1		a table for each request; default only if the ring is short
+ *	op=read|write|randrw	default read; randrw is half of each. Random in the span, or
+ *	seq=1			sequential
+ *	bs=BYTES depth=N	default 4096, 1; powers of two, depth up to 256
+ *	span=BYTES		range from the start of the disk; default all of it
+ *	seconds=N | requests=N	length; default 1 s. A tenth of that precedes as warm-up
+ *	mode=poll|irq		how the driver waits; default poll
+ *	indirect=0|1		indirect tables; default only if the ring is short
  *	event_idx=0		not negotiated; ring=N: its size, default 256
- *	verify=1		reads must find, and writes leave, a pattern. It costs time
- *	wait=1			waits for a byte on the serial port after `begin` and `end`
- *	tsc_khz=N		the clock, where the guest cannot know
+ *	verify=1		check a pattern on reads, write it on writes. This takes time
+ *	wait=1			wait for a byte on the serial port after `begin` and `end`
+ *	tsc_khz=N		frequency of the clock, where the guest cannot find it out
  *
- * Between the lines `begin` and `end` it does what is measured, and nothing is in flight when it
- * says them. Then one line, `result key=value...`, with latencies in nanoseconds.
+ * The measured requests run between the lines `begin` and `end`; none is in flight when a line is
+ * printed. Then follows one line, `result key=value...`, with latencies in nanoseconds.
  */
 #include "guest/bare/blkbench.h"
 
@@ -44,7 +44,10 @@ static uint64_t nanoseconds(uint64_t ticks)
 	return ticks * 1000 / tsc_khz * 1000 + ticks * 1000 % tsc_khz * 1000 / tsc_khz;
 }
 
-/* The middle of the bucket that so many requests of a million are not beyond. */
+/*
+ * Returns the middle of the first bucket up to which at least of_million millionths of the requests
+ * lie.
+ */
 static uint64_t percentile(uint64_t of_million)
 {
 	uint64_t want = (b.done * of_million + 999999) / 1000000, seen = 0, ticks = 0;
@@ -58,7 +61,7 @@ static uint64_t percentile(uint64_t of_million)
 	return nanoseconds(ticks < b.longest ? ticks : b.longest);
 }
 
-/* Says that it is there; whoever watches may take all the time he needs to read his clocks. */
+/* Prints a milestone, and with wait=1 waits until the tool on the host has read its clocks. */
 static void milestone(const char *name)
 {
 	say("%s\n", name);
@@ -85,7 +88,7 @@ static void report(uint64_t irqs)
 	say(" errors=%lu\n", b.errors);
 }
 
-/* The first disk among what there is: some machines have empty transports. */
+/* Finds the first disk; some machines have transports without a device. */
 static void find(void)
 {
 	uint64_t base;
@@ -114,7 +117,7 @@ static void choose(void)
 	check(b.bytes >= SECTOR && b.bytes <= 1u << 20 && !(b.bytes & (b.bytes - 1)));
 	b.block_shift = (unsigned int)__builtin_ctz(b.bytes / SECTOR);
 	find();
-	/* To read the configuration space. */
+	/* The configuration space is read after FEATURES_OK. */
 	device_negotiate(&b.d, 0);
 	span = number("span=", b.d.space.capacity * SECTOR);
 	check(span <= b.d.space.capacity * SECTOR);

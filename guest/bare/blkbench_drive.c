@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The driver of the measuring guest. What it costs itself is measured with the device, so a request
- * is a store of its sector, of its status byte and of its place in the ring; all else is prepared.
+ * The driver of the measuring guest. Its own cost is part of the measured time, so each request is
+ * only a store of its sector, its status byte and its ring entry; everything else is prepared.
  */
 #include "guest/bare/blkbench.h"
 
-/* used_event, so far ahead of used.idx, is crossed by nobody; renewed when half of that is left. */
+/*
+ * A used_event so far ahead of used.idx causes no interrupt; it is renewed after half the distance.
+ */
 #define FAR_AHEAD 0x8000u
 #define RENEW	  0x4000u
-/* Looks at the ring between looks at the clock. */
+/* Number of polls of the ring between two reads of the clock. */
 #define LOOKS 4096u
 
 static uint16_t far_from;
 
-/* ---- what is read and written ---- */
+/* ---- sectors and data ---- */
 
 static inline uint64_t next_random(struct bench *b)
 {
@@ -34,13 +36,13 @@ static inline uint64_t next_sector(struct bench *b, uint64_t random)
 		if (b->next_block == b->blocks)
 			b->next_block = 0;
 	} else {
-		/* The upper half, scaled: no division. */
+		/* The upper half, scaled to the number of blocks without a division. */
 		block = (random >> 32) * b->blocks >> 32;
 	}
 	return block << b->block_shift;
 }
 
-/* Each word of the disk says where it belongs. */
+/* The contents of each word of the disk, which identify its position. */
 static uint64_t pattern(uint64_t sector, uint32_t offset)
 {
 	return (sector * SECTOR + offset + 1) * 0x9e3779b97f4a7c15ull;
@@ -108,7 +110,7 @@ static inline void finish(struct bench *b, uint32_t id, uint32_t written, uint64
 	const struct slot *s;
 	bool reads;
 
-	/* Nothing can be measured with a device that makes requests up. */
+	/* A device that completes other requests makes the measurement meaningless. */
 	check(id < b->depth && b->began[id]);
 	s = &b->slot[id];
 	reads = s->header.type == VIRTIO_BLK_T_IN;
@@ -122,7 +124,9 @@ static inline void finish(struct bench *b, uint32_t id, uint32_t written, uint64
 
 /* ---- the ring ---- */
 
-/* What was staged since `old` is the device's, which is kicked if it wants to be. */
+/*
+ * Makes the requests that were staged since `old` available, and kicks if the device asks for it.
+ */
 static inline void publish(struct bench *b, uint16_t old)
 {
 	struct ring *ring = &b->d.ring;
@@ -131,7 +135,7 @@ static inline void publish(struct bench *b, uint16_t old)
 	if (ring->avail_idx == old)
 		return;
 	ring_show(&b->d);
-	/* The device looks for requests after it has asked for a kick (virtio 1.2, 2.7.13.4.1). */
+	/* The device checks the ring after it has asked for a kick (virtio 1.2, 2.7.13.4.1). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (b->event_idx)
 		wanted = vring_need_event(*(volatile uint16_t *)&ring->used->ring[ring->size],
@@ -149,18 +153,18 @@ static inline bool has_used(const struct bench *b)
 	return ring_used_index(&b->d) != b->d.ring.used_idx;
 }
 
-/* The next element the device puts back calls for an interrupt. False: there is one already. */
+/* Asks for an interrupt for the next used element; false if there is an element already. */
 static inline bool arm(struct bench *b)
 {
 	ring_set_used_event(&b->d, b->d.ring.used_idx);
-	/* Partner: the device's look at used_event after it has moved used.idx. */
+	/* Partner: the device reads used_event after it has stored used.idx. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return !has_used(b);
 }
 
 /*
- * Takes what has come back and puts a new request into the place of each. A request begins when the
- * one before it in its slot was taken: one look at the clock for a batch.
+ * Takes the completed requests and submits a new one in the slot of each. A request's latency
+ * starts when its predecessor in the slot was taken, so the clock is read once for a batch.
  */
 static inline void turn(struct bench *b, uint64_t now)
 {
@@ -201,8 +205,8 @@ static inline void wait_polling(struct bench *b)
 }
 
 /*
- * As Linux's virtio_mmio does it: the status is read and acknowledged for each interrupt, also for
- * one that came while it was not waited for.
+ * Waits for an interrupt, and reads and acknowledges the status as Linux's virtio_mmio does: once
+ * for each interrupt, also for one that arrived earlier.
  */
 static inline void wait_interrupt(struct bench *b)
 {
@@ -231,7 +235,7 @@ void bench_phase(struct bench *b, uint64_t requests, uint64_t ticks)
 		else
 			wait_polling(b);
 		now = arch_ticks();
-		/* With the time over, those in flight are waited for and do not count. */
+		/* After that time, requests in flight are waited for, and do not count. */
 		if (now >= stop && b->left) {
 			b->left = 0;
 			b->counted = b->done;
@@ -247,7 +251,10 @@ void bench_phase(struct bench *b, uint64_t requests, uint64_t ticks)
 
 /* ---- before the first phase ---- */
 
-/* Heads are the slots' numbers; in a ring without tables, two more descriptors of each follow. */
+/*
+ * A slot's number is its head descriptor; without tables, its other two descriptors follow them
+ * all.
+ */
 static void prepare_slot(struct bench *b, unsigned int id, bool indirect)
 {
 	struct vring_desc *desc = b->d.ring.desc, *rest;
@@ -278,7 +285,7 @@ void bench_prepare(struct bench *b, uint16_t ring_size, bool indirect, bool even
 	b->event_idx = event_idx;
 	b->slot = page_alloc(b->depth * sizeof(*b->slot));
 	b->data = page_alloc((size_t)b->depth * b->bytes);
-	/* Not zeros: some storage knows a short cut for them. */
+	/* The data is random, because some storage has a short cut for zeros. */
 	for (size_t i = 0; i < (size_t)b->depth * b->bytes; i += 8)
 		*(uint64_t *)(b->data + i) = random64();
 	b->random = random64();
@@ -286,7 +293,7 @@ void bench_prepare(struct bench *b, uint16_t ring_size, bool indirect, bool even
 		prepare_slot(b, id, indirect);
 	if (b->interrupts)
 		b->d.ring.avail->flags = 0;
-	/* Polling, too: an interrupt the device sends unasked is counted. */
+	/* Interrupts are on in poll mode, too, to count those that the device sends unasked. */
 	b->handled = irq_count[0];
 	irqs_on();
 }

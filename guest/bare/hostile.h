@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the hostile guest's tests share: the disk under attack, and how an attack begins and ends. */
+/* Helpers of the hostile guest's tests: the disk under attack, and start and end of an attack. */
 #ifndef BARE_HOSTILE_H
 #define BARE_HOSTILE_H
 
@@ -7,26 +7,31 @@
 
 extern struct device d;
 
-/* packed=1 on the command line: the attacks are made in a packed ring, as far as they can be. */
+/*
+ * Ring format of the attacks, from packed=1 on the command line: RING_PACKED or 0. Needs
+ * device_find.
+ */
 uint64_t format(void); /* RING_PACKED or 0; after device_find */
-void split_only(void); /* skips the test if so */
+void split_only(void); /* skips the test with packed rings */
 
-/* The first disk, started with an empty ring of that format. */
+/* Starts the first disk with an empty ring of that format. */
 void begin(uint16_t size, uint64_t features);
-/* What was offered breaks the queue and is served no more; then the device can be had back. */
+/*
+ * Checks that the offered chain broke the queue and that it is not served; then resets the device.
+ */
 void check_broken(void);
-/* A read of sector 0, not yet in a ring. */
+/* Creates a read of sector 0, which is not in a ring yet. */
 struct request request(uint32_t len);
 struct vring_desc *desc(unsigned int i);
-/* An entry of an indirect table, in the ring's format. */
+/* Sets an entry of an indirect table, in the ring's format. */
 void table_set(struct vring_desc *table, unsigned int i, uint64_t gpa, uint32_t len, uint16_t flags,
 	       uint16_t next);
-/* How many used elements there are to take. */
+/* Returns the number of used elements that are not taken yet. */
 unsigned int used_count(void);
 /*
- * Eight writes of 64 KiB, for who then ends in another way than by power-off; chosen by end= on the
- * command line. The host sees an orderly end with an exit code of its own, and no part of a write
- * that is not whole sectors.
+ * Offers eight writes of 64 KiB, for tests that then end the VM other than by power-off, as end= on
+ * the command line selects. The host observes an orderly end with its own exit code, and no write
+ * of a partial sector.
  */
 void writes_in_flight(void);
 

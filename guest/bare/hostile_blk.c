@@ -7,7 +7,7 @@ static bool readonly(void)
 	return d.offered & FEATURE(VIRTIO_BLK_F_RO);
 }
 
-/* A request that has to fail with IOERR, and to write nothing but its status. */
+/* Checks that a request fails with IOERR, and that only its status is written. */
 static void refused(uint32_t type, uint64_t sector, uint32_t len)
 {
 	struct request r;
@@ -15,7 +15,10 @@ static void refused(uint32_t type, uint64_t sector, uint32_t len)
 
 	request_init(&r, type, sector, len);
 	check(request_do(&d, &r, &written) == VIRTIO_BLK_S_IOERR);
-	/* 2.7.8.2: from the first writable byte on, all was written; a status behind data was not. */
+	/*
+	 * 2.7.8.2: used.len counts from the first writable byte on, so a status behind data that
+	 * was not written does not count.
+	 */
 	check(written == (request_reads(type) && len ? 0 : 1));
 	check(all_bytes(r.data, 0xee, len));
 }
@@ -69,7 +72,9 @@ TEST(row31_lengths_that_are_no_sectors)
 	device_check_alive(&d);
 }
 
-/* Whatever the host's alignment is: pieces of 1 to 64 bytes at odd addresses, written and read. */
+/*
+ * Writes and reads pieces of 1 to 64 bytes at odd addresses, whatever alignment the host requires.
+ */
 TEST(row32_odd_addresses_and_lengths)
 {
 	enum { LEN = 2048, PIECES = 40 };
@@ -126,7 +131,7 @@ TEST(row32_odd_addresses_and_lengths)
 	}
 }
 
-/* The disk that is read-only, whether or not the driver knows. */
+/* The second disk is read-only; the driver ignores or honours the feature. */
 TEST(row33_writes_to_a_read_only_disk)
 {
 	uint8_t *before = page_alloc(PAGE), *after = page_alloc(PAGE);
@@ -177,7 +182,7 @@ TEST(row35_get_id_of_every_size)
 
 		request_init(&r, VIRTIO_BLK_T_GET_ID, 0, room);
 		check(request_do(&d, &r, &written) == VIRTIO_BLK_S_OK);
-		/* A status behind room that was not filled does not count as written. */
+		/* A status behind unfilled data does not count in used.len. */
 		check(written == (room <= 20 ? part + 1 : part));
 		check(all_bytes(r.data + part, 0xee, room - part));
 	}
@@ -197,7 +202,7 @@ TEST(row36_flush_with_data_and_sector)
 	check(blk_do(&d, VIRTIO_BLK_T_FLUSH, 0, NULL, 0) != VIRTIO_BLK_S_IOERR);
 }
 
-/* Not negotiated: every shape of them is an unknown request. */
+/* Without the features, a request of every shape is unsupported. */
 TEST(row37_discard_and_write_zeroes_not_negotiated)
 {
 	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
@@ -240,7 +245,10 @@ TEST(row38_flood_of_flushes)
 	}
 }
 
-/* What row39_... left is data, in this boot and the next: the disk has its size, byte for byte. */
+/*
+ * A qcow2 header that row39_... writes: it is plain data, in this boot and the next, and the disk
+ * keeps its size.
+ */
 static const char qcow2[] = "QFI\xfb\0\0\0\3\0\0\0\0\0\0\1\0\0\0\0\24/etc/hostname";
 static const uint32_t backing_at = 256;
 
@@ -268,7 +276,7 @@ TEST(row39_header_of_another_format)
 	check(d.space.capacity == capacity);
 }
 
-/* In the boot after. */
+/* Runs in the second boot. */
 TEST(row39_still_raw_after_a_reboot)
 {
 	if (!option("rebooted=", 0))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's descriptor chains: rows 10, 12 and 13 (tests/rows). */
+/* Hostile descriptor chains: rows 10, 12 and 13 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 TEST(row10_indirect_that_was_not_negotiated)
@@ -15,7 +15,7 @@ TEST(row10_indirect_that_was_not_negotiated)
 	check(*r.status == NO_STATUS);
 }
 
-/* A good request in a table, whose reference the caller spoils. */
+/* Prepares a valid request in an indirect table, which the caller then corrupts. */
 static struct vring_desc *indirect_request(void)
 {
 	struct vring_desc *table = page_alloc(PAGE);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's second CPU, which works against the device while the first uses it: rows 15 to 17, 26 to 28 (tests/rows). */
+/*
+ * A hostile second CPU, which interferes while the first uses the device: rows 15 to 17, 26 to 28
+ * (tests/rows).
+ */
 #include "guest/bare/hostile.h"
 
-/* ---- 15: rewriting what the device is about to read ---- */
+/* ---- 15: changing memory that the device is about to read ---- */
 
-/* A word that is right and wrong in turns. */
+/* A word that alternates between a valid and an invalid value. */
 struct scribble {
 	volatile uint64_t *at;
 	uint64_t good, bad;
@@ -24,7 +27,7 @@ static void scribble(void *arg)
 	}
 }
 
-/* In a packed ring, which has room for one chain only, that of the second descriptor, too. */
+/* Packed ring: it holds a single chain, so the descriptor in the ring is the one to change. */
 static volatile uint64_t *buffer_address(const struct request *r)
 {
 	struct vring_desc *own = &d.ring.desc[r->head + 1];
@@ -41,9 +44,9 @@ static volatile uint64_t *header_sector(const struct request *r)
 }
 
 /*
- * Reads go on while a word flips. Each is judged by the one or the other value: completed once, as
- * it should, or by the bad one, with `refused` for its status; or, where that is none, the queue is broken
- * and says so.
+ * Reads continue while a word alternates. Each read is judged by one of the values: by the good one
+ * it succeeds; by the bad one its status is `refused` or, if there is no such status, the queue
+ * breaks and DEVICE_NEEDS_RESET is set.
  */
 static void read_while_flipping(volatile uint64_t *(*word)(const struct request *), uint64_t bad,
 				uint8_t refused)
@@ -89,7 +92,10 @@ TEST(row15_buffer_address_flips_while_read)
 	read_while_flipping(buffer_address, 0x7ffffffffffff000ull, NO_STATUS);
 }
 
-/* To the first sector beyond the disk: the host has no error for it, and zeros. */
+/*
+ * The bad value is the first sector beyond the disk, for which the host would return zeros, not an
+ * error.
+ */
 TEST(row15_header_flips_while_read)
 {
 	read_while_flipping(header_sector,
@@ -98,15 +104,15 @@ TEST(row15_header_flips_while_read)
 }
 
 /*
- * Fills the ring and its descriptors with noise. Addresses change only inside their page or to
- * where there is no RAM, and lengths to what has none: the device writes where it is told to, and
- * that must not be this program.
+ * Fills the ring and its descriptors with noise. Addresses change only within their page or to
+ * places without RAM, and lengths only to ones that reach beyond RAM: the device writes where it is
+ * told to, and must not be told to overwrite this program.
  */
 static void noise(void *arg)
 {
 	struct device *device = arg;
 	const struct ring *ring = &device->ring;
-	/* Or the driver's event. */
+	/* Packed ring: the driver's event suppression area instead of the avail ring. */
 	volatile uint16_t *avail = ring->packed ? (volatile uint16_t *)ring->driver_event
 						: (volatile uint16_t *)ring->avail;
 	volatile uint64_t *table =
@@ -180,7 +186,7 @@ TEST(row16_used_event_and_flags_flip)
 	check(status(&d) == STATUS_RUNNING);
 }
 
-/* ---- 28: a flood of acknowledgements, beside writes that KVM keeps until there is an exit ---- */
+/* ---- 28: a flood of acknowledgements, with writes that KVM coalesces until the next exit ---- */
 
 static void acknowledge_loop(void *arg)
 {
@@ -201,9 +207,9 @@ TEST(row28_acknowledgements_in_a_flood)
 	work_begin(acknowledge_loop, &d);
 	for (unsigned int i = 0; i < rounds(1000); i++) {
 		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
-		/* No acknowledgement takes it. */
+		/* Acknowledging does not clear the bit. */
 		wait_until(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == VIRTIO_MMIO_INT_VRING);
-		/* In order among the other's. */
+		/* These writes keep their order among those of the other CPU. */
 		reg_write(&d, VIRTIO_MMIO_QUEUE_SEL, 0xffff);
 		check(reg_read(&d, VIRTIO_MMIO_QUEUE_NUM_MAX) == 0);
 		reg_write(&d, VIRTIO_MMIO_QUEUE_SEL, 0);
@@ -213,7 +219,7 @@ TEST(row28_acknowledgements_in_a_flood)
 	device_check_alive(&d);
 }
 
-/* ---- 26 and 27: two CPUs on the registers ---- */
+/* ---- 26 and 27: two CPUs write the registers ---- */
 
 static void reset_loop(void *arg)
 {
@@ -234,7 +240,7 @@ static void kick_loop(void *arg)
 		kick(device);
 }
 
-/* Everything a driver does, but with another who resets in between: anything may fail but the host. */
+/* Starts the device while the other CPU resets it: any step may fail, but the host must survive. */
 static void start_carelessly(const struct ring *ring)
 {
 	reg_write(&d, VIRTIO_MMIO_STATUS, 0);
@@ -296,8 +302,8 @@ TEST(row26_resets_while_the_other_kicks)
 	device_check_alive(&d);
 }
 
-/* A ring of four that the other CPU keeps full: the reset comes through. */
-static unsigned int refilled; /* so often; atomic */
+/* A ring of four that the other CPU keeps full: a reset still takes effect. */
+static unsigned int refilled; /* number of refills; atomic */
 
 static void refill_split(struct ring *ring)
 {
@@ -308,7 +314,9 @@ static void refill_split(struct ring *ring)
 	ring->used_idx = idx;
 }
 
-/* The descriptor at `take`, once it is used: only its length and flags have to be told again. */
+/*
+ * Makes the descriptor at `take` available again after its use: only length and flags have changed.
+ */
 static void refill_packed(struct ring *ring)
 {
 	struct vring_packed_desc *at = &ring->packed[ring->take.at];

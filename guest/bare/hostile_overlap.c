@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest whose rings overlap, so that the device's writes change what it reads: row 1 (tests/rows). */
+/*
+ * Hostile rings that overlap, so that the device's writes change what it reads: row 1 (tests/rows).
+ */
 #include "guest/bare/hostile.h"
 
 /*
- * used.flags, which the device sets while it works and clears before it sleeps, is avail.idx: one
- * request is enough, and the dataplane thread would find another one, and then none, for ever.
+ * used.flags, which the device sets while it works and clears before it sleeps, overlaps avail.idx:
+ * after a single request, the dataplane thread would find another one, then none, and so on
+ * forever.
  */
 TEST(row01_device_area_on_avail_idx)
 {
@@ -23,7 +26,10 @@ TEST(row01_device_area_on_avail_idx)
 	ring->used = (struct vring_used *)(page + 4);
 	check(device_set_queue(&d, 8, (uintptr_t)ring->desc, (uintptr_t)ring->avail,
 			       (uintptr_t)ring->used));
-	/* In the ring before the device first looks at it, which the device's own write then moves. */
+	/*
+	 * The request is in the ring before the device first reads it; the device's own write then
+	 * moves the index.
+	 */
 	request_init(&r, VIRTIO_BLK_T_GET_ID, 0, 20);
 	request_chain(&d, &r);
 	ring_stage(&d, r.head);

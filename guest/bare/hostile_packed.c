@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's packed rings: rows 2, 3, 10, 16 and 20 (tests/rows). */
+/* Hostile packed rings: rows 2, 3, 10, 16 and 20 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 static void begin_packed(uint16_t size, uint64_t features)
@@ -11,7 +11,7 @@ static void begin_packed(uint16_t size, uint64_t features)
 	device_start(&d, size, PACKED | features);
 }
 
-/* A readable buffer of sixteen bytes. */
+/* Puts a device-readable buffer of sixteen bytes into the ring. */
 static void put(uint16_t id, uint16_t flags)
 {
 	struct vring_desc desc = { .addr = (uintptr_t)page_alloc(16), .len = 16 };
@@ -75,7 +75,7 @@ TEST(row10_packed_table_in_a_chain_or_in_a_table)
 	expect_broken();
 }
 
-/* Any event there is: this guest may wait for an interrupt in vain, and is served all the same. */
+/* The guest sets every event value. It may miss interrupts, but its requests are served. */
 TEST(row16_packed_events_of_any_kind)
 {
 	struct request r = request(SECTOR);
@@ -96,7 +96,7 @@ static bool ring_is_taken(uint32_t size, uint64_t ring, uint64_t driver, uint64_
 	return device_set_queue(&d, size, ring, driver, device);
 }
 
-/* Of any size up to the largest (2.8), a ring at 16 and events at 4 bytes, all of it in RAM. */
+/* Valid rings have a size up to the maximum (2.8), alignments of 16 and 4 bytes, and are in RAM. */
 TEST(row20_packed_rings_that_cannot_be)
 {
 	static const uint32_t sizes[] = { 0, 257, 0x8000, 0x8001, 0x10000, 0xffffffff };

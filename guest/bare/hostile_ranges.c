@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's discards and zeroes: rows 26, 33, 37 and 38 (tests/rows). */
+/* Hostile discards and write-zeroes requests: rows 26, 33, 37 and 38 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 typedef struct virtio_blk_discard_write_zeroes segment;
@@ -41,7 +41,7 @@ TEST(row37_segments_that_will_not_do)
 	memset(many, 0, sizeof(many));
 	for (unsigned int t = 0; t < 2; t++) {
 		for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-			/* Behind others that would do: nothing is done of them. */
+			/* An invalid segment behind valid ones: none of them is executed. */
 			for (unsigned int k = 0; k < 15; k++)
 				many[k] = (segment){ 8 * k, 8, 0 };
 			many[15] = bad[i];
@@ -75,7 +75,7 @@ TEST(row33_discard_and_zeroes_on_a_read_only_disk)
 	device_reset(&d);
 }
 
-/* The largest there are, all over the same sectors, and reads in between; then a reset at once. */
+/* Sends maximal discards and zero writes over the same sectors, with reads; then resets at once. */
 static void flood(unsigned int rounds, bool wait)
 {
 	struct request zeroes[8], read[8];
@@ -104,7 +104,7 @@ static void flood(unsigned int rounds, bool wait)
 			check(*zeroes[i].status == VIRTIO_BLK_S_OK &&
 			      *read[i].status == VIRTIO_BLK_S_OK);
 		device_reset(&d);
-		/* The memory is the guest's again. */
+		/* After the reset, the memory belongs to the guest again. */
 		for (unsigned int i = 0; i < 8; i++)
 			memset(zeroes[i].data, 0x77, zeroes[i].len);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's registers and the life of a device: rows 20 to 29 (tests/rows). */
+/* Hostile register accesses and device life cycles: rows 20 to 29 (tests/rows). */
 #include "guest/bare/hostile.h"
 
-/* Up to where the queue is set, with memory for it. */
+/* Initializes the device up to the set-up of the queue, and returns memory for it. */
 static uint64_t before_queue(void)
 {
 	device_find(&d, 0);
@@ -81,7 +81,10 @@ TEST(row22_queue_beyond_the_last)
 	device_check_alive(&d);
 }
 
-/* KVM keeps some 170 writes to a queue's size and the like: with more, none is lost, and they keep their order. */
+/*
+ * KVM coalesces some 170 writes to the size registers: none is lost beyond that, and they keep
+ * their order.
+ */
 TEST(row20_queue_sizes_written_more_often_than_kvm_keeps)
 {
 	static const unsigned int counts[] = { 0, 1, 167, 168, 169, 170, 171, 339, 1000 };
@@ -103,8 +106,8 @@ TEST(row20_queue_sizes_written_more_often_than_kvm_keeps)
 }
 
 /*
- * Where registers are read as memory, that has all sizes: such a read is its part of what the registers
- * are; else it is 0.
+ * Checks a read of any size. Where registers are a memory page, it returns its part of their
+ * contents; elsewhere it returns 0.
  */
 static void check_piece(uint32_t reg, unsigned int bytes)
 {
@@ -129,7 +132,7 @@ TEST(row23_registers_by_other_sizes)
 			check_piece(reg, 2);
 		if (reg % 8 == 0)
 			check_piece(reg, 8);
-		/* The doorbell counts whatever its size: as on other hosts. */
+		/* A write to the doorbell kicks whatever its size, on this host as on others. */
 		if (reg / 4 * 4 == VIRTIO_MMIO_QUEUE_NOTIFY)
 			continue;
 		arch_write(at, 1, 0xff);
@@ -173,7 +176,7 @@ TEST(row23_config_space_by_bytes_and_beyond)
 		check(config_read(&d, i, 1) == (uint8_t)(capacity >> (8 * i)));
 }
 
-/* All of it that a driver can map; what is read there stays what it is. */
+/* Covers the whole page that a driver can map: writes do not change what is read. */
 TEST(row23_page_of_registers_cannot_be_written)
 {
 	uint32_t before[VIRTIO_MMIO_CONFIG / 4];
@@ -182,7 +185,7 @@ TEST(row23_page_of_registers_cannot_be_written)
 	for (uint32_t reg = 0; reg < VIRTIO_MMIO_CONFIG; reg += 4)
 		before[reg / 4] = reg_read(&d, reg);
 	for (uint32_t at = 0; at < PAGE; at += 4) {
-		/* What acts. */
+		/* Writes to these registers have an effect, so they are left out. */
 		if (at == VIRTIO_MMIO_STATUS || at == VIRTIO_MMIO_QUEUE_NOTIFY ||
 		    at == VIRTIO_MMIO_DEVICE_FEATURES_SEL || at == VIRTIO_MMIO_QUEUE_SEL)
 			continue;
@@ -229,7 +232,7 @@ TEST(row24_driver_ok_toggled)
 	check(ring_used_index(&d) == 1);
 }
 
-/* Up to where features are written; then these; true if FEATURES_OK stays. */
+/* Negotiates these features; true if FEATURES_OK stays set. */
 static bool features_are_taken(uint64_t features)
 {
 	device_reset(&d);
@@ -268,7 +271,7 @@ TEST(row25_features_changed_after_features_ok)
 	check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
 }
 
-/* Reads into memory that is another's as soon as the reset is over. */
+/* The reads go into memory that is used otherwise as soon as the reset is complete. */
 TEST(row26_reset_with_requests_in_flight)
 {
 	struct request r[32];
@@ -294,7 +297,7 @@ TEST(row26_reset_with_requests_in_flight)
 			memset(r[i].data, 0x5a, r[i].len);
 			*r[i].status = 0x5a;
 		}
-		/* Long enough for a late write to be seen now and then. */
+		/* The pause is long enough to see a late write at least sometimes. */
 		for (uint64_t end = arch_ticks() + arch_patience / 40000; arch_ticks() < end;)
 			arch_relax();
 		check(all_bytes(used, 0x5a, bytes));
@@ -322,7 +325,7 @@ TEST(row28_interrupt_bits_never_set)
 		reg_write(&d, VIRTIO_MMIO_INTERRUPT_ACK, i < 32 ? 1u << i : ~0u);
 		check(reg_read(&d, VIRTIO_MMIO_INTERRUPT_STATUS) == VIRTIO_MMIO_INT_VRING);
 	}
-	/* Never acknowledged, and goes on. */
+	/* The interrupt is never acknowledged, and requests are still served. */
 	for (unsigned int i = 0; i < 100; i++)
 		check(request_do(&d, &r, NULL) == VIRTIO_BLK_S_OK);
 	device_check_alive(&d);
@@ -344,7 +347,7 @@ TEST(row29_write_cache_bit_without_the_feature)
 	device_check_alive(&d);
 }
 
-/* With writes in flight at each change; their end is waited for. */
+/* Each change happens with writes in flight, which are then waited for. */
 TEST(row29_write_cache_toggled_around_writes)
 {
 	struct request r;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's indices, loops, addresses and floods: rows 1 to 9, 17 and 19 (tests/rows). */
+/* Hostile indices, loops, addresses and floods: rows 1 to 9, 17 and 19 (tests/rows). */
 #include "guest/bare/hostile.h"
 
 #define FOUR_GIB (1ull << 32)
 
-/* One that has to go on while another is attacked. */
+/* A second disk, which has to work while the first is attacked. */
 static struct device other;
 
 /* ---- 1 and 2: indices ---- */
@@ -181,7 +181,7 @@ TEST(row06_zero_length_descriptors)
 
 /* ---- 7 to 9: addresses ---- */
 
-/* A read into [gpa, gpa + len): the queue breaks, and nothing is read. */
+/* A read into [gpa, gpa + len): the queue breaks, and no data is read. */
 static void bad_buffer(uint64_t gpa, uint32_t len)
 {
 	struct request r = request(SECTOR);
@@ -229,8 +229,8 @@ TEST(row08_buffers_outside_ram)
 {
 	bad_buffer(d.base, SECTOR); /* the device's own registers */
 	bad_buffer(arch_irqchip, SECTOR);
-	bad_buffer(ram_end, SECTOR);		  /* right above RAM */
-	bad_buffer(ram_end - SECTOR + 1, SECTOR); /* its last byte is */
+	bad_buffer(ram_end, SECTOR);		  /* directly above RAM */
+	bad_buffer(ram_end - SECTOR + 1, SECTOR); /* only the last byte is above */
 	bad_buffer(ram_end - 1, 2 * SECTOR);
 	bad_buffer(1ull << 52, SECTOR);
 	if (ram_high_end || ram_end < FOUR_GIB)
@@ -297,7 +297,7 @@ TEST(row17_refilled_faster_than_drained)
 		offer(&d, (uint16_t)elem.id);
 		done++;
 	}
-	/* The ring is full: a reset is heeded even so. */
+	/* The ring is full: a reset takes effect nevertheless. */
 	device_check_alive(&d);
 }
 
@@ -320,7 +320,10 @@ static void kick_others(void)
 	check(status(&d) == STATUS_RUNNING);
 }
 
-/* A device may look into its queue of its own accord, as it does when it has just begun: not every time. */
+/*
+ * The device may read its queue without a kick, as it does at the start, but not after every kick
+ * of another queue.
+ */
 TEST(row19_kicks_of_queues_that_are_not_there)
 {
 	struct request r = request(SECTOR);
@@ -351,7 +354,7 @@ TEST(row19_kick_before_driver_ok)
 	offer(&d, r.head);
 	kick(&d);
 	check(status(&d) == STATUS_FEATURES_OK && used_count() == 0);
-	/* What lies there is served once the driver is ready, asked for or not. */
+	/* A request in the ring is served once DRIVER_OK is set, with or without a kick. */
 	reg_write(&d, VIRTIO_MMIO_STATUS, STATUS_RUNNING);
 	wait_until(used_count() == 1);
 	check(*r.status == VIRTIO_BLK_S_OK);

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The guest of tests/kill: writes until its machine is killed, and says what is stable. A batch is a
- * few writes at the same time, then a flush, which the next batch does not wait for. The device has a
- * write cache or not; without, the end of its writes is the end of the batch. One byte for each
- * batch, in order: what is said is known at once, and which blocks that is follows from its number
- * (tests/kill/run has the same arithmetic).
+ * The guest of tests/kill: writes until its VM is killed, and reports which data is stable. A batch
+ * is a few concurrent writes, then a flush, which the next batch does not wait for. Without a write
+ * cache, a batch is stable when its writes have completed. The guest prints one byte for each
+ * stable batch, in order, so that the host sees it at once; the number of a batch determines its
+ * blocks (tests/kill/run has the same arithmetic).
  *
- * Each 16 bytes of the disk say which write they are of (struct stamp), so half a write shows.
+ * Each 16 bytes of the disk identify the write they belong to (struct stamp), so torn writes are
+ * found.
  */
 #include "guest/bare/virtio.h"
 
-#define SLOTS	  8u /* writes at the same time; each has a part of the disk, so that none meet */
-#define BLOCKS	  8u /* of a page, the most in a write */
+#define SLOTS	  8u /* concurrent writes; each slot has a part of the disk of its own */
+#define BLOCKS	  8u /* pages in the largest write */
 #define RING	  64u
 #define FLUSH	  (SLOTS * 3)
 #define SEED	  0x9e3779b97f4a7c15ull
 #define WRITEBACK 1
 
 struct stamp {
-	uint32_t epoch; /* which life of this disk: epoch= on the command line */
+	uint32_t epoch; /* number of this boot: epoch= on the command line */
 	uint32_t batch;
 	uint32_t place; /* slot << 16 | block of the write */
-	uint32_t sum;	/* of the others */
+	uint32_t sum;	/* checksum of the other members */
 };
 
 static struct device d;
@@ -62,7 +63,7 @@ static void begin_write(uint32_t batch, uint32_t slot)
 	uint64_t first = slot * span + (random & 0xffffffff) % (span - BLOCKS + 1);
 	uint32_t count = 1 + (uint32_t)(random >> 32 & 0xff) % BLOCKS;
 
-	/* What O_DIRECT can use as it is, and what it cannot. */
+	/* Half of the buffers are aligned for O_DIRECT, the others are not. */
 	r->data = buffer[slot] + (random >> 40 & 1) * sizeof(struct stamp);
 	r->len = count * PAGE;
 	r->header->sector = first * (PAGE / SECTOR);
@@ -83,7 +84,7 @@ static void begin_flush(void)
 	offer(&d, flush.head);
 }
 
-/* Takes what is finished; true: the writes are, and with `all` the flush as well. */
+/* Takes completions; true when all writes are complete and, with `all`, the flush as well. */
 static bool finished(bool all)
 {
 	struct vring_used_elem elem;
@@ -133,7 +134,7 @@ TEST(kill)
 		kick(&d);
 		wait_until(finished(false));
 		if (d.space.wce == WRITEBACK) {
-			/* The last batch's; this one's goes on beside the next writes. */
+			/* The last batch's flush; this batch's runs beside the next writes. */
 			wait_until(finished(true));
 			begin_flush();
 		} else {

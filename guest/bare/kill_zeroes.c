@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The guest of tests/cli/behave: its disk has minutes of work to do when an operator pauses or ends the
- * VM. A host file system that cannot zero a range by itself has to write all of these zeros.
+ * A guest of tests/cli/behave: its disk has minutes of work when an operator pauses or ends the VM.
+ * A host file system that cannot zero a range has to write all of these zeros.
  */
 #include "guest/bare/virtio.h"
 
@@ -48,7 +48,7 @@ TEST(whole_disk_zeroes_beside_reads_until_the_vm_ends)
 	begin_and_wait();
 }
 
-/* Nearly 4 GiB by each request, which refer to the same memory over and over. */
+/* Each request reads nearly 4 GiB, because all its descriptors refer to the same memory. */
 TEST(huge_reads_until_the_vm_ends)
 {
 	enum { PIECES = 62, REQUESTS = 200 };

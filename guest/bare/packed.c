@@ -76,7 +76,7 @@ bool packed_used(struct device *d, struct vring_used_elem *elem)
 	elem->id = at->id;
 	elem->len = at->len;
 	check(elem->id < ring->size && ring->length[elem->id]);
-	/* 2.8.5: whether the length means something. */
+	/* 2.8.5: the length is meaningful only with the WRITE flag. */
 	check(!(flags & WRITE) == !elem->len);
 	advance(ring, &ring->take, ring->length[elem->id]);
 	return true;

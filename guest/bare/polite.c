@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest that does what a correct driver may do: requests of every size and framing. */
+/* A correct driver: requests of every size and framing. */
 #include "guest/bare/virtio.h"
 
 #define MAX_LEN (1u << 20)
@@ -21,7 +21,7 @@ static void fill(uint8_t *data, uint32_t len)
 	}
 }
 
-/* A chain of these pieces is completed with that status, and so many bytes written. */
+/* Checks that a chain of these pieces succeeds, and that used.len is `written`. */
 static void run_chain(const struct piece *piece, unsigned int count, bool indirect,
 		      uint32_t written)
 {
@@ -93,7 +93,7 @@ TEST(every_ring_size)
 	}
 }
 
-/* A chain of two is the longest it takes, in a table or not: a flush. */
+/* The ring takes chains of at most two descriptors, or a table: a flush fits. */
 TEST(ring_of_two)
 {
 	struct request r;
@@ -236,7 +236,7 @@ TEST(row14_header_glued_to_the_data)
 	check(memcmp(read, memory + 16, SECTOR) == 0);
 }
 
-/* As many descriptors as the ring has, in a table: 254 of data, the first ones of one byte. */
+/* The table has as many descriptors as the ring: 254 for data, of which the first have one byte. */
 TEST(row14_data_in_one_byte_pieces)
 {
 	enum { PIECES = 254, LEN = 2 * SECTOR };
@@ -267,7 +267,7 @@ TEST(row14_data_in_one_byte_pieces)
 	}
 }
 
-/* ---- 18: more requests than the indices can count ---- */
+/* ---- 18: more requests than an index has values ---- */
 
 TEST(row18_indices_wrap)
 {
@@ -299,7 +299,7 @@ TEST(row18_indices_wrap)
 	check(ring_used_index(&d) == (uint16_t)REQUESTS);
 }
 
-/* ---- many at once ---- */
+/* ---- concurrent requests ---- */
 
 TEST(many_in_flight_keep_their_data)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest that uses the serial port as boot loaders do: it polls, and never enables an interrupt. */
+/* Serial input as a boot loader reads it: polled, without ever enabling an interrupt. */
 #include "guest/bare/bare.h"
 
-/* typed=TEXT: what the host's standard input has had since before the guest began. */
+/* typed=TEXT: the bytes on the host's standard input since before the guest started. */
 TEST(input_arrives_at_a_guest_that_polls)
 {
 	const char *typed = option("typed=", 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The polite guest's notifications: interrupts, and when the device wants to be kicked. */
+/* A correct driver's notifications: interrupts, and kicks only when the device asks for them. */
 #include "guest/bare/virtio.h"
 
 static struct device d, second;
@@ -17,7 +17,10 @@ static void begin(uint64_t features)
 	irqs_on();
 }
 
-/* One request; its interrupt arrives, tells what it is, and is acknowledged. Its bit stays (irqline.h). */
+/*
+ * One request: its interrupt arrives, and is identified and acknowledged. The status bit stays set
+ * (irqline.h).
+ */
 static void one_with_interrupt(struct device *device, unsigned int slot, uint64_t sector)
 {
 	uint64_t before = irqs(slot);
@@ -68,7 +71,7 @@ TEST(no_interrupt_when_the_flag_says_so)
 	check(irqs(0) == before + 1);
 }
 
-/* used_event ten ahead: the tenth completion interrupts, and none before it. */
+/* used_event is ten ahead: only the tenth completion interrupts. */
 TEST(interrupt_when_used_event_is_crossed)
 {
 	uint8_t *data = page_alloc(PAGE);
@@ -85,7 +88,7 @@ TEST(interrupt_when_used_event_is_crossed)
 	}
 }
 
-/* A batch is one interrupt or a few, not one for each; and the last element has one. */
+/* A batch causes one or a few interrupts, not one for each element, and always one for its last. */
 TEST(interrupts_of_a_batch)
 {
 	enum { COUNT = 5, ROUNDS = 100 };
@@ -119,7 +122,7 @@ TEST(interrupts_of_a_batch)
 	check(irqs(0) - begun <= (uint64_t)COUNT * ROUNDS);
 }
 
-/* 2.7.10: kicked only when it asks, the device misses nothing. */
+/* 2.7.10: a device that is kicked only when it asks misses no request. */
 TEST(kick_only_when_avail_event_asks)
 {
 	struct vring_used_elem elem;
@@ -185,7 +188,7 @@ TEST(two_disks_with_interrupts_of_their_own)
 	device_reset(&second);
 }
 
-/* What the second CPU is given: a request for its own disk. */
+/* Work of the second CPU: requests for its own disk. */
 struct second_work {
 	struct request r;
 	unsigned int requests;
@@ -231,7 +234,7 @@ TEST(two_cpus_use_a_disk_each)
 	device_reset(&second);
 }
 
-/* The field as Linux reads it; false: it changed meanwhile. */
+/* Reads the field as Linux does; false if the generation has changed meanwhile. */
 static bool read_capacity(uint64_t *sectors)
 {
 	uint32_t before = reg_read(&d, VIRTIO_MMIO_CONFIG_GENERATION);
@@ -249,8 +252,8 @@ static bool generation_is_new(uint32_t *generation)
 }
 
 /*
- * The monitor is asked for other sizes all the time, which differ in both halves of the field: a driver
- * that heeds the generation never takes a mixture for one; and it is told.
+ * The host keeps changing the size to values that differ in both halves of the field. A driver that
+ * checks the generation never reads a mixture, and gets a configuration interrupt for each change.
  */
 TEST(capacity_is_never_read_in_halves)
 {

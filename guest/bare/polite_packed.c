@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest that uses packed rings, and IN_ORDER, as a correct driver may. */
+/* A correct driver with packed rings and IN_ORDER. */
 #include "guest/bare/virtio.h"
 
 #define DEEP 64u
@@ -15,7 +15,7 @@ static void begin(uint16_t size, uint64_t features)
 	device_start(&d, size, features);
 }
 
-/* Written and read back, round after round; sizes that are no power of two among them. */
+/* Writes and reads back, in many rounds, also with ring sizes that are no power of two. */
 TEST(packed_rings_of_every_kind_of_size)
 {
 	static const uint16_t sizes[] = { 3, 4, 5, 7, 100, 255, 256 };
@@ -33,7 +33,10 @@ TEST(packed_rings_of_every_kind_of_size)
 	}
 }
 
-/* As many requests at once as there may be, in chains or tables; each comes back once, and in order. */
+/*
+ * Keeps the maximum number of requests in flight, as chains or tables; each completes once, and in
+ * order.
+ */
 static void deep(uint16_t size, bool indirect, uint64_t features)
 {
 	struct request r[DEEP];
@@ -89,7 +92,10 @@ TEST(packed_many_requests_at_once_in_order)
 
 /* ---- rows 11, 14 and 18 (tests/rows) in packed rings ---- */
 
-/* A read in the table at that address, with these flags on the reference to it. */
+/*
+ * Reads with an indirect table at this address, and with these flags on the descriptor that refers
+ * to it.
+ */
 static void read_by_table(struct request *r, void *table, uint16_t flags, bool noise)
 {
 	struct piece piece[] = { { (uintptr_t)r->header, 16, false },
@@ -104,7 +110,7 @@ static void read_by_table(struct request *r, void *table, uint16_t flags, bool n
 	d.ring.next_desc = 0;
 	head = chain_indirect(&d, table, piece, 3);
 	d.ring.desc[head].flags |= flags;
-	/* What a table's entries say beside WRITE, and whose they are, means nothing (2.8.7). */
+	/* In a table's entries, flags other than WRITE and the buffer id are ignored (2.8.7). */
 	for (unsigned int i = 0; noise && i < 3; i++) {
 		entry[i].flags |= NEXT | PACKED_AVAIL | (i & 1 ? PACKED_USED : 0);
 		entry[i].id = (uint16_t)(0xffff - i);
@@ -120,7 +126,7 @@ TEST(row11_packed_unaligned_table)
 	uint8_t *memory = page_alloc(PAGE);
 	struct request r;
 
-	/* As long as the ring. */
+	/* The table is as long as the ring. */
 	begin(3, PACKED | INDIRECTION);
 	request_init(&r, VIRTIO_BLK_T_IN, 0, SECTOR);
 	for (unsigned int shift = 0; shift < 16; shift++)
@@ -138,7 +144,10 @@ TEST(row11_packed_flags_that_mean_nothing)
 		read_by_table(&r, memory, i & 1 ? WRITE : 0, i & 2);
 }
 
-/* A header in 1 to 16 pieces and the status glued to the data; in a ring just long enough, or in a table. */
+/*
+ * The header is in 1 to 16 pieces, data and status are one; in a ring just long enough, or in a
+ * table.
+ */
 TEST(row14_packed_header_in_pieces_and_status_glued)
 {
 	for (unsigned int indirect = 0; indirect < 2; indirect++) {
@@ -172,8 +181,8 @@ TEST(row14_packed_header_in_pieces_and_status_glued)
 }
 
 /*
- * More requests than 16 bits count, in a ring whose size makes them begin anywhere in it. Each comes
- * back once; and with each batch comes the interrupt for its last one, across each wrap.
+ * More requests than 16 bits count, in a ring of a size that lets them begin at any position. Each
+ * request completes once, and each batch has the interrupt for its last request, across each wrap.
  */
 TEST(row18_packed_rounds_without_end)
 {

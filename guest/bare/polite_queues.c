@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest with two queues, and one that resets a queue by itself; in each ring format, and in order. */
+/*
+ * A correct driver with two queues, which also resets single queues; in both ring formats, and
+ * IN_ORDER.
+ */
 #include "guest/bare/virtio.h"
 
 #define QUEUES	    2u
@@ -12,7 +15,7 @@ static struct request r[QUEUES][DEPTH];
 static const uint64_t formats[] = { 0, IN_ORDER, PACKED, PACKED | IN_ORDER };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-/* The heads are 0, 3 and so on: they are offered again and again. */
+/* Prepares chains with heads 0, 3 and so on, which are offered repeatedly. */
 static void lay_out(struct device *queue, uint16_t size)
 {
 	device_lay_out(queue, size);
@@ -20,7 +23,7 @@ static void lay_out(struct device *queue, uint16_t size)
 		request_chain(queue, &r[queue->queue][i]);
 }
 
-/* False: this disk offers no rings of that format. */
+/* Starts the disk; false if it does not offer rings of this format. */
 static bool begin(uint64_t features)
 {
 	device_find(&q[0], 0);
@@ -55,7 +58,7 @@ static void offer_all(struct device *queue)
 	kick(queue);
 }
 
-/* The nth to come back: one that has not yet, and in order if that was agreed. */
+/* Checks the nth completion: the request was in flight, and in order if IN_ORDER was negotiated. */
 static bool is_good(const struct device *queue, unsigned int nth,
 		    const struct vring_used_elem *elem)
 {
@@ -102,7 +105,7 @@ static void reset_queue(const struct device *queue)
 	check(reg_read(queue, VIRTIO_MMIO_QUEUE_READY) == 0);
 }
 
-/* What the second CPU does with its queue meanwhile. */
+/* Work of the second CPU on its queue meanwhile. */
 struct other_work {
 	unsigned int done;
 	bool bad;
@@ -126,7 +129,10 @@ static void use_the_other(void *arg)
 	}
 }
 
-/* With requests in flight, of which nothing comes afterwards; then in a ring of another size. */
+/*
+ * Resets the queue with requests in flight, none of which completes; then uses a ring of another
+ * size.
+ */
 static void reset_once(unsigned int round)
 {
 	static const uint16_t split[] = { 32, 16, 256, 64 }, packed[] = { 31, 12, 255, 13 };
@@ -161,11 +167,11 @@ TEST(queue_reset_in_every_format_while_the_other_is_used)
 	}
 }
 
-/* ---- as many disks as there are ---- */
+/* ---- the maximum number of disks ---- */
 
 #define DISKS 16u
 
-/* Their hosts' threads and rings, of all queues, are there at the same time. */
+/* The host's threads and rings of all queues exist at the same time. */
 TEST(every_disk_is_used_while_the_others_run)
 {
 	static struct device disk[DISKS];

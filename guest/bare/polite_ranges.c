@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest that discards, writes zeroes and changes the write cache as a correct driver does. */
+/* A correct driver's discards, zero writes and write cache changes. */
 #include "guest/bare/virtio.h"
 
 typedef struct virtio_blk_discard_write_zeroes segment;
 
 #define RANGES (FEATURE(VIRTIO_BLK_F_DISCARD) | FEATURE(VIRTIO_BLK_F_WRITE_ZEROES))
 #define COUNT  16u
-/* Sectors: each segment in the middle of a gap. */
+/* Sizes in sectors. Each segment is in the middle of a gap. */
 #define GAP 64u
 #define LEN 16u
 
@@ -27,7 +27,7 @@ static uint64_t at(unsigned int i)
 	return i * GAP + (GAP - LEN) / 2;
 }
 
-/* What was there before is not zeros; then segments by the number. */
+/* Fills the gaps with data that is not zero, then changes one segment in each. */
 static void change(uint32_t type, unsigned int count, uint32_t flags)
 {
 	uint8_t *data = page_alloc(COUNT * GAP * SECTOR);
@@ -67,7 +67,7 @@ TEST(discards_leave_the_rest_alone)
 		change(VIRTIO_BLK_T_DISCARD, count, 0);
 }
 
-/* As many as the ring holds, with reads of what is zero already among them. */
+/* Fills the ring with zero requests, and with reads of sectors that are zero already. */
 TEST(many_zeroes_in_flight)
 {
 	enum { FLIGHT = 20 };

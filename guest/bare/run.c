@@ -7,14 +7,14 @@ extern const struct bare_test bare_tests[], bare_tests_end[];
 
 static const char *command_line;
 static uint64_t heap;
-/* Of the running test: where to go when it fails, and what it has said. */
+/* State of the running test: where to continue when it fails, its outcome, and its entry. */
 static void *test_end[5];
 static enum { PASSED, FAILED, SKIPPED } outcome;
 static const struct bare_test *running;
 
-/* That of a check: the number of its test, and its line. */
+/* The exit code of a check is its test's number times this, plus its line. */
 #define EXIT_TEST 10000u
-/* rounds(): one in so many. */
+/* rounds() divides by this number with few=1. */
 #define FEW 20u
 static unsigned int exit_code;
 

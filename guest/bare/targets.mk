@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make bare       the freestanding test guests: build/bare/NAME.bz (bzImage) and NAME.elf (PVH); with ARCH=aarch64
-#                 build/aarch64/bare/NAME.img (Image) and NAME.img.gz
+# make bare       the freestanding test guests: build/bare/NAME.bz (bzImage) and NAME.elf (PVH);
+#                 with ARCH=aarch64 build/aarch64/bare/NAME.img (Image) and NAME.img.gz
 
 BARE_GUESTS := polite hostile blkbench kill
 BARE_OBJ    := $(BUILD)/bare
 BARE_ARCH   := guest/bare/$(ARCH)
 BARE_CC     := $(if $(CROSS),$(CROSS)-)gcc
 BARE_OBJCOPY := $(if $(CROSS),$(CROSS)-)objcopy
-# CPL 3 code could have more registers; interrupt entries save none of them.
+# Only general registers: interrupt entries save no others.
 BARE_CFLAGS_x86_64  := -fcf-protection=none
 BARE_CFLAGS_aarch64 := -mbranch-protection=none -mno-outline-atomics
 BARE_CFLAGS := -I. -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only \
@@ -16,7 +16,7 @@ BARE_CFLAGS := -I. -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-
 	       -fno-strict-aliasing $(BARE_CFLAGS_$(ARCH)) $(WARN)
 BARE_LDFLAGS := -static -nostdlib -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096 \
 		-Wl,--build-id=none,--no-warn-rwx-segments -T $(BARE_ARCH)/bare.ld
-# NAME.c, and NAME_*.c with it, are a guest's; all else of an architecture is the runtime's.
+# NAME.c and NAME_*.c belong to guest NAME; all other files of an architecture are its runtime.
 BARE_RUNTIME := $(patsubst %,$(BARE_OBJ)/%.o,$(wildcard $(BARE_ARCH)/*.S) \
 		$(filter-out $(BARE_GUESTS:%=$(BARE_ARCH)/%%.c),$(wildcard $(BARE_ARCH)/*.c)) \
 		$(addprefix guest/bare/,text.c run.c virtio.c packed.c))
@@ -41,7 +41,7 @@ $(BARE_OBJ)/$(1).linked: $(BARE_RUNTIME) $(BARE_ARCH)/bare.ld \
 endef
 $(foreach guest,$(BARE_GUESTS),$(eval $(call bare_guest,$(guest))))
 
-# The setup sectors are no part of what an ELF loader loads.
+# An ELF loader loads no setup sectors, so they are removed.
 $(BARE_OBJ)/%.elf: $(BARE_OBJ)/%.linked
 	$(Q)objcopy -R .setup -g $< $@
 

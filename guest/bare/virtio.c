@@ -187,7 +187,7 @@ uint16_t chain_indirect(struct device *d, void *table, const struct piece *piece
 	if (!table)
 		table = page_alloc(bytes);
 	fill_chain(table, 0, piece, count);
-	/* There, the flags are where a split ring's table has the next index. */
+	/* A packed entry has its flags where a split entry has the next index. */
 	for (unsigned int i = 0; d->ring.packed && i < count; i++)
 		((struct vring_packed_desc *)table)[i].flags = piece[i].write ? WRITE : 0;
 	desc_set(&d->ring.desc[head], (uintptr_t)table, bytes, INDIRECT, 0);

@@ -7,6 +7,7 @@
 deps-guest-kernel:
 	$(Q)tools/deps build guest-kernel
 
-# Whether there is anything to do depends on the compiler, too, and is quickly found out by the script.
+# The script runs every time: the kernel also depends on the compiler, and the script finds quickly
+# that nothing has changed.
 guest-kernel: deps-guest-kernel
 	$(Q)guest/kernel/build $(BUILD)/guest-kernel

@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Boots the freestanding guests of guest/bare, each way to be loaded, with each engine; run by tests/bare/run in a
-# directory with them, microvm and nothing else. A line for each boot, and for each test in a guest that failed; and,
-# for `tests/rows`, a file out/passed with the names of those that did not.
+# Boots the freestanding guests of guest/bare, by each boot protocol, with each engine; run by
+# tests/bare/run in a directory with the guests, microvm and nothing else. Prints a line for each
+# boot, and for each failed test; writes the names of the passed tests to out/passed, for
+# `tests/rows`.
 set -u
 passed=0 failed=0
-# Seconds for one boot: 100 times what it takes on a quiet machine, and 10 times what it takes in the emulated host.
+# Time limit of a boot in seconds: 100 times its duration on a quiet machine, 10 times that in the
+# emulated host.
 limit=300
-# What the guest hears on its serial port; nothing.
+# File that is the guest's serial input; empty: none.
 input=
 sectors=32768
 mkdir -p out
@@ -20,12 +22,13 @@ fail() {
     echo "not ok $1: $2"
 }
 
-# filled FILE: an image whose bytes are all 0xc3.
+# filled FILE: creates an image whose bytes are all 0xc3.
 filled() {
     tr '\0' '\303' </dev/zero | head -c $((sectors * 512)) >"$1"
 }
 
-# boot NAME CODE KERNEL APPEND OPTION...: one boot; its tests are counted, and NAME itself if its end is as expected.
+# boot NAME CODE KERNEL APPEND OPTION...: boots once; counts the guest's tests, and NAME as a test
+# of the exit code.
 boot() {
     name=$1 code=$2 kernel=$3 append=$4 log=out/$1.log
     shift 4
@@ -47,7 +50,7 @@ boot() {
         passed=$((passed + 1))
         echo "ok $name: $good tests in the guest (${took}s)"
     fi
-    # However often a guest misbehaves, the log does not grow with it.
+    # The log is bounded, however often the guest misbehaves.
     lines=$(wc -l <"$log.err")
     [ "$lines" -le 100 ] || fail "$name" "$lines lines in microvm's log"
 }
@@ -61,15 +64,16 @@ same() {
     fi
 }
 
-# One processor for two CPUs that wait for each other, and emulated.
+# The emulated host has one CPU for two vCPUs that wait for each other, so tests are shorter.
 few=
 [ "${KVMHOST:-}" != emulated ] || few='few=1'
 
-# The two ways to be loaded, and how the names of their files end; how an exit is told that KVM cannot handle itself.
+# Two boot protocols with the suffixes of their files; and the log message of an exit that KVM
+# cannot handle.
 case $(uname -m) in
 x86_64)
     one=bzImage suffix=bz other=PVH other_suffix=elf
-    # What hardware runs, it runs into a triple fault.
+    # With hardware virtualization this ends in a triple fault.
     not_handled='internal error\|triple fault'
     clock=tsc_khz=1000000
     ;;
@@ -81,7 +85,7 @@ aarch64)
 esac
 
 size() { wc -c <"$1"; }
-# upper FILE: what lies beyond the sectors the hostile guest writes to.
+# upper FILE: prints a checksum of the sectors beyond those that the hostile guest writes to.
 upper() { tail -c +4194305 "$1" | md5sum; }
 
 filled second.img
@@ -107,8 +111,8 @@ hostile() {
     boot "$run-again" 0 "$image" "tests=row39_still rebooted=$sectors" --disk "$disk"
 }
 
-# crash TEST END CODE MESSAGE OPTION...: the guest dies with eight writes of 64 KiB in flight. Each sector of theirs is old
-# or new. MESSAGE: in the log, if it is not empty.
+# crash TEST END CODE MESSAGE OPTION...: the guest dies with eight writes of 64 KiB in flight; then
+# each of their sectors must be old or new. The log must contain MESSAGE, unless that is empty.
 crash() {
     test=$1 end=$2 code=$3 message=$4
     shift 4
@@ -124,11 +128,12 @@ crash() {
         rest=$(dd if=disk.img bs=65536 skip=$i count=1 2>/dev/null | tr -d "\\303$new" | wc -c)
         same "$test" "bytes of write $i that are neither old nor new" 0 "$rest"
     done
-    # The test ended with its machine and could not say so itself.
+    # The test ended with its VM, so the guest could not report it as passed.
     [ $failed != "$before" ] || echo "$test" >>out/passed
 }
 
-# quit_when_said LINE FILE: ends the VM by its control socket, as long as there is `keep`.
+# quit_when_said LINE FILE: quits the VM by its control socket when FILE has LINE, while the file
+# `keep` exists.
 quit_when_said() {
     while [ -e keep ] && ! grep -qs "^$1" "$2"; do sleep 0.01; done
     ./microvm-ctl socket quit
@@ -143,7 +148,7 @@ if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then
 else
     echo "skip hostile-$one-cached-5G: this host has less memory"
 fi
-# The attacks on rings once more, in packed ones.
+# The attacks on rings, repeated with packed rings.
 filled disk.img
 boot hostile-packed 0 "hostile.$suffix" \
     'packed=1 tests=row02,row03,row04,row05,row06,row07,row08,row09,row10,row12,row13,row15,row17,row19,row21,row26,row27' \
@@ -162,19 +167,21 @@ aarch64)
     ;;
 esac
 
-# thread_times FILE: each thread of the process whose id is in FILE, and its CPU time in ticks.
+# thread_times FILE: prints each thread of the process whose id is in FILE, and its CPU time in
+# ticks.
 thread_times() {
     cat "/proc/$(cat "$1")/task/"*/stat 2>/dev/null | sed 's/ (.*) / /' | awk '{ print $1, $13 + $14 }'
 }
 
-# busiest BEFORE: the CPU time that the two busiest threads have used since BEFORE, of what thread_times tells now.
+# busiest BEFORE: reads the output of thread_times, and prints the CPU time that the two busiest
+# threads have used since BEFORE.
 busiest() {
     awk 'NR == FNR { before[$1] = $2; next }
         { t = $2 - before[$1]; if (t > a) { b = a; a = t } else if (t > b) b = t }
         END { print a + 0, b + 0 }' "$1" -
 }
 
-# The first vCPU runs all the time, and the second waits for an INIT with an NMI and an SMI pending.
+# The first vCPU runs all the time; the second waits for INIT, with an NMI and an SMI pending.
 if [ "$(uname -m)" = x86_64 ]; then
     test=cpu_never_started_uses_no_cpu_time_after_nmi_and_smi
     echo '0 0' >busy
@@ -200,11 +207,11 @@ if [ "$(uname -m)" = x86_64 ]; then
     fi
 fi
 
-# The measuring guest, for what it does and not for how fast: each way to wait, to describe and to end.
+# The measuring guest, as a functional test: each way to wait, to use descriptors and to end.
 requests=4000
 [ "${KVMHOST:-}" != emulated ] || requests=200
 
-# The keys of the measured disk.
+# Options of the measured disk.
 keys=
 
 # measure NAME REQUESTS APPEND OPTION...
@@ -217,7 +224,7 @@ measure() {
 
 filled disk.img
 measure poll $requests 'depth=8' --stats on
-# What was asked for is counted, and where it spent its time.
+# The statistics must include the requests and their latency.
 seen=$(sed -n 's/.*disk.img, queue 0: read: \([0-9]*\) requests, 0 failed, \([0-9]*\) bytes; .* in us: .*/\1 \2/p' out/blkbench-poll.log.err)
 seen=${seen:-0 0}
 { [ "${seen% *}" -ge $requests ] && [ "${seen#* }" = $((${seen% *} * 4096)) ] &&
@@ -227,15 +234,15 @@ measure poll-without-event-idx $requests 'depth=8 event_idx=0 op=randrw'
 measure irq $requests 'depth=8 mode=irq'
 measure irq-without-event-idx $requests 'depth=8 mode=irq event_idx=0 indirect=1'
 measure irq-each 300 'depth=1 mode=irq event_idx=0' --stats on
-# Where registers are memory, as on every x86_64 host, only their set-up is exits: no interrupt is.
+# On every x86_64 host registers are memory: only their set-up causes exits, not the interrupts.
 exits=$(sed -n 's/.* exits: MMIO .*, virtio-blk: \([0-9]*\) in .*/\1/p' out/blkbench-irq-each.log.err)
 [ "$(uname -m)" != x86_64 ] || [ "${exits:-1000}" -le 40 ] ||
     fail blkbench-irq-each "${exits:-no count of} exits for 300 interrupts"
 measure deepest $requests 'depth=256 op=randrw'
-# With both of its rings in the sandbox; briefly, for few processors.
+# Both of the disk's rings run in the sandbox; the test is short, for hosts with few CPUs.
 keys=,iopoll,fixed-buffers
 measure iopoll 200 'depth=8 op=randrw'
-# Root, with CAP_SYS_RESOURCE, raises the limit on locked memory by itself.
+# Root with CAP_SYS_RESOURCE raises the limit on locked memory by itself.
 if [ $((0x$(sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/self/status) >> 24 & 1)) = 1 ] &&
     grep 'fixed-buffers ignored' out/blkbench-iopoll.log.err; then
     fail blkbench-iopoll 'root has no fixed buffers'
@@ -244,16 +251,16 @@ keys=
 printf '\n\n' >answers
 input=answers
 measure told-when $requests 'depth=8 wait=1'
-# All of it is there from the beginning, when nobody in the guest listens yet, and is more than the FIFO holds.
+# All input is there from the beginning, when no driver listens yet, and it is longer than the FIFO.
 typed=what-was-typed-before-the-guest-polled
 printf %s $typed >answers
 boot input-by-polling 0 "polite.$suffix" "tests=input_arrives_at_a_guest_that_polls typed=$typed" --disk disk.img
 input=
-# All of the span is written once, and then found as it was written.
+# The span is written once, and then verified.
 measure verified-write 256 'depth=16 op=write seq=1 span=1048576 verify=1'
 measure verified-poll $requests 'depth=16 span=1048576 verify=1'
 measure verified-irq $requests 'depth=16 span=1048576 verify=1 mode=irq indirect=1 op=randrw'
-# By the control socket, as long as there is `keep`: paused and resumed all the time, and what is told of it heard.
+# paused: pauses and resumes by the control socket while `keep` exists.
 paused() {
     while [ -e keep ]; do
         ./microvm-ctl socket pause 2>/dev/null || continue
@@ -272,7 +279,7 @@ for mode in poll irq; do
     wait
     [ -s pauses ] || fail "paused-$mode" 'it was never paused'
 done
-# By the control socket: another size all the time, while the guest reads it.
+# resized: changes the size by the control socket while `keep` exists and the guest reads it.
 resized() {
     while [ -e keep ]; do
         for size in 2147483647K 2147483648K; do
@@ -286,7 +293,8 @@ resized &
 boot resized 0 "polite.$suffix" 'tests=capacity_is resizes=50' --disk resized.img --control socket
 rm -f keep resized.img
 wait
-# With limits, so that requests wait for the alarm of their thread, and with others all the time: each filter lets that pass.
+# limited: changes limits continuously, so that requests wait for the thread's timer; the seccomp
+# filters must allow that.
 limited() {
     while [ -e keep ]; do
         ./microvm-ctl socket limit 0 iops=2000,iops-burst=4 2>/dev/null || continue
@@ -316,10 +324,11 @@ rm keep
 wait
 grep -q '^queue-broken disk=0 queue=0 why=' told || fail hostile-heard 'no event of a broken queue'
 
-# A disk whose host has room for a part of it: each time that stops the VM, there is some more. What was written, another
-# boot finds.
-# stopped TIMES: until that has been told more often; false: the VM has ended. The first time may come before anybody
-# listens: resumed in vain, it comes again.
+# A disk whose host has room for only a part of it: each time that stops the VM, more room is made.
+# Another boot verifies the data.
+#
+# stopped TIMES: waits until the stop has been reported more than TIMES times; false: the VM has
+# ended. The first stop may precede the listener: then a resume without more room repeats it.
 stopped() {
     until [ "$(grep -c '^stopped ' roomy)" -gt "$1" ]; do
         [ -e keep ] || return 1
@@ -338,12 +347,13 @@ room() {
 listen() {
     while [ -e keep ] && ! ./microvm-ctl socket events >>roomy 2>/dev/null; do sleep 0.01; done
 }
-# small: a file system of its own; the one before may be in use by a kernel's thread for a while.
+# small: mounts a file system of its own. The previous one may stay in use by a kernel thread for a
+# while.
 small() {
     umount -l small 2>/dev/null
     mount -t tmpfs -o size=1m tmpfs small 2>/dev/null && truncate -s 8M small/disk.img
 }
-# full ENGINE KEY: and the keys of the disk
+# full ENGINE KEY: tests the engine on a full file system; KEY: further disk options.
 full() {
     engine=$1 all="seq=1 span=8388608 verify=1"
     rm -f roomy
@@ -364,7 +374,7 @@ if [ "$(id -u)" = 0 ] && mkdir -p small && small; then
     full io_uring poll-us=0
     full libaio packed=on
     full sync in-order=on
-    # What is kept does not keep the VM from its end.
+    # A parked request does not delay the end of the VM.
     rm -f roomy
     small
     : >keep
@@ -379,7 +389,7 @@ else
     echo 'full    skip: this user mounts no file system' >>out/skipped
 fi
 
-# What was skipped in one boot and ran in another was not skipped.
+# A test that was skipped in one boot and passed in another is not reported as skipped.
 sort -u out/passed -o out/passed
 sort -u out/skipped | grep -vxF -f out/passed >out/never
 while read -r name; do

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make bench-stop     how long a stop takes while the guest floods, on each engine; prints, judges nothing
-# make blkbench       a disk measured by a guest under microvm and QEMU, and by fio on the host. BLKBENCH='options'
-# make boot-and-fio   a Linux guest with fio, under microvm and its peers. BOOT_AND_FIO='--quick ...'
+# make bench-stop     time that a stop takes while the guest floods, on each engine; prints, judges
+#                     nothing
+# make blkbench       a disk measured by a guest under microvm and QEMU, and by fio on the host;
+#                     BLKBENCH='options'
+# make boot-and-fio   a Linux guest with fio, under microvm and peers; BOOT_AND_FIO='--quick ...'
 
 .PHONY: bench-stop blkbench boot-and-fio deps-bench
 

@@ -1,25 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The boot tests of aarch64, run by tests/boot/arm64 on the emulated arm64 host: every function test_NAME is one. Arguments:
-# the names of the tests to run; all but gicv2, in this order, if there are none. What is left in out/ as disk.img.N is looked at by
-# the caller.
+# Boot tests of aarch64, run by tests/boot/arm64 on the emulated arm64 host; every function
+# test_NAME is a test. Arguments: the names of the tests to run; default: all but gicv2, in this
+# order. The caller checks the file systems in out/disk.img.N.
 #
 # shellcheck disable=SC2016
 # shellcheck source=tests/boot/lib.sh
 . ./lib.sh
 
 disks=0
-# In the tree; this machine has what it has.
+# Compatible string in the device tree; a native host may have either version.
 gic=arm,gic-v3
 [ "${KVMHOST:-}" != native ] || gic='arm,gic-v3\|arm,cortex-a15-gic'
-# On a machine as slow as this.
+# Unit tests need more time on an emulated host.
 export CK_DEFAULT_TIMEOUT=120
 keep_disk() {
     disks=$((disks + 1))
     mv disk.img "out/disk.img.$disks"
 }
 
-# keeps OPTION...: written by one boot, found by the next.
+# keeps OPTION...: checks that the next boot finds what one boot has written.
 keeps() {
     cp root.img disk.img
     boot_stock 'root=/dev/vda rw run="mount | grep vda; uname -m;
@@ -65,7 +65,7 @@ test_reboot() {
     want_code 4
 }
 
-# There is no pvpanic in the stock kernel: panic=-1 makes it a reboot.
+# The stock kernel has no pvpanic: panic=-1 makes a panic a reboot.
 test_panic() {
     boot_stock 'run="echo c >/proc/sysrq-trigger"'
     want_code 4
@@ -83,7 +83,8 @@ test_console_off_engine_sync() {
     keep_disk
 }
 
-# fio COMMAND OPTION...: a guest in which fio checks every block (tests/linux/guest.sh); it finds nothing wrong.
+# fio COMMAND OPTION...: boots a guest in which fio verifies every block (tests/linux/guest.sh) and
+# must find no error.
 fio() {
     command=$1
     shift
@@ -124,8 +125,8 @@ test_no_acpi() {
     want '--describe acpi: not supported on this architecture'
 }
 
-# Test programs whose subject is the processor's or the kernel's: rings and the order in which they are seen, engines, the
-# filters of the sandbox.
+# Unit tests that depend on the CPU or the kernel: rings and memory ordering, engines, the filters
+# of the sandbox.
 test_units() {
     new_log
     for program in units/test_*; do
@@ -135,12 +136,12 @@ test_units() {
     done
 }
 
-# The old interrupt controller, on a host that has no other: see tests/boot/arm64.
+# GICv2, on a host that has no GICv3: see tests/boot/arm64.
 test_gicv2() {
     microvm --kernel vmlinuz --dump-dtb out/gicv2.dtb </dev/null || fail 'no tree'
     grep -q arm,cortex-a15-gic out/gicv2.dtb || fail 'the tree does not say so'
     keeps --cpus 2
-    # And without Linux (guest/bare), which forgives an interrupt too much.
+    # The freestanding guest detects an extra interrupt, which Linux would ignore.
     dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null
     cp second.img first.img
     boot --kernel polite.img --cpus 2 --append 'few=1 tests=interrupt,no_interrupt,two_' --disk first.img --disk second.img

@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What the boot tests are written with. Sourced by suite.sh, which runs in dash or busybox ash, in a directory with the
-# files that tests/boot/run names.
+# Shell functions of the boot tests. Sourced by suite.sh, which runs in dash or busybox ash, in a
+# directory with the files that tests/boot/run names.
 # shellcheck shell=sh
 
-# Seconds one boot may take. The emulated host needs 5 at most on an idle machine.
+# Time limit of a boot in seconds. The emulated host needs at most 5 on an idle machine.
 limit=120
-# What a VM started in the background has for its input.
+# File that is the serial input of a VM started in the background.
 input=/dev/null
 passed=0 failed=0 skipped=0
 name='' reason='' skip='' code='' log='' boots=0
 
-# fail REASON: the running test has failed; its first reason is the one told.
+# fail REASON: marks the running test as failed; the first reason is reported.
 fail() {
     [ -n "$reason" ] || reason=$1
 }
 
-# new_log: the file for the console of the next boot.
+# new_log: sets $log to a new file for the console of the next boot.
 new_log() {
     boots=$((boots + 1))
     log=out/$name.$boots.log
 }
 
-# where_it_is PID: what all of its threads are at, in the host's kernel and, counted by KVM, in the guest.
+# where_it_is PID: prints what each thread is doing in the host's kernel, and KVM's counters of the
+# guest.
 where_it_is() {
     for task in /proc/"$1"/task/*; do
         echo "== $(cat "$task/comm") $(cat "$task/stat")"
@@ -31,8 +32,8 @@ where_it_is() {
     grep . /sys/kernel/debug/kvm/"$1"-*/vcpu*/* | sed 's,.*/vcpu,vcpu,' | grep -v ':0$'
 }
 
-# clock: sets $now, in seconds. Those are left out for which an emulated host was kept waiting by what else its machine does
-# (tools/emuhost/init): with five others on two processors, a boot of 5 seconds was seen to take 110.
+# clock: sets $now in seconds, less the steal time of an emulated host (tools/emuhost/init): with
+# five other emulated hosts on two CPUs, a boot of 5 seconds was seen to take 110.
 clock() {
     stolen=0
     [ "${KVMHOST:-}" != emulated ] || read -r stolen </run/stolen
@@ -40,8 +41,8 @@ clock() {
     now=$((${now%.*} - stolen))
 }
 
-# watch PID: ends it after $limit seconds, not without looking at it. SIGKILL is the one end that no exit code of
-# microvm looks like.
+# watch PID: ends the process after $limit seconds, and records its state first. It sends SIGKILL,
+# which cannot be confused with an exit code of microvm.
 watch() {
     clock
     deadline=$((now + limit))
@@ -56,10 +57,10 @@ watch() {
     kill -KILL "$1"
 }
 
-# microvm OPTION...: runs it with the input and output of the caller, and with a limit to its time.
+# microvm OPTION...: runs microvm with the caller's input and output, and with a time limit.
 microvm() {
     {
-        # The shell would give a background command /dev/null for its input.
+        # Without the redirection, the shell would give a background command /dev/null as its input.
         ./microvm "$@" <&3 3<&- &
         microvm_pid=$!
     } 3<&0
@@ -71,14 +72,15 @@ microvm() {
     return "$microvm_code"
 }
 
-# boot OPTION...: microvm with no input until it ends; sets $code and $log.
+# boot OPTION...: runs microvm without input until it ends; sets $code and $log.
 boot() {
     new_log
     microvm "$@" </dev/null >"$log" 2>&1
     code=$?
 }
 
-# start OPTION...: as boot, but in the background; sets $pid and $log. The end is waited for by: wait "$pid".
+# start OPTION...: starts microvm in the background; sets $pid and $log. The caller waits for the
+# end with: wait "$pid".
 start() {
     new_log
     : >"$log"
@@ -87,13 +89,13 @@ start() {
     watch "$pid" </dev/null >/dev/null 2>&1 &
 }
 
-# one_line TEXT: with the line breaks and indents taken out that it has for its reader.
+# one_line TEXT: prints TEXT without line breaks and indentation.
 one_line() {
     printf '%s' "$1" | tr '\n' ' ' | tr -s ' '
 }
 
-# boot_stock APPEND OPTION..., start_stock APPEND OPTION...: boot or start with the stock kernel and the initramfs.
-# APPEND is for the kernel's command line.
+# boot_stock APPEND OPTION..., start_stock APPEND OPTION...: call boot or start with the stock
+# kernel and the initramfs. APPEND is added to the kernel's command line.
 boot_stock() {
     append=$(one_line "$1")
     shift
@@ -106,8 +108,8 @@ start_stock() {
     start --kernel vmlinuz --initrd initramfs.cpio.gz --append "quiet $append" "$@"
 }
 
-# await TEXT: until TEXT is on the console of what was started; fails if that ends before. (The shell notices so when it
-# runs the next command.)
+# await TEXT: waits until TEXT is on the console of the VM in the background; fails if the VM ends
+# before. (The shell notices the end when it runs the next command.)
 await() {
     while ! grep -qF "$1" "$log"; do
         if ! kill -0 "$pid" 2>/dev/null; then
@@ -126,7 +128,8 @@ want_code() {
     fi
 }
 
-# want TEXT, or unwanted TEXT: on the last console. The kernel is quiet and does not repeat the command there.
+# want TEXT, unwanted TEXT: check the last console. The kernel is quiet, so the console does not
+# repeat the command.
 want() {
     grep -qF -e "$1" "$log" || fail "no '$1' on the console"
 }
@@ -135,31 +138,32 @@ unwanted() {
     ! grep -qF -e "$1" "$log" || fail "'$1' on the console"
 }
 
-# want_clean IMAGE: its file system needs nothing, not even its journal.
+# want_clean IMAGE: checks that its file system is clean, and needs no journal replay.
 want_clean() {
     ./e2fsck -fn "$1" >>"$log" 2>&1 || fail "e2fsck -fn $1: status $?"
 }
 
-# want_replayed IMAGE: after its journal was replayed, its file system needs nothing.
+# want_replayed IMAGE: checks that its file system is clean after a journal replay.
 want_replayed() {
     ./e2fsck -fp "$1" >>"$log" 2>&1
     [ $? -le 1 ] || fail "e2fsck -fp $1: more than the journal was to be mended"
     want_clean "$1"
 }
 
-# contents IMAGE PATH: of a file in it.
+# contents IMAGE PATH: prints a file in the image.
 contents() {
     ./debugfs -R "cat $2" "$1" 2>/dev/null
 }
 
-# flip IMAGE AT: turns a bit of that byte over.
+# flip IMAGE AT: inverts a bit of the byte at offset AT.
 flip() {
     byte=$(dd if="$1" bs=1 skip="$2" count=1 2>/dev/null | od -An -t u1 | tr -d ' ')
     # shellcheck disable=SC2059 # the format is the byte
     printf "\\$(printf %o $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 
-# run_test FUNCTION: one line for it, and the end of its last console if it failed.
+# run_test FUNCTION: runs a test and prints a line for it; after a failure, also the end of its last
+# console.
 run_test() {
     name=${1#test_} reason='' skip='' boots=0 log=/dev/null
     began=$(date +%s)

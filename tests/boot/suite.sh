@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The boot tests, run by tests/boot/run on the host with KVM: every function test_NAME is one. Arguments: the names of
-# the tests to run; all, in this order, if there are none.
+# Boot tests, run by tests/boot/run on the host with KVM; every function test_NAME is a test.
+# Arguments: the names of the tests to run; default: all, in this order.
 #
 # Kernel parameters are quoted for the kernel, and $ in them is for the guest's shell.
 # shellcheck disable=SC2016
@@ -70,8 +70,8 @@ test_initrd_only() {
     want 'exit status 0'
 }
 
-# With a disk and no initrd the kernel is to mount it. The stock one has its virtio driver in a module and cannot; what
-# it was told and how it ends is seen even so.
+# With a disk and no initrd, microvm tells the kernel to mount the disk. The stock kernel has its
+# virtio driver in a module and cannot, but its command line and its panic are visible.
 test_default_root() {
     cp root.img disk.img
     boot --kernel vmlinuz --append reboot=k --disk disk.img
@@ -110,9 +110,9 @@ test_triple_fault() {
     want_code 6
 }
 
-# By the control socket: a larger disk, a pause, and a power button that the guest's button driver hears; SIGTERM
-# presses it, too, and the guest powers off. The stock kernel
-# has that and evdev in modules, which come with the disk.
+# By the control socket: a larger disk, a pause, and a power button that the guest's button driver
+# receives; SIGTERM presses it, too, and the guest powers off. The stock kernel has that driver and
+# evdev in modules, which are copied to the disk.
 test_control() {
     cp root.img disk.img
     for module in evdev button; do
@@ -178,7 +178,7 @@ test_small_memory() {
     want 'MemTotal:'
 }
 
-# 4 GiB do not fit below the hole for devices: the guest sees two ranges, and uses the upper one first.
+# 4 GiB do not fit below the MMIO hole: the guest has two ranges, and uses the upper one first.
 test_memory_beyond_hole() {
     if [ "$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)" -lt 4700000 ]; then
         skip='this host has less than 4.7 GB of memory'
@@ -204,8 +204,9 @@ test_acpi_off() {
     want 'virtio_mmio.device='
 }
 
-# The console by pipes: a shell that reads its commands from there. The guest's end comes after that of its input.
-# shellcheck disable=SC2094 # the log is looked at while it grows
+# A console on pipes: a shell that reads its commands from a pipe. The guest ends after its input
+# has ended.
+# shellcheck disable=SC2094 # the log is read while it grows
 test_console_pipe() {
     new_log
     : >"$log"
@@ -234,9 +235,9 @@ shown() {
     done
 }
 
-# type_key SIGNAL KEY ECHO: types a program that sleeps, the key while it does, and then a command
-# that shows how the program has ended. What is typed before the terminal has handled the key is
-# dropped by it.
+# type_key SIGNAL KEY ECHO: types a program that sleeps, then the key while it sleeps, and then a
+# command that prints the program's exit status. The terminal drops input that arrives before it has
+# handled the key.
 type_key() {
     printf 'sh -c "echo asleep-$((1+1))-%s; exec sleep 1000"\n' "$1"
     # shellcheck disable=SC2059 # the key
@@ -247,7 +248,7 @@ type_key() {
 
 # keys_interrupt APPEND [OPTION]...: the programs in the guest's shell ignore neither SIGINT nor
 # SIGQUIT, and Ctrl-C and Ctrl-\ end the one in the foreground.
-# shellcheck disable=SC2094 # the log is looked at while it grows
+# shellcheck disable=SC2094 # the log is read while it grows
 keys_interrupt() {
     new_log
     : >"$log"
@@ -287,9 +288,9 @@ test_ctrl_c_ignored_on_fio_disk() {
     want_clean disk.img
 }
 
-# What the shell's user starts as `reboot` and `poweroff` is a signal to process 1, which waits for
-# the shell.
-# shellcheck disable=SC2094 # the log is looked at while it grows
+# `reboot` and `poweroff` in the guest's shell send a signal to process 1, which waits for the
+# shell.
+# shellcheck disable=SC2094 # the log is read while it grows
 test_reboot_from_shell() {
     new_log
     : >"$log"
@@ -305,7 +306,7 @@ test_reboot_from_shell() {
     want_code 4
 }
 
-# Neither here: what tools/kvmhost runs hears both.
+# Programs that tools/kvmhost runs ignore neither signal.
 test_ctrl_c_ignored_in_kvmhost() {
     log=out/$name.log
     grep '^Sig' /proc/self/status >"$log"
@@ -313,8 +314,9 @@ test_ctrl_c_ignored_in_kvmhost() {
     [ $((0x$ignored & 6)) = 0 ] || fail "SigIgn of a program is $ignored"
 }
 
-# Input that is there before anybody in the guest listens. The early console reads the line status for each byte that it
-# sends, which is no listening, and the driver empties the FIFO when it opens the port.
+# Input that is there before the guest listens. The early console reads the line status for each
+# byte that it sends, which does not count as listening, and the driver empties the FIFO when it
+# opens the port.
 test_console_early_input() {
     printf 'echo typed-$((40+2))\nexit\n' >early
     new_log
@@ -325,7 +327,7 @@ test_console_early_input() {
     rm early
 }
 
-# A reader that goes away takes the output with it, not the guest.
+# A reader that goes away loses the output, but does not stop the guest.
 test_console_closed() {
     cp root.img disk.img
     new_log
@@ -349,8 +351,8 @@ test_console_off() {
     [ "$(contents disk.img /root/quiet)" = y ] || fail 'nothing was written'
 }
 
-# sigterm_under_io DISK-OPTIONS: what the guest was told is on disk must be there after SIGTERM, in a sound file system.
-# Until then nobody else may have the image.
+# sigterm_under_io DISK-OPTIONS: data that was reported to the guest as stable must be on the disk
+# after SIGTERM, in a valid file system. Until then no other process can open the image.
 sigterm_under_io() {
     cp root.img disk.img
     start_stock 'root=/dev/vda rw run="
@@ -379,7 +381,7 @@ test_sigterm_under_io_sync() {
     sigterm_under_io ,engine=sync
 }
 
-# What microvm itself has resident, beyond guest RAM (its largest mapping), after the disk was used.
+# Checks microvm's resident memory beyond guest RAM (its largest mapping), after the disk was used.
 test_memory_after_io() {
     cp root.img disk.img
     start_stock 'root=/dev/vda rw run="head -c 16000000 /dev/vda >/dev/null;
@@ -398,7 +400,7 @@ test_memory_after_io() {
     fi
 }
 
-# The least the stock kernel and this initramfs come up with, rounded up.
+# The smallest memory in which the stock kernel and this initramfs boot, rounded up.
 smallest=96
 
 mkdir -p out

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make check-arm64    cross-builds for aarch64 with the test programs, compiles with clang as well, and boots Linux and the
-#                     freestanding guests in an emulated arm64 host; RUNS="NAME..." for some tests with Linux only
+# make check-arm64    cross-builds for aarch64 with the test programs, compiles with clang as well,
+#                     and boots Linux and the freestanding guests in an emulated arm64 host;
+#                     RUNS="NAME..." for some tests with Linux only
 
 .PHONY: check-arm64 deps-arm64 test-programs
 
 deps-arm64:
 	$(Q)tools/deps build guest check arm64
 
-# Linked, not run.
+# test-programs: link all test programs, run none.
 test-programs: $(TESTS)
 
 check-arm64: deps-arm64

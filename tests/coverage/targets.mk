@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make coverage       lines and branches of dataplane/ and devices/ that unit tests and fuzz corpora reach
+# make coverage       lines and branches of dataplane/ and devices/ that the tests reach
 #
-# A variant like the others, but only those two rooms count: what tests do with the inline functions of base.h is no
-# evidence. What does not count is release's, not compiled again. Atomic counters, because a lost update would turn up as a branch nobody took.
+# Coverage is a variant like the others, but only these two rooms are instrumented: what tests do
+# with the inline functions of base.h is no evidence. All other objects are those of the release
+# variant. The counters are atomic, because a lost update would look like a branch that was not
+# taken.
 
 COVERAGE_ROOMS := dataplane devices
-# Their rules are elsewhere, and may be read later.
+# The rules of the fuzz replays are in tests/fuzz/targets.mk, which may be included after this file.
 COVERAGE_BIN   := $(TESTS) $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(OBJ)/tests/fuzz/replay_%)
 COVERAGE_FLAGS := -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic
 
@@ -20,7 +22,7 @@ coverage:
 coverage-programs: $(COVERAGE_BIN)
 
 ifeq ($(VARIANT),coverage)
-# Private: the file of flags is made for all objects alike.
+# The flags are private to these objects: the file of flags is shared by all objects.
 $(COVERAGE_ROOMS:%=$(OBJ)/%/%.o): private ALL_CFLAGS += $(COVERAGE_FLAGS)
 $(COVERAGE_BIN): private ALL_LDFLAGS += -fprofile-instr-generate
 endif

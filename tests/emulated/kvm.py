@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# For suites in Python that run VMs.
+# Helpers for Python suites that run VMs.
 import os
 import sys
 
-# Seconds that anything may take which takes a moment: on an emulated host much longer.
+# Timeout in seconds for actions that normally take a moment; an emulated host is much slower.
 PATIENCE = 300 if os.environ.get("KVMHOST") == "emulated" else 30
 
 
@@ -16,7 +16,8 @@ def opens():
 
 
 def need(microvm, bare, suite):
-    """Where /dev/kvm cannot be opened, this process goes on as the one that runs `suite` in an emulated host."""
+    """Returns if /dev/kvm can be opened; otherwise replaces this process by one that runs `suite`
+    in an emulated host."""
     if opens():
         return
     run = os.path.join(os.path.dirname(os.path.realpath(__file__)), "run")

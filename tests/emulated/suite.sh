@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Runs each line of ./suites, a command, in the emulated host; started there by tests/emulated/run, in a directory with the
-# parts of the tree that the suites need, bash, Python and some programs. Busybox has all others.
+# Runs each line of ./suites as a command in the emulated host. tests/emulated/run starts it there,
+# in a directory with the parts of the tree that the suites need, bash, Python and some programs;
+# all other programs are busybox's.
 # shellcheck shell=dash
 mkdir -p /usr/bin
 ln -s "$PWD/bin/bash" /bin/bash
 ln -s "$PWD/python/bin/python3" /usr/bin/python3
 ln -s /bin/env /usr/bin/env
 export PATH="$PWD/bin:/usr/bin:$PATH" PYTHONHOME="$PWD/python" TMPDIR="$PWD/tmp" PYTHONUTF8=1 LC_ALL=C
-# Other users get to their files by it.
+# Other users access their files through this directory.
 mkdir -p tmp
 chmod 755 . tmp
 
@@ -26,6 +27,6 @@ while read -r suite; do
     read -r ended _ </proc/uptime
     echo "        $((${ended%.*} - ${began%.*})) s"
 done <suites
-# What a failed suite has left.
+# Files that a failed suite has kept.
 [ ! -d build/kill ] || cp -r build/kill out/
 exit $status

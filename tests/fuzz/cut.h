@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A transfer made shorter for a while, so that the host really moves less. */
+/* Temporarily shortens a transfer, so that the host really moves less. */
 #ifndef TESTS_FUZZ_CUT_H
 #define TESTS_FUZZ_CUT_H
 
@@ -7,12 +7,12 @@
 #include <sys/uio.h>
 
 struct cut {
-	struct iovec *last; /* the piece that is shorter; NULL: none */
-	size_t len;	    /* and how long it was */
+	struct iovec *last; /* the shortened piece; NULL: none */
+	size_t len;	    /* original length of that piece */
 	unsigned int count;
 };
 
-/* To so many bytes, fewer than there are; 0: not at all. */
+/* Shortens the pieces to `to` bytes, which are fewer than there are; 0: leaves them unchanged. */
 static inline struct cut cut_to(struct iovec *iov, unsigned int *count, uint64_t to)
 {
 	struct cut cut = { .count = *count };

@@ -7,7 +7,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* Is that entry of /proc/self/task a worker thread of io_uring? */
+/* Returns whether this entry of /proc/self/task is a worker thread of io_uring. */
 static bool is_kernels(const char *path, const char *entry)
 {
 	char file[300], name[8] = "";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz: what all fuzz targets share. A target turns the input's bytes into choices (which request,
- * which defect, which register), so that most of what the product sees is nearly right; an input
- * that is used up goes on as zeros, and zero is always the harmless choice.
+ * Input decoder and oracle of all fuzz targets. A target turns the bytes of the input into choices
+ * (which request, which defect, which register), so that most of what the product sees is nearly
+ * valid. An exhausted input continues with zeros, and zero is always the harmless choice.
  *
  * Targets are built for libFuzzer (make fuzz) and with replay.c (make fuzz-replay).
  */
@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The one entry of a target. */
+/* Entry point of a target. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* An oracle: whatever the compiler flags are, its failure is a crash. */
+/* An oracle: a false condition is a crash, whatever the compiler flags. */
 #define fuzz_must(cond)                                                                    \
 	do {                                                                               \
 		if (!(cond)) {                                                             \
@@ -77,13 +77,13 @@ static inline uint64_t in_u64(struct input *in)
 	return v;
 }
 
-/* From 0 to n - 1; n at most 65536. */
+/* Returns a number from 0 to n - 1; n is at most 65536. */
 static inline unsigned int in_below(struct input *in, unsigned int n)
 {
 	return (n <= 256 ? in_u8(in) : in_u16(in)) % n;
 }
 
-/* One byte in 16 says yes. */
+/* Returns true for one byte value in 16. */
 static inline bool in_rarely(struct input *in)
 {
 	return in_u8(in) >= 0xf0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_boot: kernel images, initrds and command lines through arch_boot_load, into guest RAM
- * between guard pages. The image is a good bzImage or ELF file made here, with header fields
+ * Fuzz target of arch_boot_load: kernel images, initrds and command lines, loaded into guest RAM
+ * between guard pages. The image is a valid bzImage or ELF file made here, with header fields
  * replaced, bytes patched and its end cut off as the input says. (Guests of 3 GiB and more, with a
- * hole, would make the fuzzer clear gigabytes of bss: they are left to the unit tests.)
+ * hole, would make the fuzzer clear gigabytes of bss: unit tests cover them.)
  *
- * An error names its reason; a success enters inside RAM, on the kernel's own memory.
+ * An error names its reason. After a success, the entry point is in RAM, in the kernel's own
+ * memory.
  */
 #include <asm/bootparam.h>
 #include <elf.h>
@@ -22,7 +23,7 @@
 #define FILE_SIZE   0x3000u
 #define HDR	    0x1f1
 #define CMDLINE_MAX 70000
-#define FILLER	    0x90 /* what kernels are full of */
+#define FILLER	    0x90 /* filler of code and data */
 
 static uint8_t file[FILE_SIZE];
 static char cmdline[CMDLINE_MAX + 1];
@@ -36,7 +37,7 @@ static int make_file(const void *data, size_t len, uint64_t size)
 	return fd;
 }
 
-/* Mostly what a field may be; else a number near an edge, or any. */
+/* Returns mostly a valid value of the field; otherwise a number near an edge, or any number. */
 static uint64_t odd_number(struct input *in)
 {
 	static const uint64_t edges[] = {
@@ -49,7 +50,7 @@ static uint64_t odd_number(struct input *in)
 	if (how >= 0x80)
 		return in_u16(in) * 4096ull;
 	if (how >= 0x60)
-		return in_u16(in) % (FILE_SIZE + 0x100); /* in the file, or just not */
+		return in_u16(in) % (FILE_SIZE + 0x100); /* in the file, or just beyond its end */
 	return edges[how % (sizeof(edges) / sizeof(edges[0]))] + in_u8(in) - 8;
 }
 
@@ -195,7 +196,7 @@ static void make_elf(struct input *in, bool pvh)
 	memcpy(file + 0x2800, &note, sizeof(note));
 }
 
-/* Bytes anywhere, most often in the headers. */
+/* Patches bytes anywhere, most often in the headers. */
 static void patch(struct input *in)
 {
 	for (unsigned int n = in_u8(in) >= 0xc0 ? 1 + in_below(in, 4) : 0; n; n--) {
@@ -205,7 +206,7 @@ static void patch(struct input *in)
 	}
 }
 
-/* -1: none, as most often. */
+/* Returns the descriptor of an initrd; -1: none, which is most frequent. */
 static int make_initrd(struct input *in)
 {
 	uint8_t how = in_u8(in);
@@ -224,7 +225,7 @@ static void make_ram(struct hostmem *mem, uint64_t size)
 		ram += GUARD;
 	}
 	fuzz_must(!mprotect(ram, RAM_MAX, PROT_NONE));
-	/* Its end against the guard, whatever its size. */
+	/* RAM ends at the guard page, whatever its size. */
 	fuzz_must(!mprotect(ram + RAM_MAX - size, size, PROT_READ | PROT_WRITE));
 	*mem = (struct hostmem){ .count = 0 };
 	fuzz_must(!hostmem_add(mem, 0, size, ram + RAM_MAX - size, false));
@@ -234,7 +235,7 @@ static void check_boot(const struct arch_boot *boot, uint64_t ram_size)
 {
 	uint8_t code[64];
 
-	/* Below 1 MiB there are tables, and no kernel's code or data. */
+	/* Below 1 MiB there are tables, but no code or data of the kernel. */
 	memset(code, FILLER, sizeof(code));
 	for (uint64_t at = 0; at < MIB; at += sizeof(code))
 		fuzz_must(memcmp(ram + RAM_MAX - ram_size + at, code, sizeof(code)));
@@ -282,7 +283,7 @@ static void load(struct input *in)
 	case 6:
 		make_elf(in, true);
 		break;
-	case 7: /* nothing of ours */
+	case 7: /* no valid header */
 		in_bytes(in, file, 64);
 		break;
 	}
@@ -293,7 +294,7 @@ static void load(struct input *in)
 
 	err = arch_boot_load(&config, &boot, &error);
 	fuzz_must(err <= 0);
-	/* What has been judged can be read. */
+	/* A configuration that was accepted must be readable. */
 	fuzz_must(err || !bootread_finish(&read, &error));
 	if (err) {
 		fuzz_must(error.why && *error.why && error.part <= BOOT_CMDLINE);

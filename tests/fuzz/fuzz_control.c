@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_control: any bytes as a line of the control protocol. A refusal says why, in one printable
- * line that is JSON again; what is accepted is a command, within its limits.
+ * Fuzz target of the control protocol: any bytes as a line. A refused line gets a reason in one
+ * printable line that is valid JSON; an accepted one is a command within its limits.
  */
 #include <json-c/json.h>
 
@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct control_request request;
 	struct control_answer answer;
-	/* Of its exact size, and not terminated. */
+	/* The exact size, without a terminator: ASan finds reads beyond the end. */
 	char *line = malloc(size ? size : 1);
 
 	fuzz_must(line);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_device: a whole virtio-blk device behind its virtio-mmio registers, with its dataplane thread,
- * a real engine and a real image on a host that may refuse and cut short. Register accesses of any
- * size, status jumps, queues good and bad, requests, kicks, resets.
+ * Fuzz target of a whole virtio-blk device behind its virtio-mmio registers, with its dataplane
+ * thread, a real engine and a real image, on a host that may return errors and short transfers. The
+ * input makes register accesses of any size, status changes, valid and invalid queues, requests,
+ * kicks, resets.
  *
- * Every request is completed once, or the device says that it needs a reset; guest memory changes in
- * the used ring and the writable buffers of chains offered, and nowhere else; a reset ends with
- * status 0, and neither interrupt nor memory access follows. And what host.h and vdisk.h watch.
+ * Every request is completed once, or the device sets DEVICE_NEEDS_RESET. Guest memory changes only
+ * in the used ring and the writable buffers of offered chains. A reset ends with status 0, and
+ * neither interrupts nor memory accesses follow it. host.h and vdisk.h list the other invariants.
  */
 #include <linux/virtio_blk.h>
 
@@ -24,14 +25,16 @@ static struct guest guest;
 static uint8_t snapshot[GUEST_SPAN];
 static struct shadow shadow;
 
-/* Of the input that runs. */
+/* State of the running input. */
 static struct driver driver;
-static bool running; /* DRIVER_OK with a ring that `driver` is the driver of */
-static bool quiet;   /* after a reset: `snapshot` is what memory has to stay */
+static bool running; /* DRIVER_OK is set, and `driver` drives the ring */
+static bool quiet;   /* after a reset: memory must stay equal to `snapshot` */
 static uint16_t used_idx;
-static bool shadowed; /* `shadow` knows of all that was offered since it was taken */
+static bool shadowed; /* `shadow` includes all chains offered since it was taken */
 
-/* From now on the ring may change by itself, or be written over by what a request reads. */
+/*
+ * Tells whether from now on the ring may change by itself, or be overwritten by a request's data.
+ */
 static void go_wild(bool wild)
 {
 	driver.wild = wild;
@@ -46,7 +49,7 @@ static void check_quiet(void)
 	fuzz_must(!vdisk_interrupts() && !vdisk_get(VIRTIO_MMIO_INTERRUPT_STATUS));
 }
 
-/* Only steps the specification knows (3.1.1), and only forwards. */
+/* Checks that the status takes only steps of the specification (3.1.1), and only forwards. */
 static void set_status(uint32_t value)
 {
 	uint32_t old = vdisk_get(VIRTIO_MMIO_STATUS), now, steps;
@@ -59,7 +62,7 @@ static void set_status(uint32_t value)
 		fuzz_must(!vdisk_get(VIRTIO_MMIO_INTERRUPT_STATUS) &&
 			  !vdisk_get(VIRTIO_MMIO_QUEUE_READY));
 		vdisk_interrupts();
-		/* The memory is the driver's again, at once. */
+		/* After the reset, the memory belongs to the driver again, at once. */
 		guest_clear(&guest, 0x5a);
 		memcpy(snapshot, guest.mem, GUEST_SPAN);
 		running = false;
@@ -81,7 +84,7 @@ static void reset(void)
 	set_status(0);
 }
 
-/* Used elements come one per entry offered; each head as often as it was. */
+/* Checks that used elements are as many as offered entries, and each head as frequent. */
 static void check_used(uint16_t upto)
 {
 	static unsigned int offered[VDISK_QUEUE_MAX];
@@ -100,7 +103,7 @@ static void check_used(uint16_t upto)
 	}
 }
 
-/* What each chain of this batch may change, before the device sees any of it. */
+/* Allows the memory that each chain of this batch may change, before the device sees the batch. */
 static void cast_shadow(uint16_t from)
 {
 	static struct model m;
@@ -113,7 +116,7 @@ static void cast_shadow(uint16_t from)
 		if (head < driver.ring.size && model_walk(&driver, head, &m))
 			shadow_allow_chain(&shadow, &m);
 	}
-	/* driver_show is the driver's. */
+	/* The driver itself has written avail.idx in driver_show. */
 	memcpy(shadow.before + (driver.ring.avail + 2 - GUEST_LOW), &driver.avail_idx, 2);
 }
 
@@ -123,7 +126,7 @@ static void check_shadow(void)
 		shadow_check(&shadow, &guest);
 }
 
-/* Is all that was offered used? */
+/* Returns whether all offered chains are used. */
 static bool all_used(void)
 {
 	if (!driver.ring.packed)
@@ -133,7 +136,7 @@ static bool all_used(void)
 	return !driver.outstanding;
 }
 
-/* Wait until the device has done all or says that it cannot, and tells. */
+/* Waits until the device has completed everything, or has set DEVICE_NEEDS_RESET and notified. */
 static void settle(void)
 {
 	bool told = driver.wild || driver.ring.event_idx ||
@@ -165,7 +168,7 @@ static void offer(struct input *in)
 
 	if (!running)
 		return;
-	/* What a packed ring may change, fuzz_packed looks at. */
+	/* fuzz_packed checks the writes to a packed ring. */
 	shadowed = !driver.ring.packed && from == used_idx;
 	if (shadowed) {
 		driver.laid_out = 0;
@@ -174,7 +177,7 @@ static void offer(struct input *in)
 	for (unsigned int n = 1 + in_below(in, driver.ring.size); n && in->left; n--) {
 		uint16_t head = driver_request(&driver, in);
 
-		/* An id again before its used element is taken: which of the two it is, who knows. */
+		/* An id is not used twice at a time: the used elements could not be told apart. */
 		if (!driver.ring.packed || head >= driver.ring.size || !driver.length[head])
 			driver_stage(&driver, head);
 	}
@@ -183,7 +186,7 @@ static void offer(struct input *in)
 	driver_show(&driver);
 	if (in_rarely(in)) {
 		vdisk_set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-		/* As from another vCPU, while the dataplane thread is at it. */
+		/* Changes memory while the dataplane thread works, as another vCPU would. */
 		for (unsigned int n = in_u8(in); n && in->left; n--)
 			guest.mem[in_u16(in)] ^= in_u8(in);
 		go_wild(true);
@@ -196,11 +199,11 @@ static void offer(struct input *in)
 		go_wild(true);
 	}
 	if (in_rarely(in))
-		return; /* a reset, perhaps, with all of it in flight */
+		return; /* a reset may follow with everything in flight */
 	settle();
 }
 
-/* Up to DRIVER_OK as a driver does it, with a mistake or two. */
+/* Initializes the device up to DRIVER_OK as a driver does, with a few mistakes. */
 static void bring_up(struct input *in)
 {
 	struct vring_config ring = { .size = (uint16_t)(1u << in_below(in, 7)),
@@ -245,7 +248,7 @@ static void bring_up(struct input *in)
 	vdisk_set(VIRTIO_MMIO_QUEUE_READY, 1);
 	ready = vdisk_get(VIRTIO_MMIO_QUEUE_READY);
 	fuzz_must(ready <= 1);
-	/* The device now has what dev->queue says, and `driver` drives just that. */
+	/* `driver` drives the ring that the device has accepted (dev->queue). */
 	ring.size = (uint16_t)vdisk->dev->queue[0].size;
 	ring.desc = vdisk->dev->queue[0].desc;
 	ring.avail = vdisk->dev->queue[0].avail;
@@ -262,10 +265,13 @@ static void bring_up(struct input *in)
 		driver_init(&driver, &guest, &ring, VDISK_SIZE / 512);
 		driver.ring.indirect = vdisk->dev->accepted >> VIRTIO_RING_F_INDIRECT_DESC & 1;
 		driver.ring.event_idx = vdisk->dev->accepted >> VIRTIO_RING_F_EVENT_IDX & 1;
-		/* Buffers may lie on a ring that is not where it should be. */
+		/* Buffers may overlap a ring at another place. */
 		go_wild(ring.desc != GUEST_DESC || ring.avail != GUEST_AVAIL ||
 			ring.used != GUEST_USED);
-		/* For what the device finds as it first looks: it has moved the indices by then. */
+		/*
+		 * These chains are in the ring before the device first reads it: later it has moved
+		 * the indices.
+		 */
 		for (unsigned int n = overlap ? 1 + in_below(in, ring.size) : 0; n; n--)
 			driver_stage(&driver, driver_request(&driver, in));
 		if (overlap)
@@ -278,7 +284,7 @@ static void bring_up(struct input *in)
 	running = ready && vdisk_get(VIRTIO_MMIO_STATUS) == 15;
 }
 
-/* The write cache, changed while requests are in flight. */
+/* Changes the write cache while requests are in flight. */
 static void change_cache(struct input *in)
 {
 	const uint64_t accepted = vdisk->dev->accepted;
@@ -290,7 +296,7 @@ static void change_cache(struct input *in)
 	fuzz_must(vdisk_toggle_cache(value) == (may ? value & 1 : before));
 }
 
-/* One access as no driver makes it. */
+/* Makes one access that no correct driver makes. */
 static void stray_access(struct input *in)
 {
 	static const uint16_t near[] = { 0,    0x10, 0x14, 0x20, 0x24, 0x30, 0x38, 0x44,  0x50,
@@ -312,7 +318,7 @@ static void stray_access(struct input *in)
 		uint32_t status = vdisk_get(VIRTIO_MMIO_STATUS);
 
 		virtio_mmio_write(&vdisk->mmio, offset, data, len);
-		/* Frozen (4.2.2.2). Any reset may have gone this way, too. */
+		/* The queue is frozen (4.2.2.2), unless the access was a reset. */
 		if (status & DRIVER_OK && vdisk_get(VIRTIO_MMIO_STATUS) & DRIVER_OK)
 			fuzz_must(!memcmp(&queue, &vdisk->dev->queue[0], sizeof(queue)));
 		return;

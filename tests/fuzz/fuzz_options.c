@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_options: a command line through options_parse. It is either made here of options and values
- * that are good, at a limit or just beyond it; or, where the input begins as text does, it is that
- * text, its words separated by NUL bytes and newlines.
+ * Fuzz target of options_parse. The command line is made here from options and values that are
+ * valid, at a limit or just beyond it; or, where the input begins as text does, it is that text,
+ * with words separated by NUL bytes and newlines.
  *
- * An error is one printable line; what is accepted is within the limits, and its strings are the
- * words given.
+ * An error is one printable line. An accepted line is within the limits, and its strings are the
+ * given words.
  */
 #include "dataplane/base.h"
 #include "tests/fuzz/fuzz.h"
@@ -19,7 +19,7 @@ struct words {
 	size_t size[WORDS_MAX + 1];
 };
 
-/* Each in an allocation of its own, so that ASan knows where it ends. */
+/* Adds a word in an allocation of its own, so that ASan detects reads beyond its end. */
 static void add_word(struct words *w, const char *text, size_t len)
 {
 	if (w->count == WORDS_MAX)
@@ -46,7 +46,7 @@ static void split(struct words *w, const char *text, size_t len)
 	}
 }
 
-/* A word that is good at the place it is for; limits, and one beyond them, first of all. */
+/* Words that are valid somewhere; limits, and values just beyond them, come first. */
 static const char *const numbers[] = {
 	"1",
 	"0",
@@ -180,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct machine_config config;
 	struct words w;
-	/* Of its exact size, too; and never by chance terminated. */
+	/* The buffer has the exact size, and no terminator by accident. */
 	char *message = malloc(OPTIONS_MESSAGE_MAX);
 
 	fuzz_must(message);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_packed: as fuzz_ring, for packed rings of any size, with and without IN_ORDER.
+ * Fuzz target like fuzz_ring, for packed rings of any size, with and without IN_ORDER.
  *
- * Besides: used elements come where and, with IN_ORDER, when the specification says; a batch is not to
- * be seen before it is published; of the ring nothing is written but the elements; interrupts come for
- * the events that were passed, and no others.
+ * Additional invariants: used elements are written where and, with IN_ORDER, when the specification
+ * says; a batch is invisible before it is published; in the ring only the elements are written;
+ * interrupts are sent exactly for the events that were passed.
  */
 #include <errno.h>
 
@@ -14,16 +14,16 @@
 #define ROUNDS 12
 
 static struct requests r;
-static struct slot slots[GUEST_RING_MAX + 1]; /* by id; one to pop into */
+static struct slot slots[GUEST_RING_MAX + 1]; /* by id; the last one is for pops */
 
-/* What the ring has come to, by the model. */
+/* The model's state of the ring. */
 static struct {
 	struct place avail, used;
-	unsigned int held;  /* read and not published */
-	unsigned int batch; /* ... of which are pushed */
+	unsigned int held;  /* popped, but not published */
+	unsigned int batch; /* pushed, but not published; included in held */
 	struct place signalled;
 	unsigned int unsignalled;
-	struct vring_packed_desc *first; /* of the batch, and its flags */
+	struct vring_packed_desc *first; /* first element of the batch; its flags are below */
 	uint16_t first_flags;
 	uint16_t order[GUEST_RING_MAX]; /* in flight, the oldest first */
 	unsigned int flying;
@@ -34,7 +34,7 @@ static struct {
 	} chain[GUEST_RING_MAX];
 } ring;
 
-/* The used element of the chain at `at` in the order has been written, and shown to nobody. */
+/* Checks that the used element of the chain at `at` in the order is written, but not published. */
 static void check_filled(const struct vring_dev *vr, const struct driver *d, unsigned int at)
 {
 	uint16_t id = ring.order[at];
@@ -61,7 +61,7 @@ static void push(struct vring_dev *vr, const struct driver *d, uint16_t id, uint
 	struct place at = ring.used;
 	unsigned int i = 0;
 
-	/* Where it will go, and what may follow it. */
+	/* The position of the element, and of those that may follow it. */
 	for (unsigned int n = 0; n < vr->size; n++, place_advance(&at, vr->size, 1))
 		shadow_allow(&r.shadow, d->ring.desc + 16ull * at.at + 8, 8);
 	ring.chain[id].finished = true;
@@ -82,7 +82,7 @@ static void complete(struct vring_dev *vr, const struct driver *d, struct slot *
 	push(vr, d, s->req.chain.head, request_finish(&r, s, result));
 }
 
-/* One pop, foretold by the model. False: nothing more can come. */
+/* Pops once, and compares with the model. False: no further pop can succeed. */
 static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 {
 	static struct model m;
@@ -123,7 +123,10 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 	return true;
 }
 
-/* Is the event at one of the descriptors published since the last decision? -1: at none of the ring. */
+/*
+ * Returns 1 if the event is among the descriptors published since the last decision, 0 if not, -1:
+ * outside of the ring.
+ */
 static int event_passed(const struct vring_dev *vr, uint32_t event)
 {
 	struct place p = ring.signalled;
@@ -152,7 +155,7 @@ static void check_notify(struct vring_dev *vr, const struct driver *d)
 	ring.unsignalled = 0;
 }
 
-/* As blkplane does it. */
+/* Serves the ring as blkplane does. */
 static void serve(struct vring_dev *vr, const struct driver *d, struct input *in)
 {
 	unsigned int pops = 0, at = 0;
@@ -204,7 +207,7 @@ static struct vring_config choose_ring(struct input *in)
 
 	if (bits & 8)
 		c.size = 1 + c.size % 8;
-	if (in_rarely(in)) /* up to the end of a region, or over it; misaligned */
+	if (in_rarely(in)) /* at or beyond the end of a region; misaligned */
 		c.desc = GUEST_FAR - 16ull * in_below(in, 256) + in_below(in, 3);
 	if (in_rarely(in))
 		c.avail = GUEST_HOLE - in_below(in, 16);
@@ -239,7 +242,7 @@ static void misuse(struct driver *d, struct input *in)
 	case 2:
 		at->id = (uint16_t)(in_u8(in) & 1 ? in_u16(in) : size);
 		break;
-	case 3: /* the whole ring from where the device is, whether it has it or not */
+	case 3: /* make the whole ring available, regardless of its owner */
 		for (struct place p = ring.avail; size;
 		     size--, place_advance(&p, d->ring.size, 1)) {
 			d->packed[p.at].flags &= (uint16_t) ~(PLACE_AVAIL | PLACE_USED);
@@ -255,7 +258,7 @@ static void misuse(struct driver *d, struct input *in)
 	}
 }
 
-/* Before the first request: anywhere in the ring, in either round. */
+/* Moves both sides, before the first request, to any position of the ring in either round. */
 static void start_at(struct vring_dev *vr, struct driver *d, struct place p)
 {
 	d->put = ring.avail = ring.used = ring.signalled = p;
@@ -294,7 +297,7 @@ static void one_ring(struct input *in)
 		shadow_allow_used(&r.shadow, &config);
 		serve(&vr, &d, in);
 		shadow_check(&r.shadow, &r.guest);
-		d.put = ring.avail; /* after a misuse: where the device is */
+		d.put = ring.avail; /* after a mistake, continue at the device's position */
 	}
 	fuzz_must(!vr.broken || vring_pop(&vr, &slots[GUEST_RING_MAX].req.chain) == -EBADMSG);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_race: a whole virtio-blk device as in fuzz_device, with a ring of either format, while a second
- * thread rewrites guest memory under it: descriptors, indirect tables, headers, indices, entries, used
- * ring, events, data. Where, with what and how fast is the input's; the two are synchronised when a case begins and ends, and
- * not in between. A well-behaved part of the guest goes on offering, kicking and resetting.
+ * Fuzz target of a whole virtio-blk device as in fuzz_device, with a ring of either format, while a
+ * second thread rewrites guest memory: descriptors, indirect tables, headers, indices, entries,
+ * used ring, events, data. The input chooses places, values and speed. The two threads synchronise
+ * when a case begins and ends, but not in between. A well-behaved part of the guest keeps offering,
+ * kicking and resetting.
  *
- * What the guest gets is its own fault. What holds is what host.h watches, and: a reset comes to an
- * end, and nothing follows it; a good request is then served; image, canaries, threads and
- * descriptors are as before.
+ * The guest's own data may be wrong. The invariants are those of host.h, and: a reset ends, and no
+ * access follows it; a valid request is then served; image, canaries, threads and descriptors are
+ * as before.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +22,7 @@
 #define POKES_MAX 12
 #define STEPS	  12
 
-/* Two values that a place has by turns. */
+/* A place that alternates between two values. */
 struct poke {
 	void *at;
 	unsigned int size; /* 2, 4, 8 */
@@ -34,19 +35,19 @@ static struct vring_config ring;
 static uint8_t snapshot[GUEST_SPAN];
 static unsigned int threads, fds;
 
-/* Set before the second thread is told to go, not changed until it has said that it stopped. */
+/* Set before the second thread is started, and unchanged until it has reported that it stopped. */
 static struct {
 	struct poke poke[POKES_MAX];
 	unsigned int count;
 	unsigned int pause; /* between two pokes */
-	bool refill;	    /* offer again what comes back, at once */
+	bool refill;	    /* offer completed chains again at once */
 	bool stop;
 	sem_t go, stopped;
 } vcpu;
 
 /* ---- the second vCPU ---- */
 
-/* Headers and indirect tables may be anywhere. */
+/* Unaligned words: headers and indirect tables may be anywhere. */
 struct any16 {
 	uint16_t v;
 } __attribute__((packed));
@@ -75,12 +76,12 @@ static void poke(const struct poke *p, uint64_t value)
 }
 
 /*
- * The device fills used elements long before it publishes them: who watches them, and not the index,
- * can have the ring always full. What was in use is offered again while it still may be.
+ * Keeps the ring full: the device writes used elements long before it publishes them, so a guest
+ * that polls the elements instead of the index can offer their chains again early.
  */
 static void refill(uint16_t *next)
 {
-	/* What is available is not, and what is not is, in its round or in the one before. */
+	/* Inverts the availability of each descriptor, for its round or the one before. */
 	for (unsigned int n = ring.packed ? ring.size : 0; n; n--)
 		driver.packed[n - 1].flags ^= PLACE_AVAIL | PLACE_USED;
 	if (ring.packed)
@@ -110,7 +111,7 @@ static void *vcpu_main(void *arg)
 				refill(&next);
 			for (unsigned int i = 0; i < vcpu.count; i++)
 				poke(&vcpu.poke[i], vcpu.poke[i].b);
-			/* On a busy machine the others have to get somewhere, too. */
+			/* On a busy machine, the other threads have to make progress, too. */
 			if (!(++rounds % 256))
 				sched_yield();
 		}
@@ -120,8 +121,8 @@ static void *vcpu_main(void *arg)
 }
 
 /*
- * The same pokes on the dataplane thread, at the one moment that counts for descriptors: a race that
- * is always won.
+ * Makes the same changes on the dataplane thread, directly after it has read a descriptor: a race
+ * that the guest always wins.
  */
 static void just_now(void)
 {
@@ -151,7 +152,7 @@ static void vcpu_stop(void)
 		;
 }
 
-/* ---- where and what ---- */
+/* ---- places and values ---- */
 
 static uint64_t read_value(const void *at, unsigned int size)
 {
@@ -161,7 +162,7 @@ static uint64_t read_value(const void *at, unsigned int size)
 	return value;
 }
 
-/* Between what is there and something else. */
+/* Adds a place that alternates between its current value and another one. */
 static void add_poke(uint64_t gpa, unsigned int size, uint64_t value)
 {
 	struct poke *p = &vcpu.poke[vcpu.count++];
@@ -170,7 +171,7 @@ static void add_poke(uint64_t gpa, unsigned int size, uint64_t value)
 	p->b = read_value(p->at, size);
 }
 
-/* A field of a descriptor, and what is wrong or different about it. */
+/* Adds a field of a descriptor, with an invalid or a different value. */
 static void poke_descriptor(uint64_t gpa, struct input *in)
 {
 	static const uint64_t addresses[] = { GUEST_HOLE - 8,  GUEST_TOP - 8, GUEST_HIGH - 8,
@@ -189,7 +190,7 @@ static void poke_descriptor(uint64_t gpa, struct input *in)
 		add_poke(gpa + 8, 4,
 			 in_rarely(in) ? in_u32(in) : lengths[in_below(in, ARRAY_SIZE(lengths))]);
 		break;
-	case 2: /* flags; those of a packed ring's descriptor that make it available, too */
+	case 2: /* flags; packed: AVAIL and USED, too */
 		add_poke(gpa + (ring.packed ? 14 : 12), 2,
 			 (in_u8(in) &
 			  7) | (ring.packed ? in_u8(in) * 0x80u & (PLACE_AVAIL | PLACE_USED) : 0));
@@ -201,7 +202,7 @@ static void poke_descriptor(uint64_t gpa, struct input *in)
 	}
 }
 
-/* Type or sector of a request. */
+/* Adds the type or sector of a request. */
 static void poke_header(struct input *in)
 {
 	static const uint64_t sectors[] = {
@@ -227,7 +228,7 @@ static void choose_poke(struct input *in)
 	case 1:
 		poke_descriptor(gpa, in);
 		break;
-	case 2: /* of an indirect table, when it is one */
+	case 2: /* of an indirect table, if it refers to one */
 		memcpy(&d, guest_ptr(&guest, gpa), sizeof(d));
 		if ((ring.packed ? d.next : d.flags) & VRING_DESC_F_INDIRECT && d.len >= 16 &&
 		    guest_pieces(d.addr, d.len))
@@ -242,7 +243,7 @@ static void choose_poke(struct input *in)
 		add_poke(GUEST_AVAIL + 2ull * in_below(in, ring.size + 3u), 2,
 			 in_rarely(in) ? in_u16(in) : in_below(in, 2 * ring.size));
 		break;
-	case 6: /* what only the device should write */
+	case 6: /* the used ring */
 		add_poke(GUEST_USED + 4ull * in_below(in, 2 * ring.size + 1u), 4, in_u32(in));
 		break;
 	case 7: /* anything */
@@ -251,9 +252,9 @@ static void choose_poke(struct input *in)
 	}
 }
 
-/* ---- the first one ---- */
+/* ---- the first vCPU ---- */
 
-/* Both sides are at the beginning of the ring. */
+/* Both sides start at the beginning of the ring. */
 static void begin_again(void)
 {
 	driver.avail_idx = 0;
@@ -262,7 +263,7 @@ static void begin_again(void)
 		memset(driver.used->ring, 0xff, 8ul * ring.size);
 }
 
-/* What is in the ring, once more. */
+/* Offers the contents of the ring once more. */
 static void offer_again(unsigned int count)
 {
 	driver.avail_idx += (uint16_t)count;
@@ -298,7 +299,10 @@ static void bring_up(struct input *in)
 		guest_overlap_ring(&ring, in);
 	driver_init(&driver, &guest, &ring, VDISK_SIZE / 512);
 	begin_again();
-	/* For what the device finds as it first looks: it has moved the indices by then. */
+	/*
+	 * These chains are in the ring before the device first reads it: later it has moved the
+	 * indices.
+	 */
 	if (overlap) {
 		offer(in);
 		driver_show(&driver);
@@ -306,7 +310,7 @@ static void bring_up(struct input *in)
 	vdisk_bring_up(&ring);
 }
 
-/* The device is looked at for a while; whether it does anything is not asked. */
+/* Waits a while for the device; progress is not required. */
 static void give_way(unsigned int times)
 {
 	while (times-- && (ring.packed || LOAD_ACQUIRE(driver.used->idx) != driver.avail_idx) &&
@@ -339,18 +343,18 @@ static void step(struct input *in)
 		vdisk_toggle_cache(in_u8(in));
 		break;
 	case 6:
-	case 7: /* with all of it in flight, or when it is broken */
+	case 7: /* a reset with requests in flight, or of a broken ring */
 		give_way(in_u8(in) & 15);
 		vdisk_set(VIRTIO_MMIO_STATUS, 0);
 		fuzz_must(!vdisk_get(VIRTIO_MMIO_STATUS));
 		vdisk_bring_up(&ring);
-		/* The same requests, from the first one on. */
+		/* The same requests are offered again, from the first one on. */
 		begin_again();
 		break;
 	}
 }
 
-/* The memory is the driver's again, at once. */
+/* Checks that after a reset the memory belongs to the driver at once. */
 static void check_reset(void)
 {
 	vdisk_set(VIRTIO_MMIO_STATUS, 0);
@@ -366,8 +370,10 @@ static void check_resources(void)
 	time_t end = 0;
 
 	fuzz_must(count_entries("/proc/self/fd") == fds);
-	/* A thread that was joined may be seen for a moment still. Each disk has a helper from its
-	 * first discard on. */
+	/*
+	 * A joined thread may be listed for another moment. Each disk has a helper thread from its
+	 * first discard on.
+	 */
 	while (count_entries("/proc/self/task") > threads + VDISK_COUNT)
 		fuzz_must(vdisk_wait(&end));
 }
@@ -380,7 +386,7 @@ static void set_up(void)
 	vdisk_create(&guest);
 	fuzz_must(!sem_init(&vcpu.go, 0, 0) && !sem_init(&vcpu.stopped, 0, 0));
 	fuzz_must(!pthread_create(&thread, NULL, vcpu_main, NULL));
-	/* Engines are made when they are first used. */
+	/* Engines are created on first use. */
 	for (unsigned int i = 0; i < VDISK_COUNT; i++) {
 		vdisk_choose(i, 0, nothing);
 		vdisk_check_alive();
@@ -401,7 +407,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	faults = in_u8(&in) >= 0xc0 ? in_u32(&in) : 0;
 	how = in_u8(&in);
 	vdisk_choose(kind, faults, just_now);
-	fds = count_entries("/proc/self/fd"); /* between cases, the fuzzer has files of its own */
+	fds = count_entries("/proc/self/fd"); /* now: the fuzzer opens files between cases */
 	guest_clear(&guest, 0);
 	bring_up(&in);
 	offer(&in);
@@ -417,7 +423,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	give_way(64);
 	for (unsigned int i = 0; i < STEPS && in.left; i++)
 		step(&in);
-	/* With the other one still at it, as a guest's second vCPU would be. */
+	/* The reset happens while the other thread still runs, as with a guest's second vCPU. */
 	vdisk_set(VIRTIO_MMIO_STATUS, 0);
 	vcpu_stop();
 

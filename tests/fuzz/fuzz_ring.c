@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_ring: descriptor tables, avail entries and block requests through vring and blkreq.
+ * Fuzz target of vring and blkreq: descriptor tables, avail entries and block requests.
  *
- * The model says what vring_pop and blkreq_parse have to answer to each chain: the same pieces or a
- * broken queue, the same verdict, status, used.len and data for the engine. Besides: each head is
- * completed once; and not one byte of guest memory changes that the device was not entitled to write
- * by then (a failed read's data, what is behind an identifier's 20 bytes).
+ * The model gives the expected result of vring_pop and blkreq_parse for each chain: the same pieces
+ * or a broken queue, the same verdict, status, used.len and data for the engine. Also, each head is
+ * completed once, and guest memory changes only where the device may have written by then (not
+ * beyond a failed read's data, nor beyond an identifier's 20 bytes).
  */
 #include <errno.h>
 
@@ -16,10 +16,10 @@
 
 static struct requests r;
 static struct guest *const guest = &r.guest;
-static struct slot slots[GUEST_RING_MAX + 1]; /* by head; one to pop into */
+static struct slot slots[GUEST_RING_MAX + 1]; /* by head; the last one is for pops */
 static bool in_flight[GUEST_RING_MAX];
 static unsigned int flying;
-static bool overlapping; /* the parts of the ring may */
+static bool overlapping; /* parts of the ring may overlap */
 
 static void push(struct vring_dev *vr, uint16_t head, uint32_t len)
 {
@@ -37,7 +37,7 @@ static void complete(struct vring_dev *vr, struct slot *s, int result)
 	push(vr, s->req.chain.head, request_finish(&r, s, result));
 }
 
-/* One pop, foretold by the model. False: nothing more can come. */
+/* Pops once, and compares with the model. False: no further pop can succeed. */
 static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 {
 	static struct model m;
@@ -80,8 +80,8 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 }
 
 /*
- * As blkplane does it: at most a ring of pops. More can come only where used elements are written over
- * the avail ring.
+ * Serves the ring as blkplane does, with at most one ring of pops. More chains can appear only
+ * where used elements overwrite the avail ring.
  */
 static void serve(struct vring_dev *vr, const struct driver *d, struct input *in)
 {
@@ -113,7 +113,7 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 	}
 }
 
-/* It stays broken, says why, and asks for nothing. */
+/* Checks that the ring stays broken, has a reason, and requests no kicks. */
 static void check_broken(struct vring_dev *vr)
 {
 	struct vring_chain chain = { .iov = slots[GUEST_RING_MAX].iov,
@@ -135,7 +135,7 @@ static struct vring_config choose_ring(struct input *in)
 				  .event_idx = bits & 8,
 				  .indirect = bits & 16 };
 
-	if (in_rarely(in)) /* up to the end of a region, or over it; misaligned */
+	if (in_rarely(in)) /* at or beyond the end of a region; misaligned */
 		c.desc = GUEST_FAR - 16ull * in_below(in, 256) + in_below(in, 3);
 	if (in_rarely(in))
 		c.avail = GUEST_HOLE - in_below(in, 1024);
@@ -164,7 +164,7 @@ static void misuse(struct driver *d, uint16_t last, struct input *in)
 	case 0:
 		d->avail->idx += in_u16(in);
 		break;
-	case 4: /* as full as it can be, and fuller */
+	case 4: /* exactly full, or beyond */
 		d->avail->idx = (uint16_t)(last + d->ring.size + in_below(in, 3));
 		break;
 	case 1:
@@ -207,7 +207,8 @@ static void one_ring(struct input *in)
 		shadow_allow_used(&r.shadow, &ring);
 		serve(&vr, &d, in);
 		shadow_check(&r.shadow, guest);
-		d.avail_idx = vr.last_avail; /* after a misuse: where the device is */
+		d.avail_idx =
+			vr.last_avail; /* after a mistake, continue at the device's position */
 	}
 	if (vr.broken)
 		check_broken(&vr);

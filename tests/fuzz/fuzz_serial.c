@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fuzz_serial: register accesses of a guest and calls of the console on one serial port.
+ * Fuzz target of one serial port: register accesses of a guest, and calls of the console.
  *
- * What the guest sends comes out in order, complete but for one counted gap at the end; what the
- * console hands in comes out of RBR in order until a driver clears it; a guest that listens, by
- * interrupts or by polling, and none else, has room for input; queues are bounded; the console is
- * woken when there is output or a guest begins to poll; an access of an odd size reads zeros and
- * does nothing.
+ * Output of the guest arrives in order, complete except for one counted gap at the end. Input from
+ * the console is read from RBR in order until a driver clears it. There is room for input exactly
+ * if the guest listens, by interrupts or by polling. Queues are bounded. The console is woken when
+ * there is output or a guest begins to poll. An access of an odd size reads zeros and has no
+ * effect.
  */
 #include <linux/serial_reg.h>
 #include <sys/eventfd.h>
@@ -16,7 +16,7 @@
 #include "vmm/console/serial.h"
 
 #define FIFO	 16
-#define POLLS	 16 /* of LSR, without a write in between, make a guest a listener */
+#define POLLS	 16 /* reads of LSR without a write that make a guest a listener */
 #define STEPS	 512
 #define SENT_MAX (2u * SERIAL_TX_SIZE)
 
@@ -24,14 +24,14 @@ static int irq_fd = -1, wake_fd;
 static struct serial *port;
 static uint8_t lcr, mcr, ier;
 static unsigned int polls;
-static bool turned_away; /* the console found no room, and nothing has happened since */
+static bool turned_away; /* the console found no room, and nothing has changed since */
 
-/* Bytes the guest sent and that were not dropped, as a ring in the order they have to come out. */
+/* Bytes that the guest sent and that were not dropped, as a ring in the order of output. */
 static uint8_t sent[SENT_MAX];
 static size_t sent_head, sent_count;
-static uint64_t lost; /* sent since the queue was full */
+static uint64_t lost; /* bytes sent since the queue was full */
 static uint8_t counter;
-static unsigned int flood_left; /* in this case: more takes time and shows nothing new */
+static unsigned int flood_left; /* limit in this case: more takes time and finds nothing */
 
 static uint64_t events(int fd)
 {
@@ -85,7 +85,7 @@ static uint8_t reg_read(unsigned int reg)
 	if (polls == POLLS)
 		events(wake_fd);
 	serial_bus_ops.read(port, reg, &value, 1);
-	/* The read that makes the guest a listener wakes a console that has input. */
+	/* The read that makes the guest a listener has to wake a console that has input. */
 	if (polls == POLLS && turned_away && listens() && !(value & UART_LSR_DR))
 		fuzz_must(events(wake_fd));
 	if (polls >= POLLS)
@@ -102,7 +102,7 @@ static void check_registers(void)
 	fuzz_must((reg_read(UART_LSR) & 0x60) == 0x60);
 }
 
-/* Sizes and places no driver uses. */
+/* Makes accesses of sizes and at places that no driver uses. */
 static void odd_access(struct input *in)
 {
 	unsigned int len = 2 + in_below(in, 7), reg = in_below(in, SERIAL_REGS);
@@ -120,7 +120,7 @@ static void odd_access(struct input *in)
 	check_registers();
 }
 
-/* Up to twice what the queue takes, in one go. */
+/* Sends up to twice the size of the queue at once. */
 static void flood(struct input *in)
 {
 	unsigned int n = in_rarely(in) ? in_u16(in) : in_below(in, 256);
@@ -146,10 +146,10 @@ static void console_input(struct input *in)
 	fuzz_must(serial_rx_room(port) == room - taken);
 	turned_away = room == taken && !listens();
 	fuzz_must(!taken || reg_read(UART_LSR) & UART_LSR_DR);
-	/* Empty before: the guest has to be told. */
+	/* The FIFO was empty, so the guest needs an interrupt. */
 	if (taken && room == FIFO && (ier & UART_IER_RDI))
 		fuzz_must(events(irq_fd));
-	/* And it gets them, oldest first, when there was nothing before. */
+	/* If the FIFO was empty, the guest reads these bytes in order. */
 	if (taken && room == FIFO && !(lcr & UART_LCR_DLAB) && in_u8(in) & 1)
 		for (size_t i = 0; i < taken; i++)
 			fuzz_must(reg_read(UART_RX) == data[i]);
@@ -173,7 +173,7 @@ static void console_output(struct input *in)
 	fuzz_must(serial_tx_pending(port) == sent_count);
 }
 
-/* As a driver brings a port up. */
+/* Opens the port as a driver does. */
 static void open_port(struct input *in)
 {
 	reg_write(UART_LCR, UART_LCR_WLEN8);
@@ -182,7 +182,7 @@ static void open_port(struct input *in)
 	reg_write(UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
 }
 
-/* A driver that serves interrupts until none is left comes to an end. */
+/* Serves interrupts until none is pending, which takes a bounded number of rounds. */
 static void serve_interrupts(void)
 {
 	unsigned int rounds = 0;

@@ -11,7 +11,7 @@
 #define PAGE	   0x1000ul
 #define CANARY	   0xc5
 #define PIECES_MAX 24
-#define HEAP_MAX   0x8001ul /* the most heap_alloc is asked for */
+#define HEAP_MAX   0x8001ul /* largest size passed to heap_alloc */
 #define NEXT	   VRING_DESC_F_NEXT
 #define WRITE	   VRING_DESC_F_WRITE
 #define INDIRECT   VRING_DESC_F_INDIRECT
@@ -74,7 +74,7 @@ void guest_check(const struct guest *g)
 	}
 }
 
-/* Not by the product's own arithmetic: 128 bits cannot wrap. */
+/* The arithmetic differs from the product's: 128 bits cannot wrap. */
 unsigned int guest_pieces(uint64_t gpa, uint64_t len)
 {
 	unsigned __int128 from = gpa, end = from + len;
@@ -150,7 +150,7 @@ void driver_init(struct driver *d, struct guest *g, const struct vring_config *r
 	memset(d->used, 0, sizeof(*d->used) + sizeof(struct vring_used_elem) * ring->size + 2);
 }
 
-/* Guest memory of up to 32 KiB, again and again the same; LOW and HIGH are one for it. */
+/* Allocates guest memory of up to 32 KiB, cyclically. LOW and HIGH count as one range. */
 static uint64_t heap_alloc(struct driver *d, uint32_t len)
 {
 	uint64_t at = d->heap;
@@ -160,17 +160,17 @@ static uint64_t heap_alloc(struct driver *d, uint32_t len)
 	d->heap = at + len;
 	d->laid_out += len;
 	if (d->laid_out > GUEST_HOLE - GUEST_HEAP - HEAP_MAX)
-		d->stray = true; /* round to where this batch began, perhaps */
+		d->stray = true; /* may overlap the first buffers of this batch */
 	return at;
 }
 
-/* A request before it is in any table. */
+/* A request before its descriptors are written. */
 struct plan {
 	struct vring_desc piece[PIECES_MAX];
 	unsigned int count;
 };
 
-/* len bytes in 1 to `cuts` + 1 pieces. */
+/* Adds len bytes in 1 to `cuts` + 1 pieces. */
 static void plan_add(struct plan *p, struct input *in, uint64_t gpa, uint32_t len, uint16_t flags,
 		     unsigned int cuts)
 {
@@ -206,7 +206,7 @@ static void plan_request(struct driver *d, struct plan *p, struct input *in)
 		len = 16 * (how / 16u + 1u);
 	if (in_rarely(in)) /* any sector: near the end, or wrapping when multiplied */
 		header.sector = in_rarely(in) ? in_u64(in) : d->capacity - in_below(in, 9);
-	if (in_rarely(in)) /* any length and type */
+	if (in_rarely(in)) /* any length */
 		len = in_u16(in) & 0x7fff;
 	if (in_rarely(in))
 		header.type = in_u32(in);
@@ -222,14 +222,14 @@ static void plan_request(struct driver *d, struct plan *p, struct input *in)
 	gpa = in_rarely(in) ? GUEST_FAR : heap_alloc(d, len + 1);
 	if (ranges && len <= 512)
 		driver_segments(d, in, gpa, len);
-	if (reads && shape & 0x80) /* the status byte glued to the data */
+	if (reads && shape & 0x80) /* the status byte joined to the data */
 		len++;
 	plan_add(p, in, gpa, len, reads ? WRITE : 0, shape >> 2 & 7);
 	if (!(reads && shape & 0x80) && !in_rarely(in))
 		plan_add(p, in, heap_alloc(d, 1), 1, WRITE, 0);
 }
 
-/* What a driver may do wrong in a buffer. */
+/* Makes one of a driver's possible mistakes in a buffer. */
 static void spoil_piece(struct driver *d, struct vring_desc *at, struct input *in)
 {
 	unsigned int how = in_below(in, 9);
@@ -237,7 +237,7 @@ static void spoil_piece(struct driver *d, struct vring_desc *at, struct input *i
 	d->stray |= how >= 2;
 	switch (how) {
 	case 0:
-		at->len = 0; /* not wrong at all */
+		at->len = 0; /* valid */
 		break;
 	case 1:
 		at->len = 0xffffffff - in_u8(in);
@@ -252,10 +252,11 @@ static void spoil_piece(struct driver *d, struct vring_desc *at, struct input *i
 		at->addr = -(uint64_t)in_u16(in);
 		break;
 	case 5:
-		at->addr = GUEST_HIGH - in_u16(in) % 0x200; /* from one region into the next */
+		at->addr =
+			GUEST_HIGH - in_u16(in) % 0x200; /* crosses from one region into the next */
 		break;
 	case 6:
-		at->addr = GUEST_LOW + in_u16(in); /* the ring itself, perhaps */
+		at->addr = GUEST_LOW + in_u16(in); /* possibly the ring itself */
 		d->wild = true;
 		break;
 	case 7:
@@ -268,7 +269,7 @@ static void spoil_piece(struct driver *d, struct vring_desc *at, struct input *i
 	}
 }
 
-/* Into a table of its own; returns the descriptor that refers to it. */
+/* Writes the request to an indirect table; returns the descriptor that refers to it. */
 static struct vring_desc make_table(struct driver *d, struct plan *p, struct input *in)
 {
 	uint32_t bytes = p->count * (uint32_t)sizeof(struct vring_desc);
@@ -279,11 +280,11 @@ static struct vring_desc make_table(struct driver *d, struct plan *p, struct inp
 		p->piece[i].flags |= i + 1 < p->count ? NEXT : 0;
 		p->piece[i].next = (uint16_t)(i + 1);
 	}
-	if (in_rarely(in)) /* a loop, or an index that is none */
+	if (in_rarely(in)) /* a loop, or an invalid index */
 		p->piece[p->count - 1].next = (uint16_t)in_below(in, p->count + 2),
 				    p->piece[p->count - 1].flags |= NEXT;
 	memcpy(guest_ptr(d->g, ref.addr), p->piece, bytes);
-	/* There, the flags are where a split ring's table has the next index. */
+	/* A packed entry has its flags where a split entry has the next index. */
 	for (unsigned int i = 0; d->ring.packed && i < p->count; i++) {
 		struct vring_packed_desc entry = { p->piece[i].addr, p->piece[i].len,
 						   p->piece[i].next, p->piece[i].flags };
@@ -309,8 +310,10 @@ uint16_t driver_request(struct driver *d, struct input *in)
 	form = in_u8(in);
 	for (unsigned int i = form >= 0xe0 ? form & 3u : 0; i && p.count; i--)
 		spoil_piece(d, &p.piece[in_u8(in) % p.count], in);
-	/* 0..1: direct, 2: all in a table, 3: the first one direct; a table needs no luck where the
-	 * ring is too small. */
+	/*
+	 * form % 4: 0 and 1: direct, 2: all in a table, 3: the first one direct. Where the ring is
+	 * too small, a table is always used.
+	 */
 	if (p.count && (form % 4 >= 2 || p.count > size) && (d->ring.indirect || form >= 0xc0)) {
 		bool mixed = form % 4 == 3 && p.count > 1 && size > 1;
 		struct plan rest = { .count = p.count - mixed };

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guest: guest RAM and a virtio-blk driver that the fuzzer leads astray.
+ * Guest RAM, and a virtio-blk driver that makes the mistakes the fuzzer chooses.
  *
- * RAM is one memfd, mapped twice. The driver has it in one piece, with a hole; the device has it in
- * three regions between guard pages: LOW and HIGH touch in guest physical space, FAR is behind the
- * hole. An access outside them faults, and so does a guest physical address taken for a pointer.
+ * RAM is one memfd, mapped twice. The driver's mapping is contiguous, with a hole. The device's
+ * mapping has three regions between guard pages: LOW and HIGH are adjacent in guest physical space,
+ * FAR is above the hole. An access outside of them faults, and so does a guest physical address
+ * that is used as a pointer.
  *
- * LOW and HIGH fill their pages: the first byte too far faults at once, whoever touches it. FAR
- * begins and ends inside a page, as RAM of a real machine never does, so that what rounds to pages
- * is seen, too; the rest of those pages holds canaries.
+ * LOW and HIGH fill their pages, so the first byte beyond them faults, from any caller. FAR begins
+ * and ends inside a page, as RAM of a real machine never does, to detect code that rounds to pages;
+ * the rest of those pages holds canaries.
  */
 #ifndef TESTS_FUZZ_GUEST_H
 #define TESTS_FUZZ_GUEST_H
@@ -23,11 +24,11 @@
 #define GUEST_HOLE     (GUEST_HIGH + 0x10000ull)
 #define GUEST_FAR      (GUEST_HOLE + 0x4200ull)
 #define GUEST_TOP      (GUEST_HOLE + 0xbd00ull)
-#define GUEST_END      (GUEST_HOLE + 0xc000ull) /* of the page TOP is in */
+#define GUEST_END      (GUEST_HOLE + 0xc000ull) /* end of the page that TOP is in */
 #define GUEST_SPAN     (GUEST_END - GUEST_LOW)
 #define GUEST_REGIONS  3
 
-/* Where a well-behaved ring is; buffers are from GUEST_HEAP on. */
+/* Position of a valid ring; buffers are from GUEST_HEAP on. */
 #define GUEST_DESC     (GUEST_LOW + 0x1000)
 #define GUEST_AVAIL    (GUEST_LOW + 0x2000)
 #define GUEST_USED     (GUEST_LOW + 0x3000)
@@ -40,45 +41,48 @@ struct guest {
 	struct hostmem hostmem;
 };
 
-/* Once per process. */
+/* Called once per process. */
 void guest_create(struct guest *g);
 
-/* Fill RAM with a byte, and what is no RAM with canaries. */
+/* Fills RAM with a byte, and the rest of the mapped pages with canaries. */
 void guest_clear(struct guest *g, uint8_t byte);
 
-/* The canaries are as guest_clear left them. */
+/* Checks that the canaries are as guest_clear left them. */
 void guest_check(const struct guest *g);
 
-/* How many regions [gpa, gpa + len) touches; 0: a byte of it is not RAM. len is not 0. */
+/*
+ * Returns the number of regions that [gpa, gpa + len) touches; 0: part of it is not RAM. len is not
+ * 0.
+ */
 unsigned int guest_pieces(uint64_t gpa, uint64_t len);
 
-/* The driver's pointer; not the hole. */
+/* Returns the driver's pointer to gpa, which is not in the hole. */
 void *guest_ptr(const struct guest *g, uint64_t gpa);
 
-/* Is all of the device's [hva, hva + len) in one region? */
+/* Returns whether all of the device's [hva, hva + len) is in one region. */
 bool guest_has(const struct guest *g, const void *hva, uint64_t len);
 
-/* Its GPA; fails when not all of it is in one region. */
+/* Returns the GPA of hva; fails when [hva, hva + len) is not in one region. */
 uint64_t guest_gpa(const struct guest *g, const void *hva, uint64_t len);
 
-/* A position in a packed ring, and the wrap counter there. */
+/* A position in a packed ring, and its wrap counter. */
 struct place {
 	uint16_t at;
 	bool wrap;
 };
 
-/* The flags AVAIL and USED of a descriptor. */
+/* Flags AVAIL and USED of a packed descriptor. */
 #define PLACE_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define PLACE_USED  (1u << VRING_PACKED_DESC_F_USED)
 
-/* Go on by `count` descriptors of a ring of `size`. */
+/* Advances by `count` descriptors of a ring of `size`. */
 void place_advance(struct place *p, uint16_t size, unsigned int count);
-/* Do these flags make the descriptor there an available one? */
+/* Returns whether these flags make the descriptor at p available. */
 bool place_available(struct place p, uint16_t flags);
 
 /*
- * Move the used ring or the avail ring over another part of the ring, at any distance at which they
- * share a byte or touch; of a packed ring, an event structure. Alignment is as the device wants it.
+ * Moves the used ring or the avail ring so that it overlaps or touches another part of the ring, at
+ * any distance; with a packed ring, an event structure. The alignment stays valid.
  */
 void guest_overlap_ring(struct vring_config *ring, struct input *in);
 
@@ -88,46 +92,49 @@ struct driver {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint64_t capacity; /* of the disk, sectors */
+	uint64_t capacity; /* of the disk, in sectors */
 	uint16_t avail_idx;
 	uint16_t next_desc;
 	uint64_t heap;
-	uint64_t header[8]; /* of the requests laid out last, in no order; 0: none */
+	uint64_t header[8]; /* GPAs of the last requests' headers, in no order; 0: none */
 	unsigned int headers;
-	uint64_t
-		laid_out; /* bytes of heap that the requests of this batch take; the caller resets it */
-	bool wild;  /* a buffer may lie on the ring itself: nothing the used ring says counts */
-	bool stray; /* a buffer may lie on another's: what one reads, another may have written */
+	uint64_t laid_out; /* bytes of heap in use by this batch; the caller resets it */
+	bool wild;	   /* a buffer may overlap the ring: the used ring is unreliable */
+	bool stray;	   /* buffers may overlap: one may have been written by another request */
 
-	/* Packed: `desc` is the driver's own table, and driver_stage copies a chain into the ring. */
+	/* Packed: `desc` is private to the driver; driver_stage copies chains into the ring. */
 	struct vring_packed_desc *packed;
 	uint32_t *driver_event, *device_event; /* off_wrap; flags in the upper half */
 	struct place put, take;
-	unsigned int outstanding;	 /* chains staged and not taken */
-	unsigned int room;		 /* descriptors that are the driver's; the caller sets it */
-	struct vring_packed_desc *first; /* staged and not shown; its flags are not there yet */
+	unsigned int outstanding;	 /* staged chains that are not taken yet */
+	unsigned int room;		 /* descriptors that the driver owns; set by the caller */
+	struct vring_packed_desc *first; /* staged but not yet available: its flags are missing */
 	uint16_t first_flags;
-	uint16_t length[GUEST_RING_MAX]; /* of the chain staged with that id; 0: none */
+	uint16_t length[GUEST_RING_MAX]; /* number of descriptors, by buffer id; 0: none */
 	struct vring_desc table[GUEST_RING_MAX];
 };
 
-/* On a ring that vring_check accepts; it is filled with zeros. */
+/* Initializes a driver of a ring that vring_check accepts; the ring is filled with zeros. */
 void driver_init(struct driver *d, struct guest *g, const struct vring_config *ring,
 		 uint64_t capacity);
 
-/* Inside of the next: segments to discard or zero, mostly whole blocks within the disk. */
+/* Fills [gpa, gpa + len) with segments to discard or zero, mostly whole blocks within the disk. */
 void driver_segments(const struct driver *d, struct input *in, uint64_t gpa, uint32_t len);
 
-/* Lay out a request, mostly a good one; returns its head, mostly a good one. */
+/* Lays out a request, mostly a valid one; returns its head, mostly the right one. */
 uint16_t driver_request(struct driver *d, struct input *in);
 
-/* Fill the next avail entry, or copy the chain into a packed ring that has room for it; the device may
- * see it after driver_show. */
+/*
+ * Fills the next avail entry, or copies the chain into a packed ring that has room for it. The
+ * device may see the chain only after driver_show.
+ */
 void driver_stage(struct driver *d, uint16_t head);
 void driver_show(struct driver *d);
 
-/* Take the next used element of a packed ring, if there is one. It is one of the driver's, unless the
- * ring itself was written to (`wild`). */
+/*
+ * Takes the next used element of a packed ring, if there is one. The element must belong to a chain
+ * of the driver, unless the ring itself may have been overwritten (`wild`).
+ */
 bool driver_take(struct driver *d);
 
 #endif

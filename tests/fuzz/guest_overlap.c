@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rings laid out so that their parts share memory. */
+/* Layouts of rings whose parts share memory. */
 #include "tests/fuzz/guest.h"
 
 void guest_overlap_ring(struct vring_config *ring, struct input *in)
@@ -21,7 +21,7 @@ void guest_overlap_ring(struct vring_config *ring, struct input *in)
 		ring->avail = ring->desc - avail + distance % (avail + desc + 1);
 		break;
 	}
-	/* The driver area of a split ring is aligned to 2, so that all distances to it occur. */
+	/* The driver area of a split ring is aligned to 2, so every even distance occurs. */
 	if (how == 1 && !ring->packed) {
 		ring->avail += 2;
 		ring->used += 2;

@@ -30,7 +30,10 @@ __typeof__(pwritev2) __real_pwritev2, __wrap_pwritev2;
 __typeof__(io_submit) __real_io_submit, __wrap_io_submit;
 __typeof__(io_getevents) __real_io_getevents, __wrap_io_getevents;
 
-/* Changed by the dataplane thread while one runs, else by the fuzzer's; but for the atomic ones. */
+/*
+ * Members are changed by the dataplane thread while one runs, else by the fuzzer's; some are
+ * atomic.
+ */
 static struct {
 	struct host_case c;
 	uint32_t dice;
@@ -39,15 +42,15 @@ static struct {
 	struct ioengine *engine;
 	uint32_t align;
 	size_t bounce_size, pool_size;
-	bool used_pool; /* it may not be all poison */
-	bool tempted;	/* less was read into a bounce buffer than it has */
+	bool used_pool; /* the pool may contain other bytes than poison */
+	bool tempted;	/* a short read has left poison in a bounce buffer */
 	uint16_t ring_size;
 	unsigned int in_kernel;
 	uint32_t in_len[VRING_MAX_SIZE];
 	bool popped[VRING_MAX_SIZE];
 	unsigned int flying, pops; /* pops since the last turn */
 	bool running, broken;
-	/* Numbers: the thread may note a stop when the next start has come. */
+	/* Numbers of a plane's life: the thread may record a stop only after the next start. */
 	unsigned int life, stop_called, has_to_stop;
 } host;
 static __thread bool stopping; /* this thread stops a plane */
@@ -70,7 +73,7 @@ static void poison_buffers(const struct iovec *iov, unsigned int count)
 	}
 }
 
-/* Buffers come back in any order: the distance of two is known while they are new. */
+/* Buffers are freed in any order, so their distance is determined while the pool is new. */
 static void adopt_engine(struct ioengine *e)
 {
 	fuzz_must(e->in_flight == 0 && e->bounce_free > 1);
@@ -106,7 +109,7 @@ bool host_wrote(void)
 	return host.wrote;
 }
 
-/* Once in `n` times, where the host refuses anything at all. */
+/* Returns true once in `n` times, if the host may fail at all. */
 static bool refuses(unsigned int n)
 {
 	if (!host.c.faults)
@@ -152,7 +155,7 @@ void __wrap_blkplane_stop(struct blkplane *plane)
 	fuzz_must(host.broken || !host.flying);
 }
 
-/* By the thread that calls the dataplane's: by now the call is there. */
+/* Called by the thread that calls the dataplane's thread: the call is queued by now. */
 void __wrap_evloop_wake(struct evloop *loop)
 {
 	if (stopping)
@@ -164,7 +167,7 @@ void __wrap_evloop_wake(struct evloop *loop)
 void __wrap_evloop_turn(struct evloop *loop, bool wait)
 {
 	if (progress_turn(loop, wait)) {
-		/* Calls are looked at right after this turn. */
+		/* The thread reads its calls directly after this turn. */
 		host.has_to_stop = LOAD_ACQUIRE(host.stop_called);
 		host.pops = 0;
 	}
@@ -198,7 +201,7 @@ void __wrap_vring_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 	__real_vring_push(vr, head, written);
 }
 
-/* The other way to break it than by what pop finds. */
+/* Breaks the ring for a reason other than vring_pop's. */
 int __wrap_vring_fail(struct vring_dev *vr, const char *why)
 {
 	host.broken = true;
@@ -244,15 +247,15 @@ void __wrap_ioengine_run(struct ioengine *e, struct io_task *task)
 	__real_ioengine_run(e, task);
 }
 
-/* ---- its I/O ---- */
+/* ---- I/O ---- */
 
-/* Returns the bytes. */
+/* Checks a transfer, and returns its length in bytes. */
 static uint64_t check_io(int fd, const struct iovec *iov, unsigned int count, int64_t offset,
 			 bool write)
 {
 	uint64_t sum = 0, mask = host.align - 1;
 
-	/* What leaked may soon be overwritten by what should have been there; a guest is quicker. */
+	/* Leaked poison may be overwritten soon, but a guest could read it before. */
 	fuzz_must(!host.tempted || !host_poisoned(host.c.guest->mem, GUEST_SPAN));
 	host.tempted = false;
 
@@ -273,7 +276,7 @@ static uint64_t check_io(int fd, const struct iovec *iov, unsigned int count, in
 	return sum;
 }
 
-/* At an aligned place, for it has to be one for O_DIRECT. */
+/* Shortens a transfer to an aligned length, as O_DIRECT requires. */
 static struct cut cut_short(struct iovec *iov, unsigned int *count, uint64_t sum)
 {
 	struct cut cut = cut_to(iov, count, (host.dice >> 8) % sum / host.align * host.align);
@@ -380,7 +383,7 @@ int __wrap_io_getevents(io_context_t ctx, long min, long nr, struct io_event *ev
 
 static void (*real_done)(struct ev_request *request, int res);
 
-/* Each request comes back from the ring once, also one that a signal has it made again. */
+/* Each request completes once in the ring, also one that is submitted again after a signal. */
 static void count_done(struct ev_request *request, int res)
 {
 	host.in_kernel--;
@@ -397,7 +400,7 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 	fuzz_must(++host.in_kernel <= host.engine->config.depth);
 	fuzz_must(sqe->fd == (flags & IOSQE_FIXED_FILE ? 0 : host.engine->config.fd));
 	if (sqe->opcode == IORING_OP_FSYNC) {
-		/* As fdatasync above; nothing of what the ring takes does less. */
+		/* No real flush, as in fdatasync: this is the cheapest operation of the ring. */
 		io_uring_prep_read(sqe, sqe->fd, NULL, 0, 0);
 		sqe->flags = flags;
 	} else {
@@ -410,7 +413,7 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 	__real_evloop_request(sqe, request);
 }
 
-/* What came back from the ring; all else that ends here has been refused before. */
+/* Makes completions of io_uring short or failed; other engines' system calls have been wrapped. */
 void __wrap_ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res)
 {
 	progress_made();

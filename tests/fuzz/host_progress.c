@@ -6,7 +6,10 @@
 
 __typeof__(adaptive_poll_budget) __real_adaptive_poll_budget, __wrap_adaptive_poll_budget;
 
-/* A look at an empty ring and another one, because the guest was told to ring late. */
+/*
+ * Turns that find nothing: one that finds the ring empty, and more because notifications are
+ * enabled late.
+ */
 #define LOOKS 3
 
 static struct {
@@ -14,9 +17,9 @@ static struct {
 	bool empty_turns;	 /* atomic: entries may come and go by themselves */
 	bool woken;		 /* atomic */
 	const struct blkplane_stats *stats;
-	uint64_t kicks; /* as counted there at the last turn */
-	bool made;	/* since then */
-	bool looks_on;	/* the next turn is the one before looking on */
+	uint64_t kicks; /* value in stats at the last turn */
+	bool made;	/* progress since then */
+	bool looks_on;	/* the next turn is the one before polling */
 	unsigned int idle_turns;
 } progress;
 
@@ -51,7 +54,7 @@ static bool is_planes(const struct evloop *loop)
 	return thread && loop == &thread->loop;
 }
 
-/* What was prepared is submitted before the thread looks on: that turn belongs to the one after it. */
+/* Prepared requests are submitted before the thread polls: that turn belongs to the next one. */
 uint64_t __wrap_adaptive_poll_budget(struct adaptive_poll *l, enum poll_target what)
 {
 	uint64_t window = __real_adaptive_poll_budget(l, what);
@@ -82,7 +85,7 @@ bool progress_turn(const struct evloop *loop, bool wait)
 	else
 		progress.idle_turns++;
 	progress.made = false;
-	/* As many as break the ring, and the one that finds it broken. */
+	/* The limit of empty turns that breaks the ring, and the turn that finds it broken. */
 	if (LOAD_ACQUIRE(progress.empty_turns))
 		most += BLKPLANE_EMPTY_TURNS + 1;
 	fuzz_must(progress.idle_turns <= most);

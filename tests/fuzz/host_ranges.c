@@ -21,7 +21,7 @@ void ranges_begin(const struct host_case *c)
 	__atomic_store_n(&dice, c->faults, __ATOMIC_RELAXED);
 }
 
-/* Which of `n` things happens, the first one mostly; *bits for choices within. */
+/* Chooses among `n` results, mostly the first; *bits gets random bits for further choices. */
 static bool refuses(uint32_t n, uint32_t *bits)
 {
 	uint32_t now;
@@ -41,7 +41,7 @@ void ranges_check(const struct io_task *task)
 			  range_inside(task->range[i].offset, task->range[i].len, capacity));
 }
 
-/* Not the real one: there is no power to fail, and file systems take their time. */
+/* Replaces the real call: there is no power loss to survive, and file systems are slow. */
 int __wrap_fdatasync(int fd)
 {
 	uint32_t bits;
@@ -64,7 +64,7 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 	return __real_fallocate(fd, mode, offset, len);
 }
 
-/* Zeros, and nothing else. */
+/* Accepts only zeros. */
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
 {
 	uint32_t bits;

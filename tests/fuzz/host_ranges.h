@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* host_ranges: the part of host.h that is not the dataplane thread's: discards, zeroes and flushes,
- * which the helper thread, and a vCPU, ask for, too. */
+/*
+ * Checks of discards, zero writes and flushes for host.h. The helper thread and a vCPU call them,
+ * too, not only the dataplane thread.
+ */
 #ifndef TESTS_FUZZ_HOST_RANGES_H
 #define TESTS_FUZZ_HOST_RANGES_H
 
@@ -9,16 +11,16 @@
 #include "dataplane/ioengine.h"
 #include "tests/fuzz/host.h"
 
-/* A system call that failed. */
+/* Makes a system call fail with err. */
 static inline int refuse(int err)
 {
 	errno = err;
 	return -1;
 }
 
-/* While nothing is in flight. */
+/* Starts a case. Called while nothing is in flight. */
 void ranges_begin(const struct host_case *c);
-/* A task that is about to be given to the engine. */
+/* Checks a task that is about to be given to the engine. */
 void ranges_check(const struct io_task *task);
 
 #endif

@@ -115,7 +115,7 @@ static void read_header(const struct guest *g, const struct model *m,
 {
 	uint64_t left;
 
-	/* By the byte: a buffer may go on in the next region. */
+	/* Copied byte by byte, because a buffer may continue in the next region. */
 	for (unsigned int i = 0; i < sizeof(*header); i++)
 		((uint8_t *)header)[i] =
 			*(const uint8_t *)guest_ptr(g, model_byte(m, false, i, &left));
@@ -151,7 +151,7 @@ static struct virtio_blk_discard_write_zeroes read_segment(const struct guest *g
 	return seg;
 }
 
-/* The first segment that will not do decides what is said. */
+/* The first invalid segment determines the status. */
 static void judge_ranges(struct model_answer *a, const struct guest *g, const struct model *m,
 			 const struct blkreq_disk *disk, uint32_t max)
 {
@@ -229,7 +229,10 @@ void model_judge(const struct guest *g, const struct model *m, const struct blkr
 		a->status = VIRTIO_BLK_S_UNSUPP;
 		break;
 	}
-	/* 2.7.8.2: bytes from the first one on; the status byte only when all before it count. */
+	/*
+	 * 2.7.8.2: used.len counts from the first byte on; the status byte counts only if all
+	 * before it do.
+	 */
 	a->used_len = (uint32_t)(written == data ? written + 1 : written);
 	a->used_len_failed = data ? 0 : 1;
 }
@@ -257,7 +260,7 @@ void shadow_allow_used(struct shadow *s, const struct vring_config *ring)
 	shadow_allow(s, ring->used, ring->packed ? 4 : 6 + 8ull * ring->size);
 }
 
-/* By the piece, as byte by byte takes most of the time. */
+/* Compares in pieces, because comparing single bytes would take most of the time. */
 void shadow_check(const struct shadow *s, const struct guest *g)
 {
 	for (unsigned int at = 0; at < GUEST_SPAN; at += 256) {

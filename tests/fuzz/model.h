@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * model: what a device has to make of a chain and a block request, written from the specification
- * (virtio 1.2, 2.7, 2.8 and 5.2.6) in guest physical addresses, not from the product; and a shadow of
- * guest memory, to find writes that nobody was entitled to.
+ * Reference model of chains and block requests, and a shadow of guest memory. The model is written
+ * from the specification (virtio 1.2, 2.7, 2.8 and 5.2.6) in guest physical addresses, not from the
+ * product. The shadow detects writes that the device was not allowed to make.
  */
 #ifndef TESTS_FUZZ_MODEL_H
 #define TESTS_FUZZ_MODEL_H
@@ -10,7 +10,7 @@
 #include "dataplane/blkreq.h"
 #include "tests/fuzz/guest.h"
 
-/* A chain: at most a buffer per descriptor, as yet uncut. */
+/* A chain: at most one buffer per descriptor, not split at region boundaries. */
 struct model {
 	unsigned int count;
 	struct {
@@ -22,22 +22,24 @@ struct model {
 	unsigned int pieces;
 };
 
-/* False: the chain breaks the queue. */
+/* Walks the chain of a split ring. False: the chain breaks the queue. */
 bool model_walk(const struct driver *d, uint16_t head, struct model *m);
 
 /*
- * The same of the chain at *p in a packed ring, `held` of whose descriptors are the device's already; 0:
- * there is none; negative: it breaks the queue; else its length in descriptors, with *p behind it and
- * its id in *id.
+ * Walks the chain at *p in a packed ring, of which the device holds `held` descriptors already.
+ * Returns 0: there is none; negative: it breaks the queue; otherwise its length in descriptors,
+ * with *p advanced beyond it and its id in *id.
  */
 int model_walk_packed(const struct driver *d, struct place *p, unsigned int held, uint16_t *id,
 		      struct model *m);
 
-/* Where byte number `at` of the readable (or writable) part is, and how many follow it there. There
- * is one. */
+/*
+ * Returns the GPA of byte number `at` of the readable or writable part, which exists; *left is the
+ * number of bytes from there to the end of its buffer.
+ */
 uint64_t model_byte(const struct model *m, bool write, uint64_t at, uint64_t *left);
 
-/* What a request comes to when the host does its part. */
+/* The expected result of a request if the host does its part. */
 struct model_answer {
 	enum blkreq_verdict verdict;
 	enum io_op op; /* BLKREQ_SUBMIT */
@@ -46,8 +48,8 @@ struct model_answer {
 	unsigned int range_count;
 	struct io_range range[IORANGES_MAX];
 	uint8_t status;
-	uint32_t own;	   /* writable bytes that the device fills itself, from the first on */
-	uint32_t used_len; /* with that status */
+	uint32_t own;	   /* leading writable bytes that the device fills itself */
+	uint32_t used_len; /* used.len with this status */
 	uint32_t used_len_failed;
 };
 
@@ -59,12 +61,12 @@ struct shadow {
 	bool may_change[GUEST_SPAN];
 };
 
-/* From now on, only what is allowed may change. */
+/* Records guest memory: from now on, only allowed ranges may change. */
 void shadow_take(struct shadow *s, const struct guest *g);
 void shadow_allow(struct shadow *s, uint64_t gpa, uint64_t len);
-/* All that the chain says is writable. */
+/* Allows all buffers that the chain marks as writable. */
 void shadow_allow_chain(struct shadow *s, const struct model *m);
-/* The used ring; of a packed one, the device's event structure alone. */
+/* Allows the used ring; with a packed ring, only the device's event structure. */
 void shadow_allow_used(struct shadow *s, const struct vring_config *ring);
 void shadow_check(const struct shadow *s, const struct guest *g);
 

@@ -6,7 +6,7 @@
 #include "dataplane/base.h"
 #include "tests/fuzz/host.h"
 
-/* What is compared here must not end up in the fuzzer's dictionary: the poison is a secret. */
+/* Comparisons are not traced: the poison must not get into the fuzzer's dictionary. */
 #ifdef __clang__
 #define UNTRACED __attribute__((no_sanitize("coverage")))
 #else
@@ -21,7 +21,10 @@ UNTRACED void poison_make(void)
 
 	if (poison[0])
 		return;
-	/* A mark to look for in a hurry: each byte is 0xb something. Not all the same, please. */
+	/*
+	 * Each byte is 0xb and a random digit, which makes it easy to search for; the digits must
+	 * differ.
+	 */
 	while (word << 56 >> 56 == word >> 56)
 		fuzz_must(getrandom(&word, sizeof(word), 0) == sizeof(word));
 	word = (word & 0x0f0f0f0f0f0f0f0full) | 0xb0b0b0b0b0b0b0b0ull;

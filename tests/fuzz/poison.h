@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* poison: what bounce buffers are full of before a read (see host.h). */
+/* The bytes that bounce buffers are filled with before a read (host.h). */
 #ifndef TESTS_FUZZ_POISON_H
 #define TESTS_FUZZ_POISON_H
 
@@ -9,7 +9,7 @@
 
 extern uint64_t poison[POISON_MAX / 8];
 
-/* Chosen by chance, once. */
+/* Chooses random bytes. Called once. */
 void poison_make(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * replay: runs a fuzz target over the files it is given, without libFuzzer, so that any compiler
- * can do it. An oracle that fails ends the process; the file was named before.
+ * Runs a fuzz target over the given files, without libFuzzer, so that any compiler can build it. A
+ * failed oracle ends the process; the name of the file is printed before.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -20,7 +20,7 @@ static void replay(const char *path)
 	}
 	len = fread(data, 1, FILE_MAX, file);
 	fclose(file);
-	/* Of its true size, so that a read behind its end is seen. */
+	/* The buffer has the exact size, so that ASan detects reads beyond its end. */
 	exact = malloc(len ? len : 1);
 	if (!exact) {
 		perror(path);

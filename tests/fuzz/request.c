@@ -28,7 +28,7 @@ void request_compare(const struct requests *r, const struct vring_chain *c, cons
 	fuzz_must(at == m->count && writable == c->in_count);
 }
 
-/* The engine gets the whole data of the request, and nothing else. */
+/* Checks that the engine gets the request's data, completely and nothing else. */
 static void compare_task(const struct requests *r, const struct io_task *t, const struct model *m,
 			 const struct model_answer *a)
 {
@@ -58,7 +58,7 @@ static void compare_task(const struct requests *r, const struct io_task *t, cons
 	fuzz_must(sum == t->len);
 }
 
-/* The engine's part. */
+/* Does the engine's part: a read fills its buffers. */
 static void run_task(struct requests *r, const struct io_task *t)
 {
 	if (t->op != IO_READ)

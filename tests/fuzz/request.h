@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* request: chains and block requests as the model foretells them, for the targets that have no device
- * around their ring. */
+/*
+ * Chains and block requests compared with the model, for targets without a device around the ring.
+ */
 #ifndef TESTS_FUZZ_REQUEST_H
 #define TESTS_FUZZ_REQUEST_H
 
@@ -9,7 +10,7 @@
 #define REQUEST_SECTORS	 128u
 #define REQUEST_CAPACITY VRING_CHAIN_CAPACITY(GUEST_RING_MAX)
 
-/* A request from pop to push. */
+/* State of a request from pop to push. */
 struct slot {
 	struct blkreq req;
 	struct io_task task;
@@ -23,16 +24,16 @@ struct requests {
 	struct blkreq_disk disk;
 };
 
-/* Fresh memory, and a disk of a kind that `bits` say. */
+/* Starts a case with fresh memory, and a disk of the kind that `bits` choose. */
 void requests_begin(struct requests *r, uint8_t bits);
 
-/* The chain is the model's, piece by piece. */
+/* Checks that the chain is the model's, piece by piece. */
 void request_compare(const struct requests *r, const struct vring_chain *c, const struct model *m);
 
-/* Its request is judged as foretold, without a look at anything else. */
+/* Parses the request and checks the verdict; nothing else is compared. */
 enum blkreq_verdict request_judge(struct requests *r, struct slot *s, const struct model *m);
 
-/* The engine's part, then blkreq_finish: the right status and used.len, which is returned. */
+/* Does the engine's part, calls blkreq_finish, and checks status and used.len, which it returns. */
 uint32_t request_finish(struct requests *r, struct slot *s, int result);
 
 #endif

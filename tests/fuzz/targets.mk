@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make fuzz           fuzz each target for SECONDS=n (60), JOBS=n (1) at a time; clang with libFuzzer, ASan and UBSan.
-#                     Sums up at the end; what crashes is in build/fuzz/crashes, what is found in build/fuzz/corpus
-# make fuzz-merge     of what was found, the inputs that are worth keeping into the tree
+# make fuzz           fuzz each target for SECONDS=n (60), JOBS=n (1) at a time; clang with
+#                     libFuzzer, ASan and UBSan. Prints a summary; crashes go to
+#                     build/fuzz/crashes, new inputs to build/fuzz/corpus
+# make fuzz-merge     copy the new inputs that add coverage into the tree
 # make fuzz-replay    run each target once over its corpus in the tree
 
 SECONDS      ?= 60
@@ -12,9 +13,9 @@ FUZZ_OBJ     := $(BUILD)/fuzz
 FUZZ_CC      := clang
 FUZZ_MODE    := $(ASAN) -fsanitize=fuzzer-no-link
 FUZZ_CFLAGS   = $(CODE) $(WARN) -fPIE $(FUZZ_MODE) $(CFLAGS)
-# What the targets share.
+# Objects that all targets link.
 FUZZ_SHARED  := tests/fuzz/guest.o tests/fuzz/guest_overlap.o tests/fuzz/guest_segments.o tests/fuzz/model.o tests/fuzz/request.o
-# And with a whole device in them: host.c stands between it and these.
+# Targets with a whole device, which host.c separates from the host kernel.
 FUZZ_DEVICES := device race
 FUZZ_HOST    := tests/fuzz/entries.o tests/fuzz/host.o tests/fuzz/host_progress.o tests/fuzz/host_ranges.o tests/fuzz/poison.o tests/fuzz/vdisk.o
 FUZZ_WRAPPED := blkplane_start blkplane_stop evloop_wake evloop_turn evloop_request adaptive_poll_budget vring_pop \
@@ -23,7 +24,8 @@ FUZZ_WRAPPED := blkplane_start blkplane_stop evloop_wake evloop_turn evloop_requ
 FUZZ_WRAP    := $(addprefix -Xlinker --wrap=,$(FUZZ_WRAPPED))
 FUZZ_LIB     := $(LIB_SRC:%.c=$(FUZZ_OBJ)/%.o) $(FUZZ_SHARED:%=$(FUZZ_OBJ)/%)
 FUZZ_BIN     := $(FUZZ_NAMES:%=$(FUZZ_OBJ)/fuzz_%)
-# Replays share the objects of the unit tests; without a sanitizer they would see little.
+# Replays share the objects of the unit tests. Without a sanitizer they would detect little, so the
+# release variant becomes clang-asan.
 REPLAY_VARIANT := $(if $(filter release,$(VARIANT)),clang-asan,$(VARIANT))
 REPLAY_BIN   := $(FUZZ_NAMES:%=$(OBJ)/tests/fuzz/replay_%)
 
@@ -41,7 +43,7 @@ $(FUZZ_OBJ)/%.o: %.c $(FUZZ_OBJ)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
-# As in Makefile; else it finds libseccomp's header of that name.
+# The same include path as in the Makefile: without it, this file includes libseccomp's seccomp.h.
 $(FUZZ_OBJ)/vmm/sandbox/seccomp.o: CPPFLAGS += -I$(BUILD)/seccomp
 $(FUZZ_OBJ)/vmm/sandbox/seccomp.o: $(BUILD)/seccomp/seccomp.h
 

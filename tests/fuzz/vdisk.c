@@ -34,7 +34,7 @@ static struct vdisk disks[VDISK_COUNT];
 static struct guest *guest;
 static uint64_t fresh[VDISK_SIZE / 8], content[VDISK_SIZE / 8];
 
-/* Not by a call that host.c stands in front of. */
+/* Writes the image by a call that host.c does not wrap. */
 static void write_image(int fd)
 {
 	struct iovec iov = { fresh, VDISK_SIZE };

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make guest-kernel-check   boots the minimal guest kernel from fio.img; RUNS="NAME..." for some tests only
-# make guest-kernel-repro   builds it once more: the same bytes?
+# make guest-kernel-check   boots the minimal guest kernel from fio.img; RUNS="NAME..." for some
+#                           tests only
+# make guest-kernel-repro   builds that kernel once more and compares the bytes
 
 .PHONY: guest-kernel-check guest-kernel-repro
 

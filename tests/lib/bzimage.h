@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bzimage: a small bzImage made for tests, and booting one into guestram. x86_64 only.
- * What fails in a helper fails the running test.
+ * Helpers that build a small bzImage and boot it into guest RAM; x86_64 only. A helper that fails
+ * makes the running test fail.
  */
 #ifndef TESTS_BZIMAGE_H
 #define TESTS_BZIMAGE_H
@@ -18,10 +18,10 @@
 #define BZ_FILE_SIZE  (BZ_SETUP_SIZE + BZ_CODE_SIZE)
 #define BZ_MIB	      (1ull << 20)
 
-/* Byte i of the file, where there is no header. */
+/* Value of byte i of the file outside of the header. */
 #define BZ_FILL(i) ((uint8_t)((i)*7 + ((i) >> 8)))
 
-/* Relocatable, to be loaded at [4 MiB, 7 MiB), for a command line of up to 2047 characters. */
+/* Creates a relocatable image for [4 MiB, 7 MiB), with command lines of up to 2047 characters. */
 void bzimage_make(uint8_t file[BZ_FILE_SIZE]);
 struct setup_header *bzimage_header(uint8_t *file);
 
@@ -31,13 +31,13 @@ struct boot_result {
 	struct arch_boot *boot; /* the test's: free() */
 };
 
-/* guestram_boot with one CPU and one disk. */
+/* Calls guestram_boot with one CPU and one disk. */
 struct boot_result boot_fds(const struct guestram *ram, int kernel_fd, int initrd_fd,
 			    const char *cmdline);
 struct boot_result boot_bytes(const struct guestram *ram, const uint8_t *file, size_t len,
 			      int initrd_fd, const char *cmdline);
 
-/* Fails the test unless it failed in this way, with `why` in the reason. */
+/* Fails the test unless result has this error and this part, and a reason that contains `why`. */
 void boot_expect(struct boot_result result, int err, enum arch_boot_part part, const char *why);
 
 const struct boot_params *boot_params_of(const struct guestram *ram);

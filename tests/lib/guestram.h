@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guestram: guest RAM for tests of the boot code, laid out as the architecture wants it, with
- * inaccessible pages right before and behind each range; and files that exist in memory only.
- * What goes wrong in a helper fails the running test.
+ * Guest RAM and in-memory files for tests of the boot code. RAM has the architecture's layout, with
+ * inaccessible pages directly before and after each range. A helper that fails makes the running
+ * test fail.
  */
 #ifndef TESTS_GUESTRAM_H
 #define TESTS_GUESTRAM_H
@@ -20,18 +20,20 @@ struct guestram {
 	struct arch_ram_range range[ARCH_MAX_RAM_RANGES];
 };
 
-/* Zero-filled; only what is touched takes memory. */
+/* Creates zero-filled RAM; only pages that are touched use memory. */
 void guestram_create(struct guestram *ram, uint64_t size);
 void guestram_destroy(struct guestram *ram);
 
-/* Fails the test when it is not all RAM. */
+/* Returns the address of guest memory; fails the test when a part of it is not RAM. */
 void *guestram_at(const struct guestram *ram, uint64_t gpa, uint64_t len);
 
-/* arch_boot_load, and all that it wants to have read. */
+/* Calls arch_boot_load, and reads all file contents that it has requested. */
 int guestram_boot(struct arch_boot_config *config, struct arch_boot **boot,
 		  struct arch_boot_error *error);
 
-/* A file with these bytes; or, `data` NULL, a hole of that size. Returns its descriptor. */
+/*
+ * Creates a file with these bytes or, if data is NULL, a hole of that size. Returns its descriptor.
+ */
 int memfile(const void *data, size_t len);
 
 #endif

@@ -43,7 +43,7 @@ static void run_in_thread(struct attempt *a)
 	pthread_join(thread, NULL);
 }
 
-/* As in life: the helper's maker is a dataplane thread. */
+/* The helper thread is created by a dataplane thread, as in the product. */
 static void *plane_main(void *arg)
 {
 	if (thread_init(sandbox_thread(SANDBOX_SYNC)))

@@ -8,7 +8,10 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-/* Both in one word, as threads assert at the same time: a path's address, and a line above it. */
+/*
+ * The address of the path and, above it, the line are one word, because threads assert
+ * concurrently.
+ */
 #define LINE_SHIFT 48
 #define FILE_MASK  ((UINT64_C(1) << LINE_SHIFT) - 1)
 

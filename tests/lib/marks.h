@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * marks: where a test was when it died. Check tells the parent process of each assertion that
- * holds, by a write to a file: most system calls of some tests were these. Linked with --wrap, an
- * assertion stores its place in memory that both processes share instead, and the parent reads it
- * when the test ended by a signal, a time limit or an exit.
+ * Position of the last assertion, for tests that die. Check reports each assertion that holds to
+ * the parent process by a write to a file, which was most of the system calls of some tests. Linked
+ * with --wrap, an assertion stores its position in shared memory instead, and the parent reads it
+ * when the test has ended by a signal, a time limit or an exit.
  */
 #ifndef TESTS_MARKS_H
 #define TESTS_MARKS_H
 
-/* The calling process runs tests; the processes that it forks do not. Before the first test. */
+/*
+ * Called before the first test by the process that runs the tests; not by the processes it forks.
+ */
 void marks_begin(void);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ownclock: a clock of the test's own, for all threads but the tester's (Check reads the time as well). It
- * goes on by OWNCLOCK_TICK ns at each look, so that looking on has an end, and where the test says so. The includer
- * defines OWNCLOCK_TICK before, is linked with --wrap=clock_gettime, and is the only one in its program.
+ * A simulated clock for all threads except the test's own (Check reads the time as well). The clock
+ * advances by OWNCLOCK_TICK ns at each read, so that busy polling ends, and by calls of the test. A
+ * program includes this file once, defines OWNCLOCK_TICK before, and links with
+ * --wrap=clock_gettime.
  */
 #ifndef TESTS_LIB_OWNCLOCK_H
 #define TESTS_LIB_OWNCLOCK_H
@@ -33,7 +34,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
-/* The calling thread is the tester's. */
+/* Starts the simulated clock; the calling thread keeps the real one. */
 static inline void ownclock_begin(void)
 {
 	ownclock_tester = pthread_self();

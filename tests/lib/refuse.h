@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* refuse: a host whose seccomp policy refuses system calls, as those of containers do. */
+/* A seccomp filter that makes system calls fail, as the policies of containers do. */
 #ifndef TESTS_REFUSE_H
 #define TESTS_REFUSE_H
 
 /*
- * From now on each of these system calls (SYS_..., at most REFUSE_MAX, ended by -1) fails with
- * `err` in all threads of this process, and in what it executes. What fails here fails the test.
+ * Makes each of these system calls (SYS_..., at most REFUSE_MAX, ended by -1) fail with `err` from
+ * now on, in all threads of this process and in the programs that it executes. An error fails the
+ * test.
  */
 #define REFUSE_MAX 8
 void refuse_calls(const int *call, int err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sanitizer: is this program built with one? They are slow, and reserve much address space. */
+/* Compile-time detection of sanitizers, which are slow and reserve much address space. */
 #ifndef TESTS_SANITIZER_H
 #define TESTS_SANITIZER_H
 
@@ -22,7 +22,10 @@
 #define ROUNDS(plain, address, thread) (thread)
 #else
 #define SANITIZED		       0
-/* Coverage asks whether a branch is taken, not how often (tests/coverage/run). */
+/*
+ * Coverage counts whether a branch is taken, not how often, so it uses few rounds
+ * (tests/coverage/run).
+ */
 #define ROUNDS(plain, address, thread) (getenv("UNIT_FEW_ROUNDS") ? (address) : (plain))
 #endif
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A unit test program is one file that defines test_suite(); tests/lib/main.c runs it.
- * Test names start with the rule or symptom they stand for.
+ * Interface of a unit test program: one file that defines test_suite(), which tests/lib/main.c
+ * runs. Test names start with the rule or symptom that they test.
  */
 #ifndef TESTS_SUITE_H
 #define TESTS_SUITE_H

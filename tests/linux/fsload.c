@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fsload: loads for a file system and for a disk, whose data can be judged afterwards by whoever knows
- * the seed. Runs in the guest, and the judging parts also on the host.
+ * Load generator for a file system or a disk, whose data can be checked with the seed alone. Runs
+ * in the guest; the checks also run on the host.
  *
- *   mix DIR PROCS STEPS SEED      PROCS processes do STEPS random things each to files in DIR: write,
- *                                 truncate, rename, link, unlink, fsync, read; then all is compared
- *   check DIR PROCS STEPS SEED    does the same in memory only, and compares: for the next mount
- *   keep DIR PROCS SEED           writes files, 400 each; says "kept NAME ok" for each when it and
- *                                 its name are on disk by fsync
- *   kept DIR NAME...              those files are there, and right: the name tells their seed and size
- *   fill SEED OFFSET LEN          LEN bytes of the data that belong to OFFSET, to standard output
- *   flood DISK SEED OFFSET LEN PROCS   PROCS processes write such data to their places on the disk,
- *                                 past the page cache, in pieces of any size, until the disk refuses
- *   sectors DISK OFFSET LEN SEED SEED   each sector there has the data of one of the two seeds; says
- *                                 how many have which
+ *   mix DIR PROCS STEPS SEED   PROCS processes each do STEPS random operations on files in DIR
+ *                              (write, truncate, rename, link, unlink, fsync, read), then compare
+ *   check DIR PROCS STEPS SEED repeats the operations in memory only, and compares: for later mounts
+ *   keep DIR PROCS SEED        writes files, 400 each; prints "kept NAME ok" for each when the file
+ *                              and its name are on disk by fsync
+ *   kept DIR NAME...           checks these files: the name contains their seed and size
+ *   fill SEED OFFSET LEN       prints LEN bytes of the data that belong to OFFSET
+ *   flood DISK SEED OFFSET LEN PROCS   PROCS processes write such data to its place on the disk with
+ *                              O_DIRECT, in pieces of any size, until the disk fails
+ *   sectors DISK OFFSET LEN SEED SEED  checks that each sector has the data of one of the seeds, and
+ *                              prints how many have which
  *
- * Exit status: 0, 1 for wrong data or a failed call (said on standard output), 2 for wrong usage.
+ * Exit status: 0; 1: wrong data or a failed call (reported on standard output); 2: wrong usage.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@
 
 static void die(const char *what, const char *name)
 {
-	/* One write for one line: several processes share the console. */
+	/* A single write prints the line, because several processes share the console. */
 	char line[256];
 	int n = snprintf(line, sizeof(line), "fsload: %s: %s (%s)\n", name, what, strerror(errno));
 
@@ -51,7 +51,7 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-/* The data of `seed` for the bytes from `offset` on. */
+/* Fills buf with the data of `seed` for the bytes from `offset` on. */
 static void fill(unsigned char *buf, uint64_t seed, uint64_t offset, size_t len)
 {
 	uint64_t word = 0;
@@ -63,13 +63,13 @@ static void fill(unsigned char *buf, uint64_t seed, uint64_t offset, size_t len)
 	}
 }
 
-/* A random number; *state is the generator's. */
+/* Returns a random number below limit; *state is the generator's state. */
 static unsigned int below(uint64_t *state, unsigned int limit)
 {
 	return (unsigned int)(mix((*state)++) >> 32) % limit;
 }
 
-/* Waits for all children; 0 if all of them were. */
+/* Waits for all children; returns 0 if all succeeded. */
 static int children(void)
 {
 	int status, bad = 0;
@@ -108,7 +108,7 @@ static const char *name_of(const struct process *p, char kind, unsigned int id)
 
 static int open_file(const struct process *p, const struct file *f, int flags)
 {
-	/* By its other name, if it has one, as often as not. */
+	/* Uses the other name about half of the time, if there is one. */
 	const char *name = name_of(p, f->linked && f->size % 2 ? 'l' : 'f', f->id);
 	int fd = open(name, flags, 0600);
 
@@ -126,7 +126,7 @@ static void compare(const struct process *p, const struct file *f)
 
 	if (fd < 0)
 		die("is not there", name);
-	/* From the disk, as far as that can be had. */
+	/* Drops the page cache, so that the data is read from the disk where possible. */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	n = pread(fd, found, sizeof(found), 0);
 	if (n != (ssize_t)f->size || memcmp(found, f->data, f->size))
@@ -187,7 +187,7 @@ static void unlink_both(struct process *p, struct file *f)
 	memset(f, 0, sizeof(*f));
 }
 
-/* To a new name, or over another file. */
+/* Renames a file to a new name, or over another file. */
 static void rename_it(struct process *p, struct file *f)
 {
 	struct file *over = &p->files[below(&p->random, FILES)];
@@ -296,11 +296,11 @@ static void keep_on(const char *dir, unsigned int number, uint64_t seed)
 	int dirfd = open(dir, O_RDONLY | O_DIRECTORY);
 	char scrap[200], temp[200], name[200], line[100];
 
-	/* Without end as far as the test goes, which ends it after a few; but a file system is finite. */
+	/* More files than the test needs before it ends the VM, but a bounded number. */
 	for (unsigned int i = 0; i < 400; i++) {
 		unsigned int size = 1 + below(&r, FILE_MAX / 2);
 
-		/* What is never made stable moves the rest about. */
+		/* Files that are never made stable move the allocation of the others. */
 		snprintf(scrap, sizeof(scrap), "%s/scrap%u-%u", dir, number, i % 16);
 		unlink(scrap);
 		write_file(scrap, i, 1 + below(&r, FILE_MAX), false);
@@ -354,7 +354,7 @@ static void flood(int fd, const unsigned char *data, char **arg, unsigned int nu
 
 		if (count > all - first)
 			count = all - first;
-		/* Gone, or refused: the end of the load, and no mistake. */
+		/* A write that fails ends the load, and is no error of the test. */
 		if (pwrite(fd, data + first * SECTOR, count * SECTOR, offset + first * SECTOR) < 0)
 			_exit(0);
 	}

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The guest's part of the Linux tests, in its initramfs as /bin/t: run="t NAME ARG..." does guest_NAME. What it finds
-# wrong it says as "WRONG: ..."; its last line is "done NAME" if nothing was. Where the host has a part, the guest says
-# "ready ..." and waits for a line on its console.
+# Guest part of the Linux tests, in the initramfs as /bin/t: run="t NAME ARG..." calls guest_NAME.
+# The guest prints an error as "WRONG: ..."; its last line is "done NAME" if there was none. Where
+# the host has to act, the guest prints "ready ..." and waits for a line on its console.
 bad=0
 first=1048576
 
@@ -11,13 +11,14 @@ wrong() {
     bad=1
 }
 
-# host WORD: it is the host's turn.
+# host WORD: waits until the host has acted.
 host() {
     echo "ready $1"
     read -r _ || wrong 'end of input'
 }
 
-# has DISK SEED OFFSET LEN: these bytes are fill's, read past the page cache. OFFSET and LEN are multiples of 64 KiB.
+# has DISK SEED OFFSET LEN: checks that these bytes are fill's, with O_DIRECT. OFFSET and LEN are
+# multiples of 64 KiB.
 has() {
     fsload fill "$2" "$3" "$4" >/tmp/want
     dd if="$1" bs=64k iflag=direct skip=$(($3 / 65536)) count=$(($4 / 65536)) 2>/dev/null | cmp - /tmp/want ||
@@ -25,20 +26,20 @@ has() {
     rm -f /tmp/want
 }
 
-# put DISK SEED OFFSET LEN: writes them, until they are stable; fails as dd does.
+# put DISK SEED OFFSET LEN: writes fill's bytes and makes them stable; fails if dd does.
 put() {
     fsload fill "$2" "$3" "$4" | dd of="$1" bs=64k iflag=fullblock oflag=direct seek=$(($3 / 65536)) conv=fsync,notrunc \
         2>/tmp/dd.log
 }
 
-# busy DISK: until requests are in flight.
+# busy DISK: waits until requests are in flight.
 busy() {
     while read -r reads writes <"/sys/block/${1#/dev/}/inflight" && [ $((reads + writes)) = 0 ]; do
         [ -e "$1" ] || return
     done
 }
 
-# writes DISK: how many it has completed.
+# writes DISK: prints how many writes it has completed.
 writes() {
     read -r _ _ _ _ count _ <"/sys/block/${1#/dev/}/stat"
     echo "$count"
@@ -46,19 +47,20 @@ writes() {
 
 # ---- fio ----
 
-# verify NAME DISK OPTION...: one fio in which every block is checked.
+# verify NAME DISK OPTION...: runs fio with verification of every block.
 verify() {
     job=$1 disk=$2
     shift 2
     fio --thread --direct=1 --ioengine=libaio --verify=crc32c --verify_fatal=1 --randseed=11 --eta=never \
         --group_reporting --output="/tmp/$job.fio" --name="$job" --filename="$disk" "$@"
     status=$?
-    # What it was given to write and check must also have been done.
+    # fio must also have done the I/O that it was given.
     grep -q 'IO depths' "/tmp/$job.fio" || status=none
     [ $status = 0 ] || wrong "fio $job on $disk: status $status"
 }
 
-# MEGABYTES for each job, one disk for each option of the host.
+# fio_depths MEGABYTES: several depths; MEGABYTES is the size for each job. The host varies the
+# disk's options.
 guest_fio_depths() {
     verify one /dev/vda --rw=randwrite --bsrange=512-64k --iodepth=1 --size="$1M"
     verify four /dev/vda --rw=randrw --bsrange=512-256k --iodepth=4 --size="$1M"
@@ -66,7 +68,7 @@ guest_fio_depths() {
     verify even /dev/vda --rw=randrw --bsrange=4k-256k --ba=4k --iodepth=32 --size="$(($1 * 2))M"
 }
 
-# The least that says something, one disk for each engine of the host.
+# fio_engines DISK...: a short run on each disk; the host gives each another engine.
 guest_fio_engines() {
     for disk in "$@"; do
         verify "${disk#/dev/}-one" "$disk" --rw=randwrite --bsrange=512-64k --iodepth=1 --size=1M
@@ -74,7 +76,7 @@ guest_fio_engines() {
     done
 }
 
-# Two jobs for each disk, on ranges of their own, one for each CPU; all at once.
+# fio_disks MEGABYTES DISK...: all disks at once, with two jobs each, on separate ranges and CPUs.
 guest_fio_disks() {
     mb=$1
     shift
@@ -85,12 +87,12 @@ guest_fio_disks() {
             jobs="${jobs:-} $!"
         done
     done
-    # What they found wrong is on the console; the function's word is lost with its process.
+    # The jobs print errors on the console; a variable that they set is lost with their process.
     # shellcheck disable=SC2086 # a list
     wait $jobs
 }
 
-# DISK...: random reads of each, until the host has seen enough of them.
+# fio_until_told DISK...: random reads of each disk, until the host ends them.
 guest_fio_until_told() {
     for disk in "$@"; do
         fio --thread --name=load --filename="$disk" --rw=randread --bs=4k --direct=1 --ioengine=libaio --iodepth=8 \
@@ -110,13 +112,14 @@ guest_fio_until_told() {
     done
 }
 
-# As many random reads by fio as the host asks for: "DEPTH NUMBER", again and again. For tools/fio-ratio.
+# rates: for tools/fio-ratio: random reads by fio, repeatedly, for each line "DEPTH NUMBER" of the
+# host.
 guest_rates() {
     echo 'rates: ready'
     while read -r depth number; do
         fio --thread --name=rates --filename=/dev/vda --rw=randread --bs=4k --direct=1 --ioengine=libaio \
             --iodepth="$depth" --number_ios="$number" --norandommap --randrepeat=0 --minimal --output=/tmp/rates >/dev/null
-        # Of what was read: KiB are fio's sixth field, its error the fifth.
+        # The fields of fio's output: the fifth is its error, the sixth the KiB read.
         echo "rates: $(cut -d ';' -f 5,6 /tmp/rates)"
     done
 }
@@ -128,7 +131,8 @@ guest_fio_write() {
     verify write /dev/vda $same_fio --do_verify=0 --end_fsync=1
 }
 
-# The same data on two disks, but for a bit of the second's.
+# fio_read: two disks with the same data, except for one bit of the second disk, which fio must
+# detect.
 guest_fio_read() {
     # shellcheck disable=SC2086 # a list
     verify read /dev/vda $same_fio --verify_only
@@ -139,7 +143,7 @@ guest_fio_read() {
 
 # ---- file systems ----
 
-# PROCS STEPS SEED
+# fsload PROCS STEPS SEED
 guest_fsload() {
     mount -t ext4 /dev/vda /mnt || wrong mount
     fsload mix /mnt "$@" || wrong 'fsload mix'
@@ -157,7 +161,7 @@ guest_keep() {
 
 # ---- the driver ----
 
-# device_of BUS DISK: its name there.
+# device_of BUS DISK: prints the name of the disk's device on the bus.
 device_of() {
     case $1 in
     virtio) basename "$(readlink -f "/sys/block/${2#/dev/}/device")" ;;
@@ -165,7 +169,8 @@ device_of() {
     esac
 }
 
-# rebound BUS DRIVER DISK ROUND: takes the disk's device from its driver while requests are in flight, and gives it back.
+# rebound BUS DRIVER DISK ROUND: unbinds the disk's device from its driver while requests are in
+# flight, and binds it again.
 rebound() {
     disk=$3 nth=$4
     device=$(device_of "$1" "$disk")
@@ -181,11 +186,11 @@ rebound() {
         sleep 0.05
     done
     has "$disk" "$nth" 0 $first
-    # None of the old requests may come later than this.
+    # If an old request were executed late, this data would be overwritten.
     put "$disk" 2000 $first $first || wrong "round $nth: dd after bind: $(cat /tmp/dd.log)"
 }
 
-# BUS DRIVER ROUNDS DISK...
+# rebind BUS DRIVER ROUNDS DISK...
 guest_rebind() {
     bus=$1 driver=$2 rounds=$3
     shift 3
@@ -203,7 +208,8 @@ guest_rebind() {
     host last-round
 }
 
-# HOW GENERATIONS KERNEL-SIZE INITRD-SIZE: the kernel is on /dev/vdb, the initramfs on /dev/vdc. HOW: jump or panic.
+# kexec HOW GENERATIONS KERNEL-SIZE INITRD-SIZE: the kernel is on /dev/vdb, the initramfs on
+# /dev/vdc. HOW: jump or panic.
 guest_kexec() {
     generation=$2
     [ -z "${marked:-}" ] || has /dev/vda "$marked" 0 $first
@@ -218,7 +224,8 @@ guest_kexec() {
     [ -n "${marked:-}" ] || put /dev/vda 1 $first $first || wrong "dd: $(cat /tmp/dd.log)"
     put /dev/vda "$((generation + 100))" 0 $first || wrong "dd: $(cat /tmp/dd.log)"
     load=load cpus=2
-    # A panic may be on any CPU. The first one cannot be started by another: told to, it would look for firmware.
+    # A panic may happen on any CPU, and the crash kernel cannot start the boot CPU (which would
+    # look for firmware), so it uses a single CPU.
     [ "$1" = jump ] || load=on-panic cpus=1
     rekexec $load /tmp/kernel /tmp/initrd "console=ttyS0 reboot=a panic=-1 quiet nr_cpus=$cpus \
         marked=$((generation + 100)) run=\"t kexec $1 $((generation - 1)) $3 $4\"" || wrong "rekexec $load"
@@ -235,7 +242,8 @@ guest_kexec() {
 
 # ---- the host ----
 
-# TOTAL CUT DISK...: the host cuts the images to CUT bytes. What was behind is zeros, and can be written.
+# truncated TOTAL CUT DISK...: the host truncates the images to CUT bytes. The rest then reads as
+# zeros, and can be written.
 guest_truncated() {
     total=$1 cut=$2
     shift 2
@@ -258,7 +266,7 @@ guest_truncated() {
     done
 }
 
-# The host cuts it again and again under the load.
+# truncated_load: the host truncates the image repeatedly under load.
 guest_truncated_load() {
     fsload flood /dev/vda 1000 0 $((2 * first)) 8 &
     load=$!
@@ -274,14 +282,14 @@ guest_truncated_load() {
     has /dev/vda 3 0 $((4 * first))
 }
 
-# TOTAL: there is no room on the host for all of /dev/vda.
+# no_space TOTAL: the host has no room for all of /dev/vda.
 guest_no_space() {
     put /dev/vda 1 0 $first || wrong "dd: $(cat /tmp/dd.log)"
     put /dev/vda 2 $first $(($1 - first)) && wrong 'there was room for all'
     grep 'Input/output error' /tmp/dd.log || wrong "dd: $(cat /tmp/dd.log)"
     has /dev/vda 1 0 $first
     [ "$(dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | wc -c)" = "$1" ] || wrong 'it cannot be read to its end'
-    # With all of them in flight at once, too: some fit, the rest is refused, none is left.
+    # With many writes in flight at once: some succeed, the others fail, and none hangs.
     i=0
     while [ $i -lt 16 ]; do
         i=$((i + 1))
@@ -294,7 +302,7 @@ guest_no_space() {
     has /dev/vda 1 0 $first
 }
 
-# TOTAL: there is no room on the host for all of /dev/vda, until there is; many writes at a time.
+# room_later TOTAL: the host has no room for all of /dev/vda until later; many writes are in flight.
 guest_room_later() {
     put /dev/vda 1 0 $first || wrong "dd: $(cat /tmp/dd.log)"
     host to-fill
@@ -308,7 +316,7 @@ guest_room_later() {
     has /dev/vda 1 0 $first
 }
 
-# LEN: a block device of the host.
+# device LEN: the disk is a block device of the host, with LEN bytes.
 guest_device() {
     [ "$(blockdev --getsize64 /dev/vda)" = "$1" ] || wrong "size $(blockdev --getsize64 /dev/vda)"
     has /dev/vda 5 0 $first
@@ -323,15 +331,15 @@ zeros() {
         wrong "$1: other data than zeros at $2"
 }
 
-# DISK...: 4 MiB are written, of which the second one is discarded, the third one zeroed with its blocks kept, and the
-# fourth one without. The last disk keeps all of its blocks.
+# ranges DISK...: writes 4 MiB, of which the second is discarded, the third is zeroed and keeps its
+# blocks, and the fourth is zeroed and may lose them. The last disk keeps all of its blocks.
 guest_ranges() {
     for disk in "$@"; do
         put "$disk" 3 0 $((4 * first)) || wrong "dd: $(cat /tmp/dd.log)"
     done
     host written
     for disk in "$@"; do
-        # Reads go on meanwhile.
+        # Reads run concurrently.
         dd if="$disk" of=/dev/null bs=64k iflag=direct count=16 2>/dev/null &
         reader=$!
         if [ "$(cat "/sys/block/${disk#/dev/}/queue/discard_max_bytes")" = 0 ]; then
@@ -359,7 +367,7 @@ guest_ranges() {
     done
 }
 
-# A file system on /dev/vda with a file that has been deleted.
+# fstrim: a file system on /dev/vda, from which a file has been deleted.
 guest_fstrim() {
     mount -t ext4 /dev/vda /mnt || wrong mount
     head -c $((16 * first)) /dev/urandom >/mnt/file
@@ -380,7 +388,7 @@ guest_device_readonly() {
 
 # ---- the end ----
 
-# END: two disks are flooded from two CPUs when the guest ends.
+# end END: two disks are flooded from two CPUs when the guest ends.
 guest_end() {
     for disk in a b; do
         put /dev/vd$disk 1 0 $((2 * first)) || wrong "dd: $(cat /tmp/dd.log)"
@@ -390,7 +398,7 @@ guest_end() {
     taskset 1 fsload flood /dev/vda 2 $first $first 8 &
     taskset 2 fsload flood /dev/vdb 2 $first $first 8 &
     dd if=/dev/vda of=/dev/null bs=64k iflag=direct &
-    # What is in flight may be the read alone.
+    # Requests in flight may be reads only, so the writes are counted.
     until [ "$(writes /dev/vda)" -gt "$before" ] && [ "$(writes /dev/vdb)" -gt "$before_b" ]; do :; done
     busy /dev/vda
     busy /dev/vdb

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ranges zero|punch DISK OFFSET LEN: what busybox has no command for: zeroes in a range of a disk, with
- * its blocks kept, or given back.
+ * ranges zero|punch DISK OFFSET LEN: fallocate on a block device, for which busybox has no command.
+ * Zeroes a range of a disk, and keeps or releases its blocks.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rekexec load KERNEL INITRD COMMAND-LINE, then rekexec jump: boots another kernel, after the drivers
- * were told that the machine is shut down.
+ * Boots another kernel by kexec.
  *
- * rekexec on-panic KERNEL INITRD COMMAND-LINE: it is booted when this one panics. Then nobody tells any
- * device: they are running, with requests in flight, when the new kernel finds them.
+ * rekexec load KERNEL INITRD COMMAND-LINE, then rekexec jump: the drivers shut their devices down
+ * before.
+ *
+ * rekexec on-panic KERNEL INITRD COMMAND-LINE: the other kernel boots when this one panics. The
+ * devices are then still running, with requests in flight.
  */
 #include <errno.h>
 #include <fcntl.h>

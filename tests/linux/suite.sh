@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The Linux tests, run by tests/linux/run on the host with KVM: every function test_NAME is one. Arguments: short or long,
-# then the names of the tests to run; all, in this order, if there are none. Their guest's part is tests/linux/guest.sh.
+# Linux tests, run by tests/linux/run on the host with KVM; every function test_NAME is a test.
+# Arguments: short or long, then the names of the tests to run; default: all, in this order. The
+# guest's part is tests/linux/guest.sh.
 #
 # shellcheck source=tests/boot/lib.sh
 . ./lib.sh
@@ -10,8 +11,9 @@ limit=300
 mib=1048576
 loop='' more=''
 
-# guest COMMAND OPTION...: boots a guest that does it, with no input until it ends; $more is for its kernel. begin: in the background; what is
-# sent to it is read from its console.
+# guest COMMAND OPTION...: boots a guest that executes COMMAND, without input, and waits for its
+# end; $more is added to its kernel's command line. begin COMMAND OPTION...: starts such a guest in
+# the background, which reads lines from its console.
 guest() {
     command=$1
     shift
@@ -21,8 +23,8 @@ guest() {
 begin() {
     command=$1
     shift
-    # A new one each time: nobody gets a line that another did not read. Open at both ends: what reads from it neither
-    # waits for the writer nor sees it end.
+    # Each guest gets a new pipe, so that it does not read lines meant for another. The pipe is open
+    # at both ends: its reader neither waits for the writer nor sees an end of file.
     rm -f input
     mkfifo input
     exec 8<>input
@@ -35,15 +37,15 @@ send() {
     echo >&8
 }
 
-# end: of what was begun.
+# end: waits for the end of the guest in the background.
 end() {
-    # It may have to say that it was killed.
+    # The shell may print that the process was killed.
     wait "$pid" 2>/dev/null
     code=$?
     echo >>"$log"
 }
 
-# want_good: the guest found nothing wrong, and ended by itself.
+# want_good: checks that the guest found no error, and ended by itself.
 want_good() {
     unwanted WRONG
     want_code 0
@@ -51,7 +53,7 @@ want_good() {
     unwanted 'Call Trace'
 }
 
-# image NAME MIB: with nothing in it.
+# image NAME MIB: creates an empty image.
 image() {
     rm -f "$1"
     truncate -s "$2M" "$1"
@@ -63,14 +65,15 @@ file_system() {
     ./mke2fs -q -F -t ext4 -b 4096 -m 0 "$1" >>out/mke2fs.log 2>&1 || fail "mke2fs $1"
 }
 
-# judge WHAT COMMAND...: its words go to the log.
+# judge WHAT COMMAND...: fails the test if the command fails; its output goes to the log.
 judge() {
     what=$1
     shift
     "$@" >>"$log" 2>&1 || fail "$what"
 }
 
-# same IMAGE SEED OFFSET LEN: the image has what fill writes there. OFFSET and LEN are multiples of 64 KiB.
+# same IMAGE SEED OFFSET LEN: checks that the image has fill's data there. OFFSET and LEN are
+# multiples of 64 KiB.
 same() {
     [ "$(dd if="$1" bs=65536 skip=$(($3 / 65536)) count=$(($4 / 65536)) 2>/dev/null | md5sum)" = \
         "$(./fsload fill "$2" "$3" "$4" | md5sum)" ] || fail "$1: other data than written at $3"
@@ -80,12 +83,13 @@ size_of() {
     wc -c <"$1"
 }
 
-# resources: how many threads and descriptors the VM has. The kernel's helpers of io_uring come and go.
+# resources: prints the numbers of threads and descriptors of the VM, without the kernel's io_uring
+# workers, which come and go.
 resources() {
     echo "threads $(cat /proc/"$pid"/task/*/comm | grep -vc '^iou-wrk') descriptors $(find "/proc/$pid/fd" | wc -l)"
 }
 
-# may_mount: this host lets the tests make file systems of their own.
+# may_mount: succeeds if this host allows the tests to mount file systems; otherwise skips the test.
 may_mount() {
     if [ "$(id -u)" = 0 ] && mkdir -p small && mount -t tmpfs -o size=64k tmpfs small 2>/dev/null; then
         umount small
@@ -95,11 +99,11 @@ may_mount() {
     return 1
 }
 
-# lend FILE [-r]: sets $loop to a loop device over it; skips the test where there is none.
+# lend FILE [-r]: sets $loop to a loop device of FILE; skips the test if the host has none.
 lend() {
-    # The module is for that host's kernel only.
+    # The module fits the emulated host's kernel only.
     [ "${KVMHOST:-}" != emulated ] || [ -e /dev/loop-control ] || insmod ./loop.ko
-    # Some other process may be as quick to take the free one.
+    # Another process may take the free device first, so this is retried.
     for _ in 1 2 3 4 5; do
         loop=$(losetup -f 2>/dev/null)
         # shellcheck disable=SC2086 # an option or nothing
@@ -110,7 +114,7 @@ lend() {
     return 1
 }
 
-# give_back: what a test has of the host.
+# give_back: releases the test's mounts and loop devices.
 give_back() {
     umount small 2>/dev/null
     [ -z "$loop" ] || losetup -d "$loop"
@@ -135,7 +139,7 @@ test_fio_kinds_of_disk() {
     rm -f a.img b.img c.img d.img
 }
 
-# What fio finds good it must be able to find bad: one bit of what it wrote is turned over, in one of two copies.
+# fio must detect errors: one bit of the data that it wrote is inverted in one of two copies.
 test_fio_finds_a_flipped_bit() {
     image disk.img 4
     guest fio_write --disk disk.img
@@ -149,26 +153,27 @@ test_fio_finds_a_flipped_bit() {
     rm -f flipped.img
 }
 
-# counts: how many requests each of two disks has finished.
+# counts: prints how many requests each of two disks has completed.
 counts() {
     ./microvm-ctl socket stats --prometheus | awk 'match($0, /^microvm_requests_total.disk="[01]"/) {
         n[substr($0, RLENGTH - 1, 1)] += $2 } END { print n[0] + 0, n[1] + 0 }'
 }
 
-# now: hundredths of a second of the host's clock.
+# now: prints the host's clock, in hundredths of a second.
 now() {
     cut -d ' ' -f 1 /proc/uptime | tr -d .
 }
 
-# within RATE BURST DEPTH COUNT: while the first disk does COUNT requests, it gets no more of them than a bucket of BURST
-# lets pass that is filled at RATE, beside DEPTH that had passed before; the second disk does more.
+# within RATE BURST DEPTH COUNT: checks a throttle. While the first disk completes COUNT requests,
+# they are no more than a token bucket of BURST that is filled at RATE passes, plus DEPTH that had
+# passed before; the second disk completes more.
 within() {
     since=$(now) before=$(counts)
     while after=$(counts) && did=$((${after% *} - ${before% *})) && [ "$did" -lt "$4" ]; do
         kill -0 "$pid" 2>/dev/null || { fail 'ended under a limit' && return 1; }
         sleep 0.1
     done
-    # The clock has been cut off twice.
+    # Both readings of the clock are rounded down.
     took=$(($(now) + 2 - since)) other=$((${after#* } - ${before#* }))
     may=$(($2 + $3 + $1 * took / 100))
     echo "limit $1: $did requests in $took hundredths of a second, of $may; without a limit $other" >>"$log.limits"
@@ -176,8 +181,9 @@ within() {
     [ $other -gt "$did" ] || fail "limit $1: $did requests, and of the disk without a limit $other"
 }
 
-# By what the device has counted: fio waits for what is held back, and knows nothing of it. An emulated guest reads some
-# hundred times in a second, or ten on a busy machine, and must not be able to do COUNT in the time of a few looks.
+# Uses the device's counters: fio waits for throttled requests without knowing it. An emulated guest
+# reads some hundred times per second, or ten on a busy machine, so COUNT must be more than it
+# completes between a few polls of the counters.
 test_fio_within_limits() {
     image disk.img 4
     image second.img 4
@@ -216,7 +222,8 @@ test_fsload_cached() {
     fsload_on ,direct=off
 }
 
-# ended_under_fsload SIGNAL CODE: what was reported as stable must be there.
+# ended_under_fsload SIGNAL CODE: checks that files reported as stable are on the disk after the
+# signal.
 ended_under_fsload() {
     file_system disk.img 48
     begin 'keep 3' --disk disk.img --stop-timeout 0
@@ -229,7 +236,7 @@ ended_under_fsload() {
     want_replayed disk.img
     mkdir seen
     ./debugfs -R 'rdump / seen' disk.img >/dev/null 2>&1
-    # Without the line the end has cut.
+    # An incomplete last line is ignored.
     names=$(tr -d '\r' <"$log" | sed -n 's/^kept \(k[0-9-]*\) ok$/\1/p')
     # shellcheck disable=SC2086 # a list
     judge 'the files reported as stable' ./fsload kept seen $names
@@ -241,7 +248,7 @@ test_fsload_ended_by_sigterm() {
     ended_under_fsload TERM 7
 }
 
-# An end that microvm can do nothing about.
+# microvm cannot handle SIGKILL.
 test_fsload_ended_by_sigkill() {
     ended_under_fsload KILL 137
 }
@@ -273,7 +280,7 @@ test_transport_unbound_under_load() {
     rebound platform virtio-mmio
 }
 
-# kexec HOW GENERATIONS APPEND: another kernel takes over the machine.
+# kexec HOW GENERATIONS APPEND: another kernel takes the machine over.
 kexec() {
     if [ "$(uname -m)" = aarch64 ]; then
         # shellcheck disable=SC2034 # for lib.sh
@@ -281,7 +288,7 @@ kexec() {
         return
     fi
     image disk.img 4
-    # Disks are whole sectors.
+    # A disk consists of whole sectors, so the files are padded.
     for file in vmlinuz kexec.cpio; do
         cp $file $file.img
         truncate -s $((($(size_of $file) + 511) / 512 * 512)) $file.img
@@ -290,7 +297,7 @@ kexec() {
     guest "kexec $1 $2 $(size_of vmlinuz) $(size_of kexec.cpio)" --memory 512M --disk disk.img \
         --disk vmlinuz.img,readonly --disk kexec.cpio.img,readonly
     more=''
-    # Not want_good: a panic has a call trace.
+    # want_good does not apply: a panic prints a call trace.
     unwanted WRONG
     want_code 0
     want 'done '
@@ -298,12 +305,12 @@ kexec() {
     rm -f vmlinuz.img kexec.cpio.img
 }
 
-# One that finds the devices as they are, requests in flight.
+# The crash kernel finds the devices running, with requests in flight.
 test_crash_kernel_takes_over() {
     kexec panic 1 crashkernel=192M
 }
 
-# One for which the drivers reset the devices, and wait for nothing.
+# Before this kexec the drivers reset the devices, without waiting for requests.
 test_kexec_under_load() {
     kexec jump "$generations" ''
 }
@@ -352,7 +359,7 @@ test_image_truncated_under_load() {
     same disk.img 3 0 $((4 * mib))
 }
 
-# no_space DISK-OPTIONS: the image and ballast are on a full file system, at small/.
+# no_space DISK-OPTIONS: image and ballast are on a full file system, at small/.
 no_space() {
     head -c $((8 * mib)) /dev/zero >small/ballast
     truncate -s 12M small/disk.img
@@ -376,7 +383,7 @@ test_no_space_on_tmpfs_sync() {
     no_space ,engine=sync
 }
 
-# Past the page cache, which a tmpfs is.
+# This test bypasses the page cache, which a tmpfs cannot.
 test_no_space_on_ext4() {
     may_mount || return
     file_system small.img 18
@@ -388,7 +395,7 @@ test_no_space_on_ext4() {
     rm -f small.img
 }
 
-# await_stop: until the disk has stopped the VM.
+# await_stop: waits until the disk has stopped the VM.
 await_stop() {
     while :; do
         seen=$(./microvm-ctl socket status 2>/dev/null)
@@ -401,8 +408,8 @@ await_stop() {
     done
 }
 
-# room_later DISK-OPTIONS: as no_space, but the VM waits for the room, and the guest knows nothing of it. With --user, and
-# so with a supervisor, too.
+# room_later DISK-OPTIONS: like no_space, but the VM waits for room, and the guest does not notice.
+# The VM has --user, and so a supervisor, too.
 room_later() {
     head -c $((8 * mib)) /dev/zero >small/ballast
     truncate -s 12M small/disk.img
@@ -412,13 +419,13 @@ room_later() {
     : >"$log.events"
     ./microvm-ctl socket events >>"$log.events" &
     watcher=$!
-    # Who listens has heard this, and misses nothing from now on.
+    # When the listener has seen this event, it is connected and misses no later one.
     until grep -q resumed "$log.events"; do
         ./microvm-ctl socket pause && ./microvm-ctl socket resume
         sleep 0.1
     done
     send
-    # In vain, and then not.
+    # The first resume is without room, the second one with it.
     await_stop && ./microvm-ctl socket resume
     await_stop && rm small/ballast && sync && ./microvm-ctl socket resume
     end
@@ -448,7 +455,7 @@ test_room_later_on_ext4() {
     rm -f small.img
 }
 
-# held FILE: how many KiB of it the host holds.
+# held FILE: prints how many KiB are allocated for it on the host.
 held() {
     sync
     echo $(($(stat -c '%b * %B' "$1") / 1024))
@@ -512,7 +519,7 @@ test_block_device_readonly() {
     [ "$(md5sum <disk.img)" = "$was" ] || fail 'the image has changed'
 }
 
-# What is mounted is not taken away from the host.
+# A guest boots from a block device, and a device that is mounted on the host is refused.
 test_block_device_boots() {
     cp root.img disk.img
     lend disk.img || return
@@ -532,8 +539,8 @@ test_block_device_boots() {
 
 # ---- the end ----
 
-# ends BY CODE: the guest ends with writes to both disks in flight. All that was stable is there, and each sector of the
-# rest is old or new.
+# ends BY CODE: the guest ends with writes to both disks in flight. All stable data must be there,
+# and each sector of the rest must be old or new.
 ends() {
     image disk.img 4
     image second.img 4
@@ -561,7 +568,7 @@ test_reboot_under_load() {
     ends reboot 4
 }
 
-# Where there is no pvpanic, panic=-1 makes it a reboot.
+# Without pvpanic, panic=-1 makes a panic a reboot.
 test_crash_under_load() {
     case $(uname -m) in
     aarch64) ends crash 4 ;;
@@ -577,7 +584,7 @@ mkdir -p out
 trap give_back EXIT
 trap 'exit 143' HUP INT TERM
 
-# Close relatives of others, for the long form.
+# Tests that resemble others run in the long form only.
 relatives='room_later_on_tmpfs fsload_cached image_truncated no_space_on_tmpfs_sync reboot_under_load'
 
 case $1 in

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make linux          what Linux guests do to their disks, in short; RUNS="NAME..." for some tests only
-# make soak           the same for longer
+# make linux          short tests of Linux guests and their disks; RUNS="NAME..." for some of them
+# make soak           the tests of `make linux` for longer
 
 .PHONY: linux soak linux-guest
 

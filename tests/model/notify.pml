@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The notification protocol of a split ring (virtio 1.2, 2.7.7 and 2.7.10): who may sleep when. The
- * device is dataplane/vring.c as blkplane drives it; the driver is one that disables its interrupt
- * while it drains, as Linux does.
+ * Model of the notification protocol of a split ring (virtio 1.2, 2.7.7 and 2.7.10): when each side
+ * may sleep. The device is dataplane/vring.c as blkplane drives it; the driver disables its
+ * interrupt while it drains the ring, as Linux does.
  *
  *   -DEVENT_IDX    events as indices; without it, flags
  *   -D<MISTAKE>    one mistake (tests/model/run lists them); spin must find what it leads to
  *   -DROOM, -DMOD  other sizes
- *   -DOVERLAP=n    a hostile driver has laid out its rings so that a field of the device is one of its
- *                  own: bit 0 says which of the device's, bit 1 which of the driver's. It offers some
- *                  entries and falls silent; all that is asked is that the device does so, too
+ *   -DOVERLAP=n    a hostile driver has laid out its rings so that a field of the device overlaps
+ *   one
+ *                  of its own: bit 0 selects the device's field, bit 1 the driver's. The driver
+ *                  offers
+ *                  some entries and falls silent; the only requirement is that the device sleeps,
+ *                  too
  *
- * Wrong is: a state in which nobody can go on, although the driver waits for entries it added (a
- * lost doorbell or interrupt), an index that moves further than it may (assertions), and a run that
- * goes on for ever without the driver getting anything back (non-progress cycles).
+ * An error is: a state in which neither side can continue although the driver waits for entries
+ * that it added (a lost doorbell or interrupt), an index that moves further than it may
+ * (assertions), and an infinite run in which the driver gets nothing back (non-progress cycles).
  *
  * Memory: a store goes into a buffer of its CPU, one place for each location, and reaches memory at
  * any later time, stores to different locations in any order; a full barrier waits for all of them.
- * That is total and partial store order, with one store in flight per location. Neither side reads
- * what it writes. Not in the model: loads that overtake loads, what is in the entries and elements
+ * This is total and partial store order, with one store in flight per location. Neither side reads
+ * its own writes. The model omits: loads that overtake loads, the contents of entries and elements
  * (acquire and release of the indices), several driver threads, a broken ring, reset and stop.
  */
 #define SIZE 2	 /* entries of the ring */
@@ -48,7 +51,7 @@ byte memory[4];
 byte stored[4];
 bool buffered[4];
 
-/* eventfds: what was signalled stays until it is read. */
+/* eventfds: a signal stays pending until it is read. */
 bool doorbell, interrupt;
 
 #define STORE(loc, v) atomic { !buffered[loc] -> stored[loc] = v; buffered[loc] = true }
@@ -65,7 +68,7 @@ inline drain_buffer(loc)
 	}
 }
 
-/* The event index is put behind the driver; it is there if the driver has gone past it. */
+/* Disables notifications: the event index is behind the driver if the driver has gone past it. */
 inline disarm()
 {
 #ifndef EVENT_IDX
@@ -84,7 +87,7 @@ inline disarm()
 #endif
 }
 
-/* Some of what is in flight is done: publish it once, decide once. */
+/* Some requests in flight complete: publishes them once, decides once about the interrupt. */
 inline turn_over()
 {
 	do
@@ -178,7 +181,7 @@ active proctype driver()
 		kicked = avail;
 		event = 0
 
-	/* Wait for all that is outstanding, as a guest does that reads a file. */
+	/* Wait for all outstanding entries, as a guest does that reads a file. */
 	:: avail != last && !waits -> waits = true
 
 	:: interrupt ->
@@ -299,14 +302,14 @@ work:
 
 	if
 	:: !dry && MINUS(last, used) == ROOM ->
-		/* No room: no doorbells wanted, a completion goes on. */
+		/* No room: doorbells stay disabled, and a completion continues. */
 		starved = true;
 		goto rest
 	:: !dry && MINUS(last, used) != ROOM -> goto work
 	:: else
 	fi;
 
-	/* Arm. */
+	/* Enable notifications. */
 	armed = true;
 #if defined(ARM_ONE_AHEAD)
 	STORE(AVAIL_EVENT, NEXT(last));

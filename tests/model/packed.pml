@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The notification protocol of a packed ring (virtio 1.2, 2.8.10): descriptors that both sides go round,
- * and an event structure of each, read and written as one. The device is dataplane/vring_packed.c as
- * blkplane drives it; the driver disables its interrupt while it drains. What is wrong, what memory
- * does, and what is not in the model: as in notify.pml. Chains have one descriptor.
+ * Model of the notification protocol of a packed ring (virtio 1.2, 2.8.10): descriptors that both
+ * sides use cyclically, and an event structure of each side, read and written as one. The device is
+ * dataplane/vring_packed.c as blkplane drives it; the driver disables its interrupt while it
+ * drains. Errors, memory model and omissions are those of notify.pml. Chains have one descriptor.
  *
  *   -DEVENT_IDX    events as positions; without it, on and off
  *   -D<MISTAKE>    one mistake (tests/model/run lists them); spin must find what it leads to
  */
 #define SIZE 2 /* descriptors */
 
-/* A descriptor: whose it is, and the wrap counter it was made so with; 0: nobody's yet. */
+/* A descriptor: its owner, and the wrap counter of the last change; 0: unused so far. */
 #define AVAIL(wrap) (1 + (wrap))
 #define USED(wrap)  (3 + (wrap))
 
-/* An event structure: a position (offset and wrap counter), or one of two that are none. */
+/*
+ * An event structure: a position (offset and wrap counter), or one of two values without a
+ * position.
+ */
 #define AT(off, wrap) ((off) + SIZE * (wrap))
 #define ENABLE	      (2 * SIZE)
 #define DISABLE	      (2 * SIZE + 1)
 
-/* Was position `event` passed by the last `count` up to (off, wrap)? As the device computes it. */
+/*
+ * Whether the last `count` positions up to (off, wrap) include `event`, as the device computes it.
+ */
 #ifdef WRAP_IGNORED
 #define SAME(event, wrap) true
 #else
@@ -31,8 +36,10 @@
 #define WANTED(event, off, wrap, count) \
 	((event) == ENABLE || ((event) < ENABLE && PASSED(event, off, wrap, count)))
 
-/* Locations: the descriptors, the driver's event, the device's. Each has a place in either buffer; the
- * first SIZE + 2 places are the driver's. */
+/*
+ * Locations: the descriptors, the driver's event, the device's. Each has a place in either buffer;
+ * the first SIZE + 2 places are the driver's.
+ */
 #define DRIVER_EVENT SIZE
 #define DEVICE_EVENT (SIZE + 1)
 #define PLACES	     (SIZE + 2)
@@ -78,7 +85,7 @@ active proctype driver()
 	byte added = 0, event = 0;
 	bool waits = false;
 
-	/* Before the device was started. */
+	/* The state before the device was started. */
 #ifdef EVENT_IDX
 	memory[DRIVER_EVENT] = AT(0, 1);
 #else
@@ -139,7 +146,9 @@ progress:
 	od
 }
 
-/* The device's side of a descriptor is its own store, if that is still on its way: neither of these. */
+/*
+ * While the device's own store to a descriptor is in its buffer, the descriptor is not available.
+ */
 #define MORE (!buffered[PLACES + at] && memory[at] == AVAIL(at_wrap))
 
 active proctype device()
@@ -159,7 +168,7 @@ sleep:
 	fi;
 
 work:
-	/* Disarm. */
+	/* Disable notifications. */
 	if
 	:: told != DISABLE -> told = DISABLE; STORE(1, DEVICE_EVENT, DISABLE)
 	:: else
@@ -171,7 +180,7 @@ work:
 	:: else -> break
 	od;
 
-	/* Give back some of it: the first one's flags last. */
+	/* Complete some requests: the flags of the first one are stored last. */
 	first = used;
 	first_wrap = used_wrap;
 #ifdef DECIDE_BEFORE_PUBLISH
@@ -213,7 +222,7 @@ work:
 	first = 0;
 	first_wrap = false;
 
-	/* Arm. */
+	/* Enable notifications. */
 #if defined(ARM_ONE_AHEAD)
 	told = AT((at + 1) % SIZE, (at + 1 == SIZE -> !at_wrap : at_wrap));
 #elif defined(EVENT_IDX)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make check-systemd  the example unit under a real systemd, in an emulated host
+# make check-systemd  tests the example unit under a real systemd, in an emulated host
 
 .PHONY: check-systemd
 

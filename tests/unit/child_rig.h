@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* child_rig: runs a part of a test in a process of its own, for what cannot be taken back. */
+/* Helper that runs a part of a test in a child process, for changes that cannot be undone. */
 #ifndef TESTS_CHILD_RIG_H
 #define TESTS_CHILD_RIG_H
 
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* For the function that runs in the child: leave the rest out, or fail. */
+/* For the function that runs in the child: skip the rest, or fail. */
 #define SKIP_IF(condition)         \
 	do {                       \
 		if (condition)     \
@@ -41,7 +41,7 @@ static inline void in_child(void (*run)(void))
 		ck_assert_int_eq(WEXITSTATUS(status), 0);
 }
 
-/* Did the system call fail with this error? */
+/* Returns whether the system call failed with this error. */
 static inline bool fails_with(long result, int error)
 {
 	return result < 0 && errno == error;

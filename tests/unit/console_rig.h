@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A console with a serial port, and the test in the roles of guest and main loop. One thread: what
- * would block the console hangs the test, and Check's time-out ends it.
+ * Fixture of a console with a serial port; the test acts as guest and main loop. Single-threaded:
+ * if the console blocks, the test hangs until Check's timeout.
  */
 #ifndef TESTS_CONSOLE_RIG_H
 #define TESTS_CONSOLE_RIG_H
@@ -29,7 +29,7 @@ static int irq_fd, wake_fd;
 static struct pollfd fds[CONSOLE_POLLFDS];
 static bool quit;
 
-/* What the guest has read. */
+/* Bytes that the guest has read. */
 static uint8_t heard[32768];
 static size_t heard_len;
 
@@ -43,7 +43,7 @@ static inline void rig_setup(void)
 	quit = false;
 }
 
-/* For a test whose subject has reason to complain. */
+/* Discards log messages that the test provokes. */
 static inline void be_quiet(void)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -103,7 +103,7 @@ static inline void guest_hears(void)
 		heard[heard_len++] = guest_in(UART_RX);
 }
 
-/* One round of the main loop that waits no longer than the console asks for, nor than max_ms. */
+/* Runs the main loop once; it waits no longer than the console asks for, nor than max_ms. */
 static inline void turn(int max_ms)
 {
 	int timeout = console_prepare(console, fds);
@@ -122,7 +122,7 @@ static inline time_t seconds(void)
 	return ts.tv_sec;
 }
 
-/* Rounds until the condition holds; each one looks at it anew. */
+/* Runs the main loop until the condition holds, which is evaluated each time. */
 #define UNTIL(condition)                                                          \
 	do {                                                                      \
 		time_t end_ = seconds() + PATIENCE_S;                             \
@@ -132,7 +132,7 @@ static inline time_t seconds(void)
 		}                                                                 \
 	} while (0)
 
-/* True when nothing is left to do without a new event: a round would wait for ever. */
+/* Returns true when nothing is left to do without a new event: the main loop would wait forever. */
 static inline bool idle(void)
 {
 	int timeout = console_prepare(console, fds);
@@ -140,7 +140,7 @@ static inline bool idle(void)
 	return timeout < 0 && poll(fds, CONSOLE_POLLFDS, 0) == 0;
 }
 
-/* Reads what is there now. */
+/* Reads the data that is available now. */
 static inline size_t read_now(int fd, void *data, size_t max)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A control socket in a directory of its own, with the test as its clients and as the machine that carries
- * out requests. One socket per test.
+ * Fixture of a control socket in a directory of its own; the test acts as its clients and as the
+ * machine that executes requests. One socket per test.
  */
 #ifndef TESTS_CONTROL_RIG_H
 #define TESTS_CONTROL_RIG_H
@@ -24,8 +24,8 @@ static char dir[64];
 static char path[96];
 static struct control *ctl;
 static unsigned int runs;
-static bool later;	    /* requests are to be answered later */
-static unsigned int asked;  /* by which client */
+static bool later;	    /* requests are answered later */
+static unsigned int asked;  /* client of the last request */
 static unsigned int filler; /* bytes in a result */
 
 static inline bool run(struct control_handler *handler, unsigned int n,
@@ -50,7 +50,7 @@ static inline bool run(struct control_handler *handler, unsigned int n,
 
 static struct control_handler handler = { .run = run };
 
-/* Rounds of the main loop, until there is nothing to do. */
+/* Runs the main loop until there is nothing to do. */
 static inline void turn(void)
 {
 	struct pollfd fds[CONTROL_POLLFDS];
@@ -97,7 +97,7 @@ static inline int client(void)
 	return fd;
 }
 
-/* All that has been said to it. */
+/* Returns everything that this client has received. */
 static inline const char *heard(int fd)
 {
 	static char text[1 << 20];

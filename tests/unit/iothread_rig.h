@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A dataplane thread, and clients that do what they are told. Each includer has its own. */
+/* Fixture of a dataplane thread with scripted clients. Each test program includes its own. */
 #ifndef TESTS_UNIT_IOTHREAD_RIG_H
 #define TESTS_UNIT_IOTHREAD_RIG_H
 
@@ -16,13 +16,12 @@ static struct iothread *thread;
 
 struct client {
 	struct iothread_client client;
-	unsigned int work;  /* atomic: what is to be done */
+	unsigned int work;  /* atomic: amount of work to do */
 	unsigned int done;  /* atomic */
-	unsigned int armed; /* atomic: how often the thread was about to sleep */
+	unsigned int armed; /* atomic: number of times the thread was about to sleep */
 	unsigned int peeks; /* atomic */
-	bool raises;	    /* atomic: what it does interrupts the driver */
-	unsigned int
-		polls; /* atomic: so many more turns something is polled for; not for io_uring */
+	bool raises;	    /* atomic: its work interrupts the driver */
+	unsigned int polls; /* atomic: turns left that have a polled request; not for io_uring */
 	struct ev_watch watch;
 	int fd;
 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rings of a disk with limits. Linked with --wrap: the dataplane's clock is the test's. Each includer has its own. */
+/*
+ * Fixture of rings of a throttled disk. Linked with --wrap: the dataplane uses a simulated clock.
+ */
 #ifndef TESTS_UNIT_LIMIT_RIG_H
 #define TESTS_UNIT_LIMIT_RIG_H
 
@@ -18,12 +20,12 @@ static struct blklimit limit;
 
 /* ---- alarms ---- */
 
-static unsigned int alarms; /* atomic: how often one was asked for */
+static unsigned int alarms; /* atomic: number of timers set */
 
-/* Each thread's. */
+/* Timer of each thread. */
 static struct alarm {
-	int fd;	     /* atomic; 0: not known yet */
-	uint64_t at; /* atomic; 0: none was asked for since the last time that went by */
+	int fd;	     /* atomic; 0: unknown so far */
+	uint64_t at; /* atomic; 0: not set since it last expired */
 } alarm_of[2];
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
@@ -69,7 +71,7 @@ static void set_limit(uint64_t iops, uint64_t burst)
 		blkplane_limit_changed(r.plane);
 }
 
-/* Formats: packed, EVENT_IDX. */
+/* format: bits for packed and EVENT_IDX. */
 static void begin(int format, uint64_t iops, uint64_t burst)
 {
 	ownclock_begin();

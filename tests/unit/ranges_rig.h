@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ranges_rig: a disk with discards and write-zeroes requests in flight. Linked with
- * --wrap=fallocate,pthread_create,ioengine_hold,ioengine_cancel_ranges: the test holds the host's fallocate for
- * as long as it likes. For the tests that include it only.
+ * Fixture of a disk with discards and write-zeroes requests in flight. Linked with
+ * --wrap=fallocate,pthread_create,ioengine_hold,ioengine_cancel_ranges: the test decides when the
+ * host's fallocate returns. Each test program includes its own.
  */
 #ifndef RANGES_RIG_H
 #define RANGES_RIG_H
@@ -41,8 +41,8 @@ static struct mock_blk req[REQUESTS];
 static sem_t arrived, go;
 /* All of these are atomic. */
 static bool blocked;	     /* a caller of fallocate waits for `go` */
-static int failure;	     /* the next fallocate fails with it */
-static bool no_thread;	     /* the host has no thread for the worker */
+static int failure;	     /* error of the next fallocate */
+static bool no_thread;	     /* creating the worker thread fails */
 static unsigned int steps;   /* fallocate calls */
 static unsigned int holds;   /* ioengine_hold calls */
 static unsigned int hurried; /* ioengine_cancel_ranges calls */
@@ -109,7 +109,7 @@ static void unblock(void)
 	sem_post(&go);
 }
 
-/* Zeroes of two segments each. */
+/* Lays out zero requests of two segments each. */
 static void lay_out(struct mockdrv *q, struct mock_blk *r, unsigned int i)
 {
 	const segment seg[SEGMENTS] = { { 64 + 32 * i, 8, 0 }, { 80 + 32 * i, 8, 0 } };
@@ -135,7 +135,7 @@ static void begin(int way)
 	rows_recover(&d, ROWS_RING, RANGES);
 }
 
-/* The first of many steps is with the host. */
+/* Waits until the host executes the first of many steps. */
 static void begin_zeroes(int way)
 {
 	begin(way);
@@ -160,7 +160,7 @@ static pthread_t begin_thread(void *(*fn)(void *arg))
 	return thread;
 }
 
-/* Paused behind the first step. */
+/* Pauses the disk after the first step. */
 static void pause_after_a_step(void)
 {
 	pthread_t pauser = begin_thread(pause_disk);
@@ -178,7 +178,7 @@ static void expect_status(uint8_t status)
 		ck_assert_uint_eq(mock_status(m, &req[i]), status);
 }
 
-/* Each request comes back once. */
+/* Waits until each request has completed, once. */
 static void wait_all(uint8_t status)
 {
 	struct vring_used_elem elem;

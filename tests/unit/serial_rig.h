@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A serial port, and the test in the roles of driver and console. One port per test.
+ * Fixture of a serial port; the test acts as driver and console. One port per test.
  */
 #ifndef TESTS_SERIAL_RIG_H
 #define TESTS_SERIAL_RIG_H
@@ -50,7 +50,7 @@ static inline void out(unsigned int reg, uint8_t value)
 	serial_bus_ops.write(port, reg, &value, 1);
 }
 
-/* How often an eventfd was written since the last look. */
+/* Returns how often an eventfd was written since the last call. */
 static inline uint64_t taken(int fd)
 {
 	uint64_t count;
@@ -68,7 +68,7 @@ static inline uint64_t wakes(void)
 	return taken(wake_fd);
 }
 
-/* A driver that has opened the port: FIFO on, trigger level 8, interrupts let through. */
+/* Opens the port as a driver does: FIFO on, trigger level 8, interrupts enabled. */
 static inline void open_port(uint8_t ier)
 {
 	out(UART_FCR, UART_FCR_ENABLE_FIFO | UART_FCR_R_TRIG_10);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What test programs stand in for, between the code and the host: the linker turns these calls over to them.
+# Functions of the C library and of the code that test programs replace: the linker directs these
+# calls to __wrap_ functions of the test.
 
 wrap   = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 

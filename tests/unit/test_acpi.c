@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The ACPI tables: found from the RSDP like a kernel does, summed, and read back by iasl. */
+/*
+ * Tests of the ACPI tables: found from the RSDP as a kernel does, checksummed, decompiled by iasl.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * arm64's Image, as it is and compressed: what a good one leaves in guest RAM, and what each lie of a
- * bad one is answered with. On every architecture.
+ * Tests of arm64's Image, compressed or not: the contents of guest RAM for a valid one, and the
+ * errors for each kind of invalid one. They run on every architecture.
  */
 #include <errno.h>
 #include <stdlib.h>

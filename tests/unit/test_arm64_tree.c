@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device tree: read back with libfdt, and looked at by dtc, which must have nothing to say. On
- * every architecture. */
+/*
+ * Tests of the device tree, read by libfdt and checked by dtc, which must not warn. They run on
+ * every architecture.
+ */
 #include <errno.h>
 #include <libfdt.h>
 #include <stdio.h>

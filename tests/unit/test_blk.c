@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The whole device as a driver sees it. Its life under load is in test_blk_life.c. */
+/*
+ * Tests of the whole device as a driver sees it. test_blk_life.c tests its life cycle under load.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * iopoll on a host or with an image that cannot do it: the disk goes on without, and the log says so
- * once. Linked with --wrap.
+ * Tests of iopoll on a host or with an image that does not support it: the disk works without, and
+ * the log says so once. Linked with --wrap.
  */
 #include <errno.h>
 #include <liburing.h>

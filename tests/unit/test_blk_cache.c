@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The write cache as a driver sees and changes it (5.2.5, 5.2.6.2). Linked with --wrap: each write
- * and each flush comes by here on its way to the host, whichever engine sends it.
+ * Tests of the write cache as a driver sees and changes it (5.2.5, 5.2.6.2). Linked with --wrap:
+ * each write and each flush of any engine passes through the test.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The device on a host that has run out of memory or descriptors. Linked with --wrap: the calls
- * below come here first. (Descriptors at activation: test_blk.c.)
+ * Tests of the device on a host without memory or descriptors. Linked with --wrap for the functions
+ * below. (test_blk.c tests a lack of descriptors at activation.)
  */
 #include <errno.h>
 #include <libaio.h>

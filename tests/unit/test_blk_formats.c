@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* RING_PACKED and IN_ORDER on a whole disk: offered when asked for, and what they change. */
+/* Tests of RING_PACKED and IN_ORDER on a whole disk: offered on request, and their effects. */
 #include <string.h>
 
 #include "tests/lib/disk.h"

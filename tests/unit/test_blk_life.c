@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Activate and reset, under load, from several vCPUs, a thousand times. */
+/* Tests that activate and reset a device under load, from several vCPUs, a thousand times. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an operator does to a disk while its driver is at work: another size, a flush, a pause. Linked
- * with --wrap: the host's refusals.
+ * Tests of an operator's actions while the driver is active: resize, flush, pause. Linked with
+ * --wrap for errors of the host.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk that is paused and resumed while discards and write-zeroes requests are in flight. */
+/* Tests of pause and resume with discards and write-zeroes requests in flight. */
 #include <sched.h>
 
 #include "tests/lib/sanitizer.h"

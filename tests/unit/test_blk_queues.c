@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk with several queues, and the threads that serve them. Linked with --wrap. */
+/* Tests of a disk with several queues, and of the threads that serve them. Linked with --wrap. */
 #include <dirent.h>
 #include <errno.h>
 #include <libaio.h>

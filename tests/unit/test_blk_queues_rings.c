@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The rings of a disk with several queues, in both formats and with IN_ORDER: none disturbs another. */
+/* Tests of the rings of several queues, in both formats and with IN_ORDER: they are independent. */
 #include "dataplane/blkplane.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/queues.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * VIRTIO_F_RING_RESET (2.6.1): one queue stops, changes and starts again, while the others go on; in both
- * ring formats, with and without IN_ORDER.
+ * Tests of VIRTIO_F_RING_RESET (2.6.1): one queue stops, changes and restarts while the others
+ * continue; in both ring formats, with and without IN_ORDER.
  */
 #include <errno.h>
 #include <pthread.h>

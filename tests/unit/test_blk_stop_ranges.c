@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk that is stopped while a pause waits for, or has parked, its write-zeroes requests. */
+/* Tests of a stop while a pause waits for write-zeroes requests, or has parked them. */
 #include "tests/lib/suite.h"
 #include "tests/unit/ranges_rig.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Token buckets, over times that are made up. */
+/* Tests of token buckets, with simulated times. */
 #include <pthread.h>
 
 #include "dataplane/base.h"

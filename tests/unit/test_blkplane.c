@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The conductor over the scripted engine: requests, batches, interrupts, back-pressure. */
+/* Tests of the plane over the scripted engine: requests, batches, interrupts, back-pressure. */
 #include <errno.h>
 #include <string.h>
 

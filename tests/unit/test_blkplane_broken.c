@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A queue the driver broke: told once, left alone, drained, recovered by a reset. In both ring formats. */
+/* Tests of a queue that the driver broke, in both formats: reported once, drained, reset. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The write cache switched under requests that are in flight: the host is the test. */
+/* Tests of switching the write cache with requests in flight; the test acts as the host. */
 #include <pthread.h>
 #include <sched.h>
 

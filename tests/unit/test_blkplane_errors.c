@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The conductor on a host that gives it nothing to start with, and over an engine with hardly any
- * room. Linked with --wrap: the calls below come here first.
+ * Tests of the plane on a host without resources at start, and over an engine with hardly any room.
+ * Linked with --wrap for the functions below.
  */
 #include <errno.h>
 #include <sys/epoll.h>

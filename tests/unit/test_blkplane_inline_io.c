@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A dataplane that serves a driver with one request at a time. Linked with --wrap. */
+/* Tests of inline I/O: a driver with one request at a time. Linked with --wrap. */
 #include <string.h>
 
 #include "tests/lib/engines.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The conductor over every engine and real files, with O_DIRECT and through the page cache. */
+/* Tests of the plane over every engine and real files, with O_DIRECT and with the page cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

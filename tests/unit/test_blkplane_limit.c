@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rings of a disk with limits, over times that are made up. */
+/* Tests of rings of a throttled disk, with simulated times. */
 #include <errno.h>
 
 #include "dataplane/inline_io.h"

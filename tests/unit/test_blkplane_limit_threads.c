@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Two queues of a disk with limits, each on a thread of its own. */
+/* Tests of two queues of a throttled disk, each on a thread of its own. */
 #include "tests/unit/limit_rig.h"
 
 #define TURNS 60u

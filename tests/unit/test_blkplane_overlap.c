@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rings whose parts overlap, so that the device's own writes change what it reads of the driver: no
- * layout keeps the dataplane thread busy once the driver is silent.
+ * Tests of rings whose parts overlap, so that the device's writes change what it reads: no layout
+ * keeps the dataplane thread busy once the driver is silent.
  */
 #include <sys/eventfd.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A ring that is paused and resumed, and one whose disk gets another size, under requests in flight. */
+/* Tests of pausing and resuming a ring, and of resizing its disk, with requests in flight. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>

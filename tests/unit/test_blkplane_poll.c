@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A dataplane that looks on before it sleeps. */
+/* Tests of a dataplane thread that polls before it sleeps. */
 #include <string.h>
 
 #include "tests/lib/engines.h"

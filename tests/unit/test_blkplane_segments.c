@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A ring with huge transfers that is paused, stopped, or has its cache switched: the host is the test. */
+/* Tests of huge transfers during pause, stop and cache switch; the test acts as the host. */
 #include <pthread.h>
 
 #include "tests/lib/rig.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Start and stop against a guest that does not want to, from other threads. Each test is a loop over
- * both ring formats, or has them by turns.
+ * Tests of start and stop against an uncooperative guest, from other threads. Each test loops over
+ * both ring formats, or alternates between them.
  */
 #include <errno.h>
 #include <pthread.h>

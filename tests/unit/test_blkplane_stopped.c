@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Planes whose requests fail: they stop, go on and are stopped. */
+/* Tests of planes whose requests fail: they stop the VM, resume, and are stopped. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

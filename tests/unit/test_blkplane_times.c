@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where requests spend their time. Linked with --wrap: the dataplane's clock is the test's. */
+/* Tests of latency statistics. Linked with --wrap: the dataplane uses a simulated clock. */
 #include <errno.h>
 
 #include "dataplane/inline_io.h"

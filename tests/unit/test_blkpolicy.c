@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What becomes of each operation that fails, by each policy. */
+/* Tests of the error policies, for each operation that fails. */
 #include <errno.h>
 #include <string.h>
 

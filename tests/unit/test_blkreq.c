@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Requests: judged, framed, answered. */
+/* Tests of requests: validation, framing, status. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Discard and write zeroes (5.2.6): segments taken out of guest memory, and judged. */
+/*
+ * Tests of discard and write zeroes (5.2.6): segments are copied from guest memory and validated.
+ */
 #include <string.h>
 
 #include "dataplane/blkreq.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a queue counts. */
+/* Tests of a queue's counters. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How much memory a guest is said to need is how much it needs. */
+/* Tests that the memory size that a guest is said to need is sufficient and necessary. */
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>

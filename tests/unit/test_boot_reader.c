@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Parts of files on their way into memory, by one thread and by two. */
+/* Tests of reading parts of files into memory, by one thread and by two. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where RAM is, what the kernel is told about it, and the tables the first vCPU starts with. */
+/* Tests of the RAM layout, its description for the kernel, and the first vCPU's tables. */
 #include <asm/bootparam.h>
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* bzImage: what a good one leaves in guest RAM, and what each lie of a bad one is answered with. */
+/* Tests of bzImage: guest RAM for a valid one, and the errors for each kind of invalid one. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pipes, files and sockets; terminals are in test_console_tty.c. */
+/* Tests of the console on pipes, files and sockets. test_console_tty.c tests terminals. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The control socket and its clients, good and bad; the machine is the test. */
+/* Tests of the control socket and its clients, good and bad; the test acts as the machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>

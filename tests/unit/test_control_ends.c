@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Requests that the end of a connection ends, and lines that never end. */
+/* Tests of requests that are pending when a connection ends, and of lines without an end. */
 #include "dataplane/base.h"
 #include "tests/unit/control_rig.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Lines of the control protocol: what is taken, what is refused and how, and what is said. */
+/* Tests of lines of the control protocol: accepted, refused with a reason, and replies. */
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How many descriptors a disk opens when its driver starts it: as many as the sandbox leaves room
- * for, with every engine and with each that it may fall back to.
+ * Tests of how many descriptors a disk opens when its driver starts it: as many as the sandbox's
+ * limit allows for, with every engine and with each fallback.
  */
 #include <errno.h>
 #include <sys/syscall.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ELF vmlinux: segments, notes and entries, good and lying. */
+/* Tests of ELF vmlinux: segments, notes and entry points, valid and invalid. */
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <errno.h>

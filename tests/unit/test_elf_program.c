@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ELF files that are programs for an operating system, and kernels that look like them. */
+/* Tests of ELF files that are programs of an operating system, and kernels that resemble them. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Each test runs on every kind of loop. */
+/* Tests of the event loop; each runs on every kind of loop. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

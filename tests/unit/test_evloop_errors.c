@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An io_uring that is old, refused, short of memory, or gives up a poll. */
+/* Tests of an io_uring that is old, refused, short of memory, or ends a poll. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>

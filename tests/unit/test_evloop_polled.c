@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reads and writes that the kernel polls for: the second ring, and what does not go there. Linked with
- * --wrap: the file system's answers, and what a ring may hold, are the test's.
+ * Tests of reads and writes with IOPOLL: the second ring, and the requests that do not use it.
+ * Linked with --wrap: the test gives the file system's results and the limits of a ring.
  */
 #include <errno.h>
 #include <liburing.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Small scope, all of it: need_event, hostmem, and the walk of a chain, for every input over a small
- * alphabet, each against an oracle that says the same in another way. What is wrong with rings and
- * maps is nearly always wrong with tiny ones, too.
+ * Exhaustive tests in a small scope: need_event, hostmem and the walk of a chain, for every input
+ * over a small alphabet, compared with an independent oracle. Most errors in rings and maps show in
+ * tiny ones.
  */
 #include <errno.h>
 #include <string.h>

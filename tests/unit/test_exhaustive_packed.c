@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Small scope, all of it: what vring_pop makes of every packed ring of 1 to 4 descriptors over a small
- * alphabet, from every place in both rounds, until the ring is empty or broken, against an oracle that
- * reads the driver's side. The ring ends where RAM ends, and so does the table; behind both, nothing is
- * mapped.
+ * Exhaustive tests in a small scope: vring_pop on every packed ring of 1 to 4 descriptors over a
+ * small alphabet, from every position in both rounds, until the ring is empty or broken, compared
+ * with an oracle that reads the driver's side. Ring and table end where RAM ends, before an
+ * unmapped page.
  */
 #include <errno.h>
 #include <stdlib.h>

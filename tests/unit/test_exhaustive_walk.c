@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Small scope, all of it: the walk of a chain over every descriptor table built from a small
- * alphabet, for rings of 1, 2 and 4 and for indirect tables of 1 to 3, against an oracle that walks
- * the driver's copy.
- *
- * The device's view of memory is made so that a wrong step dies: tables end where a page ends, and
- * behind it nothing is mapped; what the walk has no business to read or write is not accessible.
+ * Exhaustive tests in a small scope: the walk of a chain over every descriptor table of a small
+ * alphabet, for rings of 1, 2 and 4 and indirect tables of 1 to 3, compared with an oracle that
+ * walks the driver's copy. Tables end before an unmapped page, and memory that the walk must not
+ * access is inaccessible, so that a wrong access faults.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a host really does to an image that is in use, under the whole disk and over every engine:
- * its file system is full, it is truncated, removed, renamed, opened again, and signals come at any
- * moment.
+ * Tests of a whole disk, with every engine, on real faults of the host: a full file system, an
+ * image that is truncated, removed, renamed or opened again, and signals at any moment.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A host that has set this process limits, at the moment a driver starts the device: descriptors,
- * address space, threads, locked memory, system calls for asynchronous I/O. Real limits, on every
- * engine: the device starts, or says NEEDS_RESET; nothing leaks, and once the limit is gone a
- * driver that begins again has a disk. (aio-max-nr is the whole host's and not used up here: the
- * answer it gives comes from a filter of system calls.)
+ * Tests of a host that limits this process when a driver starts the device: descriptors, address
+ * space, threads, locked memory, asynchronous I/O. With real limits and every engine, the device
+ * starts or sets NEEDS_RESET; nothing leaks, and without the limit a driver that starts again has a
+ * disk. (aio-max-nr is global and not used up: a seccomp filter gives its error.)
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Guest addresses to pointers, and the checked arithmetic and the log below them. */
+/* Tests of guest address translation, checked arithmetic and the rate-limited log. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

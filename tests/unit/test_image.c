@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is taken as a disk, and what is refused with which words. */
+/* Tests of the files that are accepted as a disk, and of the error messages for others. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

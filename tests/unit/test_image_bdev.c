@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Block devices as disks. Not every host lends one to a test: here a file plays it. Linked with
- * --wrap: the calls below come here first, and say what the kernel says of a device.
+ * Tests of block devices as disks, without a device: a file simulates it. Linked with --wrap: the
+ * functions below return the kernel's results for a device.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whether an image is opened with O_DIRECT, on every kind of host. Linked with --wrap: the calls
- * below come here first and play a host with an alignment, on whatever file system this is. What
- * this host itself does is in test_image.c.
+ * Tests of O_DIRECT on every kind of host. Linked with --wrap: the functions below simulate a host
+ * with an alignment, on any file system. test_image.c tests this host's own behaviour.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a host can say no to when an image is opened, and which words the user gets. Linked with
- * --wrap: the calls below come here first.
+ * Tests of errors of the host when an image is opened, and of their messages. Linked with --wrap
+ * for the functions below.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whether a path names an image that is open already. Linked with --wrap: files whose name has "node" in
- * it are nodes of block devices, and their size is their device's number.
+ * Tests whether a path names an image that is already open. Linked with --wrap: files with "node"
+ * in their name are simulated block device nodes, whose size is the device number.
  */
 #include <errno.h>
 #include <stdio.h>

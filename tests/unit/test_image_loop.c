@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Real block devices as disks, where the host lends loop devices (root, and Linux 5.8); elsewhere
- * these tests pass without a look. test_image_bdev.c and test_image_direct.c need neither.
+ * Tests of real block devices as disks, where the host provides loop devices (root, and Linux 5.8);
+ * elsewhere these tests pass without testing. test_image_bdev.c and test_image_direct.c need
+ * neither.
  */
 #include <errno.h>
 #include <fcntl.h>

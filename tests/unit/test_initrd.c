@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where the initrd goes, and what of initrd and command line does not fit. */
+/* Tests of the position of the initrd, and of an initrd or command line that does not fit. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What every engine has in common: counting, short transfers, the end of the image, bounce buffers.
- * The host is the test.
+ * Tests of the common part of all engines: counting, short transfers, the end of the image, bounce
+ * buffers. The test acts as the host.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Engines on a host that has run out of something. Linked with --wrap: the calls below come here
- * first.
- */
+/* Tests of engines on a host without resources. Linked with --wrap for the functions below. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The libaio engine against a host that takes a part of a batch, or nothing, or gives back less
- * than there is. Linked with --wrap: io_submit and io_getevents come here first. Both leave a
- * misleading errno behind: libaio's functions return -errno, and errno means nothing.
+ * Tests of the libaio engine on a host that takes a part of a batch, or nothing, or returns fewer
+ * events than there are. Linked with --wrap for io_submit and io_getevents. Both leave a misleading
+ * errno: libaio's functions return -errno, and errno is meaningless.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Discards and zeroes beside an engine's other requests. Linked with --wrap: the helper thread comes
- * by here on its way to the host, and is held up for as long as the test likes.
+ * Tests of discards and zero writes beside an engine's other requests. Linked with --wrap: the test
+ * can block the helper thread's system calls.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Transfers that are larger than a segment: how they are cut, interrupted, continued and cancelled. */
+/* Tests of transfers larger than a segment: split, interrupted, continued, cancelled. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The blocking engine alone. Under the conductor it is in test_blkplane_io.c. */
+/* Tests of the synchronous engine alone. test_blkplane_io.c tests it with the plane. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the io_uring engine puts on the ring. Linked with --wrap: each request comes by here. */
+/* Tests of the submissions of the io_uring engine, which pass through the test by --wrap. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

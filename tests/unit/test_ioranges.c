@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Discards and zeroes, and what a host may say to them. Linked with --wrap: the calls below come
- * here first, and are counted, refused, or handed on.
+ * Tests of discards and zero writes, and of the host's errors. Linked with --wrap: the functions
+ * below count the calls, and fail or forward them.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A task of discards or zeroes that is interrupted between two of its steps, and goes on. Linked with
- * --wrap: fallocate does nothing, and each call asks for an interruption.
+ * Tests of discard and zero tasks that are interrupted between two steps, and continued. Linked
+ * with --wrap: fallocate does nothing, and each call requests an interruption.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Each test runs on both kinds of loop. */
+/* Tests of the dataplane thread; each runs on both kinds of loop. */
 #include <pthread.h>
 
 #include "tests/unit/iothread_rig.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Clients that are to be served at a time. Linked with --wrap: the thread's clock is the test's. */
+/* Tests of clients that are due at a time. Linked with --wrap: the clock is simulated. */
 #include <sys/timerfd.h>
 
 #define OWNCLOCK_TICK 100u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A host that has no memory, threads or descriptors for a dataplane thread, with both kinds of loop. */
+/* Tests of a host without memory, threads or descriptors, with both kinds of loop. */
 #include <errno.h>
 #include <pthread.h>
 #include <sys/epoll.h>

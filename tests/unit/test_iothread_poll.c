@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How long a dataplane thread looks on before it sleeps. Each test runs on both kinds of loop. */
+/* Tests of how long a dataplane thread polls before it sleeps, on both kinds of loop. */
 #include <pthread.h>
 #include <sched.h>
 

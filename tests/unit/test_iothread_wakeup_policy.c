@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A dataplane thread on a host's only processor: when it asks to be woken patiently. */
+/* Tests of the wake-up policy of a dataplane thread on a host with a single CPU. */
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Errands: run in their order on another thread, and done on the one that gave them. */
+/* Tests of jobs: run in order on another thread, completed on the submitting thread. */
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Histograms of times. */
+/* Tests of latency histograms. */
 #include <string.h>
 
 #include "dataplane/latency.h"

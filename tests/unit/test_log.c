@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What may stand in a log line. Its length and its budget are in test_hostmem.c. */
+/* Tests of the characters of a log line. test_hostmem.c tests its length and rate limit. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an operator's command has still to do when the VM ends. Linked with --wrap: the disks are the
- * test's.
+ * Tests of operator commands that are incomplete when the VM ends. Linked with --wrap: the test
+ * simulates the disks.
  */
 #include <pthread.h>
 #include <semaphore.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What Check reports of tests that die or fail, with marks.c in between: an inner runner's. */
+/*
+ * Tests of Check's reports about tests that die or fail, with marks.c; an inner runner runs them.
+ */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

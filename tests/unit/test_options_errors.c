@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The keys that say what becomes of what the host fails in. */
+/* Tests of the disk keys rerror and werror. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a user may have meant: names that are none, and values that are options. */
+/* Tests of suggestions for misspelled names, and of values that look like options. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The keys that say how many queues a disk has, and which threads serve them. */
+/* Tests of the disk keys for the number of queues and of their threads. */
 #include <stdio.h>
 #include <string.h>
 

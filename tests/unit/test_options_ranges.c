@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The first and the last value of each option that has a range, and the values next to them. */
+/* Tests of the first and last value of each option with a range, and their neighbours. */
 #include <stdio.h>
 #include <string.h>
 

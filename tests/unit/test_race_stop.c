@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How long may a stop take while the guest floods? Bounded as work, not as time: how many requests
- * are taken off the ring after it was asked for.
- *
- * Linked with --wrap: here the guest is infinitely fast. It sees each status byte at once and offers
- * the head again, on the device's own thread, before the device has published it: the ring is never
- * empty, not even within a batch. Each request taken is counted. In a packed ring there is no room for it
- * before: there it is offered with the publishing, and the ring is never empty when it is looked at.
+ * Tests that bound the work of a stop while the guest floods: the number of requests that are
+ * popped after it was requested. Linked with --wrap: the guest is infinitely fast. It sees each
+ * status byte at once and offers the head again, on the device's own thread, before the device has
+ * published it, so the ring is never empty, not even within a batch. A packed ring has no free
+ * descriptor until then, so there the head is offered again at the publication, and the device
+ * never finds the ring empty.
  */
 #include "dataplane/evloop.h"
 #include "tests/lib/rows.h"

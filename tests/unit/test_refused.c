@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A host that refuses the system calls an engine submits and waits by: from the start, as seccomp
- * policies do that allow io_uring_setup and not io_uring_enter, or from some moment on.
+ * Tests of a host that refuses the system calls by which an engine submits and waits: from the
+ * start, as seccomp policies do that allow io_uring_setup but not io_uring_enter, or later.
  */
 #include <errno.h>
 #include <fcntl.h>

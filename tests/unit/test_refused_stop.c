@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A host that refuses an engine's waits while it still works for it: a stop waits for what comes to its
- * end without them. Linked with --wrap: fallocate takes as long as the test wants.
+ * Tests of a host that refuses an engine's waits while requests are in flight: a stop waits for
+ * those that end without them. Linked with --wrap: the test decides when fallocate returns.
  */
 #include <errno.h>
 #include <fcntl.h>

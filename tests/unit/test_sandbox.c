@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What each kind of thread must not do, tried by a thread of that kind in a process of its own that has
- * entered the sandbox. (That everything else goes on working is what guests show.)
+ * Tests of the actions that each kind of thread must not do, by a thread of that kind in a
+ * sandboxed process. (Guests test that everything else still works.)
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What holds below the filters of system calls: each layer alone, in a process of its own. A host that
- * does not lend one is passed over.
+ * Tests of the sandbox below the seccomp filters: each layer alone, in a process of its own. A
+ * layer that the host does not provide is skipped.
  */
 #include <errno.h>
 #include <fcntl.h>

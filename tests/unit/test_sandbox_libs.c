@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * System calls that libraries make only when something goes wrong, or seldom: each of these ways is
- * taken by a thread of each kind that may come there, inside its filter. None may end in SIGSYS.
+ * Tests of system calls that libraries make only rarely or on errors: a thread of each kind that
+ * may make them does so inside its filter. None may end in SIGSYS.
  */
 #include <assert.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The resource limits of the sandbox, in a process of its own for each test. */
+/* Tests of the sandbox's resource limits, in a process of its own for each test. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The 16550A as its driver sees it. */
+/* Tests of the 16550A as its driver sees it. */
 #include "tests/unit/serial_rig.h"
 
 /* What Linux's 8250 driver asks of a port before it calls it a 16550A. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest that uses the port without interrupts: when it is a listener, and when it only sends. */
+/* Tests of a guest that uses the port without interrupts: when it counts as a listener. */
 #include "tests/unit/serial_rig.h"
 
 #define POLLS 16

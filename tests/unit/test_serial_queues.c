@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a guest cannot do to the port: grow its queues, or use it with odd accesses. */
+/* Tests that a guest can neither grow the port's queues nor misuse it by odd accesses. */
 #include <poll.h>
 #include <pthread.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The supervisor of a VM that somebody has broken into: what it hears of it, and what it can do at all.
- * (What it does for a VM that behaves, tests/cli/supervised shows.)
+ * Tests of the supervisor of a compromised VM: what the VM can make it do, and what it can do at
+ * all. (tests/cli/supervised tests it with an ordinary VM.)
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The thread of a vCPU, the writes that KVM keeps, and a KVM_RUN that returns at once. Linked with
- * --wrap=ioctl, open and pthread_cond_clockwait: the test plays KVM, with a guest that writes
- * numbers, each once and in turn, and keeps writing until it is kicked.
+ * Tests of the vCPU thread, of coalesced MMIO, and of a KVM_RUN that returns at once. Linked with
+ * --wrap=ioctl, open and pthread_cond_clockwait: the test simulates KVM and a guest that writes
+ * numbers, each once and in order, until it is kicked.
  */
 #include <errno.h>
 #include <linux/kvm.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The gate of the vCPUs: threads that come by it over and over, and one that opens and closes it. */
+/*
+ * Tests of the vCPU pause: threads that pass it repeatedly, and one that pauses and resumes them.
+ */
 #include <pthread.h>
 #include <sched.h>
 

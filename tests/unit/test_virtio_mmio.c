@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The register file and the driver's steps, in front of a device that only counts. */
+/* Tests of the register file and the driver's steps, before a device that only counts calls. */
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>

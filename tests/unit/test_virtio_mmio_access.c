@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Accesses of any size at any place, and the queue registers. */
+/* Tests of accesses of any size at any offset, and of the queue registers. */
 #include <string.h>
 #include <linux/virtio_ids.h>
 

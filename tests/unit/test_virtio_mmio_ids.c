@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Registers that always read the same. */
+/* Tests of registers with a constant value. */
 #include <linux/virtio_ids.h>
 
 #include "tests/lib/regs.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An operator's access to a device whose driver writes registers without a pause. Linked with --wrap:
- * the operator's way to the device's mutex comes by here.
+ * Tests of an operator's access to a device whose driver writes registers continuously. Linked with
+ * --wrap: the operator's lock of the device's mutex passes through the test.
  */
 #include <pthread.h>
 #include <linux/virtio_ids.h>

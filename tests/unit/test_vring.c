@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The rings: set-up, indices, order, notifications. Chains are in test_vring_chain.c. */
+/* Tests of rings: set-up, indices, order, notifications. test_vring_chain.c tests chains. */
 #include <errno.h>
 #include <string.h>
 

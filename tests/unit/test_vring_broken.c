@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is left of a ring once it is broken: nothing is taken from it, and nothing asked of it. */
+/* Tests of a broken ring: no chain is popped from it, and no notification requested. */
 #include <errno.h>
 
 #include "tests/lib/mockdrv.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Descriptor chains: what a device must take, and what breaks the queue. Most of it is the same in both
- * ring formats; _i is 0 for split, 1 for packed.
+ * Tests of descriptor chains: valid ones, and those that break the queue. Most tests run in both
+ * ring formats: _i is 0 for split, 1 for packed.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* VIRTIO_F_IN_ORDER: used elements come in the order the chains were offered in, in both formats. */
+/* Tests of VIRTIO_F_IN_ORDER in both formats: used elements keep the order of the chains. */
 #include <errno.h>
 
 #include "tests/lib/mockdrv.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Indirect tables, and a driver that rewrites what is being read. */
+/* Tests of indirect tables, and of a driver that rewrites memory while it is read. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>

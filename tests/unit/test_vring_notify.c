@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Doorbells and interrupts: who asked for them, and at which index. */
+/* Tests of doorbells and interrupts: whether they are requested, and at which index. */
 #include <string.h>
 
 #include "tests/lib/mockdrv.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The order in which the other side sees things. Where both sides use one mapping, the thread
- * sanitizer knows what the guest and the device share and reports a missing acquire or release;
- * where they use two, the processor itself is asked.
+ * Tests of memory ordering. Where both sides use one mapping, the thread sanitizer knows the memory
+ * that guest and device share, and reports a missing acquire or release; where they use two, the
+ * CPU itself is tested.
  */
 #include <pthread.h>
 #include <sched.h>

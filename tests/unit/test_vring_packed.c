@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The packed ring: set-up, wrap counters, ids, what is offered beyond the ring. */
+/* Tests of the packed ring: set-up, wrap counters, ids, more chains than the ring holds. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Chains as only a packed ring can have them; test_vring_chain.c has what is the same in both formats. */
+/* Tests of chains specific to packed rings; test_vring_chain.c has those of both formats. */
 #include "tests/lib/chains.h"
 #include "tests/lib/suite.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Indirect tables of the packed ring, and a driver that rewrites what is being read. */
+/* Tests of indirect tables of packed rings, and of a driver that rewrites memory being read. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Doorbells and interrupts of the packed ring: the two event suppression structures. */
+/* Tests of doorbells and interrupts of packed rings: the two event suppression structures. */
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 

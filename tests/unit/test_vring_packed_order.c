@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The order in which the other side of a packed ring sees things: as test_vring_order.c, by a fault, by
- * the thread sanitizer and by the processor.
+ * Tests of memory ordering of packed rings, as in test_vring_order.c: by a fault, by the thread
+ * sanitizer and by the CPU.
  */
 #include <pthread.h>
 #include <sched.h>

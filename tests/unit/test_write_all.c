@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Small files on hosts that have no room for all of them. Linked with --wrap=write. */
+/* Tests of writing small files on hosts without room. Linked with --wrap=write. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

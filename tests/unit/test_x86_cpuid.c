@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* CPUID leaves made from what a host offers, for Intel and AMD hosts of our own invention. */
+/* Tests of CPUID leaves derived from a host's, for simulated Intel and AMD hosts. */
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * On a real /dev/kvm: tiny kernels enter by each protocol, look at the state they were given, and
- * switch the machine off; CPUID as vCPUs have it. Skipped, saying so, where KVM cannot be used.
+ * Tests on a real /dev/kvm: tiny kernels are entered by each protocol, check their initial state,
+ * and power off; CPUID as vCPUs have it. Skipped where KVM cannot be used.
  */
 #include <asm/bootparam.h>
 #include <elf.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device list, its command line form, the devices that end a VM, and port exits. */
+/* Tests of the device list, its command line form, devices that end a VM, and port exits. */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rows 40 and 41: floods of the console and of ports, and processors that crash, as the vCPU thread
- * meets them. Linked with --wrap=ioctl: KVM is played here, one exit after the other.
+ * Tests of rows 40 and 41 in the vCPU thread: floods of the console and of ports, and CPUs that
+ * crash. Linked with --wrap=ioctl: the test simulates KVM's exits.
  */
 #include <errno.h>
 #include <linux/kvm.h>

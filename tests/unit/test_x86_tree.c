@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A kernel that is told of the machine by a device tree: the setup_data it is in, and what it says. */
+/* Tests of a kernel that gets a device tree: its setup_data, and its contents. */
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <errno.h>

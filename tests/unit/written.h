@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How many writes go to the host, stable ones and others, whichever engine sends them. Linked with
- * --wrap: io_submit, pwritev2 and evloop_request.
+ * Counters of the writes to the host, stable ones and others, of every engine. Linked with --wrap:
+ * io_submit, pwritev2 and evloop_request.
  */
 #ifndef TESTS_UNIT_WRITTEN_H
 #define TESTS_UNIT_WRITTEN_H

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Part of tools/fio-ratio: its report, from lines "NAME DEPTH READS MS". In each run of a name, the first line was to warm up,
-# and the next two are few reads and many. QEMU's names begin with qemu-. Runs that did not come to their end are left out.
+# The report of tools/fio-ratio, from lines "NAME DEPTH READS MS". Each run of a name has three
+# lines: the first is the warm-up, the second has few reads, the third many. QEMU's names begin with
+# qemu-. Incomplete runs are left out.
 
 function median_of(of, name, depth,    n, i, j, list, v) {
     n = runs[name, depth]
@@ -15,7 +16,8 @@ function median_of(of, name, depth,    n, i, j, list, v) {
 
 function median(name, depth) { return median_of(rate, name, depth) }
 
-# How long fio takes to start and end varies more than the reads do: of that, too, the median.
+# fio's time to start and end varies more than the time of the reads, so the median of the short
+# runs is subtracted.
 function rates(name, depth,    run, start_ms) {
     start_ms = median_of(few_ms, name, depth)
     for (run = 1; run <= runs[name, depth]; run++)

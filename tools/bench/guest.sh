@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
-# Part of tools/blkbench: one run of the measuring guest under a monitor, with what the monitor's threads cost. Sourced.
-# Uses $work (a directory), $counter (perf, strace or none); sets $guest_* below.
-
-# guest_result: the guest's line; guest_cpu: CPU time of all threads but the vCPU between begin and end, in ns; guest_wait:
-# how long all of them were kept from a processor; guest_calls: their system calls, if they were counted; guest_error: why there is no result.
+# Part of tools/blkbench, sourced: runs the measuring guest once under a monitor and measures the
+# cost of the monitor's threads. Uses $work (a directory) and $counter (perf, strace or none).
+#
+# Results: guest_result: the guest's line of results; guest_cpu: CPU time of all threads except the
+# vCPU between begin and end, in ns; guest_wait: time that all threads were runnable without a CPU,
+# in ns; guest_calls: system calls of the threads except the vCPU, if they were counted;
+# guest_error: why there is no result.
 guest_pid='' counter_pid=''
 
-# thread_ns TID: CPU time so far, exact while the thread sleeps.
+# thread_ns TID: prints the CPU time so far in ns; exact while the thread sleeps.
 thread_ns() {
     local ns rest
     read -r ns rest 2>/dev/null <"/proc/$guest_pid/task/$1/schedstat" || ns=0
@@ -21,7 +23,7 @@ threads() {
     done
 }
 
-# waited_ns: how long the threads, with the vCPU, were ready to run and had no processor.
+# waited_ns: prints the time that all threads, with the vCPU, were runnable without a CPU, in ns.
 waited_ns() {
     local tid ns waited sum=0
     for tid in $(threads); do
@@ -30,7 +32,8 @@ waited_ns() {
     echo "$sum"
 }
 
-# find_vcpu: while the guest looks at its serial port and nothing else happens, the busy thread is the vCPU.
+# find_vcpu: while the guest polls its serial port and does nothing else, the only busy thread is
+# the vCPU.
 find_vcpu() {
     local tid grown most try
     local -A before
@@ -57,7 +60,8 @@ others_ns() {
     echo $sum
 }
 
-# perf_begin TID,...: status 1: perf has ended, as it does when a worker thread ends before it is attached to.
+# perf_begin TID,...: starts counting. Status 1: perf has exited, as it does when a worker thread
+# exits before perf attaches to it.
 perf_begin() {
     local ack=''
     rm -f "$work/ctl" "$work/ack"
@@ -79,7 +83,8 @@ perf_begin() {
     return 1
 }
 
-# calls_begin, calls_end: count the system calls of the other threads; perf counts those that they start as well.
+# calls_begin: starts to count the system calls of all threads except the vCPU. perf also counts
+# those of threads that these start later.
 calls_begin() {
     local tids tid try want args=()
     case $counter in
@@ -93,7 +98,7 @@ calls_begin() {
     strace)
         mapfile -t tids < <(others)
         for tid in "${tids[@]}"; do args+=(-p "$tid"); done
-        # With -f it would take the vCPU as well.
+        # strace -f would attach to the vCPU as well.
         strace -c -U name,calls -o "$work/calls" "${args[@]}" >/dev/null 2>"$work/attached" </dev/null &
         counter_pid=$!
         want=${#tids[@]}
@@ -120,7 +125,7 @@ calls_read() {
     esac
 }
 
-# guest_stop: ends what this file started.
+# guest_stop: ends the processes that this file started.
 guest_stop() {
     local pid
     for pid in $counter_pid $guest_pid; do
@@ -130,7 +135,7 @@ guest_stop() {
     counter_pid='' guest_pid=''
 }
 
-# guest_line LINE COUNT: what the guest says.
+# guest_line LINE COUNT: handles a line that the guest printed.
 guest_line() {
     case $1 in
     *begin)
@@ -151,18 +156,19 @@ guest_line() {
     esac
 }
 
-# guest_run SECONDS COUNT COMMAND...: COUNT: count system calls, yes or no. Status 1: no result, see $guest_error.
+# guest_run SECONDS COUNT COMMAND...: runs the guest. COUNT: whether to count system calls, yes or
+# no. Status 1: no result, see $guest_error.
 guest_run() {
     local limit=$(($1 + $1 / 5 + 60)) count=$2 line part in out vcpu='' began=0 waiting=0 status
     shift 2
     guest_result='' guest_cpu='' guest_wait='' guest_calls='' guest_error=''
-    # shellcheck disable=SC2094 # two ends of the same fifos
+    # shellcheck disable=SC2094 # the command and this shell have different ends of the fifos
     "$@" <"$work/in" >"$work/out" 2>"$work/err" &
     guest_pid=$!
     exec {in}>"$work/in" {out}<"$work/out"
     limit=$((SECONDS + limit)) line=''
     while :; do
-        # A short wait, so that a signal is heeded; what came of a line by then is kept.
+        # The read times out after a second, so that a signal is handled; a partial line is kept.
         read -r -t 1 part <&"$out"
         status=$?
         line+=${part%$'\r'}

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
-# Part of tools/blkbench: what is run, as lists of words in $command. Sourced. Uses the options' variables.
+# Part of tools/blkbench, sourced: builds the command lines in $command. Uses the variables of the
+# options.
 
-# guest_words OP DEPTH SECONDS: the guest's command line.
+# guest_words OP DEPTH SECONDS: prints the guest's kernel command line.
 guest_words() {
     echo "op=$1 depth=$2 seconds=$3 bs=$bs mode=$mode tsc_khz=$tsc_khz wait=1 $guest_options"
 }
@@ -13,7 +14,8 @@ ours_command() {
         --append "$(guest_words "$4" "$5" "$6")")
 }
 
-# qemu_command AIO POLL-NS FILE OP DEPTH SECONDS. Without the arch-capabilities MSR, which some software KVM cannot set.
+# qemu_command AIO POLL-NS FILE OP DEPTH SECONDS. The arch-capabilities MSR is off because some
+# software KVM cannot set it.
 qemu_command() {
     command=("$qemu" -name blkbench,debug-threads=on -no-user-config -nodefaults -display none -no-reboot
         -M 'microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=off,auto-kernel-cmdline=on,acpi=off'
@@ -24,7 +26,8 @@ qemu_command() {
         -kernel "$bare/blkbench.elf" -append "$(guest_words "$4" "$5" "$6")")
 }
 
-# fio_command ENGINE HOW FILE OP DEPTH SECONDS: HOW: plain, batch, or fixed, which is batch with registered buffers and file.
+# fio_command ENGINE HOW FILE OP DEPTH SECONDS. HOW: plain, batch, or fixed, which is batch with
+# registered buffers and a registered file.
 fio_command() {
     local rw=rand$4
     [ "$4" != randrw ] || rw=randrw
@@ -35,7 +38,8 @@ fio_command() {
     [ "$2" != fixed ] || command+=(--fixedbufs=1 --registerfiles=1)
 }
 
-# fio_result FILE: from fio's JSON, in the guest's words, and with its CPU time: iops= requests= ... cpu=NS of a request.
+# fio_result FILE: prints the results in fio's JSON in the format of the guest's line, with fio's
+# CPU time: iops= requests= ... cpu=NS per request.
 fio_result() {
     awk '
         function value(text) { sub(/.*: */, "", text); sub(/,.*/, "", text); return text + 0 }
@@ -53,7 +57,7 @@ fio_result() {
         in_lat && /"99.900000" :/ { p999[dir] = value($0) }
         /"runtime" :/ { if (value($0) > ms) ms = value($0) }
         END {
-            # Of a mixture, the slower direction has the percentiles.
+            # The percentiles of a mixed workload are those of the slower direction.
             d = p99["write"] > p99["read"] ? "write" : "read"
             total = iops["read"] + iops["write"]
             if (!total)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Part of tools/blkbench: tables of medians from lines "run FILE OP DEPTH VARIANT KIND key=value...", and, with
-# json=FILE, the same as JSON. KIND: ours, qemu or fio. Lines "calls FILE OP DEPTH VARIANT N" have system calls of a
-# request. Ratios are to the best median of that kind at the same table, those of a variant "...nopoll..." to QEMU's best
-# that is not called "...poll".
+# The report of tools/blkbench: tables of medians from lines "run FILE OP DEPTH VARIANT KIND
+# key=value...", and, with json=FILE, the same values as JSON. KIND is ours, qemu or fio. Lines
+# "calls FILE OP DEPTH VARIANT N" give the system calls per request. Ratios are to the best median
+# of that kind in the same table; those of a variant "...nopoll..." to QEMU's best variant whose
+# name does not contain "poll".
 
 function median(where, key,    n, i, j, list, v) {
     n = 0

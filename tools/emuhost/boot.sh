@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The emulated host seen from outside: builds its initramfs and its disk, boots it, brings back the exit status.
-# Sourced by tools/kvmhost, whose variables it uses: work, place, arch, machine, memory, cpus, pid_file, timeout, tty, out,
-# child.
+# The emulated host from the outside: builds its initramfs and its disk, boots it, and returns the
+# exit status. Sourced by tools/kvmhost, whose variables it uses: work, place, arch, machine,
+# memory, cpus, pid_file, timeout, tty, out, child.
 # shellcheck shell=sh disable=SC2154
 
-# In the order they need each other.
+# Kernel modules in the order of their dependencies.
 host_modules='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk virtio_console
     irqbypass kvm kvm-amd'
-# Room for the command's own files, on top of those it is given.
+# Free space on the work disk for files that the command creates.
 host_space_mb=2048
-# How long the emulated host may take beyond the command's own time before it counts as hung.
+# Seconds that the emulated host may take beyond the command's time limit before it counts as hung.
 host_grace=60
 
 quote() {
@@ -18,10 +18,11 @@ quote() {
     printf "' "
 }
 
-# add_libraries FILE: the libraries and the loader of an ELF file, at the paths they have here.
+# add_libraries FILE: copies the libraries and the loader of an ELF file to the same paths in the
+# initramfs.
 add_libraries() {
     [ "$(head -c 4 "$1" 2>/dev/null | od -An -t x1 | tr -d ' ')" = 7f454c46 ] || return 0
-    # A static program makes ldd fail, and needs nothing.
+    # ldd fails for a static program, which needs no libraries.
     if [ "$arch" != "$(uname -m)" ]; then
         add_foreign_libraries "$1"
         return 0
@@ -34,7 +35,8 @@ add_libraries() {
         done
 }
 
-# add_foreign_libraries FILE: the same for one that cannot be asked here: from the sysroot and the cross compiler's.
+# add_foreign_libraries FILE: copies the libraries of an ELF file of another architecture, which ldd
+# cannot read, from the sysroot and from the cross compiler.
 add_foreign_libraries() {
     readelf -ld "$1" 2>/dev/null |
         sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p; s/.*program interpreter: \/lib\/\(.*\)\]/\1/p' >"$work/needed"
@@ -50,8 +52,8 @@ add_foreign_libraries() {
     done
 }
 
-# make_host COMMAND [ARG]...: $work/host.cpio, and $work/disk.img with the working directory. Nothing is compressed:
-# to write it is quicker than to unpack it there.
+# make_host COMMAND [ARG]...: creates $work/host.cpio, and $work/disk.img with the working
+# directory. Neither is compressed: writing it is quicker than unpacking it in the emulated host.
 make_host() {
     root=$work/root
     case $arch in
@@ -78,7 +80,7 @@ make_host() {
     done <"$work/files"
     {
         echo "tty=$tty timeout=$timeout merge=$merge disks=$(wc -l <"$work/disks")"
-        # The size of the terminal is not known to a serial line.
+        # A serial line does not transmit the size of the terminal.
         [ "$tty" = no ] || echo "size='$(stty size <&3 2>/dev/null || true)'"
         printf 'set -- '
         for word in "$@"; do
@@ -95,7 +97,8 @@ make_host() {
     rm -rf "$root" "$work/dir"
 }
 
-# one_cpu: the number of a processor that this process may use, not always the same one.
+# one_cpu: prints the number of a CPU that this process may use; the choice varies with the process
+# id.
 one_cpu() {
     # shellcheck disable=SC2046 # a list
     set -- $(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status | tr ',' '\n' |
@@ -104,8 +107,9 @@ one_cpu() {
     echo "$1"
 }
 
-# tell_stolen PID: once a second, to port and file, for how many seconds until now an emulated processor had something to do
-# and waited for one of this machine's: in each second, that which waited the longest.
+# tell_stolen PID: writes to the port and to a file, once a second, the steal time so far: the
+# seconds that an emulated CPU was runnable without a CPU of this machine. For each second, the
+# emulated CPU that waited the longest counts.
 tell_stolen() {
     total=0
     : >"$work/delays"
@@ -125,8 +129,9 @@ tell_stolen() {
     done
 }
 
-# watch_host PID: ends the emulated machine when the command's time and some more is over: then it did not end the command
-# itself, and hangs. Where its processors are is asked first.
+# watch_host PID: ends the emulated machine when it exceeds the command's time limit and the grace
+# period: then the emulated host has not ended the command itself, and hangs. The state of the CPUs
+# is recorded first.
 watch_host() {
     [ "$timeout" != 0 ] || return 0
     deadline=$(($(date +%s) + timeout + host_grace)) stolen=0
@@ -143,31 +148,36 @@ watch_host() {
     kill -TERM "$1"
 }
 
-# boot_host: the emulated machine until it ends. Its kernel's console is the second serial port, kept in $work/console.
-# The command talks through the first one if it has a terminal, so that nothing of its keys is lost on the way; else
-# through virtio ports, which unlike a serial line have an end of file.
+# boot_host: runs the emulated machine to its end. Its kernel's console is the second serial port,
+# recorded in $work/console. With a terminal the command uses the first serial port, so that no
+# special key is lost on the way; otherwise virtio ports, which unlike a serial line have an end of
+# file.
 boot_host() {
     mkfifo "$work/stdout" "$work/stderr"
-    # A reader that goes away ends its output, not the command; and the emulator cannot bear a pipe without a reader.
+    # When a reader of the output goes away, cat discards the rest: the command must not be ended,
+    # and the emulator fails on a pipe without a reader.
     { cat || cat >/dev/null; } <"$work/stdout" &
     cats=$!
     { cat || cat >/dev/null; } <"$work/stderr" >&2 &
     cats="$cats $!"
-    # Held open here, so that the readers neither wait for the emulator nor end before it if it fails to start.
+    # This shell keeps the pipes open, so that the readers neither wait for the emulator nor end
+    # before it if it fails to start.
     exec 4>"$work/stdout" 5>"$work/stderr"
 
     timer=
     case $arch in
     x86_64)
         console=ttyS1
-        # The kernel would test its timer: it counts interrupts during a few milliseconds, and panics ("IO-APIC + timer
-        # doesn't work!") if this machine is too busy to let the emulator raise them in that time.
+        # The kernel's timer check counts interrupts for a few milliseconds, and panics ("IO-APIC +
+        # timer doesn't work!") if this machine is too busy for the emulator to raise them in that
+        # time.
         timer=' no_timer_check'
         set -- -M "q35$machine" -cpu EPYC,+svm,+npt -kernel "$work/kernel/vmlinux"
         ;;
     aarch64)
         console=ttyAMA0
-        # Pointers are signed by something that is quicker to emulate than the architecture's cipher.
+        # pauth-impdef signs pointers with an algorithm that is quicker to emulate than the
+        # architecture's QARMA.
         case $machine in
         *,gic-version=*) ;;
         *) machine=$machine,gic-version=3 ;;
@@ -183,42 +193,46 @@ boot_host() {
         set -- "$@" -drive "if=virtio,format=raw,file=$(echo "$disk" | sed 's/,/,,/g')"
         n=$((n + 1))
     done <"$work/disks"
-    # Nobody looks at the work disk after a crash of this machine: no need to wait for the real disk.
+    # The work disk is not used after a crash of this machine, so its writes need not wait for the
+    # real disk.
     set -- "$@" -drive "if=virtio,format=raw,cache=unsafe,file=$work/disk.img"
     set -- "$@" -device virtio-serial-pci \
         -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status \
         -chardev "file,id=stdout,path=$work/stdout" -device virtserialport,chardev=stdout,name=stdout \
         -chardev "file,id=stderr,path=$work/stderr" -device virtserialport,chardev=stderr,name=stderr \
         -chardev "pipe,id=stolen,path=$work/port" -device virtserialport,chardev=stolen,name=stolen
-    # The emulator makes its input and output non-blocking, also for others who have the same pipe open: cat would end at
-    # the first full pipe. So it has standard output only where that is a terminal.
+    # The emulator makes its standard input and output non-blocking, also for other processes that
+    # share the pipe: cat would fail at the first full pipe. So the emulator gets standard output
+    # only where that is a terminal.
     if [ "$tty" = yes ]; then
         set -- "$@" -chardev stdio,id=tty,signal=off -serial chardev:tty
         saved=$(stty -g <&3 2>/dev/null || true)
         exec 7>&1
     else
-        # On x86_64 the first port is the terminal's.
+        # On x86_64 the first serial port belongs to the terminal.
         [ "$arch" = aarch64 ] || set -- "$@" -serial null
         set -- "$@" -chardev stdio,id=stdin -device virtserialport,chardev=stdin,name=stdin
         saved=
         exec 7>/dev/null
     fi
 
-    # Held open for both directions, so that nobody waits for the other end; nothing comes out.
+    # The pipe is open in both directions, so that no open blocks; the emulator writes nothing to
+    # it.
     mkfifo "$work/port.in" "$work/port.out"
     exec 8<>"$work/port.in"
-    # Only for watch_host.
+    # watch_host uses the QEMU monitor.
     mkfifo "$work/monitor.in" "$work/monitor.out"
     cat "$work/monitor.out" >"$work/answers" &
     cats="$cats $!"
     exec 6>"$work/monitor.out"
     set -- "$@" -serial "file:$work/console" -chardev "pipe,id=monitor,path=$work/monitor" -mon chardev=monitor
 
-    # All of its threads on one processor: QEMU's VMRUN changes the virtual processor's set of pending interrupts without
-    # the lock or a locked instruction, and an interrupt that another thread raises in that moment is lost. (QEMU 7.2 to
-    # 10.0: orl $0x100,interrupt_request against the device thread's CPU_INTERRUPT_POLL; seen as an idle emulated host
-    # with a timer interrupt in its APIC's IRR and nothing pending in the processor.) On one processor a single
-    # instruction cannot be torn. It costs nothing that could be measured.
+    # All threads of the emulator run on one CPU: QEMU's VMRUN changes the virtual CPU's set of
+    # pending interrupts without the lock or a locked instruction, and an interrupt that another
+    # thread raises at that moment is lost. (QEMU 7.2 to 10.0: orl $0x100,interrupt_request against
+    # the device thread's CPU_INTERRUPT_POLL; seen as an idle emulated host with a timer interrupt
+    # in its APIC's IRR and nothing pending in the CPU.) On one CPU a single instruction cannot be
+    # interrupted halfway. The cost is not measurable.
     pinned=
     [ "$arch" = aarch64 ] || pinned="taskset -c $(one_cpu)"
     $pinned "qemu-system-$arch" "$@" <&3 >&7 4>&- 5>&- 6>&- 8>&- 2>"$work/qemu.log" &
@@ -229,7 +243,7 @@ boot_host() {
     watch_host "$child" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- 8>&- &
     wait "$child" && ended=0 || ended=$?
     child=
-    # It writes where all is about to be removed.
+    # The process writes into the directory that is about to be removed.
     kill "$teller" 2>/dev/null || true
     wait "$teller" 2>/dev/null || true
     exec 4>&- 5>&- 6>&- 7>&- 8>&-
@@ -238,16 +252,16 @@ boot_host() {
     [ -z "$saved" ] || stty "$saved" <&3
 }
 
-# keep_console: the path of a copy of the host's console that outlives this run.
+# keep_console: saves a copy of the host's console that outlives this run, and prints its path.
 keep_console() {
     kept=$(mktemp "${TMPDIR:-/tmp}/kvmhost-console.XXXXXX")
     cat "$work/qemu.log" "$work/console" "$work/answers" >"$kept" 2>/dev/null || true
     echo "$kept"
 }
 
-# fail_without_status: the emulated host has ended, and its command has not. What the emulator
-# itself said tells most, if it did not start or was ended; else the console of the host's kernel
-# does.
+# fail_without_status: reports that the emulated host has ended without the command's exit status.
+# If the emulator failed to start or was killed, its own messages explain most; otherwise the
+# console of the host's kernel does.
 fail_without_status() {
     if [ -s "$work/qemu.log" ]; then
         tail -n 5 "$work/qemu.log" | sed 's/^/kvmhost: emulator: /' >&2
@@ -262,7 +276,7 @@ fail_without_status() {
 run_emulated() {
     command -v "qemu-system-$arch" >/dev/null ||
         fail "qemu-system-$arch" 'is not here, and the emulated host needs it (package qemu-system-x86 or qemu-system-arm)'
-    # Two ports would lose the order of what goes to the same place.
+    # Separate ports would lose the order of output that goes to one file.
     merge=no
     [ "$(readlink /proc/self/fd/1)" != "$(readlink /proc/self/fd/2)" ] || merge=yes
     make_host "$@"
@@ -270,7 +284,7 @@ run_emulated() {
 
     if [ -n "$out" ] && [ -s "$work/disk.img" ]; then
         mkdir -p "$work/dir"
-        # Its complaints are about owners, which only root can set.
+        # debugfs complains that it cannot set owners, which only root can.
         PATH=$PATH:/usr/sbin:/sbin debugfs -R "rdump /out $work/dir" "$work/disk.img" >/dev/null 2>&1 || true
         [ ! -d "$work/dir/out" ] || collect
     fi

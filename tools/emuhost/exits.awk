@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# From KVM's trace events (kvm_pio, kvm_mmio, kvm_userspace_exit, kvm_exit) to counts: "user CAUSE" for exits to user space,
-# by port or address, and "kvm REASON" for all exits. The event of an access that was answered in the kernel has no exit to
-# user space with it. A write is told before its exit, and so is a read of memory; a read of a port when it is back.
+# Converts KVM's trace events (kvm_pio, kvm_mmio, kvm_userspace_exit, kvm_exit) to counts: "user
+# CAUSE" for exits to user space, by port or address, and "kvm REASON" for all exits. An access that
+# KVM handles in the kernel has no kvm_userspace_exit. The event of a write, and of a read of
+# memory, precedes its exit; that of a port read follows when user space has returned.
 
 {
     match($0, /-[0-9]+ +\[/)
@@ -11,7 +12,7 @@
 / kvm_exit: / {
     sub(/.* reason /, "")
     count["kvm " $1]++
-    # Whatever the last access was, it was answered in the kernel.
+    # A new exit shows that the kernel handled the previous access itself.
     last[thread] = ""
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The interrupt controller (Arm IHI 0069, of version 2: IHI 0048), as far as two devices that
- * interrupt the first CPU need it.
+ * GIC driver, versions 2 and 3 (Arm IHI 0048 and IHI 0069), reduced to two devices that interrupt
+ * the first CPU.
  */
 #include "guest/bare/aarch64/machine.h"
 
@@ -26,9 +26,9 @@
 #define GICC_EOIR	0x10u
 #define PRIORITY	0xa0u
 #define PRIORITY_ALL	0xffu
-#define SHARED		32u /* the first interrupt that is no CPU's own: a device's number 0 */
+#define SHARED		32u /* the first shared interrupt: number 0 of the devices */
 #define SPURIOUS	1020u
-#define EDGE		2u /* of two bits */
+#define EDGE		2u /* two bits for each interrupt */
 
 volatile uint64_t irq_count[2];
 static uint32_t irq_id[2];
@@ -98,7 +98,7 @@ void irq_attach(unsigned int slot, uint32_t gsi)
 	} else {
 		arch_write(machine.gic + GICD_ITARGETSR + id, 1, 1);
 	}
-	/* What came before somebody listened is nobody's. */
+	/* An interrupt that became pending before it was attached is discarded. */
 	distributor(GICD_ICPENDR + word, bit);
 	distributor(GICD_ISENABLER + word, bit);
 }

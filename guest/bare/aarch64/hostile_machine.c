@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's end, and what this machine has not: rows 40 and 41 (tests/rows). */
+/* Hostile accesses and ways to end the VM on this machine: rows 40 and 41 (tests/rows). */
 #include "guest/bare/aarch64/machine.h"
 #include "guest/bare/hostile.h"
 
@@ -8,7 +8,10 @@ TEST(row40_odd_ports)
 	bare_skip("no port I/O on aarch64");
 }
 
-/* In their place: the serial port by every size, aligned and not, and beyond its end. */
+/*
+ * Replaces the port test: accesses the serial port by every size, aligned and not, and beyond its
+ * end.
+ */
 TEST(row40_serial_port_by_other_sizes)
 {
 	for (unsigned int bytes = 2; bytes <= 8; bytes *= 2)
@@ -25,7 +28,7 @@ TEST(row41_triple_fault_with_writes_in_flight)
 	bare_skip("no triple fault on aarch64, where an exception without a handler is one more");
 }
 
-/* The counterpart, in its own words: the handler of exceptions is where no memory is. */
+/* Counterpart of a triple fault: the exception handler is at an address without memory. */
 TEST(row41_exceptions_without_end_with_writes_in_flight)
 {
 	if (!option("end=exceptions", 0))
@@ -36,7 +39,7 @@ TEST(row41_exceptions_without_end_with_writes_in_flight)
 	check(!"there is no end");
 }
 
-/* Two registers of a device written at once: the processor does not tell KVM which. */
+/* One instruction writes two device registers: the CPU does not report to KVM which ones. */
 TEST(row41_internal_error_with_writes_in_flight)
 {
 	if (!option("end=internal-error", 0))

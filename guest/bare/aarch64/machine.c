@@ -11,14 +11,14 @@
 #define SERIAL_RECEIVED	   0x01u
 #define SERIAL_EMPTY	   0x20u
 
-/* PSCI 1.0, by HVC. */
+/* PSCI 1.0 function numbers, called by HVC. */
 #define PSCI_CPU_ON	  0xc4000003u
 #define PSCI_SYSTEM_OFF	  0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 #define PSCI_SUCCESS	  0
-#define SECOND_CPU	  1u /* its MPIDR_EL1 */
+#define SECOND_CPU	  1u /* the second CPU's MPIDR_EL1 */
 
-/* Seconds, for emulated hosts. */
+/* Timeout in seconds, long enough for emulated hosts. */
 #define PATIENCE 40u
 
 struct machine machine;
@@ -39,7 +39,7 @@ uint64_t arch_ticks(void)
 {
 	uint64_t ticks;
 
-	/* Not before what was waited for. */
+	/* The barrier keeps the counter from being read before the preceding loads. */
 	__asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
 	return ticks;
 }
@@ -50,8 +50,8 @@ void arch_relax(void)
 }
 
 /*
- * Instructions with one register and no write-back: of others the processor tells KVM too little
- * to have the access done.
+ * Instructions with a single register and no write-back: for others the CPU does not give KVM
+ * enough information to emulate the access.
  */
 uint64_t arch_read(uint64_t at, unsigned int bytes)
 {
@@ -130,7 +130,7 @@ int arch_getc(void)
 
 	if (!machine.serial)
 		return -1;
-	/* Monitors keep input back until the guest has opened the port. Its interrupt stays masked. */
+	/* Monitors hold input back until the port is open. Its interrupt stays masked. */
 	if (!open) {
 		arch_write(machine.serial + SERIAL_INTERRUPTS, 1, SERIAL_RX_IRQ);
 		arch_write(machine.serial + SERIAL_MODEM, 1, SERIAL_OUT2);
@@ -139,7 +139,7 @@ int arch_getc(void)
 	return arch_poll_char();
 }
 
-/* ---- PSCI: the end, and the second CPU ---- */
+/* ---- PSCI: power-off, reset, and the second CPU ---- */
 
 static int64_t psci(uint32_t function, uint64_t arg1, uint64_t arg2, uint64_t arg3)
 {
@@ -214,7 +214,7 @@ _Noreturn void second_cpu(void)
 	}
 }
 
-/* ---- the beginning ---- */
+/* ---- start-up ---- */
 
 _Noreturn void arch_main(const void *tree)
 {
@@ -223,7 +223,7 @@ _Noreturn void arch_main(const void *tree)
 	__asm__ volatile("mrs %0, cntfrq_el0" : "=r"(frequency));
 	arch_khz = frequency / 1000;
 	arch_patience = PATIENCE * frequency;
-	/* From then on its place is memory like any other. */
+	/* After this call the tree's memory may be overwritten. */
 	tree_read(&machine, tree);
 	ram_start = (uintptr_t)bare_end;
 	ram_end = machine.ram_end < MACHINE_ALIAS ? machine.ram_end : MACHINE_ALIAS;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the parts of this architecture share. */
+/* Machine description and interrupt controller of the aarch64 runtime. */
 #ifndef BARE_ARM64_MACHINE_H
 #define BARE_ARM64_MACHINE_H
 
@@ -7,11 +7,13 @@
 
 #define MACHINE_DEVICES 32u
 
-/* Where the first GiB is mapped once more, as memory past the caches (start.S): there an access to a
- * device need not be aligned. Behind all RAM that is mapped. */
+/*
+ * Address at which the first GiB is mapped a second time, as non-cacheable memory (start.S):
+ * accesses to a device there may be unaligned. The address is above all mapped RAM.
+ */
 #define MACHINE_ALIAS (511ull << 30)
 
-/* What the device tree says of the machine. */
+/* The machine as the device tree describes it. */
 struct machine {
 	uint64_t ram_end;
 	uint64_t serial;	 /* 0: none */
@@ -27,10 +29,10 @@ struct machine {
 
 extern struct machine machine;
 
-/* tree.c: reads it. What it does not say stays 0. */
+/* Parses the device tree (tree.c). Members that it does not describe stay 0. */
 void tree_read(struct machine *m, const void *tree);
 
-/* gic.c: the first CPU hears of interrupts. */
+/* Enables interrupts of the first CPU (gic.c). */
 void gic_init(void);
 void gic_interrupt(void);
 

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a freestanding guest comes up: from an Image's entry (X0: the device tree; Linux,
- * arm64/booting.rst), or as a second CPU from PSCI's CPU_ON; at EL1, where it stays, with the MMU off.
+ * Entry points of a freestanding guest: the Image's entry (X0: the device tree; Linux,
+ * arm64/booting.rst), and the second CPU's, by PSCI's CPU_ON. The guest runs at EL1.
  *
- * Until that is on, nothing is stored: what is stored past the caches, the host might never see. The
- * page tables are part of the image.
+ * Until the MMU is on, nothing is stored: a store that bypasses the caches might never become
+ * visible to the host. The page tables are part of the image.
  */
 #define MAIR	  0x44ff04	   /* 0: device, nGnRE; 1: write-back; 2: not cacheable */
-#define TCR	  0x200803519	   /* 39 bits from TTBR0 in 4 KiB pages, write-back, 40 bits out of it */
+#define TCR	  0x200803519	   /* TTBR0: 39 bits, 4 KiB pages, write-back; 40-bit output */
 #define SCTLR	  0x30d0180d	   /* MMU, caches, aligned stack, and bits that are always 1 */
 #define DEVICE	  0x60000000000401 /* blocks of 1 GiB: read and written at EL1, not executed */
 #define UNCACHED  0x60000000000709
 #define CACHED	  0x40000000000705
 #define INTERRUPT_FRAME 192
 
-	/* Literals come from memory, and what is there was not stored by this CPU. */
+	/* Loading literals is safe: this CPU has not stored them. */
 	.macro	start_cpu stack
 	adr	x1, tables
 	msr	ttbr0_el1, x1
@@ -63,7 +63,7 @@ cpu_entry:
 
 	.ltorg
 
-	/* ---- interrupts are counted; all else is the end ---- */
+	/* ---- interrupts are counted; any other exception ends the VM ---- */
 	.macro	vector to
 	.balign	128
 	b	\to
@@ -124,7 +124,10 @@ interrupt:
 	/* ---- the page table ---- */
 	.data
 	.balign	4096
-	/* Devices in the first GiB and RAM behind it, where they are; the devices once more at the end (machine.h). */
+	/*
+	 * Devices in the first GiB and RAM above it, identity-mapped; the devices again at the end
+	 * (machine.h).
+	 */
 tables:	.quad	DEVICE
 	.set	address, 0x40000000
 	.rept	510

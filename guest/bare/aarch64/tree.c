@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A flattened device tree (Devicetree Specification 0.4, chapter 5) as microvm writes it: addresses
- * and sizes of devices have two cells, interrupts three.
+ * Parser of a flattened device tree (Devicetree Specification 0.4, chapter 5) as microvm writes it:
+ * addresses and sizes of devices have two cells, interrupts three.
  */
 #include "guest/bare/aarch64/machine.h"
 
@@ -11,11 +11,11 @@
 #define PROPERTY   3u
 #define NOP	   4u
 
-/* Of the header, in words. */
+/* Offsets in the header, in words. */
 #define HEADER_STRUCT  2u
 #define HEADER_STRINGS 3u
 
-/* What is known of a node when it ends. */
+/* Properties of a node, complete when the node ends. */
 struct node {
 	const char *name;
 	const char *compatible;
@@ -72,7 +72,7 @@ static void end_node(struct machine *m, const struct node *node)
 	}
 }
 
-/* Nodes with children have nothing of their own that matters here. */
+/* Nodes with children have no properties that matter here, so only the innermost node is kept. */
 void tree_read(struct machine *m, const void *tree)
 {
 	const uint32_t *header = tree;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A hostile guest's ports, interrupts between CPUs, and ends: rows 40 and 41 (tests/rows). */
+/*
+ * Hostile ports, inter-processor interrupts, and ways to end the VM: rows 40 and 41 (tests/rows).
+ */
 #include "guest/bare/hostile.h"
 #include "guest/bare/x86_64/ports.h"
 
-/* Every port and size a CPL 3 program may reach here, with string instructions among them. */
+/* Accesses every port and size that a CPL 3 program may use here, with string instructions, too. */
 TEST(row40_odd_ports)
 {
 	uint8_t *data = page_alloc(PAGE);
@@ -46,7 +48,7 @@ TEST(row41_internal_error_with_writes_in_flight)
 
 /*
  * KVM_RUN returns at once for a vCPU that was never started as long as an NMI or an SMI is pending
- * for it. By their names these are the first tests: later ones start the second CPU.
+ * for it. The names sort these tests first, because later ones start the second CPU.
  */
 static void interrupt_cpu_never_started(uint32_t command)
 {
@@ -57,18 +59,18 @@ static void interrupt_cpu_never_started(uint32_t command)
 	lapic_command(command);
 }
 
-/* Without an SMI, which an INIT does not take back on all hosts; here is no handler for one. */
+/* Sends no SMI: on some hosts INIT does not cancel it, and there is no handler for one here. */
 TEST(cpu_never_started_can_be_started_after_an_nmi)
 {
 	interrupt_cpu_never_started(LAPIC_NMI);
-	/* Exits, for the host's thread of that CPU to see it meanwhile. */
+	/* These exits give the host's thread of the second CPU time to see the NMI. */
 	for (unsigned int i = 0; i < rounds(1000); i++)
 		in8(0x3f8 + 7);
 	check(cpu_start());
 	wait_until(cpu_idle());
 }
 
-/* The host compares the CPU time of the two vCPU threads, and ends this. */
+/* The host compares the CPU time of the two vCPU threads, and then ends this guest. */
 TEST(cpu_never_started_uses_no_cpu_time_after_nmi_and_smi)
 {
 	if (!option("end=endless", 0))

@@ -7,7 +7,7 @@
 #include "guest/bare/x86_64/start.h"
 #include "vmm/arch/x86_64/layout.h"
 
-#define LOW_END		    0xa0000u /* where memory ends that a second CPU can start in */
+#define LOW_END		    0xa0000u /* end of the memory that a second CPU can start in */
 #define TRAMPOLINE	    0x8000u
 #define SERIAL_INTERRUPTS   1u
 #define SERIAL_RX_IRQ	    1u
@@ -68,7 +68,7 @@ static bool cpu_up;
 _Noreturn void arch_main(unsigned int from, const void *info);
 _Noreturn void arch_exception(void);
 
-/* At least 10 s, up to 4 GHz. */
+/* At least 10 s, at up to 4 GHz. */
 uint64_t arch_patience = 40000000000;
 uint64_t arch_khz;
 const uint64_t arch_irqchip = LAYOUT_LAPIC;
@@ -116,7 +116,7 @@ void arch_write(uint64_t at, unsigned int bytes, uint64_t value)
 
 bool arch_device(unsigned int number, uint64_t *base, uint32_t *gsi)
 {
-	/* Size, address and interrupt: 4K@0xd0000000:5 */
+	/* The option's format is size@address:interrupt, as in 4K@0xd0000000:5. */
 	const char *s = option("virtio_mmio.device=", number);
 
 	if (!s)
@@ -147,7 +147,7 @@ int arch_getc(void)
 {
 	static bool open;
 
-	/* Monitors keep input back until the guest has opened the port. Its interrupt stays masked. */
+	/* Monitors hold input back until the port is open. Its interrupt stays masked. */
 	if (!open) {
 		out8(LAYOUT_SERIAL + SERIAL_INTERRUPTS, SERIAL_RX_IRQ);
 		out8(LAYOUT_SERIAL + SERIAL_MODEM, SERIAL_OUT2);
@@ -173,7 +173,7 @@ _Noreturn void arch_power_off(void)
 {
 	out8(LAYOUT_ACPI_PM + ACPI_PM_SLEEP_CONTROL,
 	     ACPI_SLEEP_TYPE_S5 << ACPI_SLEEP_TYPE_SHIFT | ACPI_SLEEP_ENABLE);
-	/* Another monitor's machine: its keyboard controller resets it, or else a crash does. */
+	/* Another monitor's machine: the keyboard controller resets it, or else a crash does. */
 	out8(KEYBOARD_COMMAND, KEYBOARD_RESET);
 	machine_crash(false);
 }
@@ -186,7 +186,7 @@ _Noreturn void arch_panic(void)
 
 _Noreturn void machine_crash(bool emulated)
 {
-	/* Without a code segment in its gate, an exception leads to the next. */
+	/* An exception whose gate has no code segment raises the next exception. */
 	for (unsigned int i = 0; i < IDT_ENTRIES; i++)
 		if (!emulated || i != INVALID_OPCODE)
 			bare_idt[i].selector = 0;
@@ -290,7 +290,7 @@ static _Noreturn void second_cpu(void)
 	}
 }
 
-/* ---- the beginning ---- */
+/* ---- start-up ---- */
 
 static void add_ram(uint64_t start, uint64_t size, uint32_t type)
 {

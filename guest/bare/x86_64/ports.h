@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Port I/O, interrupts between CPUs and the end that is a crash: for machine.c and for tests of the
+ * Port I/O, inter-processor interrupts and deliberate crashes, for machine.c and tests of the
  * machine.
  */
 #ifndef BARE_X86_PORTS_H
@@ -53,16 +53,20 @@ static inline void string_in(uint16_t port, void *to, unsigned long bytes)
 	__asm__ volatile("rep insb" : "+D"(to), "+c"(bytes) : "d"(port) : "memory");
 }
 
-/* Sends the second CPU the interrupt that the low half of the local APIC's ICR describes. */
+/*
+ * Sends the second CPU the interrupt that `command`, the low half of the local APIC's ICR,
+ * describes.
+ */
 #define LAPIC_SMI 0x4200u
 #define LAPIC_NMI 0x4400u
 void lapic_command(uint32_t command);
-/* Whether the second CPU has been started. */
+/* Returns whether the second CPU has been started. */
 bool cpu_started(void);
 
 /*
- * Takes the way out of exceptions away, and makes one: a triple fault. `emulated` goes through an
- * instruction at CPL 0 that KVM's instruction emulator does not know, if that is what runs it.
+ * Makes the exception handlers unusable and raises an exception, which ends in a triple fault. With
+ * `emulated` it uses an instruction at CPL 0 that KVM's instruction emulator, if in use, does not
+ * know.
  */
 _Noreturn void machine_crash(bool emulated);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a freestanding guest comes up: from a bzImage's 64-bit entry (RSI: boot_params), from PVH's
- * 32-bit entry (EBX: start info), or as a second CPU from its start-up IPI; in each case on to
- * 64-bit code at CPL 3.
+ * Entry points of a freestanding guest: the bzImage's 64-bit entry (RSI: boot_params), PVH's 32-bit
+ * entry (EBX: start info), and the second CPU's start-up IPI. All continue in 64-bit code at CPL 3.
  *
- * At CPL 0 there is as little code as possible: where KVM has no hardware to run it on, each
- * instruction of it is emulated, while CPL 3 runs natively. Such a KVM was seen to forget an IOPL
- * that iretq or popfq set, so ports are opened by the TSS's bitmap, and interrupts, always on, are
- * held off by the local APIC's task priority.
+ * As little code as possible runs at CPL 0: a KVM without hardware virtualization emulates each of
+ * its instructions, while CPL 3 runs natively. Such a KVM was seen to lose an IOPL that iretq or
+ * popfq set, so the TSS's bitmap opens the ports, and interrupts are always enabled and held off by
+ * the local APIC's task priority.
  */
 #include "guest/bare/x86_64/start.h"
 
@@ -23,7 +22,7 @@
 
 	.section .head, "awx"
 head:
-	/* Offset 0: the 32-bit entries of both protocols. bzImage's is not used by microvm. */
+	/* Offset 0: the 32-bit entries of both protocols. microvm does not use the bzImage's. */
 	.code32
 	.globl	pvh_entry
 pvh_entry:
@@ -38,7 +37,7 @@ pvh_entry:
 	movl	$BOOT_BZIMAGE, %edi
 
 in_64:
-	/* What an old-style interrupt controller has to say is for nobody. */
+	/* The PIC's interrupts are masked: no handler serves them. */
 	movb	$0xff, %al
 	outb	%al, $PIC_MASK_1
 	outb	%al, $PIC_MASK_2
@@ -81,14 +80,14 @@ to_64:
 
 	.code64
 from_32:
-	/* A stack for what iretq needs: the loader's is not promised to be one. */
+	/* iretq needs a stack, and the boot protocols do not promise a usable one. */
 	movl	$stack_kernel_0, %esp
 	cmpl	$BOOT_CPU, %edi
 	jne	in_64
 	movl	$stack_kernel_1, %esp
 	jmp	in_64
 
-	/* The second CPU begins in real mode, at the page its start-up IPI names. */
+	/* The second CPU starts in real mode, at the page that its start-up IPI names. */
 	.code16
 	.globl	cpu_trampoline, cpu_trampoline_end
 cpu_trampoline:
@@ -122,7 +121,10 @@ gdt:	.quad	0
 	.quad	0x00cf93000000ffff /* SEL_32_DATA */
 	.quad	0x00aff3000000ffff /* SEL_USER_DATA */
 	.quad	0x00affb000000ffff /* SEL_USER_CODE */
-	/* Two TSS, with a bitmap for the ports below 0x800. Their base has its bits 23:16 from bare.ld, since they are in the first 64 KiB. */
+	/*
+	 * Two TSS with a bitmap for the ports below 0x800. bare.ld sets bits 23:16 of their base to
+	 * 0, since they are in the first 64 KiB.
+	 */
 	.word	0x168
 	.word	tss_0 - head
 	.byte	0x20, 0x89, 0, 0
@@ -154,12 +156,12 @@ tss_1:	.long	0
 	.fill	0x100, 1, 0
 	.byte	0xff
 
-	/* ---- interrupts and exceptions: counted or noted at CPL 0, judged at CPL 3 ---- */
+	/* ---- interrupts and exceptions: counted or recorded at CPL 0, evaluated at CPL 3 ---- */
 	.code64
 	.text
 	.globl	irq_entry_a, irq_entry_b, exception_entries, crash_entry
 crash_entry:
-	/* Not in KVM's instruction emulator; elsewhere the second one ends it. */
+	/* KVM's instruction emulator does not know cmpxchg16b; elsewhere ud2 ends the VM. */
 	cmpxchg16b -56(%rsp)
 	movl	$0, bare_idt + 6 * 16
 	ud2
@@ -180,7 +182,7 @@ exception_entries:
 	.set	vector, 0
 	.rept	32
 	.balign	16
-	/* Those without an error code get one, so that all frames look the same. */
+	/* Exceptions without an error code push one, so that all frames have the same layout. */
 	.if	!(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)
 	pushq	$0
 	.endif
@@ -203,7 +205,7 @@ exception:
 
 	/* ---- page tables ---- */
 	.data
-	/* The lowest 4 GiB, where they are, open to CPL 3. */
+	/* The lowest 4 GiB, identity-mapped, accessible at CPL 3. */
 	.balign	4096
 pml4:	.quad	pdpt + 7
 	.fill	511, 8, 0
@@ -227,14 +229,14 @@ stack_kernel_0:
 	.fill	4096, 1, 0
 stack_kernel_1:
 
-	/* ---- how loaders find the way in ---- */
+	/* ---- headers for the loaders ---- */
 	.section .note.PVH, "a", @note
 	.balign	4
 	.long	4, 8, 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 	.asciz	"Xen"
 	.quad	pvh_entry
 
-	/* A boot sector and one setup sector, without code: the boot protocol's header alone. */
+	/* A boot sector and one setup sector, without code: only the boot protocol's header. */
 	.section .setup, ""
 	.org	0x1f1
 	.byte	1	  /* setup_sects */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What start.S and machine.c share. */
+/* Constants shared by start.S and machine.c. */
 #ifndef BARE_X86_START_H
 #define BARE_X86_START_H
 
-/* The first argument of arch_main: who calls, and so what the second one is. */
+/* First argument of arch_main: the entry point, which determines the second argument. */
 #define BOOT_PVH	0 /* struct hvm_start_info */
 #define BOOT_BZIMAGE	1 /* struct boot_params */
-#define BOOT_CPU	2 /* the second CPU; nothing */
+#define BOOT_CPU	2 /* the second CPU; unused */
 
 #define SEL_KERNEL_CODE 0x08
 #define SEL_32_CODE	0x10
@@ -16,7 +16,7 @@
 #define SEL_TSS		0x30
 #define SEL_TSS_1	0x40
 
-/* Exceptions, and one vector each for two devices. */
+/* Exceptions, and one interrupt vector for each of two devices. */
 #define IDT_ENTRIES 0x42
 #define IRQ_VECTOR  0x40
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the time of a boot goes, for each monitor alike: nothing is asked of it but to boot."""
+"""Boot times: how long each stage of a boot takes, measured for each monitor from the outside."""
 
 import os
 import re
@@ -7,7 +7,8 @@ import re
 from . import monitors
 from .errors import RowFailed
 
-# In their order. Each is the time from the one before to it; what could not be seen is in the next one's.
+# The stages in their order. A stage's time starts at the end of the stage before it; the time of a
+# stage that was not observed is part of the next one's.
 STAGES = ("first_run", "kernel", "init", "read", "off", "gone")
 STAGE_NAMES = {
     "first_run": "exec to first KVM_RUN",
@@ -17,20 +18,21 @@ STAGE_NAMES = {
     "off": "to power-off",
     "gone": "to process gone",
 }
-# The kernel's log is asked for its own time of that moment; by then nothing is measured.
+# The kernel log gives the kernel's own time of "at-init"; dmesg runs after the last measured mark.
 SCRIPT = ("echo '<7>at-init' >/dev/kmsg; echo mark init; "
           "dd if={disk} of=/dev/null bs=4k count=1 iflag=direct 2>/dev/null && echo mark read; "
           "dmesg | grep '] at-init$'; echo mark off; {off}")
 
 
 def kernel_stamp(line):
-    """Seconds of the kernel's clock in a line of its log."""
+    """Returns the kernel's time stamp of the at-init line of its log, in seconds, or None."""
     found = re.search(r"\[ *(\d+\.\d+)\] at-init\s*$", line)
     return float(found[1]) if found else None
 
 
 def boot(variant, context):
-    """One boot to its end: {stage: seconds since exec}, as far as they were seen."""
+    """Boots once, to the end of the VM. Returns {stage: seconds since exec} of the stages that were
+    observed."""
     place = context.place
     run = SCRIPT.format(disk=context.setup.guest_disk, off=variant.power_off)
     argv = monitors.command(variant, context.setup, context.disk_of(variant), run, place)
@@ -47,10 +49,10 @@ def _follow(process, context):
     while item := process.line(context.patience):
         stamp, text = item
         last = text.strip() or last
-        # The initramfs says it earlier than the command can.
+        # The initramfs prints this earlier than the command can run.
         if "microvm-guest: init reached" in text:
             at.setdefault("init", stamp - process.started)
-        # A kernel's message may stand before it on the same line.
+        # A kernel message may precede the mark on the same line.
         if mark := re.search(r"mark (init|read|off)\s*$", text):
             at.setdefault(mark[1], stamp - process.started)
             script = script or stamp - process.started
@@ -59,15 +61,16 @@ def _follow(process, context):
     if "off" not in at:
         raise RowFailed(f"boot: ended with status {process.status}: {last[-100:] or 'without a word'}")
     at["gone"] = process.ended - process.started
-    # The guest's clock and the emulator's CPU time are not of one kind.
+    # In the emulated host, the guest's clock and the emulator's CPU time cannot be compared.
     if by_kernel is not None and not context.place.emulated and 0 < by_kernel < script:
         at["kernel"] = script - by_kernel
     return at
 
 
 def first_run(variant, context):
-    """Seconds from exec to the first KVM_RUN, in a boot of its own that goes no further: tests/bench/exec_to_run.c stops
-    the monitor at that system call only, so that nothing else is slowed down. None where it is not built."""
+    """Returns the seconds from exec to the first KVM_RUN, measured in a boot of its own that ends
+    there: tests/bench/exec_to_run.c stops the monitor at that system call only, so that nothing
+    else is slowed down. Returns None where that program is not built."""
     if not context.exec_to_run:
         return None
     place = context.place
@@ -78,10 +81,11 @@ def first_run(variant, context):
         while item := process.line(context.patience):
             stamp, last = item
             if found := re.search(r"run_us=(\d+)", last):
-                # It can only ask the emulated host's clock, which runs on while this machine does something else.
+                # The tracer can only read the emulated host's clock, which keeps running while this
+                # machine does something else.
                 return stamp - process.started if place.emulated else int(found[1]) / 1e6
     finally:
-        # Its disk is free again when it has ended.
+        # The disk is free again when the process has ended.
         for _ in process.lines(context.patience):
             pass
         place.kill(process)
@@ -89,7 +93,7 @@ def first_run(variant, context):
 
 
 def durations(at, run=None):
-    """From times since exec to the time of each stage: [(stage, seconds)]."""
+    """Converts times since exec to the duration of each stage: [(stage, seconds)]."""
     result, before = [], 0.0
     for stage in STAGES:
         moment = run if stage == "first_run" else at.get(stage)

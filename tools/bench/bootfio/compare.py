@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two results: is the newer one of microvm worse?
+"""Comparison of two results: whether the newer one shows a regression of microvm.
 
-For each row that both have, and for the time of a boot, the question is whether new is worse than old by more than the
-floor: by its median, and by a permutation test of the repetitions at 5 %. With enough repetitions to allow it, p is adjusted
-for the number of rows (Holm)."""
+Each row that both results have, and each boot time, is a regression if the new value is worse than
+the old one by more than the floor, both by its median and by a permutation test of the repetitions
+at 5 %. Where the number of repetitions allows it, p is adjusted for the number of rows (Holm)."""
 
 import json
 
@@ -26,7 +26,7 @@ def load(path):
 
 
 def samples(result, kinds):
-    """{(what, variant): (values, higher is better)} of these kinds of monitors."""
+    """Returns {(what, variant): (values, higher is better)} for monitors of the given kinds."""
     kind = summary.kinds(result)
     found = {}
     for row in result["rows"]:
@@ -41,7 +41,8 @@ def samples(result, kinds):
 
 
 def judge(old, new, floor):
-    """[dict]: what, name, old, new (medians), ratio, delta (Cliff's), p, verdict; and whether p was adjusted."""
+    """Returns ([dict], adjusted). A dict has: what, name, old, new (medians), ratio, delta
+    (Cliff's), p, verdict. `adjusted` says whether p is adjusted for the number of rows."""
     before, after = samples(old, ("ours",)), samples(new, ("ours",))
     lines = []
     for key in before:
@@ -67,7 +68,8 @@ def judge(old, new, floor):
 
 
 def drift(old, new):
-    """By how much the peers and the host differ: the median ratio, or None. What is not ours should not have changed."""
+    """Returns the median ratio, new to old, of the peers and the host, or None. These programs did
+    not change, so a ratio other than 1 shows that the machine did."""
     others = ("host", "qemu", "lkvm", "firecracker")
     before, after = samples(old, others), samples(new, others)
     ratios = [median(after[k][0]) / median(before[k][0]) for k in before if k in after and before[k][1]]
@@ -75,7 +77,7 @@ def drift(old, new):
 
 
 def compare(old_path, new_path, floor):
-    """(text, exit code)"""
+    """Compares two result files. Returns (text, exit code)."""
     old, new = load(old_path), load(new_path)
     if old["place"] != new["place"]:
         raise Fatal(new_path, f"was measured in another kind of place ({new['place']}) than {old_path} ({old['place']})")

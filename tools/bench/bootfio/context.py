@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run works with: the place, the guest, the monitors that are there, their files; and what tells it from others."""
+"""The context of a run: place, guest, available monitors, their files, and a description of all."""
 
 import errno
 import glob
@@ -35,7 +35,7 @@ def kvm_opens():
 
 
 def choose_place(wanted):
-    """native or emulated, as tools/kvmhost would."""
+    """Returns "native" or "emulated", by the rule of tools/kvmhost."""
     wanted = os.environ.get("KVMHOST") or wanted if wanted == "auto" else wanted
     if wanted in ("native", "emulated"):
         return wanted
@@ -43,7 +43,8 @@ def choose_place(wanted):
 
 
 def pinned_cpus(options, emulated):
-    """Processors for monitors and fio: as many as vCPUs and one for a dataplane thread, when two are left for the rest."""
+    """Returns the CPUs that monitors and fio are pinned to: one for each vCPU and one for a
+    dataplane thread, if two others are left for the rest of the host; otherwise an empty list."""
     allowed = sorted(os.sched_getaffinity(0))
     if emulated or options.pin == "off" or len(allowed) < options.cpus + 3 or not shutil.which("taskset"):
         return []
@@ -51,7 +52,7 @@ def pinned_cpus(options, emulated):
 
 
 class Context:
-    """See above. `skipped`: [(name, why)]."""
+    """The context of one run. `skipped` is [(name, why)]: the monitors that are left out."""
 
     def __init__(self, top, options, emulated):
         self.top, self.options = top, options
@@ -72,7 +73,7 @@ class Context:
         self._find_guest()
         self._find_monitors()
         if emulated:
-            # All guests are up at once.
+            # All guests run at the same time.
             guests = sum(v.kind != "host" for v in self.variants)
             self.place.memory_mb = max(self.place.memory_mb, 512 + guests * (options.memory >> 20))
         self.fio = self.setup.binaries.get("fio", "")
@@ -165,10 +166,12 @@ class Context:
         return os.path.join(self.dir if not self.place.emulated else ".", f"{variant.name}.img")
 
     def make_disks(self, say):
-        """One file for each, allocated, and on a machine of its own then written with what cannot be compressed."""
+        """Creates one allocated file for each monitor; outside of the emulated host it is then
+        filled with incompressible data."""
         if self.place.emulated:
-            # Never written: reading it involves no device. A host that waits for one does not move the emulator's clock,
-            # and a monitor that polls meanwhile does.
+            # The files are never written, so that reading them involves no device. The emulator's
+            # clock stops while the host waits for a device, but advances if a monitor polls
+            # meanwhile.
             say(f"allocating {len(self.variants)} files of {self.bytes >> 20} MiB, never written")
             for path in map(self.disk_of, self.variants):
                 self.place.must(["fallocate", "-l", str(self.bytes), path], path)
@@ -189,7 +192,7 @@ class Context:
             return False
         return status.st_size == self.bytes and status.st_blocks * 512 >= self.bytes
 
-    # ---- what tells this run from others ----
+    # ---- description of the run ----
 
     def describe(self):
         o = {k: v for k, v in vars(self.options).items() if k not in ("compare", "floor")}
@@ -218,7 +221,7 @@ class Context:
 
 
 def answer(argv):
-    """What a program says, on both of its outputs."""
+    """Returns what a program prints on stdout and stderr."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ends boot-and-fio, or one row of it. Exit codes are those of `boot-and-fio --help`."""
+"""Exceptions that end boot-and-fio, or one row of it. `boot-and-fio --help` lists the exit
+codes."""
 
 USAGE = 2
 MISSING = 3
 
 
 class Fatal(Exception):
-    """Ends the program with one line: what, and why."""
+    """Ends the program with one line that says what failed, and why."""
 
     def __init__(self, what, why, code=MISSING):
         super().__init__(f"{what}: {why}")
@@ -14,11 +15,11 @@ class Fatal(Exception):
 
 
 class RowFailed(Exception):
-    """Ends one row of one monitor; the run goes on."""
+    """Ends one row of one monitor; the run continues."""
 
 
 class Interrupted(Exception):
-    """A signal asks for the end."""
+    """Raised when a signal asks the program to end."""
 
     def __init__(self, signum):
         super().__init__(f"signal {signum}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What fio says of one job, from its JSON."""
+"""Parser of fio's JSON output for one job."""
 
 import json
 
@@ -9,8 +9,10 @@ PERCENTILES = (("p50_ns", "50.000000"), ("p99_ns", "99.000000"), ("p999_ns", "99
 
 
 def parse(text):
-    """A dict: iops, bandwidth (bytes per second), requests, runtime_ms, p50_ns, p99_ns, p999_ns. The jobs are one group; of
-    a mixture, the direction that is slower at its 99th percentile has the percentiles. fio may say things before its JSON."""
+    """Returns a dict: iops, bandwidth (bytes per second), requests, runtime_ms, p50_ns, p99_ns,
+    p999_ns. fio reports the jobs of a row as one group. The percentiles of a mixed workload are
+    those of the direction with the slower 99th percentile. Text that fio prints before its JSON is
+    skipped."""
     start = text.find("{")
     try:
         job = json.loads(text[start:])["jobs"][0] if start >= 0 else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A guest that is up and does one job of fio after the other, and the host, which does the same."""
+"""fio jobs one after the other in a running guest, and on the host."""
 
 import math
 import os
@@ -11,21 +11,25 @@ from . import fiojson, matrix, monitors
 from .errors import RowFailed
 from .probe import Probe, per_request
 
-# What the guest does: the shell commands that come by its console, which answer with lines "mark ...". (Not `cat | sh`:
-# busybox's cat has the kernel move the data, which holds the pipe's lock until there is some.)
+# The guest evaluates the shell commands that arrive on its console, and answers with lines "mark
+# ...". `cat | sh` would not do: busybox's cat uses sendfile, which holds the pipe's lock while it
+# waits for data.
 SHELL = "stty -echo 2>/dev/null; set -f; echo mark ready; while read -r l; do eval $l; done"
-# Nothing of fio's but its end is told on the console while it counts; its JSON comes later, in lines of bounded length.
+# While fio runs, only its end is printed on the console; its JSON follows later, in lines of
+# bounded length.
 FIO = ("f() { fio \"$@\" --output=/tmp/fio.out </dev/null >/tmp/fio.err 2>&1; s=$?; echo mark fio $s; "
        "[ $s = 0 ] || tail -n 3 /tmp/fio.err; }; "
        "j() { tr -d ' \\n' </tmp/fio.out | fold -w 1000; echo; echo mark json; }")
 
-# Counted runs take at least so many seconds, unless that would be more than so many times the requests; and no more than so
-# many of those that pass here, where a host that waits for its disk stops the other clock.
+# Bounds of runs with a fixed number of requests. TIMED: a run takes at least this many seconds,
+# unless that needs more than MOST times the requests. WALL: a run takes at most about this many
+# seconds of this machine's time, because the emulator's clock stops while its host waits for the
+# disk.
 TIMED, MOST, WALL = 0.8, 30, 60
 
 
 class Guest:
-    """One monitor with its guest, started when it is needed, and again after it failed."""
+    """One monitor with its guest, which is started on demand and restarted after a failure."""
 
     def __init__(self, variant, context):
         self.variant, self.context, self.place = variant, context, context.place
@@ -47,19 +51,21 @@ class Guest:
         self.await_mark("ready")
         self.probe = Probe(self.place, self.process.pid)
         if self.variant.wants_terminal:
-            # lkvm's four serial ports read from one terminal. The first takes 64 bytes; of more that came at once each of
-            # the others takes a part, keeps it as nobody reads there, and takes nothing again: here, of a comment.
+            # lkvm's four serial ports read from one terminal. The first port takes 64 bytes. When
+            # more bytes arrive at once, each other port takes a part, keeps it because no process
+            # reads there, and takes nothing again. This comment is what they take.
             self.place.say(self.process, "#" * 512)
         self.place.say(self.process, FIO)
 
     def await_mark(self, word):
-        """(stamp, number, the lines before) of the line "mark WORD [number]"."""
+        """Waits for the line "mark WORD [number]". Returns (stamp, number, the lines before it)."""
         last, before = "", []
         try:
             while item := self.process.line(self.context.patience):
                 stamp, text = item
                 text = text.strip("\r")
-                # A kernel's message may stand before it on the same line; but it may also tell its command line.
+                # A kernel message may precede the mark on the same line. A kernel message that
+                # shows the command line contains the word, too, but does not end with it.
                 found = re.search(rf"mark {word} *(\d*)\s*$", text)
                 if found:
                     return stamp, found[1], before
@@ -70,7 +76,7 @@ class Guest:
         raise RowFailed(f"ended with status {self.process.status}: {last[-100:] or 'without a word'}")
 
     def fio(self, words):
-        """One fio: seconds by the place's clock."""
+        """Runs fio once. Returns the seconds by the place's clock."""
         began = self.place.clock()
         self.place.say(self.process, "f " + " ".join(words))
         stamp, status, _ = self.await_mark("fio")
@@ -92,7 +98,7 @@ class Guest:
         return matrix.fio_words(row, context.setup.guest_disk, context.options.engine, context.bytes, **how)
 
     def measure(self, row):
-        """One run of a row: what fio says, and what it cost."""
+        """Measures a row once. Returns fio's results and the cost per request."""
         self.up()
         options = self.context.options
         if not self.place.emulated:
@@ -107,13 +113,15 @@ class Guest:
         return result
 
     def _counted(self, row):
-        """By the emulator's clock: the difference of many requests and few, free of fio's own start and end."""
+        """Measures by the emulator's clock: the difference of a long and a short run cancels fio's
+        own start and end."""
         few, many = matrix.counts(row, *self.context.options.counts)
         if row not in self.scale:
             self.scale[row] = self._warm_up(row, few, many)
         many *= self.scale[row]
-        # One that was disturbed would take most of the long one's time away, and leave a rate of fables; a long one that was
-        # is only slower.
+        # The short run is repeated, and its minimum counts: a disturbed short run would be
+        # subtracted from the long one and make the rate far too high. A disturbed long run only
+        # makes it lower.
         short = min(self.fio(self.words(row, requests=few)) for _ in range(2))
         before = self.look()
         long = self.fio(self.words(row, requests=many))
@@ -127,7 +135,8 @@ class Guest:
         return result, before, after
 
     def _warm_up(self, row, few, many):
-        """By how much the many have to be more, so that a clock of hundredths can time them."""
+        """Returns the factor by which the long run has to grow, so that a clock of hundredths can
+        time it."""
         began = time.monotonic()
         long = self.fio(self.words(row, requests=many))
         wall = time.monotonic() - began
@@ -140,7 +149,7 @@ class Guest:
         return self.probe.memory(self.context.setup.memory_mb) if self.probe else None
 
     def down(self, failed=False):
-        """Powers it off; kills it if it failed or does not go."""
+        """Powers the guest off; kills the monitor if the guest failed or does not power off."""
         process, self.process, self.probe = self.process, None, None
         if not process:
             return
@@ -154,7 +163,7 @@ class Guest:
 
 
 class Host(Guest):
-    """The same fio without a guest: what the host can do."""
+    """fio on the host, without a guest: the upper bound."""
 
     def up(self):
         self.process = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From the command line to the exit code."""
+"""Main program: parses the command line, runs, reports, and returns the exit code."""
 
 import os
 import signal

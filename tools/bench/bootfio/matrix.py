@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The jobs, what they are called, and fio's words for them."""
+"""The rows of the matrix (fio jobs), their names, and fio's arguments for them."""
 
 from collections import namedtuple
 
@@ -12,7 +12,8 @@ WORKLOADS = {
 }
 SIZES = {"4k": 4096, "64k": 65536, "1m": 1048576}
 
-# Variants of ours by their disk's options; a set of rows for each size of run. `rows`: (workloads, sizes, depths).
+# Variants of microvm by their disk options, then a set of rows for each size of run, as blocks of
+# (workloads, sizes, depths).
 OURS_QUICK = ["microvm:", "microvm-libaio:engine=libaio"]
 OURS_FULL = OURS_QUICK + ["microvm-sync:engine=sync", "microvm-nopoll:poll-us=0", "microvm-1queue:queues=1"]
 QUICK = [
@@ -28,7 +29,7 @@ FULL = [(list(WORKLOADS), list(SIZES), [1, 4, 32, 128])]
 
 
 class Row(namedtuple("Row", "workload bs depth jobs")):
-    """One job of fio."""
+    """One row of the matrix: a fio job."""
 
     def __str__(self):
         jobs = f", {self.jobs} jobs" if self.jobs > 1 else ""
@@ -36,7 +37,7 @@ class Row(namedtuple("Row", "workload bs depth jobs")):
 
 
 def rows(blocks, jobs):
-    """The rows of (workloads, sizes, depths) blocks."""
+    """Expands (workloads, sizes, depths) blocks to rows."""
     return [
         Row(workload, bs, depth, j)
         for workloads, sizes, depths in blocks
@@ -48,7 +49,8 @@ def rows(blocks, jobs):
 
 
 def fio_words(row, filename, engine, file_bytes, seconds=None, requests=None):
-    """fio's arguments for a row: for so many seconds, or so many requests of each job. A colon divides file names."""
+    """Returns fio's arguments for a row: a run of some seconds, or of some requests for each job.
+    Colons are escaped because fio splits file names there."""
     words = [
         "--name=job", "--filename=" + filename.replace(":", "\\:"), f"--bs={row.bs}", "--direct=1", "--thread",
         f"--ioengine={engine}", f"--iodepth={row.depth}", "--norandommap", "--randrepeat=0", "--group_reporting",
@@ -67,13 +69,14 @@ def fio_words(row, filename, engine, file_bytes, seconds=None, requests=None):
 
 
 def counts(row, few, many):
-    """How many requests a counted run does: larger ones are fewer, to move no more than four times the data; but the short run
-    fills the queue, and the long one fills it some times more."""
+    """Returns the numbers of requests of the short and the long run. Larger requests are fewer, so
+    that at most four times the data is moved; but the short run fills the queue once, and the long
+    one several times more."""
     divide = {"4k": 1, "64k": 4, "1m": 64}[row.bs]
     few = max(few // divide, row.depth)
     return few, max(many // divide, few + 3 * row.depth)
 
 
 def buffers(row):
-    """Bytes that fio needs for its requests in flight."""
+    """Returns the bytes that fio needs for its requests in flight."""
     return row.depth * row.jobs * SIZES[row.bs]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The run itself: boots, then rows, each monitor in turn; what was measured is in the result at every moment."""
+"""Measurement loop: boots, then rows, each monitor in turn; the result is always up to date."""
 
 import os
 import time
@@ -8,12 +8,12 @@ from . import boot
 from .errors import RowFailed
 from .guest import Guest, Host
 
-# A monitor that does not even come up so many times in a row is left out from there on.
+# A monitor that fails to start in this many rows in succession is left out of the others.
 GIVE_UP = 2
 
 
 class Progress:
-    """Lines about what is done; on a terminal, also what is being done."""
+    """Prints a line for each finished step and, on a terminal, the step in progress."""
 
     def __init__(self, stream, total):
         self.stream, self.total, self.done, self.began = stream, max(1, total), 0, time.monotonic()
@@ -35,7 +35,8 @@ class Progress:
 
 
 def in_turn(variants, n):
-    """Every other run goes backwards: what one leaves behind is not always the same other's to find."""
+    """Returns the variants in order, reversed in every other run, so that no monitor always runs
+    after the same other one and in the state that it leaves behind."""
     return variants if n % 2 == 0 else variants[::-1]
 
 
@@ -49,7 +50,7 @@ def fail(where, error, log, progress, what):
 
 
 def measure_boots(context, result, save, progress):
-    """result["boots"]: {variant: {"runs": [{stage: seconds}], "first_run": [seconds]}}"""
+    """Fills result["boots"]: {variant: {"runs": [{stage: seconds}], "first_run": [seconds]}}"""
     variants = [v for v in context.variants if v.kind != "host"]
     for n in range(context.options.boots):
         for variant in in_turn(variants, n):
@@ -72,7 +73,8 @@ def measure_boots(context, result, save, progress):
 
 
 def measure_first_run(variant, context, where):
-    """What cannot be traced can still be booted."""
+    """Measures the time to the first KVM_RUN. A monitor that cannot be traced can still be booted,
+    so an error is only recorded."""
     if "first_run_error" in where:
         return
     try:
@@ -85,7 +87,8 @@ def measure_first_run(variant, context, where):
 
 
 def measure_rows(context, rows, result, save, progress):
-    """result["rows"]: [{workload, bs, depth, jobs, "variants": {variant: {"runs": [...], "error", "log"}}}]"""
+    """Fills result["rows"]: [{workload, bs, depth, jobs, "variants": {variant: {"runs": [...],
+    "error", "log"}}}]"""
     guests = {v.name: (Host if v.kind == "host" else Guest)(v, context) for v in context.variants}
     result["rows"] = [{**row._asdict(), "variants": {v.name: {"runs": []} for v in context.variants}} for row in rows]
     stubborn = dict.fromkeys(guests, 0)

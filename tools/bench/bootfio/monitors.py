@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The monitors: what each is called with, for the same guest. A Setup names the files as the place knows them."""
+"""Command lines of the monitors for one guest. A Setup has file names as the place sees them."""
 
 import json
 import os
@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 
 FIRMWARE = ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin")
 FIRMWARE_DIRS = ("/usr/share/seabios", "/usr/share/qemu")
-# Of the same kinds microvm has: no PIT, no PIC. QEMU keeps its RTC: without one the stock kernel, which QEMU's tables do
-# not tell so, looks for it for three seconds.
+# The devices that microvm has, too: no PIT, no PIC. QEMU keeps its RTC: QEMU's ACPI tables do not
+# say that there is none, so the stock kernel would search for it for three seconds.
 QEMU_MACHINE = "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on"
 MAX_QUEUES = 4
-# Where lkvm has its virtio-mmio devices on x86, in its own constants, and their interrupts: it tells the guest nothing.
+# Address, size and first interrupt of lkvm's virtio-mmio devices on x86: constants of its source.
+# They go on the kernel's command line, because lkvm does not describe the devices to the guest.
 LKVM_BASE, LKVM_SIZE, LKVM_IRQ = 0xd3000000, 0x200, 5
 
 
 @dataclass
 class Setup:
-    """The guest that all of them boot. Without initrd, rootfs is its root disk, and the disk under test comes second."""
+    """The guest that all monitors boot. Without initrd, rootfs is the root disk, and the disk under
+    test is the second one."""
 
     kernel: str
     memory_mb: int
@@ -40,7 +42,8 @@ class Setup:
 
 @dataclass
 class Variant:
-    """One monitor with options. kind: ours, qemu, lkvm, firecracker or host; detail: what makes it this variant."""
+    """One monitor with options. kind: ours, qemu, lkvm, firecracker or host; detail: the options of
+    this variant."""
 
     name: str
     kind: str
@@ -49,22 +52,22 @@ class Variant:
 
     @property
     def power_off(self):
-        # Without ACPI, only a reboot ends the VM.
+        # On monitors without ACPI, only a reboot ends the VM.
         return "reboot -f" if self.kind in ("lkvm", "firecracker") else "poweroff -f"
 
     @property
     def wants_terminal(self):
-        # It reads what is typed from a terminal only.
+        # lkvm reads console input from a terminal only.
         return self.kind == "lkvm"
 
 
 def comma(path):
-    """A file name among the comma-separated options of microvm and QEMU."""
+    """Escapes a file name for the comma-separated options of microvm and QEMU."""
     return path.replace(",", ",,")
 
 
 def command(variant, setup, disk, run, place):
-    """The words that boot the guest with this disk and have it do `run`."""
+    """Returns the arguments that boot the guest with this disk and have it execute `run`."""
     return globals()["_" + variant.kind](variant, setup, disk, run, place)
 
 
@@ -83,8 +86,8 @@ def _qemu(variant, setup, disk, run, _place):
               "-global", "virtio-mmio.force-legacy=false", "-kernel", setup.kernel]
     if setup.initrd:
         words += ["-initrd", setup.initrd]
-    # The kernel finds them in the order they are named in. All of the monitors read the same root disk; QEMU would lock
-    # single bytes of it that others have locked for reading.
+    # The kernel finds the disks in the order of these options. All monitors read one root disk; its
+    # locking is off because QEMU would lock single bytes of it that others have locked for reading.
     if not setup.initrd:
         words += ["-drive", f"if=none,id=d0,format=raw,readonly=on,file.locking=off,file={comma(setup.rootfs)}",
                   "-device", "virtio-blk-device,drive=d0"]
@@ -121,12 +124,13 @@ def _firecracker(variant, setup, disk, run, place):
 
 
 def lkvm_lacks_mmio(help_text):
-    """Whether an lkvm's `run --help` lists transports, and not this one: upstream has it on arm64 and riscv only."""
+    """Returns whether an lkvm's `run --help` lists transports without mmio: upstream has mmio on
+    arm64 and riscv only."""
     listed = re.search(r"--virtio-transport[ =<]*\[([^\]]*)\]", help_text)
     return bool(listed) and "mmio" not in listed[1].split("|")
 
 
 def find_firmware():
-    """QEMU's firmware files, which Debian has in two packages' directories."""
+    """Returns QEMU's firmware files, which are in the directories of two Debian packages."""
     paths = [[os.path.join(d, name) for d in FIRMWARE_DIRS if os.path.exists(os.path.join(d, name))] for name in FIRMWARE]
     return [found[0] for found in paths if found]

@@ -9,20 +9,21 @@ from . import matrix
 from .errors import USAGE, Fatal
 
 HELP = """\
-Boots a Linux guest with fio under microvm and, interleaved in the same run, under the monitors it finds beside it: QEMU's
-microvm machine (an iothread; aio=native, io_uring, threads), kvmtool's lkvm and Firecracker; and runs the same fio on the
-host. Says how fast, at what cost, and how long a boot takes; writes result.json, report.html and its plots."""
+Boots a Linux guest with fio under microvm and, interleaved in the same run, under the monitors that are
+installed: QEMU's microvm machine (an iothread; aio=native, io_uring, threads), kvmtool's lkvm and
+Firecracker; and runs the same fio jobs on the host. Reports throughput, latency, cost per request and boot
+times; writes result.json, report.html and its plots."""
 AFTER = """\
-exit status: 0 all is well; 1 a row of microvm's failed, or --compare found a regression; 2 usage; 3 something needed is
-missing, or the disk is full; 130, 143 a signal ended it: what was measured until then is written.
+exit status: 0 success; 1 a row of microvm failed, or --compare found a regression; 2 usage; 3 a required
+file or program is missing, or the disk is full; 130, 143 ended by a signal: the results so far are written.
 
-Where the processor offers no virtualization all of it runs in the emulated host (tools/kvmhost) with few requests. There,
-only ratios mean something, and those of writes less than those of reads: the clock is the emulator's CPU time, which stands
-still while the host waits for its disk."""
+Where the CPU offers no virtualization, everything runs in the emulated host (tools/kvmhost) with few
+requests. There only ratios are meaningful, and those of writes less than those of reads: the clock is the
+emulator's CPU time, which stands still while the host waits for its disk."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Mistakes are one line."""
+    """Argument parser that reports a usage error in one line."""
 
     def error(self, message):
         message = re.sub(r"^argument ", "", message)
@@ -90,48 +91,48 @@ def binary(text):
 def parser():
     p = Parser(prog="boot-and-fio", description=HELP, epilog=AFTER, allow_abbrev=False,
                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--quick", action="store_true", help="a few minutes: the rows that say most (default)")
-    p.add_argument("--full", action="store_true", help="the whole matrix: hours")
-    g = p.add_argument_group("rows; what is not said is --quick's or --full's")
+    p.add_argument("--quick", action="store_true", help="the most informative rows, in a few minutes (default)")
+    p.add_argument("--full", action="store_true", help="the whole matrix, which takes hours")
+    g = p.add_argument_group("rows (values that are not given are those of --quick or --full)")
     g.add_argument("--workloads", type=listed(matrix.WORKLOADS), metavar="W,...", help=" ".join(matrix.WORKLOADS))
-    g.add_argument("--sizes", type=listed(matrix.SIZES), metavar="S,...", help="of a request: " + " ".join(matrix.SIZES))
+    g.add_argument("--sizes", type=listed(matrix.SIZES), metavar="S,...", help="request sizes: " + " ".join(matrix.SIZES))
     g.add_argument("--depths", type=listed(each=number(1, 1024)), metavar="N,...", help="requests in flight of each job")
     g.add_argument("--jobs", type=listed(["1", "cpus"]), metavar="J,...", help="1; cpus: one for each virtual CPU")
     g.add_argument("--no-fio", action="store_true", help="boot times only")
     g.add_argument("--no-boot", action="store_true", help="fio only")
     g = p.add_argument_group("monitors")
     g.add_argument("--microvm", type=binary, action="append", metavar="[LABEL=]FILE",
-                   help="the binary (./microvm); several compare builds")
+                   help="the binary (./microvm); repeatable, to compare builds")
     g.add_argument("--ours", type=ours, action="append", metavar="NAME:OPTIONS",
                    help="a variant of microvm by its disk's options, as nopoll:poll-us=0; repeatable")
     g.add_argument("--peers", type=listed(["qemu", "lkvm", "firecracker", "host", "none"]), metavar="P,...",
                    help="qemu lkvm firecracker host (all); none")
-    g = p.add_argument_group("the guest; by default build/guest-kernel and fio-image's if they are there, else the stock "
-                             "kernel's")
+    g = p.add_argument_group("the guest (default: build/guest-kernel and the fio image if they were built, otherwise the "
+                             "stock kernel)")
     g.add_argument("--kernel", type=file, metavar="FILE")
-    g.add_argument("--vmlinux", type=file, metavar="FILE", help="the same as ELF, which Firecracker needs")
+    g.add_argument("--vmlinux", type=file, metavar="FILE", help="the kernel as ELF, which Firecracker needs")
     g.add_argument("--initrd", type=file, metavar="FILE", help="with busybox and fio; runs run=\"...\" and powers off")
-    g.add_argument("--rootfs", type=file, metavar="FILE", help="the same as a disk")
+    g.add_argument("--rootfs", type=file, metavar="FILE", help="a root disk instead of --initrd")
     g.add_argument("--cpus", type=number(1, 64), metavar="N", help="virtual CPUs (half of the host's, 4 at most)")
     g.add_argument("--memory", type=size, metavar="SIZE", help="guest RAM (256M; more where a row's buffers need it)")
-    g = p.add_argument_group("how")
-    g.add_argument("--runs", type=number(1, 1000), metavar="N", help="of each row (3; with --full 5)")
-    g.add_argument("--boots", type=number(1, 1000), metavar="N", help="of each monitor (as many as runs)")
-    g.add_argument("--seconds", type=number(0.05, 3600, float), metavar="S", help="of one run (1; with --full 3)")
-    g.add_argument("--warm-up", type=number(0.05, 600, float), metavar="S", help="before each run (a third of it)")
+    g = p.add_argument_group("measurement")
+    g.add_argument("--runs", type=number(1, 1000), metavar="N", help="repetitions of each row (3; with --full 5)")
+    g.add_argument("--boots", type=number(1, 1000), metavar="N", help="boots of each monitor (as many as --runs)")
+    g.add_argument("--seconds", type=number(0.05, 3600, float), metavar="S", help="length of one run (1; with --full 3)")
+    g.add_argument("--warm-up", type=number(0.05, 600, float), metavar="S", help="unmeasured time before each run (a third of --seconds)")
     g.add_argument("--counts", type=listed(each=number(1, 10**7)), metavar="FEW,MANY", default=[100, 800],
                    help="emulated: requests of 4 KiB in a short and a long run, at least (100,800)")
-    g.add_argument("--size", type=size, metavar="SIZE", help="of each monitor's file (256M, written; emulated 64M, only allocated)")
-    g.add_argument("--engine", choices=["libaio", "io_uring", "psync"], default="libaio", help="fio's own (libaio)")
+    g.add_argument("--size", type=size, metavar="SIZE", help="size of each monitor's file (256M, written; emulated: 64M, allocated only)")
+    g.add_argument("--engine", choices=["libaio", "io_uring", "psync"], default="libaio", help="fio's I/O engine (libaio)")
     g.add_argument("--pin", choices=["auto", "off"], default="auto",
-                   help="auto: monitors and fio stay on processors of their own where there are enough")
+                   help="auto: pin monitors and fio to CPUs of their own if there are enough")
     g.add_argument("--timeout", type=number(1, 86400, float), metavar="S",
-                   help="how long a guest may be silent (60 beyond --seconds; emulated 300)")
+                   help="longest silence of a guest (60 more than --seconds; emulated: 300)")
     g.add_argument("--place", choices=["auto", "native", "emulated"], default="auto")
-    g.add_argument("--dir", metavar="DIR", help="where the files are (build/boot-and-fio/data)")
-    g.add_argument("--out", metavar="DIR", help="where results go (build/boot-and-fio)")
-    g = p.add_argument_group("comparing")
-    g.add_argument("--compare", nargs=2, type=file, metavar=("OLD", "NEW"), help="judge two result.json; runs nothing")
+    g.add_argument("--dir", metavar="DIR", help="directory of the disk files (build/boot-and-fio/data)")
+    g.add_argument("--out", metavar="DIR", help="directory of the results (build/boot-and-fio)")
+    g = p.add_argument_group("comparison")
+    g.add_argument("--compare", nargs=2, type=file, metavar=("OLD", "NEW"), help="compare two result.json files; nothing is run")
     g.add_argument("--floor", type=number(0.1, 90, float), metavar="%", default=5.0,
                    help="how much worse is a regression (5)")
     return p
@@ -153,7 +154,8 @@ def parse(argv):
 
 
 def blocks(options, emulated):
-    """The rows: of the preset, or of all combinations of what was named and the preset's first block for the rest."""
+    """Returns the blocks of rows: those of the preset, or all combinations of the given values,
+    where the preset's first block supplies each value that is not given."""
     preset = matrix.FULL if options.full else matrix.EMULATED if emulated else matrix.QUICK
     if not (options.workloads or options.sizes or options.depths):
         return preset
@@ -162,13 +164,14 @@ def blocks(options, emulated):
 
 
 def ram(rows):
-    """Guest RAM for all of these rows: what fio holds in flight, and as much beside it as a guest needs that does little."""
+    """Returns the guest RAM that all of these rows need: fio's buffers in flight, and 128 MiB for
+    the rest of a small guest."""
     step = 64 << 20
     return max(256 << 20, (max(map(matrix.buffers, rows), default=0) + (128 << 20) + step - 1) // step * step)
 
 
 def effective(options, emulated, host_cpus):
-    """Fills in what depends on the place."""
+    """Fills in the defaults that depend on the place."""
     o = options
     o.runs = o.runs or (5 if o.full else 3)
     o.boots = o.boots or o.runs

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where monitors and fio run: on this machine, or in the emulated host (tools/kvmhost). Both start processes whose output
-comes line by line with the time when it came, by the place's own clock."""
+"""Where monitors and fio run: on this machine, or in the emulated host (tools/kvmhost). Both start
+processes, and stamp each output line with the place's own clock."""
 
 import os
 import queue
@@ -15,7 +15,8 @@ from .errors import Fatal, RowFailed
 
 
 class Process:
-    """A process in a place. Lines come from a thread that reads them; everybody else is the main thread."""
+    """A process in a place. A reader thread feeds its lines; everything else runs on the main
+    thread."""
 
     def __init__(self, name, log):
         self.name, self.log = name, log
@@ -24,11 +25,13 @@ class Process:
         self._ended = False
 
     def feed(self, stamp, text):
-        """text: a line, or an int: the exit status, after the last line."""
+        """Queues a line, or, after the last line, the exit status (an int). Called by the reader
+        thread."""
         self._queue.put((stamp, text))
 
     def line(self, patience):
-        """The next (stamp, line), or None at the end. RowFailed if nothing comes for `patience` seconds."""
+        """Returns the next (stamp, line), or None at the end. Raises RowFailed after `patience`
+        seconds without a line."""
         if self._ended:
             return None
         try:
@@ -54,12 +57,12 @@ class Process:
 
 
 class Place:
-    """What both have in common."""
+    """Base class of both places."""
 
     patience = 60
 
     def run(self, argv, patience=None):
-        """A command to its end: (status, lines)."""
+        """Runs a command to its end. Returns (status, lines)."""
         process = self.start(argv, "command")
         try:
             found = list(process.lines(patience or self.patience))
@@ -68,7 +71,8 @@ class Place:
         return process.status, found
 
     def must(self, argv, what, patience=None):
-        """A command that has to succeed before anything can be measured."""
+        """Runs a command that has to succeed before anything can be measured; raises Fatal if it
+        fails."""
         status, lines = self.run(argv, patience)
         if status:
             raise Fatal(what, (lines or [f"exit status {status}"])[-1])
@@ -76,7 +80,7 @@ class Place:
 
 
 class Local(Place):
-    """This machine."""
+    """The machine that this program runs on."""
 
     name, emulated = "native", False
     clock_name = "the monotonic clock"
@@ -126,7 +130,8 @@ class Local(Place):
             raise RowFailed(f"takes no input: {error.strerror}") from error
 
     def kill(self, process):
-        # Its session is its own: nobody else is in the group. Once it was waited for, its number may be somebody else's.
+        # The process has its own session, so its group has no other members. The group is signalled
+        # only before the process has been waited for: its number may be reused afterwards.
         if process.popen.poll() is None:
             try:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -142,7 +147,7 @@ class Local(Place):
             return file.read()
 
     def write(self, name, text):
-        """A file beside the disks: its path."""
+        """Writes a file beside the disks. Returns its path."""
         path = os.path.join(self.directory, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -154,8 +159,9 @@ class Local(Place):
 
 
 class Remote(Place):
-    """The emulated host: tools/emuhost/boot-and-fio there does what its standard input says. Its clock is the CPU time of
-    the emulator, whose one processor is never idle while a guest has something to do: other load here does not count."""
+    """The emulated host, where tools/emuhost/boot-and-fio reads commands on its standard input. Its
+    clock is the CPU time of the emulator, so other load on this machine does not count; while a
+    guest has work, the emulator's single CPU is never idle."""
 
     name, emulated = "emulated", True
     clock_name = "the emulator's CPU time"
@@ -172,7 +178,7 @@ class Remote(Place):
         self.stage(os.path.join(top, "tools/emuhost/boot-and-fio"), "agent")
 
     def clock(self):
-        """Seconds; hundredths are as fine as it gets."""
+        """Returns seconds, with a resolution of a hundredth."""
         try:
             with open(self._pid_file, encoding="ascii") as file:
                 pid = int(file.read())
@@ -247,7 +253,8 @@ class Remote(Place):
         return "\n".join(lines)
 
     def write(self, name, text):
-        """Nothing that is written before it is up is needed: only the path is."""
+        """Writes a file and returns its path. Before the host is up only the path is returned: the
+        contents are not needed then."""
         if self._popen:
             self.must(["sh", "-c", 'printf %s "$1" >"$2"', "sh", text, name], name)
         return "./" + name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a monitor's process costs: CPU time, memory, exits and interrupts. Of what cannot be had, None."""
+"""Resource usage of a monitor: CPU time, memory, exits, interrupts; None where unavailable."""
 
 import ctypes
 import fcntl
@@ -13,14 +13,16 @@ COUNTERS = {"exits": "exits", "irqs": "irq_injections"}
 
 
 def cpu_seconds(stat, tick):
-    """From the text of /proc/PID/stat: user and system time less that in the guest. (proc(5): fields 14, 15 and 43.)"""
+    """Returns user and system time less guest time, from the text of /proc/PID/stat (proc(5):
+    fields 14, 15 and 43)."""
     fields = stat.rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12]) - int(fields[40])) / tick
 
 
 def beyond_ram(smaps, ram_kib):
-    """KiB resident outside of guest RAM, (Rss, Pss), from the text of /proc/PID/smaps. Guest RAM is the largest mapping, with
-    those of the same file that touch it: a monitor may change parts of it (advice, protection), which splits it."""
+    """Returns the KiB resident outside of guest RAM, (Rss, Pss), from the text of /proc/PID/smaps.
+    Guest RAM is the largest mapping and the adjacent ones of the same file: a monitor may change
+    advice or protection of a part of it, which splits the mapping."""
     areas = []
     for line in smaps.splitlines():
         head = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ *(.*)", line)
@@ -44,7 +46,8 @@ def beyond_ram(smaps, ram_kib):
 
 
 def parse_stats(blob):
-    """The counters in what a statistics file descriptor of KVM gives (Documentation/virt/kvm/api.rst, 4.133)."""
+    """Parses the contents of a KVM statistics file descriptor (Documentation/virt/kvm/api.rst,
+    4.133). Returns the counters."""
     _, name_size, count, _, desc_offset, data_offset = struct.unpack_from("<6I", blob)
     values = {}
     for i in range(count):
@@ -70,7 +73,8 @@ def _stats_of(fd):
 
 
 def stats_by_fd(pid):
-    """The counters of all vCPUs, by a loan of the monitor's own file descriptors: it notices nothing."""
+    """Returns the counters summed over all vCPUs. The monitor's own file descriptors are duplicated
+    by pidfd_getfd, which does not disturb it."""
     libc = ctypes.CDLL(None, use_errno=True)
     pidfd = libc.syscall(SYS_PIDFD_OPEN, pid, 0)
     if pidfd < 0:
@@ -101,7 +105,8 @@ def stats_by_fd(pid):
     return sums if seen else None
 
 
-# One line for each counter: NAME VALUE, of every VM of the process (debugfs: kvm/PID-FD/).
+# Shell command that prints a line NAME VALUE for each counter of every VM of the process (debugfs:
+# kvm/PID-FD/).
 DEBUGFS = 'for d in /sys/kernel/debug/kvm/{pid}-*; do for n in {names}; do echo "$n $(cat "$d/$n")" || exit; done; done'
 
 
@@ -117,14 +122,14 @@ def stats_by_debugfs(place, pid):
 
 
 class Probe:
-    """Looks at one process again and again."""
+    """Samples one process repeatedly."""
 
     def __init__(self, place, pid):
         self.place, self.pid = place, pid
         self.tick = os.sysconf("SC_CLK_TCK") if not place.emulated else 100
 
     def look(self):
-        """CPU time and counters so far."""
+        """Returns CPU time and counters up to now."""
         try:
             cpu = cpu_seconds(self.place.read(f"/proc/{self.pid}/stat"), self.tick)
         except (OSError, IndexError, ValueError):
@@ -133,7 +138,7 @@ class Probe:
         return {"cpu": cpu, **(counters or stats_by_debugfs(self.place, self.pid) or dict.fromkeys(COUNTERS))}
 
     def memory(self, ram_mb):
-        """KiB beyond guest RAM: {"rss": ..., "pss": ...}."""
+        """Returns the KiB resident beyond guest RAM: {"rss": ..., "pss": ...}."""
         try:
             found = beyond_ram(self.place.read(f"/proc/{self.pid}/smaps"), ram_mb * 1024)
         except OSError:
@@ -142,7 +147,7 @@ class Probe:
 
 
 def per_request(before, after, requests):
-    """What the looks differ by, for a request."""
+    """Returns the difference of two samples, divided by the number of requests."""
     result = {}
     for key in ("cpu", *COUNTERS):
         if before[key] is not None and after[key] is not None and requests:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run leaves: result.json, report.html, and its plots as files of their own."""
+"""Output files of a run: result.json, report.html, and its plots."""
 
 import json
 import os
@@ -17,7 +17,7 @@ height:auto}"""
 
 
 def write(path, text):
-    """Whole or not at all."""
+    """Writes a file atomically: the complete contents, or no change."""
     try:
         with open(path + ".part", "w", encoding="utf-8") as file:
             file.write(text)
@@ -31,7 +31,7 @@ def save_json(out, result):
 
 
 def plots(result):
-    """[(file name, SVG)]: what there is something to show for."""
+    """Returns [(file name, SVG)] for each plot that has data."""
     variants = [(v["name"], v["kind"]) for v in result["variants"]]
     palette = svg.colours(variants)
     found = []
@@ -39,8 +39,9 @@ def plots(result):
     rows = [(name, lines) for name, lines in rows if lines]
     emulated = result["place"] == "emulated"
     where = " (emulated host: only ratios mean something)" if emulated else ""
-    # Against the host's own; without it, against the best peer of the first kind there is; else against the best. In an
-    # emulated host what it can do itself is so far away that next to it nothing else could be seen.
+    # IOPS are shown relative to the host; without it, to the best peer of the first kind that was
+    # measured; otherwise to the best of all. In an emulated host the host itself is so much faster
+    # that the differences between monitors would be invisible beside it.
     order = ("qemu", "host") if emulated else ("host", "qemu", "lkvm", "firecracker")
     peer = next((k for k in order if any("of_" + k in l for _, ls in rows for l in ls)), None)
     groups = []
@@ -65,7 +66,7 @@ def plots(result):
 
 
 def used(palette, groups):
-    """The colours of those that are there."""
+    """Returns the palette without the names that the plot does not show."""
     names = {member[0] for _, members in groups for member in members}
     return {name: colour for name, colour in palette.items() if name in names}
 
@@ -76,7 +77,7 @@ def whiskered(line, base):
 
 
 def table(head, lines):
-    """lines: [(class, [cell])]"""
+    """Returns an HTML table. lines: [(class, [cell])]"""
     out = ["<table><tr>" + "".join(f"<th>{escape(h)}</th>" for h in head) + "</tr>"]
     for kind, cells in lines:
         out.append(f'<tr class="{kind}">' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Statistics of a few repetitions."""
+"""Statistics of a few repetitions: spread, effect size, permutation test."""
 
 import itertools
 import math
 import random
 
-# Up to so many ways to divide the repetitions are all tried; of more, so many by chance.
+# If there are at most EXACT ways to divide the repetitions into two groups, all are tried;
+# otherwise EXACT random ones.
 EXACT = 20000
 
 
@@ -18,23 +19,26 @@ def median(values):
 
 
 def spread(values):
-    """Half of what lies between the best and the worst, as a share of the median."""
+    """Returns half of the range, from the minimum to the maximum, as a share of the median."""
     middle = median(values)
     return (max(values) - min(values)) / 2 / middle if middle else 0.0
 
 
 def effect(old, new):
-    """The ratio of the medians, and Cliff's delta: how much more often new is above old than below, -1 to 1."""
+    """Returns the ratio of the medians, and Cliff's delta: the share of pairs with new above old
+    less that with new below old, from -1 to 1."""
     pairs = [(n > o) - (n < o) for o in old for n in new]
     base = median(old)
     return (median(new) / base if base else math.nan), sum(pairs) / len(pairs)
 
 
 def permutation(low, high):
-    """How likely the mean of `high` is as far above that of `low`, or farther, if the labels mean nothing (one-sided)."""
+    """Returns the one-sided p value: the probability that the mean of `high` is at least this far
+    above that of `low` if the labels are exchangeable."""
     pool = low + high
     n, total = len(high), sum(low) + sum(high)
-    # The mean of one group grows with its sum. A hair of tolerance, for sums of the same numbers in another order.
+    # For groups of fixed size, comparing sums is comparing means. The tolerance absorbs the
+    # rounding of sums in another order.
     observed = sum(high) - 1e-9 * (1 + abs(total))
     if math.comb(len(pool), n) <= EXACT:
         ways = [sum(group) >= observed for group in itertools.combinations(pool, n)]
@@ -45,8 +49,8 @@ def permutation(low, high):
 
 
 def worse_p(old, new, floor, higher_is_better):
-    """The p of "new is worse than old by more than the floor" (0.05: 5 %), by the permutation of what it would be if it
-    were worse by just that."""
+    """Returns the p value of "new is worse than old by more than the floor" (0.05: 5 %). The
+    permutation test compares new with old made worse by exactly the floor."""
     if min(old + new) <= 0:
         return 1.0
     sign = 1 if higher_is_better else -1
@@ -61,7 +65,7 @@ def smallest_p(old_count, new_count):
 
 
 def holm(pvalues):
-    """p adjusted for there being so many, in the order given (Holm)."""
+    """Returns the p values adjusted for their number (Holm), in the order given."""
     adjusted, largest = [1.0] * len(pvalues), 0.0
     for rank, i in enumerate(sorted(range(len(pvalues)), key=lambda i: pvalues[i])):
         largest = max(largest, min(1.0, pvalues[i] * (len(pvalues) - rank)))

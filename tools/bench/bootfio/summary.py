@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From a result to medians: what the table, the report and the plots show."""
+"""Medians of a result, for the table, the report and the plots."""
 
 from . import boot
 from .stats import median, spread
@@ -17,8 +17,8 @@ def kinds(result):
 
 
 def rows(result):
-    """[(row, [line])]; a line is a dict: name, kind, runs, error, log, the medians, spread; of_host, and of_KIND: the ratio
-    to the best of each kind of peer."""
+    """Returns [(row, [line])]. A line is a dict: name, kind, runs, error, log, the medians, spread,
+    and the ratios of_host and of_KIND to the best monitor of each kind of peer."""
     kind = kinds(result)
     found = []
     for row in result["rows"]:
@@ -43,8 +43,9 @@ def rows(result):
 
 
 def boots(result):
-    """[line]: name, kind, runs, error, log, total and to_init (medians of seconds since exec), spread of the total, stages:
-    [(stage, seconds)], rss_kib and pss_kib beyond guest RAM, of_KIND: ratio of to_init to the quickest of that kind."""
+    """Returns [line]. A line is a dict: name, kind, runs, error, log, total and to_init (medians of
+    seconds since exec), spread of the total, stages: [(stage, seconds)], rss_kib and pss_kib beyond
+    guest RAM, and of_KIND: ratio of to_init to the quickest monitor of that kind."""
     kind, lines = kinds(result), []
     for name in [v["name"] for v in result["variants"] if v["kind"] != "host"]:
         cell = result["boots"].get(name, {"runs": []})
@@ -75,7 +76,8 @@ def cell(value, form, scale=1.0):
 
 
 def columns(result, emulated):
-    """[(title, function of a line)] for a row's table: a ratio to each kind of peer that is there."""
+    """Returns [(title, function of a line)] for a row's table, with a ratio column for each kind of
+    peer that was measured."""
     present = [k for k in ("host", "qemu", "lkvm", "firecracker") if k in kinds(result).values()]
     shown = [
         ("IOPS", lambda l: cell(l["iops"], ".0f")),
@@ -111,7 +113,7 @@ def boot_columns(result):
 
 
 def grid(head, lines):
-    """Text in columns: the first one to the left, the others to the right."""
+    """Formats a text table: the first column is aligned left, the others right."""
     table = [head] + lines
     widths = [max(len(str(line[i])) for line in table) for i in range(len(head))]
     return ["  " + "  ".join(str(v).ljust(w) if i == 0 else str(v).rjust(w)
@@ -119,7 +121,7 @@ def grid(head, lines):
 
 
 def text(result):
-    """The whole result for a terminal."""
+    """Formats the whole result for a terminal."""
     out = []
     emulated = result["place"] == "emulated"
     for row, lines in rows(result):
@@ -133,7 +135,7 @@ def text(result):
     if any(l["runs"] for l in lines):
         shown = boot_columns(result)
         names = [l for l in lines if l["runs"]]
-        # Many columns for a few monitors: turned around, it fits a terminal.
+        # The table is transposed to fit a terminal: it has many columns and few monitors.
         turned = [[title] + [f(l) for l in names] for title, f in shown]
         out += ["", "boot, ms"] + grid([""] + [l["name"] for l in names], turned)
     out += [f"  FAILED   {l['name']}, boot: {l['error']}; console: {l['log']}" for l in lines if l["error"]]

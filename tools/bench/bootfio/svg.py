@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plots as SVG, by hand: bars with whiskers, percentiles on a logarithmic scale, stages of a boot."""
+"""SVG plots without a library: bars with whiskers, percentiles on a log scale, boot stages."""
 
 import math
 from html import escape
@@ -13,7 +13,7 @@ STAGES = {"first_run": "#264653", "kernel": "#2a9d8f", "init": "#8ab17d", "read"
 
 
 def colours(variants):
-    """{name: colour}, from [(name, kind)]."""
+    """Returns {name: colour} for [(name, kind)]."""
     used, found = {}, {}
     for name, kind in variants:
         palette = OURS if kind == "ours" else PEERS.get(kind, ["#999999"])
@@ -45,7 +45,7 @@ def page(height, title, parts):
 
 
 def legend(names, y):
-    """[(text, colour)]: in lines; the parts and the y below."""
+    """Draws a legend for [(text, colour)]. Returns its SVG parts and the y below it."""
     parts, x = [], 12
     for name, colour in names:
         width = 24 + 6.4 * len(name)
@@ -57,7 +57,7 @@ def legend(names, y):
 
 
 def ticks(top):
-    """Round numbers from 0 to about `top`."""
+    """Returns round numbers from 0 to about `top`."""
     raw = top / 5
     unit = 10 ** math.floor(math.log10(raw))
     step = next(unit * k for k in (1, 2, 5, 10) if unit * k >= raw)
@@ -65,7 +65,8 @@ def ticks(top):
 
 
 def bars(title, groups, palette, unit):
-    """groups: [(label, [(name, value, low, high)])]: a bar for each value, a whisker from low to high."""
+    """Draws groups, [(label, [(name, value, low, high)])]: a bar for each value, a whisker from low
+    to high."""
     values = [high for _, members in groups for _, _, _, high in members]
     top = max(values, default=1) * 1.02 or 1
     parts, y = legend(list(palette.items()), 40)
@@ -91,7 +92,8 @@ def bars(title, groups, palette, unit):
 
 
 def percentiles(title, groups, palette, unit):
-    """groups: [(label, [(name, [p50, p99, p99.9])])]: a line with three dots each, to a logarithmic scale."""
+    """Draws groups, [(label, [(name, [p50, p99, p99.9])])]: a line with three dots for each, on a
+    logarithmic scale."""
     values = [v for _, members in groups for _, three in members for v in three if v]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     high = max(high, low + 1)
@@ -120,7 +122,7 @@ def percentiles(title, groups, palette, unit):
 
 
 def stages(title, lines, names, unit):
-    """lines: [(label, [(stage, value)])]: one bar of stages each."""
+    """Draws lines, [(label, [(stage, value)])]: a stacked bar of stages for each."""
     top = max((sum(v for _, v in parts) for _, parts in lines), default=1) * 1.02 or 1
     parts, y = legend([(names[s], STAGES[s]) for s in names], 40)
     scale, begin, drawn = (WIDTH - LEFT - RIGHT) / top, y, []
