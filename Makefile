@@ -103,6 +103,11 @@ objects: $(OBJ)/vmm/main.o $(LIB) $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*
 $(PLACE)microvm: $(OBJ)/microvm
 	$(Q)cp $< $@
 
+# For editors and clangd: the compiler's command for each file, as `make -n` prints it. Variables apply (VARIANT=clang-tsan).
+compile_commands.json: FORCE
+	$(Q)$(MAKE) -s $(BUILD)/version/version.h $(BUILD)/seccomp/seccomp.h
+	$(Q)$(MAKE) -Bn --no-print-directory objects test-objects 2>/dev/null | tools/compile-commands >$@.new && mv $@.new $@
+
 $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -296,7 +301,7 @@ format:
 	clang-format -i $(C_FILES)
 
 clean:
-	rm -rf $(BUILD) microvm microvm-ctl
+	rm -rf $(BUILD) microvm microvm-ctl compile_commands.json
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -321,6 +326,7 @@ help:
 	@echo 'make install    install into prefix=/usr/local, below DESTDIR= if that is set; make uninstall'
 	@echo 'make deb        build/deb/microvm_VERSION_ARCH.deb'
 	@echo 'make deb-lint   check the package with lintian, where that is installed'
+	@echo 'make compile_commands.json  compilation database for clangd and other tools'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
 	@echo 'JOBS=N          jobs of make check in parallel (default: all CPUs); 1: one step after the other'

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What tests/install/documents compares: the documents, their entries, and the answers of the
-# program.
+# The documents that tests/install/documents compares, their entries, their example commands, and
+# the answers of the program.
 import functools
 import os
 import re
+import shlex
 import subprocess
 import sys
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..")
 MICROVM = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(TOP, "microvm"))
+
+
+MARKDOWN = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "dataplane/README.md", "devices/virtio/README.md",
+            "vmm/arch/aarch64/README.md", "guest/README.md", "tests/README.md", "tools/bench/RESULTS.md")
 
 
 def read(path):
@@ -26,8 +31,7 @@ def load():
     return {
         "--help": output(MICROVM, "--help"),
         "microvm.1": read("vmm/man/microvm.1"),
-        "README.md": read("README.md"),
-        "SECURITY.md": read("SECURITY.md"),
+        **{path: read(path) for path in MARKDOWN},
         "microvm.bash": read("tools/dist/microvm.bash"),
         "microvm-ctl --help": output(os.path.join(os.path.dirname(MICROVM), "microvm-ctl"), "--help"),
         "microvm-ctl.1": read("vmm/man/microvm-ctl.1"),
@@ -81,6 +85,16 @@ def subjects():
     return [(name, False) for name in options()] + [(name, True) for name in keys()]
 
 
+# ---- example commands ----
+
+
+def examples(text, program):
+    """The arguments of each command that starts PROGRAM in an indented block, without redirections."""
+    for line in re.findall(rf"^ {{4}}\./{program} ((?:.*\\\n)*.*)$", text, flags=re.M):
+        words = shlex.split(line.replace("\\\n", " "), comments=True)
+        yield [word for word in words if word != "&" and not re.match(r"\d?[<>]", word)]
+
+
 # ---- the documents' entries ----
 
 
@@ -127,15 +141,7 @@ def help_entries(text):
     return entries
 
 
-def readme_entries(text):
-    entries = {}
-    for m in re.finditer(r"^\| (`.*)\n", text, flags=re.M):
-        for name in re.findall(r"`(--[a-z-]+|[a-z-]+)(?=[ =`])", m[1].split(" | ", 1)[0]):
-            entries.setdefault(name, (m.start(), m.end()))
-    return entries
-
-
-PARSERS = {"--help": help_entries, "microvm.1": man_entries, "README.md": readme_entries}
+PARSERS = {"--help": help_entries, "microvm.1": man_entries}
 
 
 @functools.lru_cache(maxsize=None)
@@ -147,7 +153,7 @@ def entry(docs, doc, name):
     """What a document says about an option or a key; "" if nothing."""
     span = spans(doc, docs[doc]).get(name)
     text = docs[doc][span[0]:span[1]] if span else ""
-    text = plain(text) if doc.endswith(".1") else text.replace("\\|", "|")
+    text = plain(text) if doc.endswith(".1") else text
     return re.sub(r"\s+", " ", text)
 
 
