@@ -113,7 +113,7 @@ static inline int greeted_client(void)
 {
 	int fd = client();
 
-	ck_assert_str_eq(heard(fd), "{\"microvm\":\"" MICROVM_VERSION "\",\"protocol\":1}\n");
+	ck_assert_str_eq(heard(fd), "{\"microvm\":\"" MICROVM_VERSION "\",\"protocol\":2}\n");
 	return fd;
 }
 
