@@ -30,8 +30,8 @@ struct blkreq_disk {
 	char id[BLKREQ_ID_BYTES]; /* the answer to GET_ID; unused bytes are 0 */
 };
 
-/* The type of a request. Types that the engine handles come first, with the number of their
- * enum io_op. */
+/* The type of a request. The types that the I/O engine executes have the values of their
+ * enum io_op; the others follow. */
 enum blkreq_kind {
 	BLKREQ_READ = IO_READ,
 	BLKREQ_WRITE = IO_WRITE,

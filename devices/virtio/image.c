@@ -55,7 +55,7 @@ static int check_writable(const struct image *image, const struct stat *st, cons
 	if (image->readonly || !S_ISBLK(st->st_mode))
 		return 0;
 	if (ioctl(image->fd, BLKROGET, &readonly))
-		return 0; /* the device does not report it */
+		return 0; /* the device does not report whether it is read-only */
 	return readonly ? refuse(EROFS, readonly_would_do, why) : 0;
 }
 

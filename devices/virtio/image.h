@@ -17,7 +17,7 @@
 
 struct image {
 	int fd;
-	int lock_fd; /* second open file description, which holds the lock; -1: fd does */
+	int lock_fd; /* second open file description, which holds the lock; -1: fd holds it */
 	bool readonly;
 	uint64_t size;	       /* bytes, a multiple of the disk's logical block size */
 	const char *format;    /* format whose magic number it begins with; NULL: none */
@@ -25,11 +25,11 @@ struct image {
 
 	/* Block limits that the host reports, in bytes; 0: not reported. */
 	uint32_t physical_block; /* physical block size: a power of two, 512 to 4096 */
-	uint32_t device_block;	 /* logical block of a block device, as above; 0: a file */
+	uint32_t device_block;	 /* logical block size of a block device, 512 to 4096; 0: a file */
 	uint32_t io_min, io_opt; /* preferred minimum and optimal sizes */
 	uint32_t align_offset;	 /* offset of the first whole physical block */
 	uint32_t discard_align;	 /* alignment of start and end of a discard */
-	uint64_t discard_max;	 /* largest discard; 0: not supported */
+	uint64_t discard_max;	 /* largest discard; 0: discard is not supported */
 };
 
 /*
@@ -56,8 +56,8 @@ void image_ask_limits(struct image *image, const struct stat *st);
 /*
  * Changes the size to `bytes`, or to the host's current size of the image (0), rounded down to
  * whole logical blocks. A shorter file is grown; a longer one is left as it is. Returns 0, or
- * -errno with a message in *why as image_open, and then nothing has changed. Called while the
- * device runs, one call at a time.
+ * -errno with a message in *why as from image_open; after an error nothing has changed. Called
+ * while the device runs, one call at a time.
  */
 int image_resize(struct image *image, uint32_t blk_size, uint64_t bytes, const char **why);
 

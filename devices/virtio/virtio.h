@@ -37,7 +37,8 @@ struct virtio_ops {
 	/* Starts one queue of an active device again after its reset (VIRTIO_F_RING_RESET). The
 	 * configuration of the queue is final. Returns 0 or -errno. */
 	int (*queue_start)(struct virtio_device *dev, unsigned int queue);
-	/* Stops one queue of an active device, which is then as quiet as after reset. */
+	/* Stops one queue of an active device. The function returns when the device no longer
+	 * accesses that queue or its requests' memory, or raises interrupts for it. */
 	void (*queue_stop)(struct virtio_device *dev, unsigned int queue);
 	/* Called when the driver sets FEATURES_OK: the accepted features are final. May be NULL. */
 	void (*negotiated)(struct virtio_device *dev);

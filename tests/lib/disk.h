@@ -33,7 +33,7 @@ struct disk {
  * d->config before disk_open. */
 void disk_init(struct disk *d, enum blk_engine engine);
 
-/* Creates the device. */
+/* Creates the virtio-blk device with d->config, and its virtio-mmio registers. */
 void disk_open(struct disk *d);
 
 /* Destroys the device, if there is one. Returns the result of blk_destroy. */

@@ -124,7 +124,7 @@ uint16_t mock_chain(struct mockdrv *m, const struct mock_piece *piece, unsigned 
 uint16_t mock_chain_indirect(struct mockdrv *m, uint64_t table, const struct mock_piece *piece,
 			     unsigned int count);
 
-/* Frees all descriptors. */
+/* Frees all descriptors, so that the next chain begins at descriptor 0. */
 void mock_forget(struct mockdrv *m);
 
 /* ---- the rings ---- */

@@ -20,8 +20,8 @@ const char service_words[SERVICE_WORDS] = { 'F', 'R', 'S' };
 
 /* Size of a buffer for a process id, the newline and the NUL. */
 #define TEXT_MAX 16
-/* How often the pidfile is opened again. An attempt fails only if another VM ends and removes the
- * file at that moment. */
+/* Maximum number of attempts to open and lock the pidfile. An attempt is repeated only if another
+ * VM ends and removes the file between the two steps. */
 #define ATTEMPTS 16
 
 /* Returns true if the file is empty or contains one number and a newline. Any other file is
