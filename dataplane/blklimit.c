@@ -8,7 +8,8 @@
 /* Maximum of span(), ns: the sum of two spans, or of a span and a time, does not overflow. */
 #define SPAN_MAX (1ull << 62)
 
-/* Time in which the rate yields that many tokens, ns; rounded up. */
+/* Returns the time in which a bucket gains `tokens` at `rate` per second, in ns, rounded up; at most
+ * SPAN_MAX. */
 static uint64_t span(uint64_t tokens, uint64_t rate)
 {
 	unsigned __int128 ns = ((unsigned __int128)tokens * SECOND_NS + rate - 1) / rate;

@@ -23,7 +23,7 @@
 
 #include "dataplane/ioengine.h"
 
-/* Largest rate and burst: operations, and bytes. */
+/* Maximum of a rate (per second) and of a burst, in operations and in bytes. */
 #define BLKLIMIT_IOPS_MAX 1000000000ull
 #define BLKLIMIT_BPS_MAX  (1ull << 40)
 

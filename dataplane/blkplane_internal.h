@@ -52,7 +52,7 @@ struct blkplane {
 	bool broken;		  /* the ring's failure has been reported to the driver */
 	bool has_limit;		  /* the disk has a limit at present */
 	bool throttled;		  /* requests in the ring wait for tokens */
-	uint64_t now;		  /* time of the last look at the limit, ns */
+	uint64_t now;		  /* time at which the limit was last checked, ns */
 	uint64_t throttled_until; /* ns; no request may be popped before; 0: tokens are left */
 	bool paused;		  /* no request is popped until blkplane_resume */
 	struct io_queue parked;	  /* failed requests, repeated by blkplane_resume */

@@ -18,8 +18,8 @@ void blkplane_throttle_charge(struct blkplane *p, const struct io_task *task)
 
 void blkplane_throttle_wait(struct blkplane *p)
 {
-	/* An empty ring needs no timer: the thread enables its doorbell before it sleeps, so that a new
-	 * request wakes the thread. */
+	/* An empty ring needs no timer: the thread enables its doorbell before it sleeps, so that
+	 * a new request wakes the thread. */
 	if (!vring_has_avail(&p->ring))
 		return;
 	p->client.due = p->throttled_until;

@@ -28,7 +28,7 @@ struct iothread_client {
 	/* Process the work that is ready, up to a bound. Returns true when there may be more. */
 	bool (*serve)(struct iothread_client *client);
 	/* True when the client has work for which no wake-up was requested. The poll loop calls
-	 * this all the time, so it must be cheap. */
+	 * this in every iteration, so it must be cheap. */
 	bool (*peek)(struct iothread_client *client);
 	/* The thread is about to sleep: enable the client's wake-ups. Returns true when work
 	 * arrived before they were enabled; the thread then does not sleep. */

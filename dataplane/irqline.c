@@ -14,8 +14,8 @@ void irqline_raise(struct irqline *line, uint32_t bits)
 	    !(__atomic_load_n(line->status, __ATOMIC_RELAXED) & IRQLINE_USED_RING))
 		__atomic_fetch_or(line->status, bits, __ATOMIC_SEQ_CST);
 
-	/* A write to an irqfd cannot fail. The status bit is visible before the interrupt: the
-	 * partner is the driver, which takes the interrupt and then reads InterruptStatus. */
+	/* A write to an irqfd cannot fail. The status bit becomes visible before the interrupt; the
+	 * access that this pairs with is the driver's read of InterruptStatus in its handler. */
 	ssize_t ignored = write(line->fd, &one, sizeof(one));
 	(void)ignored;
 }

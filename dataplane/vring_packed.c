@@ -267,8 +267,8 @@ bool vring_packed_enable_notify(struct vring_dev *vr)
 {
 	struct vring_packed *p = &vr->ring;
 
-	/* The event is the device's own position: for a chain added since the last pop, either the
-	 * driver must notify, or the load below must find the chain. */
+	/* The device asks for a notification of the descriptor that it reads next. A chain added
+	 * since the last pop then either makes the driver notify, or the load below finds it. */
 	vring_packed_set_device_event(
 		p, vr->event_idx ? p->avail_next | (p->avail_flags & AVAIL) << 8 | EVENT_DESC : 0);
 

@@ -64,7 +64,8 @@ void blk_queues_pause(struct blk_queues *queues, unsigned int n);
 /* Resumes queue n (blkplane_resume). Does nothing if it is stopped. */
 void blk_queues_resume(struct blk_queues *queues, unsigned int n);
 
-/* Stops queue n and returns when it is quiet (blkplane_stop). The queue may be stopped already. */
+/* Stops queue n and returns when none of its requests is in flight (blkplane_stop). The queue may
+ * be stopped already. */
 void blk_queues_stop(struct blk_queues *queues, unsigned int n);
 
 #endif

@@ -70,7 +70,7 @@ static void show(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 	WRITE_ONCE(*virtio_regpage_reg(m->dev->regpage, offset), value);
 }
 
-/* Shows the registers that never change. */
+/* Sets the registers that never change. */
 static void show_identity(struct virtio_mmio *m)
 {
 	show(m, VIRTIO_MMIO_MAGIC_VALUE, MAGIC);
@@ -83,8 +83,8 @@ static void show_identity(struct virtio_mmio *m)
 	show(m, VIRTIO_MMIO_SHM_BASE_HIGH, NO_REGION);
 }
 
-/* Shows the registers whose values depend on a selector. QueueReset always reads 0, because a write
- * to it returns only when the queue is quiet. */
+/* Sets the registers whose values depend on a selector. QueueReset always reads 0, because a write
+ * to it returns only when the reset of the queue is complete. */
 static void show_selected(struct virtio_mmio *m)
 {
 	const struct virtio_queue *q = selected_queue(m);

@@ -7,8 +7,8 @@
  * device's register page (regpage.h), whether the guest reads it as memory or by virtio_mmio_read,
  * and need no lock, except that virtio_mmio_read takes it for ConfigGeneration. A write takes the
  * transport's own lock, which no dataplane thread ever takes, and has updated the register page
- * when it returns; a write of 0 to Status returns when the device is quiet. Writes to InterruptACK
- * and QueueNotify take no lock.
+ * when it returns; a write of 0 to Status returns when the reset of the device is complete. Writes
+ * to InterruptACK and QueueNotify take no lock.
  */
 #ifndef VIRTIO_MMIO_H
 #define VIRTIO_MMIO_H

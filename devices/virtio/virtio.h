@@ -106,15 +106,15 @@ void virtio_status_add(struct virtio_device *dev, uint32_t bits);
  * has set and DEVICE_NEEDS_RESET. */
 uint32_t *virtio_status_reg(const struct virtio_device *dev);
 
-/* Stops the device and resets everything except the Status register. The device is quiet when the
- * function returns. */
+/* Stops the device and resets everything except the Status register. When the function returns, the
+ * device no longer accesses guest memory or raises interrupts. */
 void virtio_reset(struct virtio_device *dev);
 
-/* Shows 0 in Status, which completes a reset. Called when all other registers are reset. */
+/* Sets Status to 0, which completes a reset. Called when all other registers are reset. */
 void virtio_status_clear(struct virtio_device *dev);
 
-/* Resets one queue (2.6.1). When the function returns, the queue is quiet and its registers have
- * their values after power-on. */
+/* Resets one queue (2.6.1). When the function returns, the device no longer uses the queue, and
+ * its registers have their values after power-on. */
 void virtio_queue_reset(struct virtio_device *dev, unsigned int queue);
 
 /* Starts a queue again after its reset. The caller has checked it with virtio_queue_ok. A failure

@@ -72,7 +72,7 @@ struct row_framing {
 	const char *what;    /* name of the case */
 	uint32_t len;	     /* bytes of data */
 	uint32_t piece;	     /* data bytes for each descriptor; 0: all data in one */
-	unsigned int header; /* descriptors of the header; 0: one */
+	unsigned int header; /* descriptors that the header is split over; 0: one */
 	uint64_t at;	     /* guest physical address of the data; 0: allocated */
 	uint32_t odd;	     /* allocated data: distance from a 512-byte boundary */
 	uint32_t gap;	     /* bytes in memory between two pieces of data */

@@ -86,8 +86,9 @@ struct json_object *control_hello(void);
 /* Returns {"event": name}, to which the caller adds members. */
 struct json_object *control_event_object(const char *name);
 
-/* Adds `value` to an object as the member `key`, or to an array if key is NULL. `object` takes over
- * the value. Either may be NULL, in which case the other is left as it is or released. */
+/* Adds `value` to `object` as the member `key`, or to the array `object` if key is NULL; `object`
+ * owns the value afterwards. Without an object the value is released; without a value the object is
+ * not changed. */
 void control_put(struct json_object *object, const char *key, struct json_object *value);
 
 /* Adds a string as control_put does; bytes that are not printable ASCII are replaced by '?'. */

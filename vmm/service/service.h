@@ -43,7 +43,8 @@ void service_relay(struct service *service, int relay_fd);
  * VM's process has relayed. */
 void service_heard(const struct service *service, enum service_word word);
 
-/* Sends SERVICE_FILES: the last step before the sandbox is entered. */
+/* Tells the supervisor that this process has created its files (SERVICE_FILES). Called last before
+ * the process enters the sandbox. */
 void service_files(const struct service *service);
 
 /* Sends SERVICE_READY when the set-up is complete; in the sandbox. */
