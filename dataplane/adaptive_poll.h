@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The brief window. */
+/* Length of the brief polling window. */
 #define POLL_MIN_NS 5000u
 /* First value of the long window when it opens. A long window below POLL_MIN_NS is used only where
  * the backoff skips the brief poll. */
@@ -31,7 +31,7 @@ enum poll_target { POLL_COMPLETIONS, POLL_REQUESTS };
 
 struct adaptive_poll {
 	uint64_t poll_ns;     /* maximum of the long window, set by the owner; 0: no long window */
-	uint64_t poll_ns_now; /* current long window */
+	uint64_t poll_ns_now; /* current length of the long window; 0: closed */
 	struct {
 		unsigned int fruitless; /* backoff: brief polls to skip after the latest poll */
 		unsigned int skip;	/* brief polls still to be skipped */

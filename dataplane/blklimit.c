@@ -8,7 +8,7 @@
 /* Maximum of span(), ns: the sum of two spans, or of a span and a time, does not overflow. */
 #define SPAN_MAX (1ull << 62)
 
-/* Returns the time in which a bucket gains `tokens` at `rate` per second, in ns, rounded up; at most
+/* Returns the time in which a bucket gains `tokens` at `rate` per second: ns, rounded up, at most
  * SPAN_MAX. */
 static uint64_t span(uint64_t tokens, uint64_t rate)
 {

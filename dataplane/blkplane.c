@@ -324,7 +324,7 @@ static bool blkplane_serve(struct iothread_client *client)
 	}
 	if (blkplane_accepts_requests(p))
 		return blkplane_process_batch(p);
-	/* No requests are popped; those in flight still have to be finished. */
+	/* The plane may not pop requests now, but has to finish those in flight. */
 	ioengine_submit(p->config.engine);
 	blkplane_complete(p);
 	/* The rest of interrupted operations follows the new mode, so they may stay in flight. */

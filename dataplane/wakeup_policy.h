@@ -31,14 +31,14 @@
 
 /* The caller initializes the structure with zeros, which selects SCHED_OTHER. */
 struct wakeup_policy {
-	bool batch_class;   /* true: SCHED_BATCH is the class to use; false: SCHED_OTHER */
-	bool trial;	    /* batch_class is being tried, for the current span only */
+	bool batch_class; /* true: SCHED_BATCH is the class to use; false: SCHED_OTHER */
+	bool trial;	  /* batch_class is being tried out, for the current measuring span only */
 	unsigned int taken; /* requests popped in the current span */
 	unsigned int wakes; /* wake-ups in the current span that popped requests */
 	uint64_t since;	    /* start of the current span, ns; 0: before the first span */
 
-	unsigned int spans; /* spans in the present class that were not trials */
-	uint64_t usual;	    /* time per request in the last span that was not a trial, ns */
+	unsigned int spans; /* measuring spans in the present class that were no trials */
+	uint64_t usual;	    /* time per request, ns, in the last measuring span that was no trial */
 };
 
 /* Called when the thread is about to sleep, at `now` ns (CLOCK_MONOTONIC), with the number of

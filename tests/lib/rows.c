@@ -81,7 +81,7 @@ static void ring(struct disk *d)
 	reg_set(&d->mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 }
 
-/* ---- outcome [B]: the queue breaks ---- */
+/* ---- requests that break the queue ([B] in tests/rows/table) ---- */
 
 static bool untouched(const struct mockdrv *m, const struct mock_blk *req)
 {
@@ -326,7 +326,7 @@ void rows_frame(struct disk *d, uint64_t sector, const struct row_framing *frami
 	}
 }
 
-/* ---- outcome [E]: the request fails; and requests that need no I/O ---- */
+/* ---- requests that fail ([E] in tests/rows/table), and requests that need no I/O ---- */
 
 static void answer_once(struct disk *d, const struct row_request *r)
 {

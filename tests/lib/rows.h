@@ -34,7 +34,7 @@ void rows_end(struct disk *d, bool written);
  * works. */
 void rows_recover(struct disk *d, uint16_t ring, uint64_t features);
 
-/* ---- outcome [B]: the queue breaks ---- */
+/* ---- requests that break the queue ([B] in tests/rows/table) ---- */
 
 /* The device pops no request of the batch, not even the good read before the bad entry. */
 #define HIDES_EARLIER 1u
@@ -92,7 +92,7 @@ struct row_framing {
 void rows_frame(struct disk *d, uint64_t sector, const struct row_framing *framing,
 		unsigned int count);
 
-/* ---- outcome [E]: the request fails; and requests that need no I/O ---- */
+/* ---- requests that fail ([E] in tests/rows/table), and requests that need no I/O ---- */
 
 /* A request, and the answer that the device must give. */
 struct row_request {

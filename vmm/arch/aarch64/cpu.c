@@ -44,9 +44,10 @@ int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 }
 
 /*
- * Guest accesses to device memory bypass the caches that hold the VMM's writes, unless KVM maps all
- * guest memory as cacheable, which needs a processor with FEAT_S2FWB. Linux reports that since
- * 6.17, in a capability that also requires another feature.
+ * Returns whether a guest that maps memory as device memory reads what the VMM wrote there. Such
+ * reads bypass the caches that hold the VMM's writes, unless KVM maps all guest memory as
+ * cacheable, which needs a processor with FEAT_S2FWB. Linux reports FEAT_S2FWB to the VMM since
+ * 6.17, but only by a capability that also requires another feature.
  */
 bool arch_device_reads_coherent(int kvm_fd)
 {

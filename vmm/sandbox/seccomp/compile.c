@@ -58,8 +58,8 @@ static void add(scmp_filter_ctx ctx, const struct rule *rule)
 
 	if (!err)
 		err = seccomp_syscall_priority(ctx, nr, 255 - (rule - rules) % 256);
-	/* If a call has several rows, its first row must win: libseccomp keeps the highest
-	 * priority. */
+	/* The filter tests calls of higher priority first. A call with several rows must get the
+	 * priority of its first row, the highest of them: libseccomp keeps the highest. */
 	if (err)
 		fail(rule->call, -err);
 }
