@@ -10,8 +10,8 @@ void blkplane_times_take(struct blkplane *p, struct slot *slot)
 	p->times.batch = slot;
 }
 
-/* How long requests submitted at `now` were in the ring and the batch, ns: since an earlier batch
- * left them there, else since `taken`, when the first of them was popped. */
+/* Returns how long requests submitted at `now` were in the ring and the batch, ns: since an earlier
+ * batch left them in the ring, else since `taken`, when the first of them was popped. */
 static uint64_t waited(const struct blkplane *p, uint64_t taken, uint64_t now)
 {
 	return now - (p->times.left ? p->times.left : taken);

@@ -250,8 +250,8 @@ static void vring_packed_set_device_event(struct vring_packed *p, uint32_t event
 
 void vring_packed_disable_notify(struct vring_dev *vr)
 {
-	/* EVENT_IDX needs the flag, too: an event position that is left behind would match again
-	 * after two rounds of the ring. */
+	/* With EVENT_IDX, too, notifications are disabled by the flag: an old event position would
+	 * match again after two rounds of the ring. */
 	if (vr->ring.event != EVENT_DISABLE)
 		vring_packed_set_device_event(&vr->ring, EVENT_DISABLE);
 }

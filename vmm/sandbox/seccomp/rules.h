@@ -66,7 +66,8 @@ struct rule {
 #define REFUSE(kinds, call, error)	{ kinds, call, error, 0, { { 0 } } }
 /* clang-format on */
 
-/* clone flags of a thread, and flags that must be clear: no new process, no namespaces. */
+/* Flags that a call of clone must have, and flags that it must not have: the call may create a
+ * thread, but no process and no namespace. */
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define OTHER_FLAGS                                                                     \
 	(CLONE_VFORK | CLONE_PARENT | CLONE_PTRACE | CLONE_UNTRACED | CLONE_NEWNS |     \
