@@ -52,7 +52,7 @@ struct blkplane_listener {
 
 /* The caller keeps every pointer and file descriptor valid until blkplane_stop returns. */
 struct blkplane_config {
-	const char *name; /* of the disk, for log lines */
+	const char *name; /* the disk's name, for log lines */
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;

@@ -48,7 +48,7 @@ struct blkreq {
 	struct vring_chain chain;
 	uint8_t *status;     /* the status byte, the chain's last writable byte */
 	uint32_t in_len;     /* writable bytes before the status byte */
-	uint32_t written;    /* of in_len, the bytes that a successful request writes */
+	uint32_t written;    /* bytes of in_len that a successful request writes */
 	uint8_t status_code; /* VIRTIO_BLK_S_* to report if the result is 0 */
 	uint8_t kind;	     /* enum blkreq_kind; not set after BLKREQ_BROKEN */
 };

@@ -140,8 +140,8 @@ static void uring_done(struct ev_request *request, int res)
 						: res);
 }
 
-/* submit, reap and close of both backends: the ring belongs to the loop, whose turns submit
- * requests and collect completions. */
+/* Implements submit, reap and close of both backends. The ring belongs to the event loop, whose
+ * turns submit requests and collect completions. */
 static void nothing(struct ioengine *e)
 {
 	(void)e;

@@ -224,7 +224,7 @@ static void run(struct iothread *t)
 struct thread_start {
 	struct iothread *thread;
 	sem_t done; /* posted when `err` is set */
-	int err;    /* of the set-up on the new thread: 0, or -errno and the thread ends */
+	int err;    /* result of the thread's set-up: 0, or -errno and the thread ends */
 };
 
 static void *iothread_main(void *arg)

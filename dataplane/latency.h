@@ -21,7 +21,7 @@
 #define LATENCY_BUCKETS	  (4u * (LATENCY_LAST_LOG - LATENCY_FIRST_LOG) + 2u)
 
 struct latency {
-	uint64_t sum;			  /* of all times, ns */
+	uint64_t sum;			  /* sum of all times, ns */
 	uint64_t bucket[LATENCY_BUCKETS]; /* number of times */
 };
 

@@ -77,7 +77,7 @@ struct blk_config {
 	uint16_t cpu[VIRTIO_MAX_QUEUES];
 	bool fixed_buffers;		   /* register and lock guest RAM with io_uring */
 	bool packed;			   /* offer RING_PACKED */
-	const struct blk_threads *threads; /* NULL: created on the vCPU's thread */
+	const struct blk_threads *threads; /* NULL: the vCPU's thread creates them */
 	bool stats;			   /* measure the latency of each stage */
 	bool in_order; /* offer IN_ORDER; drivers that accept it see some completions later */
 };

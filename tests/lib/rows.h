@@ -53,7 +53,7 @@ struct row_bad {
 	 * staged before it. */
 	void (*offer)(struct mockdrv *m, const struct mock_blk *good, uint64_t arg);
 	uint64_t arg;	    /* for offer() */
-	unsigned int flags; /* of the constants above */
+	unsigned int flags; /* any of HIDES_EARLIER to PACKED_ONLY */
 };
 
 /*

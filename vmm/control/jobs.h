@@ -10,7 +10,7 @@
 
 struct job {
 	void (*run)(struct job *job);  /* on the job thread; may wait for vCPUs and host I/O */
-	void (*done)(struct job *job); /* afterwards, on the thread that calls jobs_reap */
+	void (*done)(struct job *job); /* called after run, on the thread that calls jobs_reap */
 	struct job *next;	       /* private to jobs.c */
 };
 

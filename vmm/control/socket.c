@@ -141,7 +141,7 @@ void control_socket_remove(const struct control_socket *s)
 {
 	struct stat st;
 	const char *why;
-	/* A process that holds the lock is about to replace the file. */
+	/* If another process holds the lock, it is about to replace the file, which then stays. */
 	int directory = lock_directory(s->path, LOCK_EX | LOCK_NB, &why);
 
 	if (directory < 0)

@@ -34,7 +34,7 @@ struct vcpu {
 	bool started;	       /* the thread exists and vcpu_destroy has to join it */
 	int start_err;	       /* written by the thread before it parks or ends */
 	uint32_t stop;	       /* atomic; see vcpu_stop */
-	pthread_mutex_t lock;  /* of `kicked`; held by the thread only around its wait */
+	pthread_mutex_t lock;  /* lock of `kicked`; the thread holds it only around its wait */
 	pthread_cond_t kicked; /* signalled by vcpu_kick */
 };
 

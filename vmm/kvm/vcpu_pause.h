@@ -13,7 +13,7 @@
 struct vcpu_pause {
 	bool closed; /* a pause is requested; atomic, and changed only under the lock */
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* of `closed`, and when `running` becomes 0 */
+	pthread_cond_t changed; /* signalled when `closed` changes, and when `running` becomes 0 */
 	unsigned int running;	/* vCPU threads that are neither parked nor ended */
 };
 

@@ -51,8 +51,8 @@ static int lock_pidfile(int fd, const char **why)
 			*why = "in use by another process";
 		return -errno;
 	}
-	/* The previous holder may have unlinked the file before this process got the lock. Nobody
-	 * could find such a file, so that the caller must open the path again (-ESTALE). */
+	/* The previous holder may have unlinked the file before this process got the lock. No other
+	 * process could find such a file, so the caller must open the path again (-ESTALE). */
 	if (fstat(fd, &st))
 		return -errno;
 	if (!st.st_nlink)

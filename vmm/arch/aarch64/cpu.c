@@ -18,7 +18,7 @@
 #define KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED 243
 #endif
 
-#define IPA_BITS_DEFAULT 40 /* of VM type 0, and of hosts without the capability */
+#define IPA_BITS_DEFAULT 40 /* VM type 0, the only type without KVM_CAP_ARM_VM_IPA_SIZE */
 #define IPA_BITS_MIN	 32
 #define MPIDR_AFFINITY	 0xff00ffffffull
 

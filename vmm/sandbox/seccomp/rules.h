@@ -44,7 +44,7 @@
 
 /* Placeholder for the process's own PID, which is inserted when the filter is loaded. */
 #define OWN_PID		0x5eccb0d1u
-#define VM_PID		0x5eccb0d2u /* the same for the VM's PID, in the supervisor's filter */
+#define VM_PID		0x5eccb0d2u /* placeholder for the VM's PID, in the supervisor's filter */
 
 #define RULE_CONDITIONS 2
 
@@ -163,7 +163,7 @@ static const struct rule rules[] = {
 	CALL_IF(ALL, "rt_sigaction", ARG_IS(0, SIGABRT)),
 	CALL_IF(ALL, "tgkill", ARG_IS(0, OWN_PID)),
 	CALL_IF(ALL, "ioctl", ARG_IS(1, TCSETS)),
-	CALL_IF(ALL, "ioctl", ARG_IS(1, TCGETS)), /* tcsetattr verifies its result */
+	CALL_IF(ALL, "ioctl", ARG_IS(1, TCGETS)), /* tcsetattr checks its result by TCGETS */
 	CALL(ALL, "writev"),
 
 	/* Harmless calls that the C library or the kernel itself makes. */
