@@ -327,7 +327,8 @@ static bool blkplane_serve(struct iothread_client *client)
 	/* The plane may not pop requests now, but has to finish those in flight. */
 	ioengine_submit(p->config.engine);
 	blkplane_complete(p);
-	/* The rest of interrupted operations follows the new mode, so they may stay in flight. */
+	/* The rest of an interrupted discard, write-zeroes or transfer follows the new cache mode,
+	 * so these tasks may stay in flight. */
 	if (p->cache && ioengine_transfers_done(p->config.engine)) {
 		/* Doorbells rung during the switch had no effect, hence another turn. */
 		blkplane_switch_cache(p);
