@@ -6,8 +6,8 @@
  * from other threads; blkplane_throttle.c applies the disk's limits; blkplane_times.c measures
  * latencies.
  */
-#ifndef DATAPLANE_BLKPLANE_PARTS_H
-#define DATAPLANE_BLKPLANE_PARTS_H
+#ifndef DATAPLANE_BLKPLANE_INTERNAL_H
+#define DATAPLANE_BLKPLANE_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

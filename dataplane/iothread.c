@@ -285,7 +285,7 @@ static int start_thread(struct iothread *t)
 }
 
 /* Register guest RAM as io_uring fixed buffers. A failure is logged and otherwise harmless. */
-static void hold_memory(struct iothread *t)
+static void register_guest_memory(struct iothread *t)
 {
 	int err = 0;
 
@@ -314,7 +314,7 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
-	hold_memory(t);
+	register_guest_memory(t);
 	evloop_restrict(&t->loop);
 	err = start_thread(t);
 	if (err)

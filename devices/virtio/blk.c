@@ -272,7 +272,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		return err;
 	}
 	b->virtio.offered = blk_config_space_fill(&b->space, config, &b->image);
-	memcpy(shown_space(b), &b->space, BLK_SPACE_LEN);
+	memcpy(shown_space(b), &b->space, BLK_CONFIG_SPACE_LEN);
 	fill_disk(b, index);
 	blklimit_set(&b->limit, &config->limits, monotonic_ns());
 	*blk = b;

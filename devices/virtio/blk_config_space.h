@@ -18,7 +18,7 @@
 #define BLK_SEGMENT_SECTORS (1u << 22)
 
 /* Length of the space in bytes. Fields that belong to features not offered are 0. */
-#define BLK_SPACE_LEN offsetof(struct virtio_blk_config, unused1)
+#define BLK_CONFIG_SPACE_LEN offsetof(struct virtio_blk_config, unused1)
 
 /* Fills *space and returns the features offered. */
 uint64_t blk_config_space_fill(struct virtio_blk_config *space, const struct blk_config *config,

@@ -8,18 +8,18 @@
 
 #include "dataplane/base.h"
 
-#define MAGIC	   0x74726976u /* "virt" */
-#define VERSION	   2
-#define VENDOR	   0x6d76566du /* arbitrary: no registry exists, and drivers ignore it */
-#define NO_REGION  0xffffffffu /* 4.2.2: length and base of an absent shared memory region */
-#define WINDOW_END sizeof(struct virtio_regpage)
+#define MAGIC	    0x74726976u /* "virt" */
+#define VERSION	    2
+#define VENDOR	    0x6d76566du /* arbitrary: no registry exists, and drivers ignore it */
+#define NO_REGION   0xffffffffu /* 4.2.2: length and base of an absent shared memory region */
+#define REGPAGE_END sizeof(struct virtio_regpage)
 
 /* QueueReset (4.2.2), which the kernel headers of Debian 12 do not define yet. */
 #define VIRTIO_MMIO_QUEUE_RESET 0x0c0
 
 _Static_assert(VIRTIO_MMIO_DOORBELL == VIRTIO_MMIO_QUEUE_NOTIFY, "doorbell");
 _Static_assert(VIRTIO_MMIO_ACK == VIRTIO_MMIO_INTERRUPT_ACK, "acknowledgement");
-_Static_assert(WINDOW_REGISTERS == VIRTIO_MMIO_CONFIG, "window");
+_Static_assert(REGPAGE_REGISTERS == VIRTIO_MMIO_CONFIG, "register page");
 
 /* The accepted features with their selector, and the queue's size and addresses. They have no
  * effect on a doorbell or on the dataplane until the driver writes QueueReady or Status. */
@@ -328,7 +328,7 @@ void virtio_mmio_read(void *mmio, uint64_t offset, uint8_t *data, unsigned int l
 	uint32_t value;
 
 	memset(data, 0, len);
-	if (!range_inside(offset, len, WINDOW_END))
+	if (!range_inside(offset, len, REGPAGE_END))
 		return;
 	if (offset >= VIRTIO_MMIO_CONFIG) {
 		for (unsigned int i = 0; i < len; i++)
@@ -356,7 +356,7 @@ void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigne
 	uint32_t value;
 
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		if (range_inside(offset, len, WINDOW_END))
+		if (range_inside(offset, len, REGPAGE_END))
 			write_config(m, offset - VIRTIO_MMIO_CONFIG, data, len);
 		return;
 	}

@@ -18,12 +18,12 @@
 
 #include "dataplane/base.h"
 
-#define WINDOW_REGISTERS 0x100 /* bytes */
-#define WINDOW_CONFIG	 0x100
+#define REGPAGE_REGISTERS 0x100 /* bytes */
+#define REGPAGE_CONFIG	  0x100
 
 struct virtio_regpage {
-	uint32_t reg[WINDOW_REGISTERS / sizeof(uint32_t)]; /* 0 where no register is readable */
-	uint8_t config[WINDOW_CONFIG];			   /* 0 beyond the end of the space */
+	uint32_t reg[REGPAGE_REGISTERS / sizeof(uint32_t)]; /* 0 where no register is readable */
+	uint8_t config[REGPAGE_CONFIG];			    /* 0 beyond the end of the space */
 };
 
 /* Allocates a zeroed register page in host pages of its own. Returns NULL if there is no memory. */

@@ -11,7 +11,7 @@
 const char *const jail_kind_name[JAIL_KINDS] = {
 	[SANDBOX_MAIN] = "main",     [SANDBOX_VCPU] = "vcpu", [SANDBOX_URING] = "io_uring",
 	[SANDBOX_LIBAIO] = "libaio", [SANDBOX_SYNC] = "sync", [SANDBOX_WORKER] = "worker",
-	[JAIL_MAKER] = "maker",
+	[JAIL_SPAWNER] = "spawner",
 };
 
 struct attempt {
@@ -22,7 +22,7 @@ struct attempt {
 
 static void run_here(struct attempt *a)
 {
-	if (a->kind != JAIL_MAKER && thread_init(sandbox_thread(a->kind)))
+	if (a->kind != JAIL_SPAWNER && thread_init(sandbox_thread(a->kind)))
 		_exit(255);
 	errno = 0;
 	a->error = a->run() < 0 ? errno + !errno : 0;

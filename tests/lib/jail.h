@@ -8,14 +8,14 @@
 /*
  * The spawner, a thread with the filter of the process alone. Its number follows enum sandbox_kind.
  */
-#define JAIL_MAKER SANDBOX_KINDS
-#define JAIL_KINDS (JAIL_MAKER + 1)
+#define JAIL_SPAWNER SANDBOX_KINDS
+#define JAIL_KINDS   (JAIL_SPAWNER + 1)
 
 /* Sets of kinds. */
 #define JAIL_KIND(kind) (1u << (kind))
 #define JAIL_THREADS                                                                      \
 	(JAIL_KIND(SANDBOX_URING) | JAIL_KIND(SANDBOX_LIBAIO) | JAIL_KIND(SANDBOX_SYNC) | \
-	 JAIL_KIND(JAIL_MAKER))
+	 JAIL_KIND(JAIL_SPAWNER))
 #define JAIL_EVERYONE ((1u << JAIL_KINDS) - 1)
 
 extern const char *const jail_kind_name[JAIL_KINDS];

@@ -135,21 +135,21 @@ static const struct {
 	{ "mprotect to executable memory", try_executable_page, 0, 0 },
 	{ "prctl", try_prctl, JAIL_EVERYONE, EPERM },
 	{ "prlimit", try_limit, 0, 0 },
-	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_MAKER), 0 },
+	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "fallocate that makes a file grow", try_grow, 0, 0 },
 	{ "KVM_CREATE_VCPU", try_new_vcpu, 0, 0 },
 	{ "TIOCSTI", try_type_ahead, 0, 0 },
 	{ "FICLONE", try_clone_range, 0, 0 },
-	{ "KVM_RUN", try_run, JAIL_KIND(SANDBOX_VCPU) | JAIL_KIND(JAIL_MAKER), ENOTTY },
+	{ "KVM_RUN", try_run, JAIL_KIND(SANDBOX_VCPU) | JAIL_KIND(JAIL_SPAWNER), ENOTTY },
 	{ "BLKDISCARD", try_discard, JAIL_THREADS | JAIL_KIND(SANDBOX_WORKER), ENOTTY },
-	{ "io_uring_setup", try_ring, JAIL_KIND(JAIL_MAKER), 0 },
-	{ "io_uring_enter", try_ring_enter, JAIL_KIND(SANDBOX_URING) | JAIL_KIND(JAIL_MAKER), 0 },
+	{ "io_uring_setup", try_ring, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "io_uring_enter", try_ring_enter, JAIL_KIND(SANDBOX_URING) | JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "io_uring's personalities", try_ring_personality, 0, 0 },
-	{ "io_uring's buffers", try_ring_buffers, JAIL_KIND(JAIL_MAKER), 0 },
-	{ "io_submit", try_submit, JAIL_KIND(SANDBOX_LIBAIO) | JAIL_KIND(JAIL_MAKER), EINVAL },
+	{ "io_uring's buffers", try_ring_buffers, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "io_submit", try_submit, JAIL_KIND(SANDBOX_LIBAIO) | JAIL_KIND(JAIL_SPAWNER), EINVAL },
 	{ "seccomp", try_filter, JAIL_THREADS, EFAULT },
 	{ "SCHED_FIFO", try_priority, 0, 0 },
-	{ "read", try_read, JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_MAKER), 0 },
+	{ "read", try_read, JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "write", try_write, JAIL_EVERYONE, 0 },
 	/* Whichever thread crashes. */
 	{ "tcsetattr", try_restore, JAIL_EVERYONE, 0 },
@@ -230,7 +230,7 @@ static long allocate_in_many(void)
 
 START_TEST(many_threads_allocate)
 {
-	ck_assert_int_eq(attempt(SANDBOX_ON, JAIL_MAKER, allocate_in_many), 0);
+	ck_assert_int_eq(attempt(SANDBOX_ON, JAIL_SPAWNER, allocate_in_many), 0);
 }
 END_TEST
 

@@ -35,8 +35,8 @@
 /* Dataplane threads, and the maker of threads. */
 #define PLANES JAIL_THREADS
 /* The main thread, and the jobs' thread, which has the maker's filter. */
-#define JSON	   (JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_MAKER))
-#define ONLY_MAKER JAIL_KIND(JAIL_MAKER)
+#define JSON	   (JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_SPAWNER))
+#define ONLY_MAKER JAIL_KIND(JAIL_SPAWNER)
 
 /* What the compiler must not see through. */
 static void *volatile hidden;

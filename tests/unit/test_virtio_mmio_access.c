@@ -262,7 +262,7 @@ START_TEST(row23_beyond_the_device)
 		reg_set(&mmio, far[i], 1);
 	}
 	/* The last bytes that there are. */
-	memset(dev.regpage->config + WINDOW_CONFIG - 4, 0xff, 4);
+	memset(dev.regpage->config + REGPAGE_CONFIG - 4, 0xff, 4);
 	ck_assert(reads_0(0x1ff, 2));
 	ck_assert(reads_0(0x1fd, 4));
 	ck_assert(reads_0(~0ull, 2));

@@ -8,8 +8,8 @@
  * checks only there. Numbers are passed in host byte order. Addresses and sizes have two cells
  * each, except for I/O ports.
  */
-#ifndef VMM_DEVTREE_H
-#define VMM_DEVTREE_H
+#ifndef VMM_BOOT_FDT_H
+#define VMM_BOOT_FDT_H
 
 #include <stddef.h>
 #include <stdint.h>

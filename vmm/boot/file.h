@@ -6,8 +6,8 @@
  * The loaders read each field of a file once into a local copy and check it there with
  * overflow-checked arithmetic. They reach guest RAM through hostmem_lookup only.
  */
-#ifndef VMM_BOOTFILE_H
-#define VMM_BOOTFILE_H
+#ifndef VMM_BOOT_FILE_H
+#define VMM_BOOT_FILE_H
 
 #include <stdint.h>
 

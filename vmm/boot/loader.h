@@ -5,8 +5,8 @@
  * It implements --kernel, --initrd, --append, --cmdline, --describe and --dump-dtb. Only the main
  * thread calls these functions, during set-up; a helper thread reads the files (reader.h).
  */
-#ifndef VMM_LOADER_H
-#define VMM_LOADER_H
+#ifndef VMM_BOOT_LOADER_H
+#define VMM_BOOT_LOADER_H
 
 #include <stddef.h>
 

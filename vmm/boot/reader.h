@@ -7,8 +7,8 @@
  * checked all fields of the files before they add a part, so that only the reading itself can still
  * fail.
  */
-#ifndef VMM_BOOTREAD_H
-#define VMM_BOOTREAD_H
+#ifndef VMM_BOOT_READER_H
+#define VMM_BOOT_READER_H
 
 #include <pthread.h>
 #include <stdbool.h>

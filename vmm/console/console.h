@@ -19,8 +19,8 @@
  * Errors: a write error (closed reader, full disk) ends the output, and end of file ends the input;
  * the VM continues in both cases.
  */
-#ifndef VMM_CONSOLE_H
-#define VMM_CONSOLE_H
+#ifndef VMM_CONSOLE_CONSOLE_H
+#define VMM_CONSOLE_CONSOLE_H
 
 #include <poll.h>
 #include <stdbool.h>

@@ -20,8 +20,8 @@
  *   next write to a register other than THR, because such a write means that a driver sets up the
  *   port.
  */
-#ifndef VMM_SERIAL_H
-#define VMM_SERIAL_H
+#ifndef VMM_CONSOLE_SERIAL_H
+#define VMM_CONSOLE_SERIAL_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  *
  * All functions are called with the port's lock held.
  */
-#ifndef VMM_SERIAL_PARTS_H
-#define VMM_SERIAL_PARTS_H
+#ifndef VMM_CONSOLE_SERIAL_INTERNAL_H
+#define VMM_CONSOLE_SERIAL_INTERNAL_H
 
 #include <pthread.h>
 #include <stdbool.h>

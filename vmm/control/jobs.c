@@ -66,7 +66,7 @@ static struct job *next_given(struct jobs *e)
 	return job;
 }
 
-static void *errands_main(void *arg)
+static void *jobs_main(void *arg)
 {
 	struct jobs *e = arg;
 	struct job *job;
@@ -91,7 +91,7 @@ static int start_thread(struct jobs *e)
 	if (err)
 		return -err;
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	err = pthread_create(&e->thread, &attr, errands_main, e);
+	err = pthread_create(&e->thread, &attr, jobs_main, e);
 	pthread_attr_destroy(&attr);
 	return -err;
 }

@@ -5,8 +5,8 @@
  * The thread runs the jobs one after the other, in the order in which they were queued. The caller
  * owns the memory of a job and must not reuse it before `done` is called.
  */
-#ifndef VMM_ERRANDS_H
-#define VMM_ERRANDS_H
+#ifndef VMM_CONTROL_JOBS_H
+#define VMM_CONTROL_JOBS_H
 
 struct job {
 	void (*run)(struct job *job);  /* on the job thread; may wait for vCPUs and host I/O */

@@ -9,8 +9,8 @@
  * json-c reports a lack of memory by a NULL object. Every function here accepts such a NULL and
  * passes it on, so that the caller checks only the result of control_text.
  */
-#ifndef VMM_CONTROL_LINE_H
-#define VMM_CONTROL_LINE_H
+#ifndef VMM_CONTROL_PROTOCOL_H
+#define VMM_CONTROL_PROTOCOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * input and CONTROL_OUT_MAX bytes of pending output, and no read or write blocks. A client that
  * does not read its answers is no longer read from; one that does not read events is disconnected.
  */
-#ifndef VMM_CONTROL_H
-#define VMM_CONTROL_H
+#ifndef VMM_CONTROL_SERVER_H
+#define VMM_CONTROL_SERVER_H
 
 #include <poll.h>
 #include <stdbool.h>

@@ -14,8 +14,8 @@
  * A VM has one ring, which is mapped into the run area of each vCPU. KVM serialises the vCPUs that
  * fill it; the first vCPU thread that leaves the guest empties it.
  */
-#ifndef VMM_POSTED_H
-#define VMM_POSTED_H
+#ifndef VMM_KVM_COALESCED_MMIO_H
+#define VMM_KVM_COALESCED_MMIO_H
 
 #include <pthread.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * Each vCPU has its own counters, which only its thread writes. They are read after that thread has
  * ended.
  */
-#ifndef VMM_EXITS_H
-#define VMM_EXITS_H
+#ifndef VMM_KVM_EXIT_STATS_H
+#define VMM_KVM_EXIT_STATS_H
 
 #include <stdint.h>
 

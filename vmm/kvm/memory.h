@@ -5,8 +5,8 @@
  * The main thread calls these functions during set-up and tear-down. In between, all threads read
  * the region table `map`, which no longer changes.
  */
-#ifndef VMM_MEMORY_H
-#define VMM_MEMORY_H
+#ifndef VMM_KVM_MEMORY_H
+#define VMM_KVM_MEMORY_H
 
 #include <stdint.h>
 

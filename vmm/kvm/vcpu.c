@@ -30,7 +30,7 @@ void vcpu_init_signal(void)
 }
 
 /* Sets up access to KVM's coalesced MMIO ring, which is one of the pages behind struct kvm_run. */
-static void find_posted(struct vcpu *vcpu, struct vm *vm)
+static void find_coalesced_ring(struct vcpu *vcpu, struct vm *vm)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -57,7 +57,7 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm)
 	if (run == MAP_FAILED)
 		return -errno;
 	vcpu->run = run;
-	find_posted(vcpu, vm);
+	find_coalesced_ring(vcpu, vm);
 	return 0;
 }
 
@@ -113,7 +113,7 @@ static void accept_kick(struct vcpu *vcpu)
 	full_barrier();
 }
 
-static void wait_at_gate(struct vcpu *vcpu)
+static void vcpu_wait_while_paused(struct vcpu *vcpu)
 {
 	vcpu_pause_park(vcpu->vcpu_pause);
 	arch_vcpu_resumed(vcpu->fd);
@@ -216,7 +216,7 @@ static void *vcpu_main(void *arg)
 	/* The acquire of `stop` pairs with the release in vcpu_stop. */
 	while (!LOAD_ACQUIRE(vcpu->stop) && !LOAD_ACQUIRE(vcpu->vm_exit->why)) {
 		if (vcpu_pause_requested(vcpu->vcpu_pause)) {
-			wait_at_gate(vcpu);
+			vcpu_wait_while_paused(vcpu);
 			continue;
 		}
 		last = err;

@@ -2,8 +2,8 @@
 /*
  * vcpu: vCPU threads, which call KVM_RUN and dispatch exits to the buses.
  */
-#ifndef VMM_VCPU_H
-#define VMM_VCPU_H
+#ifndef VMM_KVM_VCPU_H
+#define VMM_KVM_VCPU_H
 
 #include <pthread.h>
 #include <stdbool.h>

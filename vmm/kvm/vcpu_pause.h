@@ -4,8 +4,8 @@
  *
  * Each vCPU thread checks for a pause before each KVM_RUN, which costs one load.
  */
-#ifndef VMM_GATE_H
-#define VMM_GATE_H
+#ifndef VMM_KVM_VCPU_PAUSE_H
+#define VMM_KVM_VCPU_PAUSE_H
 
 #include <pthread.h>
 #include <stdbool.h>

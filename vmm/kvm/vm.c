@@ -40,7 +40,7 @@ static int open_kvm(const char **why)
 
 /* Finds the page of the coalesced MMIO ring. The ring is used only if it lies in the mapped run
  * area: otherwise the VMM could not read the writes that KVM queues there. */
-static void find_posted(struct vm *vm)
+static void find_coalesced_ring(struct vm *vm)
 {
 	int page = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -86,7 +86,7 @@ static int check_capabilities(struct vm *vm, const char **why)
 		return -EPROTO;
 	}
 	vm->run_size = (unsigned int)n;
-	find_posted(vm);
+	find_coalesced_ring(vm);
 	return 0;
 }
 

@@ -4,8 +4,8 @@
  *
  * The main thread calls these functions during set-up and tear-down. Functions return 0 or -errno.
  */
-#ifndef VMM_VM_H
-#define VMM_VM_H
+#ifndef VMM_KVM_VM_H
+#define VMM_KVM_VM_H
 
 #include <pthread.h>
 #include <stdbool.h>

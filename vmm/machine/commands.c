@@ -157,7 +157,7 @@ static struct json_object *limits_object(const struct blk *blk)
 	return object;
 }
 
-static void order_done(struct job *job)
+static void control_job_done(struct job *job)
 {
 	struct control_job *control_job = container_of(job, struct control_job, job);
 	struct machine *m = control_job->machine;
@@ -177,7 +177,7 @@ static void queue_job(struct machine *m, unsigned int client, const struct contr
 	struct control_job *control_job = &m->control_job[client];
 
 	*control_job = (struct control_job){
-		.job = { .run = run, .done = order_done },
+		.job = { .run = run, .done = control_job_done },
 		.machine = m,
 		.client = client,
 		.request = *request,
@@ -217,9 +217,8 @@ static struct json_object *status(const struct machine *m)
 
 /* Queues a job for the disk that the request names. False: there is no such disk and *answer is
  * filled. */
-static bool disk_order(struct machine *m, unsigned int client,
-		       const struct control_request *request, struct control_answer *answer,
-		       void (*run)(struct job *))
+static bool disk_job(struct machine *m, unsigned int client, const struct control_request *request,
+		     struct control_answer *answer, void (*run)(struct job *))
 {
 	if (request->disk < m->disk_count) {
 		queue_job(m, client, request, run);
@@ -250,9 +249,9 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		queue_job(m, client, request, run_flush);
 		return false;
 	case CONTROL_RESIZE:
-		return !disk_order(m, client, request, answer, run_resize);
+		return !disk_job(m, client, request, answer, run_resize);
 	case CONTROL_LIMIT:
-		return !disk_order(m, client, request, answer, run_limit);
+		return !disk_job(m, client, request, answer, run_limit);
 	case CONTROL_POWER_BUTTON:
 		if (m->button_fd < 0)
 			control_refuse(answer, "no-power-button", "this machine has none");

@@ -39,7 +39,7 @@ static int refuse_second_use(const struct machine *m, unsigned int n)
 int machine_create_disks(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->config->disk_count; i++) {
-		struct blk_config config = confine_disk(&m->vm_sandbox, i);
+		struct blk_config config = vm_sandbox_disk(&m->vm_sandbox, i);
 		struct disk *disk = &m->disk[i];
 		const char *why, *format;
 		int err = refuse_second_use(m, i);
@@ -98,7 +98,7 @@ static int attach_doorbells(struct machine *m, uint64_t gpa, const struct virtio
 	return err;
 }
 
-static int post_writes(struct machine *m, uint64_t gpa)
+static int coalesce_writes(struct machine *m, uint64_t gpa)
 {
 	int err = 0;
 
@@ -129,7 +129,7 @@ static int attach_disk(struct machine *m, const struct dev_desc *desc, struct di
 	if (!err)
 		err = sink_acks(m, desc->base + VIRTIO_MMIO_ACK);
 	if (!err)
-		err = post_writes(m, desc->base);
+		err = coalesce_writes(m, desc->base);
 	if (!err)
 		err = bus_add(&m->mmio, desc->base, desc->size, &virtio_bus_ops, &disk->mmio);
 	return err;
@@ -141,7 +141,7 @@ static int attach_button(struct machine *m, const struct dev_desc *desc)
 	return m->button_fd < 0 ? -errno : vm_irqfd(&m->vm, desc->gsi, m->button_fd);
 }
 
-int machine_map_windows(struct machine *m)
+int machine_map_regpages(struct machine *m)
 {
 	unsigned int disks = 0;
 	int err = 0;

@@ -6,8 +6,8 @@
  * a comment names another one. "Logged" below means that a failure has already been reported to the
  * user as one log line.
  */
-#ifndef VMM_MACHINE_PARTS_H
-#define VMM_MACHINE_PARTS_H
+#ifndef VMM_MACHINE_INTERNAL_H
+#define VMM_MACHINE_INTERNAL_H
 
 #include <stdbool.h>
 
@@ -99,7 +99,7 @@ int machine_create_disks(struct machine *m);
 
 /* Maps each disk's read-only register page into the guest, if the host supports this. Called after
  * vm_map_memory and before the devices are attached. 0 or -errno. */
-int machine_map_windows(struct machine *m);
+int machine_map_regpages(struct machine *m);
 
 /* Attaches each of m->devices to its bus, interrupt and doorbells; disks and VM exist already. 0 or
  * -errno, logged. */

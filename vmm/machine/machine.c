@@ -101,7 +101,7 @@ static int create_vm(struct machine *m)
 	 * readers of the old tables, which takes some 5 ms. */
 	err = vm_map_memory(&m->vm, &m->memory.map);
 	if (!err)
-		err = machine_map_windows(m);
+		err = machine_map_regpages(m);
 	if (!err)
 		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
 	return err ? report_host(err, "setting up the VM") : 0;
@@ -163,7 +163,7 @@ static int open_console(struct machine *m)
 
 static int find_user(struct machine *m)
 {
-	return confine_init(&m->vm_sandbox, m->config);
+	return vm_sandbox_init(&m->vm_sandbox, m->config);
 }
 
 static int find_devices(struct machine *m)
@@ -344,7 +344,7 @@ int machine_destroy(struct machine *m)
 		return 0;
 	loader_cancel(&m->loader);
 	destroy_vcpus(m);
-	confine_end(&m->vm_sandbox);
+	vm_sandbox_end(&m->vm_sandbox);
 	if (m->console)
 		console_close(m->console, CONSOLE_DRAIN_MS);
 	if (m->exits && m->vm_exit.why)

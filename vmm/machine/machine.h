@@ -5,8 +5,8 @@
  * All functions are called by the main thread. The tear-down releases resources in about the
  * reverse order of the set-up; control connections are closed last.
  */
-#ifndef VMM_MACHINE_H
-#define VMM_MACHINE_H
+#ifndef VMM_MACHINE_MACHINE_H
+#define VMM_MACHINE_MACHINE_H
 
 #include "vmm/devlist.h"
 #include "vmm/options/options.h"

@@ -2,8 +2,8 @@
 /*
  * trim: return of memory that only the set-up needed.
  */
-#ifndef VMM_TRIM_H
-#define VMM_TRIM_H
+#ifndef VMM_MACHINE_TRIM_H
+#define VMM_MACHINE_TRIM_H
 
 /* Returns free heap memory and the libraries' code pages to the host. Code that runs again is read
  * back in by page faults. Main thread, at the end of the set-up. */

@@ -3,7 +3,7 @@
 
 #include "vmm/report.h"
 
-int confine_init(struct vm_sandbox *c, const struct machine_config *config)
+int vm_sandbox_init(struct vm_sandbox *c, const struct machine_config *config)
 {
 	const char *why;
 	int err = 0;
@@ -26,7 +26,7 @@ int confine_init(struct vm_sandbox *c, const struct machine_config *config)
 	return err ? report_option(err, "--user", config->user, why) : 0;
 }
 
-struct blk_config confine_disk(const struct vm_sandbox *c, unsigned int i)
+struct blk_config vm_sandbox_disk(const struct vm_sandbox *c, unsigned int i)
 {
 	struct blk_config disk = c->config->disk[i];
 
@@ -35,7 +35,7 @@ struct blk_config confine_disk(const struct vm_sandbox *c, unsigned int i)
 	return disk;
 }
 
-int confine_enter(struct vm_sandbox *c, unsigned int more_fds)
+int vm_sandbox_enter(struct vm_sandbox *c, unsigned int more_fds)
 {
 	const struct machine_config *config = c->config;
 	struct sandbox_config sandbox = {
@@ -58,7 +58,7 @@ int confine_enter(struct vm_sandbox *c, unsigned int more_fds)
 	return err ? report_start(err, "the spawner thread") : 0;
 }
 
-void confine_end(struct vm_sandbox *c)
+void vm_sandbox_end(struct vm_sandbox *c)
 {
 	spawner_stop(c->spawner);
 	c->spawner = NULL;

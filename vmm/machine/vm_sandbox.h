@@ -6,8 +6,8 @@
  * for vCPUs, whose seccomp filter forbids this), and the filters of the disks' threads. Main
  * thread.
  */
-#ifndef VMM_CONFINE_H
-#define VMM_CONFINE_H
+#ifndef VMM_MACHINE_VM_SANDBOX_H
+#define VMM_MACHINE_VM_SANDBOX_H
 
 #include "devices/virtio/blk.h"
 #include "vmm/sandbox/spawner.h"
@@ -23,17 +23,17 @@ struct vm_sandbox {
 
 /* Initialises *vm_sandbox and looks up the user of --user, before any file is opened. 0 or -errno;
  * a failure has been logged. */
-int confine_init(struct vm_sandbox *vm_sandbox, const struct machine_config *config);
+int vm_sandbox_init(struct vm_sandbox *vm_sandbox, const struct machine_config *config);
 
 /* Returns the configuration of disk i, completed by the sandbox of its threads. */
-struct blk_config confine_disk(const struct vm_sandbox *vm_sandbox, unsigned int i);
+struct blk_config vm_sandbox_disk(const struct vm_sandbox *vm_sandbox, unsigned int i);
 
 /* Enters the sandbox and starts the spawner. The caller is the only thread, and at most more_fds
  * descriptors will be opened afterwards. 0 or -errno; a failure has been logged. */
-int confine_enter(struct vm_sandbox *vm_sandbox, unsigned int more_fds);
+int vm_sandbox_enter(struct vm_sandbox *vm_sandbox, unsigned int more_fds);
 
 /* Stops the spawner, after all vCPU threads have ended. Does nothing if the sandbox was not
  * entered; *vm_sandbox may be zeroed. */
-void confine_end(struct vm_sandbox *vm_sandbox);
+void vm_sandbox_end(struct vm_sandbox *vm_sandbox);
 
 #endif

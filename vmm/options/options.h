@@ -3,8 +3,8 @@
  * Parser of microvm's command line.
  * It has no side effects: it opens no file, prints nothing and does not exit.
  */
-#ifndef VMM_OPTIONS_H
-#define VMM_OPTIONS_H
+#ifndef VMM_OPTIONS_OPTIONS_H
+#define VMM_OPTIONS_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * Each function is called once per process. The sandboxed process calls all of them but
  * sandbox_landlock_removing and sandbox_filter_supervisor, which the supervisor calls.
  */
-#ifndef VMM_SANDBOX_PARTS_H
-#define VMM_SANDBOX_PARTS_H
+#ifndef VMM_SANDBOX_LAYERS_H
+#define VMM_SANDBOX_LAYERS_H
 
 #include "vmm/sandbox/sandbox.h"
 

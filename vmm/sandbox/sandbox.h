@@ -14,8 +14,8 @@
  *
  * Layers that the host does not support are reported in one log line; the others still apply.
  */
-#ifndef VMM_SANDBOX_H
-#define VMM_SANDBOX_H
+#ifndef VMM_SANDBOX_SANDBOX_H
+#define VMM_SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
 #include <sys/types.h>

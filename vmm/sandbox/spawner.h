@@ -6,8 +6,8 @@
  * spawner thread keeps the wider filter of the process (sandbox.h), and the threads that it starts
  * inherit that.
  */
-#ifndef VMM_MAKER_H
-#define VMM_MAKER_H
+#ifndef VMM_SANDBOX_SPAWNER_H
+#define VMM_SANDBOX_SPAWNER_H
 
 struct spawner;
 

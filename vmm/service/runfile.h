@@ -7,8 +7,8 @@
  * and a process that is creating a new file of this name (control/socket.c) is not disturbed.
  * Failures are silent: the file then stays. Main thread.
  */
-#ifndef VMM_RUNFILE_H
-#define VMM_RUNFILE_H
+#ifndef VMM_SERVICE_RUNFILE_H
+#define VMM_SERVICE_RUNFILE_H
 
 struct runfile {
 	const char *name; /* relative to dir_fd */

@@ -4,8 +4,8 @@
  *
  * If there is a supervisor, the notifications of the VM's process go through it. Main thread.
  */
-#ifndef VMM_SERVICE_H
-#define VMM_SERVICE_H
+#ifndef VMM_SERVICE_SERVICE_H
+#define VMM_SERVICE_SERVICE_H
 
 #include <stdbool.h>
 

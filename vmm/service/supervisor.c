@@ -189,7 +189,7 @@ static int take_signal(const struct supervisor *s, int signal)
  * because the VM's process may be compromised. The byte is echoed afterwards and the VM waits for
  * the echo: the supervisor has then recorded the VM's files, and does not take later files of these
  * names for them. */
-static void hear(struct supervisor *s, const struct service *service)
+static void read_word(struct supervisor *s, const struct service *service)
 {
 	char word;
 	bool heard = read(s->fd, &word, 1) == 1 && word == service_words[s->words];
@@ -207,7 +207,7 @@ static void hear(struct supervisor *s, const struct service *service)
 		close_fd(&s->fd);
 }
 
-static void vm_sandbox(struct supervisor *s, const struct machine_config *config)
+static void enter_vm_sandbox(struct supervisor *s, const struct machine_config *config)
 {
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
@@ -224,7 +224,7 @@ int supervisor_run(struct supervisor *s, const struct service *service,
 	struct signalfd_siginfo info;
 	int status = INT_MIN;
 
-	vm_sandbox(s, config);
+	enter_vm_sandbox(s, config);
 	while (status == INT_MIN) {
 		struct pollfd fds[] = { { .fd = s->fd, .events = POLLIN },
 					{ .fd = s->signal_fd, .events = POLLIN } };
@@ -232,13 +232,13 @@ int supervisor_run(struct supervisor *s, const struct service *service,
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
 		if (fds[0].revents)
-			hear(s, service);
+			read_word(s, service);
 		if (fds[1].revents && read(s->signal_fd, &info, sizeof(info)) == sizeof(info))
 			status = take_signal(s, (int)info.ssi_signo);
 	}
 	/* Notifications that the VM sent before it ended are still in the socket. */
 	while (s->fd >= 0)
-		hear(s, service);
+		read_word(s, service);
 	runfile_remove(&s->control);
 	runfile_remove(&s->pidfile);
 	return status;

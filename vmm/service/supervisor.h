@@ -11,8 +11,8 @@
  * If the supervisor dies, even by SIGKILL, the kernel kills the VM. Both processes are
  * single-threaded during this set-up.
  */
-#ifndef VMM_SUPERVISOR_H
-#define VMM_SUPERVISOR_H
+#ifndef VMM_SERVICE_SUPERVISOR_H
+#define VMM_SERVICE_SUPERVISOR_H
 
 #include <signal.h>
 #include <sys/signalfd.h>

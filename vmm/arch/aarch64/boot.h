@@ -4,8 +4,8 @@
  *
  * Main thread, set-up only. A function that has an `error` parameter fills *error when it fails.
  */
-#ifndef VMM_ARM64_BOOT_H
-#define VMM_ARM64_BOOT_H
+#ifndef VMM_ARCH_AARCH64_BOOT_H
+#define VMM_ARCH_AARCH64_BOOT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * MMIO is below 1 GiB. RAM begins at 1 GiB and is contiguous: the kernel at its start, the device
  * tree in the next aligned 2 MiB behind the kernel, the initrd at the end.
  */
-#ifndef VMM_ARM64_LAYOUT_H
-#define VMM_ARM64_LAYOUT_H
+#ifndef VMM_ARCH_AARCH64_LAYOUT_H
+#define VMM_ARCH_AARCH64_LAYOUT_H
 
 /* Interrupt controller: GICv3 has redistributors (GICR), GICv2 has a CPU interface (GICC). */
 #define LAYOUT_GICD	   0x08000000ull

@@ -5,8 +5,8 @@
  * It writes RSDP, XSDT, FADT, MADT and DSDT of a hardware-reduced platform (ACPI 6.4, 3.11.1 and
  * 4.1). Main thread, set-up only.
  */
-#ifndef VMM_X86_ACPI_H
-#define VMM_X86_ACPI_H
+#ifndef VMM_ARCH_X86_64_ACPI_H
+#define VMM_ARCH_X86_64_ACPI_H
 
 #include <stddef.h>
 #include <stdint.h>

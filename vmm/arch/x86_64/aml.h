@@ -8,8 +8,8 @@
  * once, at the end. Nested objects are written between an aml_begin_* call and aml_end, which fills
  * in the length.
  */
-#ifndef VMM_X86_AML_H
-#define VMM_X86_AML_H
+#ifndef VMM_ARCH_X86_64_AML_H
+#define VMM_ARCH_X86_64_AML_H
 
 #include <stdbool.h>
 #include <stddef.h>

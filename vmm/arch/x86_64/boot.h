@@ -4,8 +4,8 @@
  *
  * Main thread, set-up only. A function that has an `error` parameter fills *error when it fails.
  */
-#ifndef VMM_X86_BOOT_H
-#define VMM_X86_BOOT_H
+#ifndef VMM_ARCH_X86_64_BOOT_H
+#define VMM_ARCH_X86_64_BOOT_H
 
 #include <asm/bootparam.h>
 #include <stdbool.h>

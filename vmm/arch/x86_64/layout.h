@@ -5,8 +5,8 @@
  * RAM is [0, LAYOUT_HOLE); what does not fit there is at 4 GiB and above. All data that the VMM
  * writes for the kernel are below 1 MiB; the rest is free for the kernel and the initrd.
  */
-#ifndef VMM_X86_LAYOUT_H
-#define VMM_X86_LAYOUT_H
+#ifndef VMM_ARCH_X86_64_LAYOUT_H
+#define VMM_ARCH_X86_64_LAYOUT_H
 
 #include <stdint.h>
 

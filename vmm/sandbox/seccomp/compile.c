@@ -141,7 +141,8 @@ int main(int argc, char **argv)
 	if (seccomp_api_set(API_LEVEL) < 0)
 		fail("seccomp_api_set", ENOTSUP);
 	if (argc == 2)
-		printf("/* Made of vmm/seccomp/rules.h. */\n#define OWN_PID 0x%08xu\n#define "
+		printf("/* Generated from vmm/sandbox/seccomp/rules.h. */\n#define OWN_PID "
+		       "0x%08xu\n#define "
 		       "VM_PID 0x%08xu\n\n",
 		       OWN_PID, VM_PID);
 	for (unsigned int i = 0; i < COUNT(filters); i++) {

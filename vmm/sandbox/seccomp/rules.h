@@ -14,8 +14,8 @@
  * A call without a row kills the process (SIGSYS). A few calls that a C library may try but can do
  * without fail with an errno instead.
  */
-#ifndef VMM_SECCOMP_RULES_H
-#define VMM_SECCOMP_RULES_H
+#ifndef VMM_SANDBOX_SECCOMP_RULES_H
+#define VMM_SANDBOX_SECCOMP_RULES_H
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@
 #define LIBAIO	   (1u << 3)
 #define SYNC	   (1u << 4)
 #define WORKER	   (1u << 5)
-#define MAKER	   0u	     /* spawner and jobs threads: only the filter of the process */
+#define SPAWNER	   0u	     /* spawner and jobs threads: only the filter of the process */
 #define SUPERVISOR (1u << 6) /* not a thread: the supervisor process (supervisor.h) */
 #define EPOLL	   (LIBAIO | SYNC)
 #define PLANES	   (URING | EPOLL)
@@ -101,8 +101,8 @@ static const struct rule rules[] = {
 	CALL(MAIN, "recvfrom"),
 
 	/* Resize of an image, run by the jobs thread. */
-	CALL(MAKER, "ftruncate"),
-	CALL(MAKER, "newfstatat"),
+	CALL(SPAWNER, "ftruncate"),
+	CALL(SPAWNER, "newfstatat"),
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 
@@ -133,20 +133,20 @@ static const struct rule rules[] = {
 	CALL(PLANES, "set_robust_list"),
 	CALL(PLANES, "rseq"),
 	CALL_IF(PLANES, "seccomp", ARG_IS(0, SECCOMP_SET_MODE_FILTER)),
-	CALL_IF(MAKER, "rt_sigaction", ARG_IS(0, __SIGRTMIN + 1)), /* first pthread_create */
-	CALL(MAKER, "sched_setaffinity"),
-	CALL(MAKER, "sched_getscheduler"),
+	CALL_IF(SPAWNER, "rt_sigaction", ARG_IS(0, __SIGRTMIN + 1)), /* first pthread_create */
+	CALL(SPAWNER, "sched_setaffinity"),
+	CALL(SPAWNER, "sched_getscheduler"),
 
 	/* Rings and AIO contexts: the spawner creates them, and the main thread destroys them. */
-	CALL(MAKER, "io_uring_setup"),
-	CALL(MAKER, "io_setup"),
-	CALL(MAKER, "epoll_create1"),
-	CALL(MAKER, "eventfd2"),
-	CALL(MAKER, "timerfd_create"),
-	REGISTER(MAKER, IORING_REGISTER_FILES2),
-	REGISTER(MAKER, IORING_REGISTER_BUFFERS),
-	REGISTER(MAKER, IORING_UNREGISTER_BUFFERS),
-	REGISTER(MAKER, IORING_REGISTER_RESTRICTIONS),
+	CALL(SPAWNER, "io_uring_setup"),
+	CALL(SPAWNER, "io_setup"),
+	CALL(SPAWNER, "epoll_create1"),
+	CALL(SPAWNER, "eventfd2"),
+	CALL(SPAWNER, "timerfd_create"),
+	REGISTER(SPAWNER, IORING_REGISTER_FILES2),
+	REGISTER(SPAWNER, IORING_REGISTER_BUFFERS),
+	REGISTER(SPAWNER, IORING_UNREGISTER_BUFFERS),
+	REGISTER(SPAWNER, IORING_REGISTER_RESTRICTIONS),
 	REGISTER(MAIN, IORING_UNREGISTER_RING_FDS),
 	CALL(MAIN, "io_destroy"),
 	CALL(MAIN, "close"),
