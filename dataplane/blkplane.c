@@ -76,8 +76,9 @@ static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 {
 	bool first = !p->parked.head;
 
-	/* A plane that is being stopped will not be resumed, so it parks nothing. */
-	if (p->stop || !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
+	/* A plane that is being stopped will not be resumed, and the driver is not told how a request
+	 * of a broken ring ended: neither parks anything. */
+	if (p->stop || p->broken || !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
 		blkplane_finish_task(p, task);
 		return;
 	}
@@ -203,6 +204,7 @@ static void blkplane_complete(struct blkplane *p)
 static void blkplane_report_broken(struct blkplane *p)
 {
 	p->broken = true;
+	blkplane_fail_parked(p);
 	PROBE_1(broken, p, p->ring.broken);
 	/* Pairs with the acquire load of the status register on the vCPU thread. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);

@@ -45,29 +45,29 @@ static void failed_sleep(struct evloop *loop)
 /* ---- io_uring ---- */
 
 /*
- * Handles an error of io_uring_enter. A signal, a shortage of memory, and too many uncollected
+ * Handles an error of io_uring_enter, or of a poll. A signal, a shortage of memory, and too many uncollected
  * completions (EBUSY) are transient: requests that were not submitted stay in the submission queue
  * for the next turn. Every other error is permanent.
  */
-static __attribute__((noinline)) void enter_failed(struct evloop *loop, int err)
+static __attribute__((noinline)) void call_failed(struct evloop *loop, int err, const char *call)
 {
 	if (err != -EINTR && err != -EAGAIN && err != -ENOMEM && err != -EBUSY)
-		evloop_fail(loop, err, "io_uring_enter");
+		evloop_fail(loop, err, call);
 }
 
 static inline void entered(struct evloop *loop, int res)
 {
 	if (__builtin_expect(res < 0, 0))
-		enter_failed(loop, res);
+		call_failed(loop, res, "io_uring_enter");
 }
 
 /* Submits the full ring early and returns a free entry. After a failure of the loop, returns an
  * entry that is never submitted. */
 static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = NULL;
 
-	do {
+	while (!sqe && !loop->failed) {
 		int res = io_uring_submit(ring);
 
 		entered(loop, res);
@@ -75,7 +75,7 @@ static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring
 		if (res < 0)
 			evloop_turn(loop, false);
 		sqe = io_uring_get_sqe(ring);
-	} while (!sqe && !loop->failed);
+	}
 	return sqe ? sqe : &loop->discarded;
 }
 
@@ -119,8 +119,12 @@ static void ring_completion(struct evloop *loop, uint64_t user_data, int res, bo
 
 		watch->armed = more;
 		watch->wakeups += res > 0;
-		if (!more && watch->fd >= 0)
-			ring_arm_watch(loop, watch);
+		if (more || watch->fd < 0)
+			return;
+		/* A poll that the kernel refuses would be refused again at once. */
+		if (res < 0)
+			call_failed(loop, res, "io_uring poll");
+		ring_arm_watch(loop, watch);
 	} else if (data) {
 		struct ev_request *request = (struct ev_request *)data;
 

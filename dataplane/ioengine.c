@@ -360,7 +360,8 @@ bool ioengine_ready(const struct ioengine *e)
 {
 	if (e->worker && ioworker_ready(e->worker))
 		return true;
-	return e->finished.head || (e->in_flight && e->ops->ready && e->ops->ready(e));
+	return e->finished.head || e->range_tasks.head ||
+	       (e->in_flight && e->ops->ready && e->ops->ready(e));
 }
 
 struct io_task *ioengine_finished(struct ioengine *e)

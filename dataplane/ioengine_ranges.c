@@ -31,21 +31,29 @@ static void settle(struct ioengine *e, struct io_task *task, int result)
 		ioengine_finish(e, task, result);
 		return;
 	}
-	ioengine_park(e, task);
-	/* The hold ended before the task came back, so no later release would continue the task. */
-	if (!READ_ONCE(e->ranges.hold))
-		ioengine_release(e);
+	if (READ_ONCE(e->ranges.hold)) {
+		ioengine_park(e, task);
+		return;
+	}
+	/* The hold ended before the task came back, or the task was interrupted after one step. No
+	 * later release would continue it. */
+	e->need_submit = true;
+	io_queue_put(&e->range_tasks, task);
 }
 
 /* Where the host cannot create the helper thread, the ranges are executed synchronously on the
- * engine's thread. */
+ * engine's thread: one step of each task in a turn. */
 void ioengine_ranges_submit(struct ioengine *e)
 {
-	struct io_task *task;
+	struct io_task *task = e->range_tasks.head, *next;
 
-	if (!e->worker)
+	if (!e->worker) {
 		ioworker_create(&e->worker, &e->ranges, e->config.loop, e->config.worker_begin);
-	while ((task = io_queue_take(&e->range_tasks))) {
+		e->ranges.stepwise = !e->worker;
+	}
+	e->range_tasks = (struct io_queue){ .tail = &e->range_tasks.head };
+	for (; task; task = next) {
+		next = task->next;
 		if (e->worker)
 			ioworker_give(e->worker, task);
 		else

@@ -26,16 +26,26 @@ static void sync_prep(struct ioengine *e, struct io_task *task)
 
 static void sync_submit(struct ioengine *e)
 {
-	struct io_task *task;
+	struct io_task *task = e->queued.head, *next;
 
-	/* A short transfer appends its task to the queue again. */
-	while ((task = io_queue_take(&e->queued)))
+	e->queued = (struct io_queue){ .tail = &e->queued.head };
+	/* One segment of each task: a task that is not finished is queued again, for the next turn.
+	 * Calls to the thread and its other clients do not wait for large transfers. */
+	for (; task; task = next) {
+		next = task->next;
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
+	}
 }
 
 static void sync_reap(struct ioengine *e)
 {
-	(void)e; /* sync_submit has finished every task */
+	(void)e; /* sync_submit has executed the segments */
+}
+
+/* The thread must not sleep while segments are left. */
+static bool sync_ready(const struct ioengine *e)
+{
+	return e->queued.head;
 }
 
 const struct ioengine_ops ioengine_sync = {
@@ -45,4 +55,5 @@ const struct ioengine_ops ioengine_sync = {
 	.prep = sync_prep,
 	.submit = sync_submit,
 	.reap = sync_reap,
+	.ready = sync_ready,
 };

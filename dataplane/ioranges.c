@@ -114,7 +114,7 @@ static int interruption(const struct ioranges *r)
 	return READ_ONCE(r->hold) ? IORANGES_PARKED : 0;
 }
 
-static int run_range(struct ioranges *r, struct io_task *task)
+static int run_range(struct ioranges *r, struct io_task *task, bool *stepped)
 {
 	const struct io_range *range = &task->range[task->range_at];
 	uint64_t start = range->offset, end = range->offset + range->len;
@@ -129,7 +129,7 @@ static int run_range(struct ioranges *r, struct io_task *task)
 	while (start + task->done < end) {
 		uint64_t at = start + task->done;
 		uint64_t len = end - at < STEP ? end - at : STEP;
-		int why = interruption(r);
+		int why = *stepped ? IORANGES_PARKED : interruption(r);
 		int64_t n;
 
 		if (why)
@@ -138,14 +138,17 @@ static int run_range(struct ioranges *r, struct io_task *task)
 		if (n < 0)
 			return (int)n;
 		task->done += (uint32_t)n;
+		*stepped = r->stepwise;
 	}
 	return 0;
 }
 
 int ioranges_run(struct ioranges *r, struct io_task *task)
 {
+	bool stepped = false;
+
 	while (task->range_at < task->range_count) {
-		int err = run_range(r, task);
+		int err = run_range(r, task, &stepped);
 
 		if (err)
 			return err;

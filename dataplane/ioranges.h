@@ -38,6 +38,9 @@ struct ioranges {
 	bool cancel; /* atomic; tasks fail with -ECANCELED at their next step */
 	bool hold;   /* atomic; tasks return IORANGES_PARKED; cancel takes precedence */
 
+	/* The owner's: ioranges_run returns after each step, as if a hold had been set in between. */
+	bool stepwise;
+
 	/* Private: each flag is set when the host has refused an operation as unsupported, which is
 	 * then not tried again. */
 	bool no_discard;
@@ -45,7 +48,7 @@ struct ioranges {
 	bool no_zero_range;
 };
 
-/* Result of ioranges_run for a task that a hold has interrupted. */
+/* Result of ioranges_run for a task that a hold, or the end of a step, has interrupted. */
 #define IORANGES_PARKED 1
 
 /*

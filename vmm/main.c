@@ -78,6 +78,7 @@ static int run_machine(const struct machine_config *config, const struct service
 {
 	struct machine *machine = NULL;
 	enum vm_end end;
+	bool paths;
 	int err = machine_create(&machine, config);
 
 	if (err || config->dump_dtb)
@@ -89,10 +90,12 @@ static int run_machine(const struct machine_config *config, const struct service
 	service_ready(service);
 	end = machine_run(machine);
 	service_stopping(service);
+	/* A signal can end the VM just before the guest would have run. */
+	paths = !machine_guest_has_run(machine) && !machine_is_confined(machine);
 	/* A failed flush may have lost data, so that the exit code must report an error. */
 	if (machine_destroy(machine))
 		end = VM_END_ERROR;
-	service_close(service, false);
+	service_close(service, paths);
 	return exit_code(end);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of a queue that the driver broke, in both formats: reported once, drained, reset. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,6 +261,52 @@ START_TEST(breaking_the_queue_a_hundred_times_is_logged_a_few_times)
 }
 END_TEST
 
+static unsigned int stops; /* atomic */
+
+static void count_stop(struct blkplane_listener *listener, unsigned int queue, enum io_op op,
+		       int err)
+{
+	(void)listener;
+	(void)queue;
+	(void)op;
+	(void)err;
+	__atomic_fetch_add(&stops, 1, __ATOMIC_SEQ_CST);
+}
+
+static void ignore_broken(struct blkplane_listener *listener, unsigned int queue, const char *why)
+{
+	(void)listener;
+	(void)queue;
+	(void)why;
+}
+
+/* With werror=stop: the VM is not paused for a request whose driver is never told how it ended. */
+START_TEST(write_that_fails_behind_a_broken_ring_pauses_nothing)
+{
+	static struct blkplane_listener listener = { .broken = ignore_broken,
+						     .stopped = count_stop };
+	struct mock_blk good;
+
+	init(_i);
+	r.config.policy = (struct blkpolicy){ .read = BLKPOLICY_STOP, .write = BLKPOLICY_STOP };
+	r.config.watch = &listener;
+	mock_blk(m, &good, VIRTIO_BLK_T_OUT, 0, 512);
+	rig_start(&r);
+	mock_offer(m, good.head);
+	scripted_wait(r.engine, 1);
+	mock_offer(m, 16);
+	rig_wait_broken(&r);
+	scripted_complete(r.engine, 0, -ENOSPC);
+	/* When the second call is answered, a whole turn has passed. */
+	blkplane_set_capacity(r.plane, RIG_CAPACITY);
+	blkplane_set_capacity(r.plane, RIG_CAPACITY);
+	ck_assert_uint_eq(__atomic_load_n(&stops, __ATOMIC_SEQ_CST), 0);
+	rig_stop(&r);
+	ck_assert(!mock_has_used(m));
+	rig_fini(&r);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blkplane_broken");
@@ -276,6 +323,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, needs_reset_is_set_before_the_interrupt, 0, 2);
 	tcase_add_loop_test(t, used_index_is_published_before_the_interrupt, 0, 2);
 	tcase_add_test(t, breaking_the_queue_a_hundred_times_is_logged_a_few_times);
+	tcase_add_loop_test(t, write_that_fails_behind_a_broken_ring_pauses_nothing, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

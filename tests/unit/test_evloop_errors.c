@@ -379,6 +379,21 @@ START_TEST(a_restricted_ring_takes_only_what_engines_need)
 }
 END_TEST
 
+/* As on kernels that have no multishot polls: armed again, it would be refused again, for ever. */
+START_TEST(poll_that_the_kernel_refuses_fails_the_loop)
+{
+	struct ev_watch watch;
+
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
+	ck_assert_int_eq(evloop_begin(&loop), 0);
+	ck_assert_int_eq(evloop_watch(&loop, &watch, 1 << 20), 0);
+	evloop_turn(&loop, true);
+	ck_assert_int_eq(loop.failed, -EBADF);
+	ck_assert_str_eq(loop.failed_call, "io_uring poll");
+	evloop_destroy(&loop);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("evloop_errors");
@@ -394,6 +409,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, memory_the_ring_holds);
 	tcase_add_test(t, a_restricted_ring_takes_only_what_engines_need);
 	tcase_add_test(t, a_poll_that_the_kernel_ended_is_made_again);
+	tcase_add_test(t, poll_that_the_kernel_refuses_fails_the_loop);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -279,6 +279,26 @@ START_TEST(host_has_no_thread_for_ranges)
 }
 END_TEST
 
+/* Where there is no helper thread, a turn of the engine's thread does one step. */
+START_TEST(ranges_without_a_thread_are_done_step_by_step)
+{
+	begin(_i);
+	no_thread = true;
+	prep_range(0, IO_WRITE_ZEROES);
+	task[0].range_count = 2;
+	task[0].range[1] = (struct io_range){ .offset = 65536, .len = 4096 };
+	ioengine_submit(e);
+	ck_assert_ptr_null(ioengine_finished(e));
+	ck_assert(ioengine_ready(e));
+	ioengine_submit(e);
+	ck_assert_ptr_eq(ioengine_finished(e), &task[0]);
+	ck_assert_int_eq(task[0].result, 0);
+	ck_assert(!ioengine_ready(e));
+	no_thread = false;
+	end();
+}
+END_TEST
+
 START_TEST(row26_ranges_that_nobody_wants_any_more)
 {
 	begin(_i);
@@ -377,6 +397,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, ranges_are_done_first_come_first, 0, n);
 	tcase_add_loop_test(t, ranges_are_never_run_plainly, 0, n);
 	tcase_add_loop_test(t, host_has_no_thread_for_ranges, 0, n);
+	tcase_add_loop_test(t, ranges_without_a_thread_are_done_step_by_step, 0, n);
 	tcase_add_loop_test(t, row26_ranges_that_nobody_wants_any_more, 0, n);
 	tcase_add_loop_test(t, ranges_that_were_held_go_on_where_they_were, 0, 2 * n);
 	tcase_add_loop_test(t, ranges_become_stable_by_what_holds_when_they_end, 0, n);

@@ -68,6 +68,35 @@ START_TEST(everything_is_done_when_submit_returns)
 }
 END_TEST
 
+/* The thread serves others between two segments of a transfer. */
+START_TEST(large_transfer_takes_a_turn_for_each_segment)
+{
+	enum { LEN = 9 << 20 };
+	static char large[LEN];
+	struct test_image image;
+
+	image_make(&image, LEN, false);
+	begin(image.fd);
+	prep(0, IO_READ, false, 0, 512);
+	iov[1] = (struct iovec){ .iov_base = large, .iov_len = LEN };
+	task[1] = (struct io_task){ .op = IO_READ, .len = LEN, .iov = &iov[1], .iov_count = 1 };
+	ioengine_prep(e, &task[1]);
+	ioengine_submit(e);
+	expect(0, 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_ptr_null(ioengine_finished(e));
+		ck_assert(ioengine_ready(e));
+		ioengine_reap(e);
+		ioengine_submit(e);
+	}
+	expect(1, 0);
+	ck_assert(!ioengine_ready(e));
+	ck_assert(image_is_fresh(large, 0, LEN));
+	ioengine_destroy(e);
+	image_remove(&image);
+}
+END_TEST
+
 START_TEST(errors_are_told_one_by_one)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -117,6 +146,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("ioengine_sync");
 
 	tcase_add_test(t, everything_is_done_when_submit_returns);
+	tcase_add_test(t, large_transfer_takes_a_turn_for_each_segment);
 	tcase_add_test(t, errors_are_told_one_by_one);
 	tcase_add_test(t, stable_writes_ask_for_it);
 	suite_add_tcase(s, t);

@@ -31,7 +31,7 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 	ck_assert_int_eq(offset, next);
 	next += len;
 	calls++;
-	r.hold = true;
+	r.hold = !r.stepwise;
 	return 0;
 }
 
@@ -40,7 +40,7 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
 	ck_assert_int_eq(offset, next);
 	next += (off_t)len;
 	calls++;
-	r.hold = true;
+	r.hold = !r.stepwise;
 	return __real_pwrite(fd, data, len, offset);
 }
 
@@ -108,6 +108,24 @@ START_TEST(held_and_cancelled)
 }
 END_TEST
 
+/* Without a helper thread: the engine's thread does one step at a time, also of small ranges. */
+START_TEST(one_step_at_a_time)
+{
+	r.stepwise = true;
+	task = (struct io_task){ .op = IO_WRITE_ZEROES, .range_count = 3 };
+	task.range[0] = (struct io_range){ 0, 300 * MIB, false };
+	task.range[1] = (struct io_range){ 300 * MIB, MIB, false };
+	task.range[2] = (struct io_range){ 301 * MIB, MIB, false };
+	for (unsigned int steps = 1; steps < 5; steps++) {
+		ck_assert_int_eq(ioranges_run(&r, &task), IORANGES_PARKED);
+		ck_assert_uint_eq(calls, steps);
+	}
+	ck_assert_int_eq(ioranges_run(&r, &task), 0);
+	ck_assert_uint_eq(calls, 5);
+	ck_assert_int_eq(next, 302 * MIB);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("ioranges_steps");
@@ -116,6 +134,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, interrupted_between_two_steps_of_a_range, 0, 2);
 	tcase_add_test(t, interrupted_between_two_writes_of_zeros);
 	tcase_add_test(t, held_and_cancelled);
+	tcase_add_test(t, one_step_at_a_time);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -35,6 +35,9 @@ int machine_create(struct machine **machine, const struct machine_config *config
  */
 int machine_start(struct machine *machine);
 
+/* True once machine_run has let the vCPUs run. */
+bool machine_guest_has_run(const struct machine *machine);
+
 /* Returns true once the process is sandboxed, when it can no longer remove files. */
 bool machine_is_confined(const struct machine *machine);
 

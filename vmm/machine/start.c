@@ -29,6 +29,11 @@ static int enter_sandbox(struct machine *m)
 	return err;
 }
 
+bool machine_guest_has_run(const struct machine *m)
+{
+	return m->guest_runs;
+}
+
 bool machine_is_confined(const struct machine *m)
 {
 	return m->confined;
