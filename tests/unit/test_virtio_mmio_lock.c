@@ -4,8 +4,10 @@
  * --wrap: the operator's lock of the device's mutex passes through the test.
  */
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <linux/virtio_ids.h>
 
+#include "tests/lib/files.h"
 #include "tests/lib/regs.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
@@ -86,12 +88,44 @@ START_TEST(driver_that_writes_all_the_time_keeps_no_operator_waiting)
 }
 END_TEST
 
+static void *write_once(void *arg)
+{
+	reg_set(&mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
+	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
+	return arg;
+}
+
+/* The operator is the test itself: it has announced itself, and the mutex is free. */
+START_TEST(write_waits_for_an_operator_who_has_come_first)
+{
+	pthread_t vcpu;
+
+	mock_init(&m, 16, false, false);
+	dev = (struct virtio_device){ .id = VIRTIO_ID_BLOCK, .irq.fd = m.irq_fd, .ops = &ops };
+	reg_open(&dev, "", 1);
+	virtio_mmio_init(&mmio, &dev);
+	over = false;
+	mmio.wanted = 1;
+	ck_assert_int_eq(pthread_create(&vcpu, NULL, write_once, NULL), 0);
+	mock_wait_until(thread_sleeps_in(0, SYS_futex));
+	ck_assert(!__atomic_load_n(&over, __ATOMIC_ACQUIRE));
+	ck_assert_int_eq(pthread_mutex_lock(&mmio.lock), 0);
+	virtio_mmio_unlock(&mmio);
+	pthread_join(vcpu, NULL);
+	ck_assert(__atomic_load_n(&over, __ATOMIC_ACQUIRE));
+	virtio_mmio_destroy(&mmio);
+	reg_close(&dev);
+	mock_fini(&m);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("virtio_mmio_lock");
 	TCase *t = tcase_create("virtio_mmio_lock");
 
 	tcase_add_test(t, driver_that_writes_all_the_time_keeps_no_operator_waiting);
+	tcase_add_test(t, write_waits_for_an_operator_who_has_come_first);
 	suite_add_tcase(s, t);
 	return s;
 }
