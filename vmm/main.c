@@ -113,7 +113,7 @@ static int run(struct machine_config *config)
 	int role;
 
 	machine_hold_signals();
-	if (open_log(config))
+	if (options_check_outputs(config) || open_log(config))
 		return EXIT_SETUP;
 	if (service_open(&service, config->pidfile))
 		return EXIT_SETUP;

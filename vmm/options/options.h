@@ -64,4 +64,10 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 /* The text of --help. */
 extern const char options_help[];
 
+/*
+ * Checks that --log, --dump-dtb and --pidfile name neither each other's file nor one that the VM reads, before any
+ * of them is opened. 0, or -EINVAL after a message.
+ */
+int options_check_outputs(const struct machine_config *config);
+
 #endif

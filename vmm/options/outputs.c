@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Refuses a command line that would have the VM write over one of its own files. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "dataplane/base.h"
+#include "vmm/options/options.h"
+#include "vmm/report.h"
+
+struct named {
+	const char *option, *path; /* path: NULL if the option was not given */
+};
+
+/* Compares device and inode number, so that links are noticed. Two files that are yet to be
+ * created are the same if their paths are. Character devices such as /dev/null may be shared. */
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	if (stat(a, &x) || stat(b, &y))
+		return !strcmp(a, b);
+	return x.st_dev == y.st_dev && x.st_ino == y.st_ino && !S_ISCHR(x.st_mode);
+}
+
+static int refuse(const struct named *output, const struct named *other)
+{
+	char why[200];
+
+	if (!output->path || !other->path || !same_file(output->path, other->path))
+		return 0;
+	snprintf(why, sizeof(why), "is the same file as %s %.150s", other->option, other->path);
+	return report_option(-EINVAL, output->option, output->path, why);
+}
+
+int options_check_outputs(const struct machine_config *c)
+{
+	const struct named outputs[] = { { "--log", c->log },
+					 { "--dump-dtb", c->dump_dtb },
+					 { "--pidfile", c->pidfile } };
+	const struct named inputs[] = { { "--kernel", c->kernel }, { "--initrd", c->initrd } };
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(outputs) && !err; i++) {
+		for (size_t j = i + 1; j < ARRAY_SIZE(outputs) && !err; j++)
+			err = refuse(&outputs[i], &outputs[j]);
+		for (size_t j = 0; j < ARRAY_SIZE(inputs) && !err; j++)
+			err = refuse(&outputs[i], &inputs[j]);
+		for (unsigned int j = 0; j < c->disk_count && !err; j++)
+			err = refuse(&outputs[i], &(struct named){ "--disk", c->disk[j].path });
+	}
+	return err;
+}
