@@ -90,7 +90,7 @@ void evloop_destroy(struct evloop *loop);
 
 /*
  * Restricts the rings to the requests and calls that the engines need
- * (IORING_REGISTER_RESTRICTIONS). An attacker who has taken over the ring is bound by this, too.
+ * (IORING_REGISTER_RESTRICTIONS). They also bind code of an attacker who controls the process.
  * Called before evloop_begin; has no effect where the kernel does not support it.
  */
 void evloop_restrict(struct evloop *loop);

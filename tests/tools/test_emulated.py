@@ -9,7 +9,7 @@ import unittest
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.join(HERE, "../..")
 # In a mount namespace of its own: a /dev with what scripts need, and without kvm; or, with CLOSED_NODE, with one that
-# everybody may read and write, and nobody can open, as in a container whose device controller refuses it.
+# all users may read and write by its mode, and no process can open, as in a container whose device controller refuses it.
 HIDE = """
 set -e
 mkdir -p dev

@@ -70,20 +70,25 @@ static void lay_out(int features)
 	(features & 2 ? mock_ring_packed : mock_ring)(m, SIZE, features & 1, true);
 }
 
+/* Lays used.flags, which the device clears and sets, over avail.idx, and offers one request. */
+static void expect_device_area_on_avail_idx_breaks(struct mock_blk *id)
+{
+	m->ring.avail += 2;
+	m->ring.used = m->ring.avail + 2;
+	place(m);
+	mock_blk(m, id, VIRTIO_BLK_T_GET_ID, 0, 20);
+	rig_start(&r);
+	mock_offer(m, id->head);
+	rig_wait_broken(&r);
+	wait_idle_thread();
+}
+
 START_TEST(row01_device_area_on_avail_idx_keeps_the_thread_busy)
 {
 	struct mock_blk id;
 
 	rig_init(&r, SIZE, false, true, SIZE);
-	m->ring.avail += 2;
-	/* used.flags, which the device clears and sets, is avail.idx. */
-	m->ring.used = m->ring.avail + 2;
-	place(m);
-	mock_blk(m, &id, VIRTIO_BLK_T_GET_ID, 0, 20);
-	rig_start(&r);
-	mock_offer(m, id.head);
-	rig_wait_broken(&r);
-	wait_idle_thread();
+	expect_device_area_on_avail_idx_breaks(&id);
 	ck_assert_uint_eq(mock_status(m, &id), VIRTIO_BLK_S_OK);
 
 	/* A reset and a ring that is laid out well recover it. */
@@ -109,14 +114,7 @@ START_TEST(row01_device_area_on_avail_idx_of_a_throttled_disk)
 	ck_assert(blklimit_fill_defaults(&slow));
 	blklimit_set(&limit, &slow, monotonic_ns());
 	r.config.limit = &limit;
-	m->ring.avail += 2;
-	m->ring.used = m->ring.avail + 2;
-	place(m);
-	mock_blk(m, &id, VIRTIO_BLK_T_GET_ID, 0, 20);
-	rig_start(&r);
-	mock_offer(m, id.head);
-	rig_wait_broken(&r);
-	wait_idle_thread();
+	expect_device_area_on_avail_idx_breaks(&id);
 	rig_fini(&r);
 }
 END_TEST
