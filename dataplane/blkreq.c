@@ -126,7 +126,7 @@ static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_
 	if (!(op == IO_DISCARD ? disk->discard_max : disk->zeroes_max))
 		return done(req, VIRTIO_BLK_S_UNSUPP);
 	if (!segments->len || segments->len % sizeof(seg) ||
-	    segments->len / sizeof(seg) > IORANGES_MAX)
+	    segments->len / sizeof(seg) > IO_RANGES_MAX)
 		return done(req, VIRTIO_BLK_S_IOERR);
 
 	task->op = op;

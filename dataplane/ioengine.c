@@ -16,25 +16,6 @@
 
 _Static_assert(BOUNCE_BUFFERS <= ARRAY_SIZE(((struct ioengine *)0)->bounce_stack), "stack");
 
-void io_queue_put(struct io_queue *q, struct io_task *task)
-{
-	task->next = NULL;
-	*q->tail = task;
-	q->tail = &task->next;
-}
-
-struct io_task *io_queue_take(struct io_queue *q)
-{
-	struct io_task *task = q->head;
-
-	if (task) {
-		q->head = task->next;
-		if (!q->head)
-			q->tail = &q->head;
-	}
-	return task;
-}
-
 COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 			 const struct ioengine_config *config)
 {

@@ -18,12 +18,11 @@
 #ifndef DATAPLANE_IOENGINE_H
 #define DATAPLANE_IOENGINE_H
 
-#include <libaio.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "dataplane/evloop.h"
+#include "dataplane/io_task.h"
 #include "dataplane/ioranges.h"
 #include "dataplane/ioworker.h"
 
@@ -33,49 +32,6 @@
  * wait for at most one segment of each. Common drivers send smaller requests, which are not split.
  */
 #define IOENGINE_SEGMENT_MAX (4u << 20)
-
-/* Operations. IO_READ and IO_WRITE move data; those after IO_FLUSH are for the helper thread. */
-enum io_op { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD, IO_WRITE_ZEROES };
-#define IO_OPS (IO_WRITE_ZEROES + 1)
-
-struct io_task {
-	/* Set by the caller before ioengine_prep. offset, len, iov and iov_count are for reads and
-	 * writes only. */
-	enum io_op op;
-	bool stable;	   /* write: on stable storage when it completes (writethrough) */
-	uint64_t offset;   /* position in the image, bytes */
-	uint32_t len;	   /* bytes, > 0 */
-	struct iovec *iov; /* covers len bytes exactly; the engine changes it */
-	unsigned int iov_count;
-
-	/* Set when ioengine_finished returns the task: 0 or -errno. A failed read may have written
-	 * to a part of its memory. */
-	int result;
-
-	/* Private to the engine, down to `engine`. */
-	struct io_task *next;
-	uint32_t done;	  /* bytes finished (discard, zeroes: of range[range_at]) */
-	uint32_t cut;	  /* finished bytes that were cut off the front of iov[0] */
-	void *bounce;	  /* buffer held, or NULL */
-	struct iovec seg; /* the current segment, if it is not all of iov */
-	bool needs_bounce;
-	struct iocb iocb; /* libaio's control block */
-	/* io_uring: the request on the loop's ring, and the engine that its completion is for. */
-	struct ev_request uring;
-	struct ioengine *engine;
-
-	/* Discards and write-zeroes use these members in place of offset, len and iov. range_at
-	 * belongs to the engine; the caller sets the others. */
-	unsigned int range_at; /* all ranges before this one are finished */
-	unsigned int range_count;
-	struct io_range range[IORANGES_MAX];
-};
-
-/* A FIFO list of tasks. An empty list has a NULL head, and its tail points at head. */
-struct io_queue {
-	struct io_task *head;
-	struct io_task **tail;
-};
 
 struct ioengine;
 
@@ -252,11 +208,6 @@ static inline bool ioengine_working(const struct ioengine *engine)
 struct io_task *ioengine_finished(struct ioengine *engine);
 
 /* ---- for backends ---- */
-
-/* Appends a task to the list. */
-void io_queue_put(struct io_queue *queue, struct io_task *task);
-/* Removes and returns the first task of the list; NULL if it is empty. */
-struct io_task *io_queue_take(struct io_queue *queue);
 
 /* Records the result of a task and queues it for ioengine_finished; the task stays in flight until
  * then. For ioengine.c and ioengine_ranges.c only. */

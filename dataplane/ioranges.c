@@ -8,7 +8,7 @@
 #include <linux/fs.h>
 
 #include "dataplane/base.h"
-#include "dataplane/ioengine.h"
+#include "dataplane/io_task.h"
 
 /* Longest step in bytes. A cancellation or a hold takes effect between two steps. */
 #define STEP (128u << 20)

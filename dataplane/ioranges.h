@@ -17,14 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IORANGES_MAX 16
-
-struct io_range {
-	uint64_t offset; /* position in the image, bytes */
-	uint32_t len;	 /* bytes, > 0 */
-	bool unmap;	 /* write-zeroes: the host may deallocate the blocks */
-};
-
 struct io_task;
 
 struct ioranges {

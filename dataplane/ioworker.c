@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "dataplane/base.h"
-#include "dataplane/ioengine.h"
+#include "dataplane/io_task.h"
 
 #define THREAD_STACK (128u << 10)
 
