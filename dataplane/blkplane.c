@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void blkplane_finish_request(struct
 	const struct blkreq *req = &slot->req;
 
 	/* The requests of a broken ring are drained without an answer to the driver. */
-	if (!p->broken) {
+	if (!(p->blocked & BLOCKED_BROKEN)) {
 		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
 		PROBE_2(push, p, req->chain.head, result);
 		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
@@ -78,11 +78,12 @@ static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 
 	/* A plane that is being stopped will not be resumed, and the driver is not told how a request
 	 * of a broken ring ended: neither parks anything. */
-	if (p->stop || p->broken || !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
+	if (p->blocked & (BLOCKED_STOP | BLOCKED_BROKEN) ||
+	    !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
 		blkplane_finish_task(p, task);
 		return;
 	}
-	p->paused = true;
+	p->blocked |= BLOCKED_PAUSE;
 	if (first && p->config.watch)
 		p->config.watch->stopped(p->config.watch, p->config.queue, task->op, -task->result);
 }
@@ -140,12 +141,12 @@ static int blkplane_pop_request(struct blkplane *p)
 	PROBE_3(parse, p, chain->head, slot->req.kind, verdict);
 	switch (verdict) {
 	case BLKREQ_SUBMIT:
-		if (p->has_limit)
+		if (p->throttle.active)
 			blkplane_throttle_charge(p, &slot->task);
 		blkplane_submit_request(p, slot);
 		return 1;
 	case BLKREQ_DONE:
-		if (p->has_limit)
+		if (p->throttle.active)
 			blkplane_throttle_charge(p, NULL);
 		blkplane_finish_request(p, slot, 0, 0);
 		return 1;
@@ -203,7 +204,7 @@ static void blkplane_complete(struct blkplane *p)
 /* Report the broken ring, once, to the driver and the listener. It is not served again. */
 static void blkplane_report_broken(struct blkplane *p)
 {
-	p->broken = true;
+	p->blocked |= BLOCKED_BROKEN;
 	blkplane_fail_parked(p);
 	PROBE_1(broken, p, p->ring.broken);
 	/* Pairs with the acquire load of the status register on the vCPU thread. */
@@ -236,17 +237,18 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 static bool blkplane_process_batch(struct blkplane *p)
 {
 	unsigned int budget = p->ring.size;
-	unsigned int room = ioengine_room(p->config.engine);
 	unsigned int taken = 0;
 	int got = 1;
 
-	p->no_slots = false;
-	if (p->has_limit)
+	if (!ioengine_room(p->config.engine))
+		p->blocked |= BLOCKED_NO_SLOT;
+	if (p->throttle.active)
 		blkplane_throttle_check(p);
 	vring_disable_notify(&p->ring);
-	while (!p->throttled_until && budget-- && room && (got = blkplane_pop_request(p)) > 0) {
+	while (!p->blocked && budget-- && (got = blkplane_pop_request(p)) > 0) {
 		taken++;
-		room = ioengine_room(p->config.engine);
+		if (!ioengine_room(p->config.engine))
+			p->blocked |= BLOCKED_NO_SLOT;
 	}
 	if (taken) {
 		count_poll_hit(p);
@@ -269,42 +271,18 @@ static bool blkplane_process_batch(struct blkplane *p)
 	if (got < 0) {
 		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 		blkplane_report_broken(p);
-	} else if (!room && ioengine_room(p->config.engine) == 0)
-		p->no_slots = true; /* requests stay in the ring; doorbells stay disabled */
-	else if (p->throttled_until)
+		return false;
+	}
+	if (ioengine_room(p->config.engine))
+		p->blocked &= ~BLOCKED_NO_SLOT;
+	/* While the engine is full, requests stay in the ring and doorbells stay disabled. */
+	if (p->blocked & BLOCKED_NO_SLOT)
+		return false;
+	if (p->blocked & BLOCKED_THROTTLE) {
 		blkplane_throttle_wait(p);
-	else
-		return got > 0;
-	return false;
-}
-
-static void blkplane_detach(struct blkplane *p)
-{
-	struct iothread *t = p->config.thread;
-
-	PROBE(reset, p);
-	iothread_remove(t, &p->client);
-	evloop_unwatch(&t->loop, &p->kick);
-	if (p->config.engine->event_fd >= 0)
-		evloop_unwatch(&t->loop, &p->completion);
-	iothread_call_done(p->stop);
-}
-
-static bool blkplane_accepts_requests(const struct blkplane *p)
-{
-	return !p->stop && !p->cache && !p->broken && !p->paused;
-}
-
-static void blkplane_switch_cache(struct blkplane *p)
-{
-	struct plane_call *cache = p->cache;
-
-	p->config.disk.writethrough = cache->writethrough;
-	ioengine_set_writethrough(p->config.engine, cache->writethrough);
-	p->cache = NULL;
-	if (!p->paused)
-		ioengine_release(p->config.engine);
-	iothread_call_done(&cache->call);
+		return false;
+	}
+	return got > 0;
 }
 
 static bool blkplane_serve(struct iothread_client *client)
@@ -312,6 +290,7 @@ static bool blkplane_serve(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	p->client.due = 0;
+	p->blocked &= ~(BLOCKED_NO_SLOT | BLOCKED_THROTTLE);
 	if (p->kick.wakeups) {
 		blkstats_add(&p->config.stats->kicks, p->kick.wakeups);
 		p->kick.wakeups = 0;
@@ -324,26 +303,12 @@ static bool blkplane_serve(struct iothread_client *client)
 		ioengine_reap(p->config.engine);
 		blkplane_complete(p);
 	}
-	if (blkplane_accepts_requests(p))
+	if (!p->blocked)
 		return blkplane_process_batch(p);
-	/* The plane may not pop requests now, but has to finish those in flight. */
+	/* The plane must not pop requests now, but has to finish those in flight. */
 	ioengine_submit(p->config.engine);
 	blkplane_complete(p);
-	/* The rest of an interrupted discard, write-zeroes or transfer follows the new cache mode,
-	 * so these tasks may stay in flight. */
-	if (p->cache && ioengine_transfers_done(p->config.engine)) {
-		/* Doorbells rung during the switch had no effect, hence another turn. */
-		blkplane_switch_cache(p);
-		return true;
-	}
-	if (p->pause && !ioengine_working(p->config.engine)) {
-		iothread_call_done(p->pause);
-		p->pause = NULL;
-	}
-	/* Nothing stays parked in the engine: run_stop has called ioengine_cancel_ranges. */
-	if (p->stop && ioengine_drained(p->config.engine))
-		blkplane_detach(p);
-	return false;
+	return blkplane_answer_calls(p);
 }
 
 static bool blkplane_peek(struct iothread_client *client)
@@ -352,8 +317,7 @@ static bool blkplane_peek(struct iothread_client *client)
 
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due ||
-	    !vring_has_avail(&p->ring))
+	if (p->blocked || !vring_has_avail(&p->ring))
 		return false;
 	p->has_avail = true;
 	return true;
@@ -367,7 +331,7 @@ static bool blkplane_arm(struct iothread_client *client)
 	 * evloop_unwatch of another ring, so no further wake-up will announce them. */
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due)
+	if (p->blocked)
 		return false;
 	blkstats_add(&p->config.stats->sleeps, 1);
 	if (!vring_enable_notify(&p->ring))
@@ -382,7 +346,7 @@ static void failed(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 	struct evloop *loop = &p->config.thread->loop;
 
-	if (p->broken)
+	if (p->blocked & BLOCKED_BROKEN)
 		return;
 	if (!loop->failure_logged)
 		log_error("%s: %s: %s: a dataplane thread of this disk stops", p->config.name,

@@ -5,6 +5,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkplane_internal.h"
+#include "dataplane/probes.h"
 
 /* ---- Functions that run on the dataplane thread. ---- */
 
@@ -27,30 +28,33 @@ static void run_start(struct iothread_call *call)
 	iothread_call_done(call);
 }
 
+/* Blocks popping for a call that a later turn of the plane answers. Returns the plane. */
+static struct blkplane *add_pending(struct iothread_call *call, enum plane_pending kind,
+				    enum plane_blocked reason)
+{
+	struct plane_call *pending = container_of(call, struct plane_call, call);
+
+	pending->plane->pending[kind] = pending;
+	pending->plane->blocked |= reason;
+	return pending->plane;
+}
+
 static void run_stop(struct iothread_call *call)
 {
-	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
+	struct blkplane *p = add_pending(call, PENDING_STOP, BLOCKED_STOP);
 
-	p->stop = call;
 	ioengine_cancel_ranges(p->config.engine);
 	blkplane_fail_parked(p);
 }
 
 static void run_cache(struct iothread_call *call)
 {
-	struct plane_call *cache = container_of(call, struct plane_call, call);
-
-	cache->plane->cache = cache;
-	ioengine_hold(cache->plane->config.engine);
+	ioengine_hold(add_pending(call, PENDING_CACHE, BLOCKED_CACHE)->config.engine);
 }
 
 static void run_pause(struct iothread_call *call)
 {
-	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
-
-	p->paused = true;
-	p->pause = call;
-	ioengine_hold(p->config.engine);
+	ioengine_hold(add_pending(call, PENDING_PAUSE, BLOCKED_PAUSE)->config.engine);
 }
 
 /* The thread runs a turn after each call, so the ring is checked without a doorbell. */
@@ -58,7 +62,7 @@ static void run_resume(struct iothread_call *call)
 {
 	struct blkplane *p = container_of(call, struct plane_call, call)->plane;
 
-	p->paused = false;
+	p->blocked &= ~BLOCKED_PAUSE;
 	ioengine_release(p->config.engine);
 	blkpolicy_repeat(&p->parked, p->config.engine, p->config.disk.writethrough);
 	iothread_call_done(call);
@@ -76,6 +80,56 @@ static void run_limit(struct iothread_call *call)
 {
 	blkplane_throttle_reload(container_of(call, struct plane_call, call)->plane);
 	iothread_call_done(call);
+}
+
+/* Answer a pending call: its caller continues, and after a stop frees the plane. */
+static void answer(struct blkplane *p, enum plane_pending kind)
+{
+	struct plane_call *call = p->pending[kind];
+
+	p->pending[kind] = NULL;
+	iothread_call_done(&call->call);
+}
+
+static void detach(struct blkplane *p)
+{
+	struct iothread *t = p->config.thread;
+
+	PROBE(reset, p);
+	iothread_remove(t, &p->client);
+	evloop_unwatch(&t->loop, &p->kick);
+	if (p->config.engine->event_fd >= 0)
+		evloop_unwatch(&t->loop, &p->completion);
+	answer(p, PENDING_STOP);
+}
+
+static void switch_cache(struct blkplane *p)
+{
+	bool writethrough = p->pending[PENDING_CACHE]->writethrough;
+
+	p->config.disk.writethrough = writethrough;
+	ioengine_set_writethrough(p->config.engine, writethrough);
+	p->blocked &= ~BLOCKED_CACHE;
+	if (!(p->blocked & BLOCKED_PAUSE))
+		ioengine_release(p->config.engine);
+	answer(p, PENDING_CACHE);
+}
+
+bool blkplane_answer_calls(struct blkplane *p)
+{
+	/* The rest of an interrupted discard, write-zeroes or transfer follows the new cache mode,
+	 * so these tasks may stay in flight. */
+	if (p->pending[PENDING_CACHE] && ioengine_transfers_done(p->config.engine)) {
+		/* Doorbells rung during the switch had no effect, hence another turn. */
+		switch_cache(p);
+		return true;
+	}
+	if (p->pending[PENDING_PAUSE] && !ioengine_working(p->config.engine))
+		answer(p, PENDING_PAUSE);
+	/* Nothing stays parked in the engine: run_stop has called ioengine_cancel_ranges. */
+	if (p->pending[PENDING_STOP] && ioengine_drained(p->config.engine))
+		detach(p);
+	return false;
 }
 
 /* ---- Functions that run on the calling thread. ---- */
