@@ -102,8 +102,8 @@ static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 	struct ioengine *engine = p->config.engine;
 	/* A request of another ring on this thread since this ring's previous request counts, too:
 	 * a synchronous call here would delay that ring. */
-	bool others_in_flight = !iothread_was_last_active(p->config.thread, &p->client) ||
-				engine->in_flight || vring_has_avail(&p->ring);
+	bool others_in_flight =
+		!p->client.last_active || engine->in_flight || vring_has_avail(&p->ring);
 	uint64_t begin;
 
 	PROBE_4(submit, p, slot->req.chain.head, task->op, task->offset, task->len);
@@ -158,15 +158,16 @@ static int blkplane_pop_request(struct blkplane *p)
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
-/* Called when the plane had work: counts a poll hit if a successful poll led to this turn. */
-static void count_poll_hit(struct blkplane *p)
+/* Called when the plane has work: counts a poll hit if a successful poll led to this turn. */
+static void blkplane_count_poll_hit(struct blkplane *p)
 {
-	if (iothread_take_poll_hit(p->config.thread))
+	if (p->client.poll_hit)
 		blkstats_add(&p->config.stats->poll_hits, 1);
+	p->client.poll_hit = false;
 }
 
 /* Push all finished requests, publish them together, and raise at most one interrupt. */
-static void blkplane_complete(struct blkplane *p)
+static void blkplane_complete(struct blkplane *p, struct iothread_served *served)
 {
 	struct io_task *task;
 	bool wanted;
@@ -186,14 +187,14 @@ static void blkplane_complete(struct blkplane *p)
 	p->times.reaped = 0;
 	if (!vring_publish(&p->ring))
 		return;
-	count_poll_hit(p);
-	iothread_expect_requests(p->config.thread);
+	served->published = true;
+	blkplane_count_poll_hit(p);
 	wanted = vring_should_notify(&p->ring);
 	PROBE_1(notify, p, wanted);
 	if (wanted) {
 		blkstats_add(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
-		iothread_irq_raised(p->config.thread);
+		served->irq = true;
 	} else {
 		blkstats_add(&p->config.stats->suppressed, 1);
 	}
@@ -234,7 +235,7 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 
 /* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
  * has finished. True: the ring may have more. */
-static bool blkplane_process_batch(struct blkplane *p)
+static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *served)
 {
 	unsigned int budget = p->ring.size;
 	unsigned int taken = 0;
@@ -251,9 +252,9 @@ static bool blkplane_process_batch(struct blkplane *p)
 			p->blocked |= BLOCKED_NO_SLOT;
 	}
 	if (taken) {
-		count_poll_hit(p);
+		served->popped = taken;
+		blkplane_count_poll_hit(p);
 		blkstats_batch(p->config.stats, taken);
-		iothread_count_requests(p->config.thread, taken);
 	}
 	if (got >= 0 && blkplane_check_progress(p, taken))
 		got = -EBADMSG;
@@ -266,7 +267,7 @@ static bool blkplane_process_batch(struct blkplane *p)
 	 * engines were only queued; evloop_turn submits them. */
 	if (ioengine_ready(p->config.engine))
 		ioengine_reap(p->config.engine);
-	blkplane_complete(p);
+	blkplane_complete(p, served);
 
 	if (got < 0) {
 		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
@@ -285,8 +286,9 @@ static bool blkplane_process_batch(struct blkplane *p)
 	return got > 0;
 }
 
-static bool blkplane_serve(struct iothread_client *client)
+static struct iothread_served blkplane_serve(struct iothread_client *client)
 {
+	struct iothread_served served = { 0 };
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	p->client.due = 0;
@@ -301,14 +303,17 @@ static bool blkplane_serve(struct iothread_client *client)
 		 * doorbell. */
 		vring_disable_notify(&p->ring);
 		ioengine_reap(p->config.engine);
-		blkplane_complete(p);
+		blkplane_complete(p, &served);
 	}
-	if (!p->blocked)
-		return blkplane_process_batch(p);
+	if (!p->blocked) {
+		served.more = blkplane_process_batch(p, &served);
+		return served;
+	}
 	/* The plane must not pop requests now, but has to finish those in flight. */
 	ioengine_submit(p->config.engine);
-	blkplane_complete(p);
-	return blkplane_answer_calls(p);
+	blkplane_complete(p, &served);
+	served.more = blkplane_answer_calls(p);
+	return served;
 }
 
 static bool blkplane_peek(struct iothread_client *client)
@@ -323,7 +328,7 @@ static bool blkplane_peek(struct iothread_client *client)
 	return true;
 }
 
-static bool blkplane_arm(struct iothread_client *client)
+static bool blkplane_enable_notify(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
@@ -341,7 +346,7 @@ static bool blkplane_arm(struct iothread_client *client)
 }
 
 /* The event loop has failed. The driver is told by DEVICE_NEEDS_RESET, as for a broken ring. */
-static void failed(struct iothread_client *client)
+static void blkplane_loop_failed(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 	struct evloop *loop = &p->config.thread->loop;
@@ -359,6 +364,6 @@ static void failed(struct iothread_client *client)
 const struct iothread_client blkplane_client = {
 	.serve = blkplane_serve,
 	.peek = blkplane_peek,
-	.arm = blkplane_arm,
-	.failed = failed,
+	.enable_notify = blkplane_enable_notify,
+	.failed = blkplane_loop_failed,
 };

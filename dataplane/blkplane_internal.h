@@ -72,7 +72,7 @@ struct blkplane {
 	unsigned int blocked; /* a set of enum plane_blocked; 0: the plane may pop requests */
 	struct plane_throttle throttle;
 	struct inline_io inline_io;
-	bool has_avail; /* peek or arm has seen an available chain since the last batch began */
+	bool has_avail; /* peek or enable_notify has seen an available chain since the last batch began */
 	unsigned int empty_turns; /* consecutive batches that popped nothing despite has_avail */
 	struct io_queue parked;	  /* failed requests, repeated by blkplane_resume */
 	struct plane_times times;

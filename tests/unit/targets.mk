@@ -13,7 +13,7 @@ $(addprefix $(OBJ)/tests/unit/test_blk_,pause_ranges stop_ranges): \
 	ALL_LDFLAGS += $(call wrap,fallocate pthread_create ioengine_hold ioengine_cancel_ranges)
 $(OBJ)/tests/unit/test_blk_queues: ALL_LDFLAGS += $(call wrap,blkplane_start sched_getaffinity io_setup)
 $(OBJ)/tests/unit/test_blk_ring_reset: ALL_LDFLAGS += $(call wrap,blkplane_start)
-$(OBJ)/tests/unit/test_blkplane: ALL_LDFLAGS += $(call wrap,iothread_irq_raised)
+$(OBJ)/tests/unit/test_blkplane: ALL_LDFLAGS += $(call wrap,iothread_add)
 $(OBJ)/tests/unit/test_blkplane_errors: ALL_LDFLAGS += $(call wrap,calloc mmap epoll_ctl)
 $(OBJ)/tests/unit/test_evloop_errors: ALL_LDFLAGS += \
 	$(call wrap,io_uring_queue_init_params io_uring_enable_rings io_uring_submit io_uring_register \
