@@ -263,8 +263,9 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 	if (p->config.latency)
 		blkplane_times_end_batch(p);
 	ioengine_submit(p->config.engine);
-	/* Requests that are finished by now are completed in this turn. Those of the io_uring
-	 * engines were only queued; evloop_turn submits them. */
+	/* Requests that are finished by now are completed in this turn. With an io_uring engine the
+	 * batch has not left yet: it is on the event loop's ring, and evloop_turn, which the thread
+	 * calls next, submits it. */
 	if (ioengine_ready(p->config.engine))
 		ioengine_reap(p->config.engine);
 	blkplane_complete(p, served);

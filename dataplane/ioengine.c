@@ -46,7 +46,7 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	for (unsigned int i = 0; i < BOUNCE_BUFFERS; i++)
 		e->bounce_stack[e->bounce_free++] = e->bounce_pool + (size_t)i * BOUNCE_SIZE;
 
-	int err = ops->open(e);
+	int err = ops->open ? ops->open(e) : 0;
 	if (err) {
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 		cacheline_free(e);
@@ -61,7 +61,8 @@ COLD void ioengine_destroy(struct ioengine *e)
 	if (!e)
 		return;
 	ioworker_destroy(e->worker);
-	e->ops->close(e);
+	if (e->ops->close)
+		e->ops->close(e);
 	/* The kernel may still write to the bounce buffers of lost requests, so these
 	 * stay mapped. */
 	if (!e->in_flight)
@@ -315,16 +316,22 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 		ioengine_next_segment(e, task);
 }
 
+static void submit_segments(struct ioengine *e)
+{
+	if (e->ops->submit)
+		e->ops->submit(e);
+}
+
 void ioengine_submit(struct ioengine *e)
 {
 	if (!e->need_submit)
 		return;
 	e->need_submit = false;
-	e->ops->submit(e);
+	submit_segments(e);
 	while (e->bounce_waiters.head && e->bounce_free) {
 		while (e->bounce_waiters.head && e->bounce_free)
 			ioengine_next_segment(e, io_queue_take(&e->bounce_waiters));
-		e->ops->submit(e);
+		submit_segments(e);
 	}
 	if (e->range_tasks.head)
 		ioengine_ranges_submit(e);
@@ -332,7 +339,8 @@ void ioengine_submit(struct ioengine *e)
 
 void ioengine_reap(struct ioengine *e)
 {
-	e->ops->reap(e);
+	if (e->ops->reap)
+		e->ops->reap(e);
 	if (e->worker)
 		ioengine_ranges_reap(e);
 }

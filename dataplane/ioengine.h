@@ -9,6 +9,11 @@
  * task, its iovec and the memory that this refers to belong to the engine. These functions do not
  * allocate. One thread at a time uses an engine. Errors are -errno.
  *
+ * The io_uring backends, the default, share the ring of the thread's event loop. There the batch
+ * leaves in evloop_turn and its completions arrive in evloop_turn: one io_uring_enter submits the
+ * tasks of all engines of the thread and waits. For these backends ioengine_submit and
+ * ioengine_reap only do what concerns bounce buffers, discards and write-zeroes.
+ *
  * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
  * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
  * copies through bounce buffers where O_DIRECT refuses the memory. A backend (struct ioengine_ops)
@@ -44,14 +49,15 @@ struct ioengine_config {
 	const struct thread_init *worker_begin; /* see ioworker_create */
 };
 
-/* A backend: one host interface that moves data. Called by ioengine.c only. */
+/* A backend: one host interface that moves data. Called by ioengine.c only. Every function but prep
+ * may be NULL, which stands for one that does nothing and succeeds. */
 struct ioengine_ops {
 	const char *name;
 	enum evloop_kind loop; /* kind of event loop that the backend needs */
 	unsigned int fds;      /* file descriptors that open creates */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
-	/* Called by ioengine_begin on the engine's thread. May be NULL. */
+	/* Called by ioengine_begin on the engine's thread. */
 	void (*begin)(struct ioengine *engine);
 	/* Queues the task's current segment (ioengine_segment); there is room for `depth`
 	 * of them. */
@@ -60,13 +66,14 @@ struct ioengine_ops {
 	 * Submits the queued segments. A segment that the kernel refuses is reported by
 	 * ioengine_segment_done. If the kernel is short of memory or queue space, segments stay
 	 * queued as long as one is in flight whose completion leads to the next submit; otherwise
-	 * the backend transfers them synchronously.
+	 * the backend transfers them synchronously. NULL: the event loop submits.
 	 */
 	void (*submit)(struct ioengine *engine);
-	/* Reports every finished segment by ioengine_segment_done. */
+	/* Reports every finished segment by ioengine_segment_done. NULL: the event loop, or submit,
+	 * does so. */
 	void (*reap)(struct ioengine *engine);
-	/* Returns whether reap would find a completion: a hint, without a system call. NULL: the
-	 * backend cannot tell. */
+	/* Returns whether a completion is there to be reaped, or a segment to be submitted: a hint,
+	 * without a system call. NULL: the backend cannot tell. */
 	bool (*ready)(const struct ioengine *engine);
 };
 
@@ -138,7 +145,8 @@ void ioengine_run(struct ioengine *engine, struct io_task *task);
 void ioengine_rewind(struct io_task *task);
 
 /* Hands the queued tasks to the host kernel, and discards and write-zeroes to the helper thread.
- * For the io_uring backends the next evloop_turn submits the requests instead. */
+ * The transfers of the io_uring backends are on the event loop's ring already, and its next turn
+ * submits them. */
 void ioengine_submit(struct ioengine *engine);
 
 /* Collects the completions of the backend and of the helper thread. */

@@ -140,17 +140,12 @@ static void uring_done(struct ev_request *request, int res)
 						: res);
 }
 
-/* Implements submit, reap and close of both backends. The ring belongs to the event loop, whose
- * turns submit requests and collect completions. */
-static void nothing(struct ioengine *e)
-{
-	(void)e;
-}
-
-#define URING(name_, loop_, prep_)                                                        \
-	{                                                                                 \
-		.name = (name_), .loop = (loop_), .open = uring_open, .close = nothing,   \
-		.begin = uring_begin, .prep = (prep_), .submit = nothing, .reap = nothing \
+/* There is no submit, reap and close: the ring belongs to the event loop, whose turns submit requests
+ * and collect completions. */
+#define URING(name_, loop_, prep_)                                                          \
+	{                                                                                   \
+		.name = (name_), .loop = (loop_), .open = uring_open, .begin = uring_begin, \
+		.prep = (prep_),                                                            \
 	}
 
 const struct ioengine_ops ioengine_uring = URING("io_uring", EVLOOP_URING, uring_prep);
