@@ -341,11 +341,7 @@ bool evloop_ready(const struct evloop *loop)
 
 void evloop_wake(struct evloop *loop)
 {
-	uint64_t one = 1;
-	/* The write fails only when the counter is full, and then a wake-up is already pending. */
-	ssize_t ignored = write(loop->wake_fd, &one, sizeof(one));
-
-	(void)ignored;
+	eventfd_signal(loop->wake_fd);
 	if (READ_ONCE(loop->failed))
 		sem_post(&loop->woken);
 }

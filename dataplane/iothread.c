@@ -13,12 +13,6 @@
 /* Number of polls between two reads of the clock. */
 #define POLLS_PER_CLOCK_READ 16
 
-static void iothread_wait_for(sem_t *sem)
-{
-	while (sem_wait(sem))
-		; /* interrupted by a signal */
-}
-
 static bool iothread_calls_waiting(const struct iothread *t)
 {
 	return READ_ONCE(t->calls);
@@ -235,8 +229,8 @@ static void iothread_run(struct iothread *t)
 	}
 }
 
-/* Handshake between iothread_start_thread and the new thread. */
-struct thread_start {
+/* Handshake between iothread_start and the new thread. */
+struct iothread_starting {
 	struct iothread *thread;
 	sem_t done; /* posted when `err` is set */
 	int err;    /* result of the thread's set-up: 0, or -errno and the thread ends */
@@ -244,14 +238,14 @@ struct thread_start {
 
 static void *iothread_main(void *arg)
 {
-	struct thread_start *thread_start = arg;
-	struct iothread *t = thread_start->thread;
+	struct iothread_starting *starting = arg;
+	struct iothread *t = starting->thread;
 	int err = thread_init(t->config.begin);
 
 	if (!err)
 		err = evloop_begin(&t->loop);
-	thread_start->err = err;
-	sem_post(&thread_start->done);
+	starting->err = err;
+	sem_post(&starting->done);
 	if (!err)
 		iothread_run(t);
 	return NULL;
@@ -272,31 +266,22 @@ static void iothread_run_quit(struct iothread_call *call)
 }
 
 /* Returns 0 when the thread accepts calls, or -errno when it could not start or has ended. */
-static int iothread_start_thread(struct iothread *t)
+static int iothread_start(struct iothread *t)
 {
-	struct thread_start thread_start = { .thread = t };
-	pthread_attr_t attr;
-	cpu_set_t cpu;
-	int err = pthread_attr_init(&attr);
+	struct iothread_starting starting = { .thread = t };
+	int cpu = t->config.pinned ? (int)t->config.cpu : THREAD_ANY_CPU;
+	int err;
 
-	if (err)
-		return -err;
-	sem_init(&thread_start.done, 0, 0);
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	if (t->config.pinned) {
-		CPU_ZERO(&cpu);
-		CPU_SET(t->config.cpu, &cpu);
-		pthread_attr_setaffinity_np(&attr, sizeof(cpu), &cpu);
-	}
-	err = pthread_create(&t->thread, &attr, iothread_main, &thread_start);
-	pthread_attr_destroy(&attr);
+	sem_init(&starting.done, 0, 0);
+	err = thread_create(&t->thread, THREAD_STACK, cpu, iothread_main, &starting);
 	if (!err) {
-		iothread_wait_for(&thread_start.done);
-		if (thread_start.err)
+		semaphore_wait(&starting.done);
+		err = starting.err;
+		if (err)
 			pthread_join(t->thread, NULL);
 	}
-	sem_destroy(&thread_start.done);
-	return err ? -err : thread_start.err;
+	sem_destroy(&starting.done);
+	return err;
 }
 
 /* Register guest RAM as io_uring fixed buffers. A failure is logged and otherwise harmless. */
@@ -331,7 +316,7 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 		goto free_thread;
 	iothread_register_guest_memory(t);
 	evloop_restrict(&t->loop);
-	err = iothread_start_thread(t);
+	err = iothread_start(t);
 	if (err)
 		goto destroy_loop;
 	*thread = t;
@@ -365,7 +350,7 @@ void iothread_call(struct iothread *t, struct iothread_call *call)
 					    __ATOMIC_RELAXED))
 		;
 	evloop_wake(&t->loop);
-	iothread_wait_for(&call->answered);
+	semaphore_wait(&call->answered);
 	sem_destroy(&call->answered);
 }
 

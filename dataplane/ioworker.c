@@ -43,8 +43,7 @@ static void *work(void *arg)
 
 	thread_init(w->begin);
 	for (;;) {
-		while (sem_wait(&w->wanted))
-			; /* interrupted by a signal */
+		semaphore_wait(&w->wanted);
 		if (READ_ONCE(w->quit))
 			return NULL;
 		for (task = take_all(&w->given); task; task = next) {
@@ -55,19 +54,6 @@ static void *work(void *arg)
 			evloop_wake(w->loop);
 		}
 	}
-}
-
-static int start_thread(struct ioworker *w)
-{
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
-
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	err = pthread_create(&w->thread, &attr, work, w);
-	pthread_attr_destroy(&attr);
-	return -err;
 }
 
 int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop,
@@ -82,7 +68,7 @@ int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct ev
 	w->loop = loop;
 	w->begin = begin;
 	sem_init(&w->wanted, 0, 0);
-	err = start_thread(w);
+	err = thread_create(&w->thread, THREAD_STACK, THREAD_ANY_CPU, work, w);
 	if (err) {
 		sem_destroy(&w->wanted);
 		free(w);
