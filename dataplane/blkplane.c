@@ -76,8 +76,8 @@ static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 {
 	bool first = !p->parked.head;
 
-	/* A plane that is being stopped will not be resumed, and the driver is not told how a request
-	 * of a broken ring ended: neither parks anything. */
+	/* A plane that is being stopped will not be resumed, and the driver is not told how a
+	 * request of a broken ring ended: neither parks anything. */
 	if (p->blocked & (BLOCKED_STOP | BLOCKED_BROKEN) ||
 	    !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
 		blkplane_finish_task(p, task);

@@ -45,9 +45,9 @@ static void failed_sleep(struct evloop *loop)
 /* ---- io_uring ---- */
 
 /*
- * Handles an error of io_uring_enter, or of a poll. A signal, a shortage of memory, and too many uncollected
- * completions (EBUSY) are transient: requests that were not submitted stay in the submission queue
- * for the next turn. Every other error is permanent.
+ * Handles an error of io_uring_enter, or of a poll. A signal, a shortage of memory, and too many
+ * uncollected completions (EBUSY) are transient: requests that were not submitted stay in the
+ * submission queue for the next turn. Every other error is permanent.
  */
 static __attribute__((noinline)) void call_failed(struct evloop *loop, int err, const char *call)
 {

@@ -140,8 +140,8 @@ static void uring_done(struct ev_request *request, int res)
 						: res);
 }
 
-/* There is no submit, reap and close: the ring belongs to the event loop, whose turns submit requests
- * and collect completions. */
+/* There is no submit, reap and close: the ring belongs to the event loop, whose turns submit
+ * requests and collect completions. */
 #define URING(name_, loop_, prep_)                                                          \
 	{                                                                                   \
 		.name = (name_), .loop = (loop_), .open = uring_open, .begin = uring_begin, \

@@ -30,7 +30,8 @@ struct ioranges {
 	bool cancel; /* atomic; tasks fail with -ECANCELED at their next step */
 	bool hold;   /* atomic; tasks return IORANGES_PARKED; cancel takes precedence */
 
-	/* The owner's: ioranges_run returns after each step, as if a hold had been set in between. */
+	/* Set by the owner: ioranges_run returns after each step, as if a hold had been set in
+	 * between. */
 	bool stepwise;
 
 	/* Private: each flag is set when the host has refused an operation as unsupported, which is

@@ -3,7 +3,7 @@
  * iothread: a dataplane thread, which serves virtqueues in an event loop.
  *
  * The thread serves all its clients once in each turn. When no client has work, the thread
- * busy-polls for a time that adapts to the load (adaptive_poll.h), then enables the clients'
+ * busy-polls for a time that adapts to the load (poll_policy.h), then enables the clients'
  * wake-ups and sleeps.
  *
  * Other threads reach the thread by calls. The thread runs a call between two turns; the caller
@@ -20,8 +20,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
-#include "dataplane/adaptive_poll.h"
-#include "dataplane/wakeup_policy.h"
+#include "dataplane/poll_policy.h"
 
 /* What a client did in one turn. */
 struct iothread_served {
@@ -69,7 +68,7 @@ struct iothread_call {
 
 struct iothread_config {
 	enum evloop_kind loop;
-	uint64_t poll_ns;	     /* longest busy-poll before a sleep, ns (adaptive_poll.h) */
+	uint64_t poll_ns;	     /* longest busy-poll before a sleep, ns (poll_policy.h) */
 	const struct hostmem *fixed; /* memory to register as io_uring fixed buffers; NULL: none */
 	bool pinned;
 	unsigned int cpu;		 /* CPU that the thread is bound to, if pinned */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "dataplane/adaptive_poll.h"
+#include "dataplane/poll_policy.h"
 #include "tests/lib/suite.h"
 
 static struct adaptive_poll l;

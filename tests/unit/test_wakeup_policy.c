@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "dataplane/wakeup_policy.h"
+#include "dataplane/poll_policy.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
