@@ -72,8 +72,7 @@ struct blkplane {
 	unsigned int blocked; /* a set of enum plane_blocked; 0: the plane may pop requests */
 	struct plane_throttle throttle;
 	struct inline_io inline_io;
-	bool has_avail; /* an available chain was seen by peek or enable_notify since the last batch
-			 * began */
+	bool has_avail;		  /* peek or enable_notify saw a chain since the last batch began */
 	unsigned int empty_turns; /* consecutive batches that popped nothing despite has_avail */
 	struct io_queue parked;	  /* failed requests, repeated by blkplane_resume */
 	struct plane_times times;
@@ -135,8 +134,8 @@ void blkplane_times_answer(struct blkplane *p);
 
 /*
  * Answer the pending calls for which the engine has done its part. Returns true when the plane
- * needs another turn. The plane is gone afterwards if the answered call was a stop. On the dataplane
- * thread.
+ * needs another turn. The plane is gone afterwards if the answered call was a stop. Called on the
+ * dataplane thread.
  */
 bool blkplane_answer_calls(struct blkplane *p);
 

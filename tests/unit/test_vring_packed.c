@@ -161,7 +161,7 @@ START_TEST(row18_packed_rounds_nothing_lost_nothing_twice)
 				expect_used(b, round);
 			expect_used(a, 0);
 			expect_nothing();
-			must(vr.ring.held == 0 && !vr.in_flight[0]);
+			must(vr.ring.desc_in_flight == 0 && !vr.in_flight[0]);
 		}
 		mock_fini(&m);
 	}

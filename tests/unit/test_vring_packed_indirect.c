@@ -70,7 +70,7 @@ START_TEST(row11_packed_indirect_table)
 		mock_packed_put(&m, table, 48, 6, INDIRECT | WRITE);
 		expect_pieces();
 		ck_assert_uint_eq(chain.head, 6);
-		ck_assert_uint_eq(vr.ring.held, 2);
+		ck_assert_uint_eq(vr.ring.desc_in_flight, 2);
 		mock_fini(&m);
 	}
 }
