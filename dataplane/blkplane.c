@@ -84,8 +84,9 @@ static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 		return;
 	}
 	p->blocked |= BLOCKED_PAUSE;
-	if (first && p->config.watch)
-		p->config.watch->stopped(p->config.watch, p->config.queue, task->op, -task->result);
+	if (first && p->config.listener)
+		p->config.listener->stopped(p->config.listener, p->config.queue, task->op,
+					    -task->result);
 }
 
 void blkplane_fail_parked(struct blkplane *p)
@@ -211,8 +212,8 @@ static void blkplane_report_broken(struct blkplane *p)
 	/* Pairs with the acquire load of the status register on the vCPU thread. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
-	if (p->config.watch)
-		p->config.watch->broken(p->config.watch, p->config.queue, p->ring.broken);
+	if (p->config.listener)
+		p->config.listener->broken(p->config.listener, p->config.queue, p->ring.broken);
 }
 
 /*
