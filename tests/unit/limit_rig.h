@@ -18,13 +18,13 @@ static struct blklimit limit;
 
 #define DEPTH 5u
 
-/* ---- alarms ---- */
+/* ---- timers ---- */
 
 static unsigned int alarms; /* atomic: number of timers set */
 
-/* Timer of each thread. */
+/* Timer of each dataplane thread. */
 static struct alarm {
-	int fd;	     /* atomic; 0: unknown so far */
+	int fd;	     /* atomic; 0: not known yet */
 	uint64_t at; /* atomic; 0: not set since it last expired */
 } alarm_of[2];
 
@@ -71,7 +71,7 @@ static void set_limit(uint64_t iops, uint64_t burst)
 		blkplane_limit_changed(r.plane);
 }
 
-/* format: bits for packed and EVENT_IDX. */
+/* Creates the disk and its rings; bits of `format` select packed rings and EVENT_IDX. */
 static void begin(int format, uint64_t iops, uint64_t burst)
 {
 	ownclock_begin();
