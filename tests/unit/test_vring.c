@@ -223,8 +223,8 @@ START_TEST(row04_head_or_id_offered_again_after_its_completion_is_valid)
 }
 END_TEST
 
-/* All heads are in flight at a time and completed in another order, until the index has wrapped three
- * times. */
+/* All heads are in flight at a time and completed in another order, until the index has wrapped
+ * three times. */
 START_TEST(row18_indices_wrap_nothing_lost_nothing_twice)
 {
 	uint32_t popped = 0, taken = 0;

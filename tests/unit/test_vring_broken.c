@@ -26,7 +26,8 @@ static void begin(bool packed, unsigned int features)
 	ck_assert_int_eq(chains_pop(), -EBADMSG);
 }
 
-/* The driver may use the memory of a broken ring for something else after it has reset the queue. */
+/* The driver may use the memory of a broken ring for something else after it has reset the
+ * queue. */
 START_TEST(row19_broken_ring_is_not_written_by_enable_or_disable_notify)
 {
 	struct vring_used *used;
@@ -35,7 +36,8 @@ START_TEST(row19_broken_ring_is_not_written_by_enable_or_disable_notify)
 	begin(cases[_i].packed, cases[_i].features);
 	mock_stage(&m, 0);
 	mock_show(&m);
-	/* The device event structure of a packed ring lies where a split ring has flags and index. */
+	/* The device event structure of a packed ring lies where a split ring has flags and
+	 * index. */
 	used = m.used;
 	event = (uint16_t *)&used->ring[16];
 	used->flags = used->idx = *event = 0x5a5a;

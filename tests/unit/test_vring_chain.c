@@ -46,7 +46,8 @@ static void byte_table(uint64_t gpa, unsigned int count)
 	}
 }
 
-/* In a packed ring of 7 descriptors, chains of 4 also cross its end, where the wrap counter changes. */
+/* In a packed ring of 7 descriptors, chains of 4 also cross its end, where the wrap counter
+ * changes. */
 START_TEST(chain_of_readable_and_writable_pieces)
 {
 	packed = _i;
@@ -142,8 +143,8 @@ START_TEST(row03_loop_of_empty_descriptors)
 }
 END_TEST
 
-/* Offers all descriptors as one chain, of pieces of `len` bytes. With `endless`, the last one has NEXT
- * and leads to the first. */
+/* Offers all descriptors as one chain, of pieces of `len` bytes. With `endless`, the last one has
+ * NEXT and leads to the first. */
 static void stage_whole_table(uint32_t len, bool endless)
 {
 	uint16_t size = packed ? 7 : 8;
@@ -310,7 +311,8 @@ START_TEST(row07_total_of_4_gib_and_more)
 	for (int over = 0; over <= 1; over++) {
 		begin(SIZE, false);
 		huge = m.hostmem;
-		/* The test reads and writes nothing there, so the region needs no memory of that size. */
+		/* The test reads and writes nothing there, so the region needs no memory of that
+		 * size. */
 		ck_assert_int_eq(hostmem_add(&huge, 1ull << 40, 1ull << 33, m.mem, false), 0);
 		ck_assert_int_eq(vring_setup(&vr, &huge, &m.ring), 0);
 		mock_desc(&m, 0, 1ull << 40, 0x80000000, NEXT, 1);
@@ -357,7 +359,8 @@ START_TEST(row09_buffer_over_two_regions_is_split)
 }
 END_TEST
 
-/* A chain of more pieces than chain.capacity is refused, and nothing is written behind the array. */
+/* A chain of more pieces than chain.capacity is refused, and nothing is written behind the
+ * array. */
 START_TEST(row09_too_many_pieces_for_the_callers_array)
 {
 	struct iovec *guard = &iov[3];

@@ -93,8 +93,8 @@ START_TEST(in_order_over_all_orders_of_completion)
 }
 END_TEST
 
-/* The largest ring is always full, and completed from the last chain to the first, until the indices
- * have wrapped three times. */
+/* The largest ring is always full, and completed from the last chain to the first, until the
+ * indices have wrapped three times. */
 START_TEST(row18_in_order_indices_wrap)
 {
 	static uint16_t head[VRING_MAX_SIZE];

@@ -86,7 +86,8 @@ START_TEST(row16_flags_mean_nothing_with_event_idx)
 }
 END_TEST
 
-/* A batch from `old` to `new` interrupts when used_event is one of old to new - 1, and only then. */
+/* A batch from `old` to `new` interrupts when used_event is one of old to new - 1, and only
+ * then. */
 static void check_boundaries(uint16_t old, uint16_t count)
 {
 	for (int off = -3; off < count + 3; off++) {
@@ -175,8 +176,8 @@ END_TEST
 
 /*
  * avail_event must be the device's own index, not avail.idx read again: otherwise an entry added
- * between the last pop and enable_notify is before it, and its driver does not notify. enable_notify
- * must report this entry.
+ * between the last pop and enable_notify is before it, and its driver does not notify.
+ * enable_notify must report this entry.
  */
 static void check_enable(uint16_t idx, unsigned int meanwhile)
 {

@@ -48,9 +48,9 @@ START_TEST(batch_is_published_before_its_last_element)
 		mock_stage(&m, i);
 	for (uint16_t i = 0; i <= FAULT_AT; i++)
 		chains_expect_pop(i);
+	unpublished = publishing_word();
 	for (uint16_t i = 0; i < FAULT_AT; i++)
 		vring_push(&vr, i, i);
-	unpublished = publishing_word();
 
 	element = _i ? (uintptr_t)&vr.ring.desc[FAULT_AT] : (uintptr_t)&vr.used->ring[FAULT_AT];
 	locked_page = (void *)(element / MOCK_PAGE * MOCK_PAGE);
@@ -202,10 +202,10 @@ END_TEST
 #define RACES 50000
 
 /*
- * In each race, the driver stores X and loads Y while the device stores Y and loads X. Without a full
- * barrier on both sides, both may load the old value, and a notification is lost. The driver loads
- * both words before the race: a store to a cache line that another CPU has takes longer than a
- * load, so that a missing barrier shows more often.
+ * In each race, the driver stores X and loads Y while the device stores Y and loads X. Without a
+ * full barrier on both sides, both may load the old value, and a notification is lost. The driver
+ * loads both words before the race: a store to a cache line that another CPU has takes longer than
+ * a load, so that a missing barrier shows more often.
  */
 static struct {
 	unsigned int go;   /* atomic; odd: the driver loads both words; even: the race begins */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of what only packed rings have: wrap counters, and used elements in place of descriptors. */
+/* Tests of what only packed rings have: wrap counters, and used elements in place of
+ * descriptors. */
 #include <errno.h>
 #include <string.h>
 

@@ -16,8 +16,8 @@ static void begin(uint16_t size, bool event_idx)
 	chains_fill_table();
 }
 
-/* Makes chains of one descriptor each available, with the ids 0 to count - 1. The device completes a
- * batch of them. Returns whether it interrupts. */
+/* Makes chains of one descriptor each available, with the ids 0 to count - 1. The device completes
+ * a batch of them. Returns whether it interrupts. */
 static bool batch(unsigned int count)
 {
 	struct vring_used_elem elem;
@@ -54,8 +54,8 @@ START_TEST(row16_packed_interrupt_flags_without_event_idx)
 	ck_assert(!batch_with(DISABLE | 0xffff));
 	ck_assert(!batch_with(DISABLE | 0xfffc0000));
 	ck_assert(batch_with(ENABLE | 0xfffc0000 | 2));
-	/* DESC is not negotiated, and 3 is reserved: the device interrupts, because a lost interrupt
-	 * would be worse than one too many. */
+	/* DESC is not negotiated, and 3 is reserved: the device interrupts, because a lost
+	 * interrupt would be worse than one too many. */
 	ck_assert(batch_with(DESC | 2));
 	ck_assert(batch_with(NO_FLAG));
 	mock_fini(&m);
@@ -72,9 +72,11 @@ START_TEST(row16_packed_interrupt_flags_with_event_idx)
 }
 END_TEST
 
-/* Completes batches of every length at every position of the ring, with the event from a round before
- * to a round after the start of the batch. The device must interrupt when a descriptor of the batch
- * is at the event. */
+/*
+ * Completes batches of every length at every position of the ring, with the event from a round
+ * before to a round after the start of the batch. The device must interrupt when a descriptor of
+ * the batch is at the event.
+ */
 static void check_events(uint16_t size)
 {
 	begin(size, true);
