@@ -14,14 +14,6 @@
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 
-static void alert(const struct machine *m)
-{
-	uint64_t one = 1;
-	ssize_t ignored = write(m->alert_fd, &one, sizeof(one));
-
-	(void)ignored;
-}
-
 /* Listener for a broken queue; dataplane thread. */
 static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
@@ -29,7 +21,7 @@ static void on_broken(struct blkplane_listener *watch, unsigned int queue, const
 
 	/* Pairs with the exchange in tell_broken. */
 	STORE_RELEASE(disk->broken[queue], why);
-	alert(disk->machine);
+	eventfd_signal(disk->machine->alert_fd);
 }
 
 /* Listener for an I/O error that stops the VM; dataplane thread. */
@@ -44,7 +36,7 @@ static void on_stopped(struct blkplane_listener *watch, unsigned int queue, enum
 	WRITE_ONCE(disk->kept[queue], what);
 	/* Pairs with the exchange in tell_stopped. */
 	STORE_RELEASE(disk->stopped[queue], what);
-	alert(disk->machine);
+	eventfd_signal(disk->machine->alert_fd);
 }
 
 static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
