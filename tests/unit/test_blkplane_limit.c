@@ -92,7 +92,8 @@ START_TEST(held_ring_sleeps)
 }
 END_TEST
 
-/* Of a disk with nothing left in its limit, the ring that is empty waits for its doorbell, not for time. */
+/* Of a disk with nothing left in its limit, the ring that is empty waits for its doorbell, not for
+ * time. */
 START_TEST(empty_ring_needs_no_alarm)
 {
 	begin(_i, 10, 2);
@@ -139,7 +140,8 @@ START_TEST(limit_raised_lifted_and_set_while_held)
 }
 END_TEST
 
-/* Pause and stop find nothing in flight, and leave the ring as it is; after a pause it is held on. */
+/* Pause and stop find nothing in flight, and leave the ring as it is; after a pause it is held
+ * on. */
 START_TEST(pause_and_stop_of_a_held_ring)
 {
 	begin(_i, 10, 1);

@@ -78,8 +78,8 @@ START_TEST(time_in_the_engine_by_operation)
 }
 END_TEST
 
-/* One at a time reaches the engine; the others wait for it in the ring, the last one from when it was passed over the
- * second time. */
+/* One at a time reaches the engine; the others wait for it in the ring, the last one from when it
+ * was passed over the second time. */
 START_TEST(what_has_no_room_waits_in_the_ring)
 {
 	struct mock_blk req[3];

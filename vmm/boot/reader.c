@@ -20,6 +20,15 @@ int bootread_add(struct bootread *r, const struct bootread_part *part)
 	return 0;
 }
 
+int bootread_add_file(const struct arch_boot_config *config, enum arch_boot_part what,
+		      const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len)
+{
+	struct bootread_part part = { what, *file, offset,
+				      hostmem_lookup(config->mem, gpa, len, true), len };
+
+	return part.to ? bootread_add(config->read, &part) : -EFAULT;
+}
+
 /* Take the next piece to read. False: nothing is left, or a read has failed. */
 static bool take(struct bootread *r, struct bootread_part *piece)
 {

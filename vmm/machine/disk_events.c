@@ -97,7 +97,8 @@ static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int 
 	control_event(m->control, event);
 }
 
-static void tell_stopped(struct machine *m)
+/* Sends the events of queues that an I/O error stopped. True: there were any. */
+static bool tell_stopped(struct machine *m)
 {
 	bool any = false;
 
@@ -112,8 +113,7 @@ static void tell_stopped(struct machine *m)
 			any = true;
 		}
 	}
-	if (any)
-		machine_control_halt(m);
+	return any;
 }
 
 struct json_object *machine_alerts_stopped(const struct disk *disk)
@@ -139,14 +139,14 @@ void machine_alerts_forget(struct machine *m)
 			WRITE_ONCE(m->disk[i].kept[q], 0);
 }
 
-void machine_disk_events_handle(struct machine *m)
+bool machine_disk_events_handle(struct machine *m)
 {
 	uint64_t count;
 
 	if (read(m->alert_fd, &count, sizeof(count)) < 0)
-		return;
+		return false;
 	tell_broken(m);
-	tell_stopped(m);
+	return tell_stopped(m);
 }
 
 int machine_alerts_open(struct machine *m)

@@ -47,7 +47,7 @@ int machine_stop_open(struct machine *m)
 	sigset_t set;
 
 	stop_signals(&set);
-	if (m->config->supervisor_fd) {
+	if (m->link->fd) {
 		sigemptyset(&set);
 		sigaddset(&set, SUPERVISOR_SIGNAL);
 		sigprocmask(SIG_BLOCK, &set, NULL);
@@ -89,8 +89,7 @@ void machine_stop_take(struct machine *m)
 	struct signalfd_siginfo info;
 
 	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		int signal =
-			m->config->supervisor_fd ? supervisor_passed(&info) : (int)info.ssi_signo;
+		int signal = m->link->fd ? supervisor_passed(&info) : (int)info.ssi_signo;
 
 		if (signal)
 			take_signal(m, signal);
