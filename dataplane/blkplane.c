@@ -234,6 +234,14 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 	return vring_fail(&p->ring, "available entries change when the device writes used ones");
 }
 
+static void blkplane_check_room(struct blkplane *p)
+{
+	if (ioengine_room(p->config.engine))
+		p->blocked &= ~BLOCKED_NO_SLOT;
+	else
+		p->blocked |= BLOCKED_NO_SLOT;
+}
+
 /* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
  * has finished. True: the ring may have more. */
 static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *served)
@@ -242,15 +250,13 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 	unsigned int taken = 0;
 	int got = 1;
 
-	if (!ioengine_room(p->config.engine))
-		p->blocked |= BLOCKED_NO_SLOT;
+	blkplane_check_room(p);
 	if (p->throttle.active)
 		blkplane_throttle_check(p);
 	vring_disable_notify(&p->ring);
 	while (!p->blocked && budget-- && (got = blkplane_pop_request(p)) > 0) {
 		taken++;
-		if (!ioengine_room(p->config.engine))
-			p->blocked |= BLOCKED_NO_SLOT;
+		blkplane_check_room(p);
 	}
 	if (taken) {
 		served->popped = taken;
@@ -276,8 +282,7 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 		blkplane_report_broken(p);
 		return false;
 	}
-	if (ioengine_room(p->config.engine))
-		p->blocked &= ~BLOCKED_NO_SLOT;
+	blkplane_check_room(p);
 	/* While the engine is full, requests stay in the ring and doorbells stay disabled. */
 	if (p->blocked & BLOCKED_NO_SLOT)
 		return false;
