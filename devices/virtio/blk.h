@@ -65,7 +65,6 @@ struct blk_config {
 	enum blkpolicy_action rerror; /* action when the host fails a read */
 	enum blkpolicy_action werror; /* action when the host fails a write */
 	struct blklimit_rates limits; /* with defaults filled in (blklimit_fill_defaults) */
-	bool werror_given;	      /* for the option parser only */
 	uint32_t blk_size;	      /* logical block size: 512, 1024, 2048 or 4096 bytes */
 	uint32_t poll_us;	      /* longest busy-polling before a sleep */
 	uint16_t queue_size;	      /* largest ring offered; a power of two */

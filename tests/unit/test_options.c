@@ -391,10 +391,10 @@ START_TEST(help_names_everything_in_80_columns)
 		"rerror=",	 "werror=",	  "iopoll",	   "  0  ",
 		"  7  ",
 	};
-	const char *line = options_help;
+	const char *line = options_help();
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		ck_assert_msg(strstr(options_help, words[i]), "%s", words[i]);
+		ck_assert_msg(strstr(options_help(), words[i]), "%s", words[i]);
 	while (*line) {
 		size_t len = strcspn(line, "\n");
 
