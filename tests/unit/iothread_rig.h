@@ -42,20 +42,21 @@ static void add(unsigned int *counter, unsigned int n)
 	__atomic_fetch_add(counter, n, __ATOMIC_ACQ_REL);
 }
 
-static bool serve(struct iothread_client *client)
+static struct iothread_served serve(struct iothread_client *client)
 {
 	struct client *c = container_of(client, struct client, client);
+	struct iothread_served served = { 0 };
 
 	if (thread->config.loop == EVLOOP_EPOLL)
 		thread->loop.polling = get(&c->polls);
 	if (get(&c->polls))
 		__atomic_fetch_sub(&c->polls, 1, __ATOMIC_ACQ_REL);
 	if (get(&c->done) == get(&c->work))
-		return false;
+		return served;
 	add(&c->done, 1);
-	if (LOAD_ACQUIRE(c->raises))
-		iothread_irq_raised(thread);
-	return get(&c->done) != get(&c->work);
+	served.irq = LOAD_ACQUIRE(c->raises);
+	served.more = get(&c->done) != get(&c->work);
+	return served;
 }
 
 static bool peek(struct iothread_client *client)
@@ -66,7 +67,7 @@ static bool peek(struct iothread_client *client)
 	return get(&c->done) != get(&c->work);
 }
 
-static bool arm(struct iothread_client *client)
+static bool enable_notify(struct iothread_client *client)
 {
 	struct client *c = container_of(client, struct client, client);
 
@@ -102,7 +103,9 @@ static void join(struct client *c)
 {
 	struct client_call call = { .call.run = run_join, .client = c };
 
-	*c = (struct client){ .client = { .serve = serve, .peek = peek, .arm = arm } };
+	*c = (struct client){
+		.client = { .serve = serve, .peek = peek, .enable_notify = enable_notify }
+	};
 	c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	iothread_call(thread, &call.call);
 }

@@ -24,9 +24,9 @@ static struct blklimit limit;
 
 static unsigned int alarms; /* atomic: number of timers set */
 
-/* Timer of each thread. */
+/* Timer of each dataplane thread. */
 static struct alarm {
-	int fd;	     /* atomic; 0: unknown so far */
+	int fd;	     /* atomic; 0: not known yet */
 	uint64_t at; /* atomic; 0: not set since it last expired */
 } alarm_of[2];
 
@@ -82,7 +82,7 @@ static inline const char *format_name(int format)
 	return case_bits(format, bits, ARRAY_SIZE(bits));
 }
 
-/* Starts a throttled ring. */
+/* Creates the disk and its rings; bits of `format` select packed rings and EVENT_IDX. */
 static void begin(int format, uint64_t iops, uint64_t burst)
 {
 	ownclock_begin();

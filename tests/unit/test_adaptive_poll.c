@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of adaptive polling. All run for completions and for requests. */
-#include "dataplane/adaptive_poll.h"
+#include "dataplane/poll_policy.h"
 #include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 

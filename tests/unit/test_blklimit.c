@@ -180,10 +180,10 @@ END_TEST
 /* The lowest rate gets the largest requests. */
 START_TEST(times_do_not_overflow)
 {
-	struct io_task task = { .op = IO_WRITE_ZEROES, .range_count = IORANGES_MAX };
+	struct io_task task = { .op = IO_WRITE_ZEROES, .range_count = IO_RANGES_MAX };
 	uint64_t due = 0;
 
-	for (unsigned int i = 0; i < IORANGES_MAX; i++)
+	for (unsigned int i = 0; i < IO_RANGES_MAX; i++)
 		task.range[i].len = UINT32_MAX;
 	set(1, BLKLIMIT_IOPS_MAX, 1, BLKLIMIT_BPS_MAX);
 	for (unsigned int i = 0; i < 100; i++) {

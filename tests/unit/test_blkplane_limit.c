@@ -2,7 +2,7 @@
 /* Tests of rings of a throttled disk, with simulated times. */
 #include <errno.h>
 
-#include "dataplane/inline_io.h"
+#include "dataplane/poll_policy.h"
 #include "tests/unit/limit_rig.h"
 
 static uint64_t alarm_set(void)

@@ -2,7 +2,7 @@
 /* Tests of latency statistics. Linked with --wrap: the dataplane uses a simulated clock. */
 #include <errno.h>
 
-#include "dataplane/inline_io.h"
+#include "dataplane/poll_policy.h"
 #define OWNCLOCK_TICK 10u
 #include "tests/lib/ownclock.h"
 #include "tests/lib/rig.h"

@@ -39,7 +39,7 @@ struct timed {
 	unsigned int served;	     /* atomic */
 };
 
-static bool serve_timed(struct iothread_client *client)
+static struct iothread_served serve_timed(struct iothread_client *client)
 {
 	struct timed *t = container_of(client, struct timed, c.client);
 	uint64_t in = __atomic_exchange_n(&t->in, 0, __ATOMIC_SEQ_CST);
@@ -55,7 +55,7 @@ static bool serve_timed(struct iothread_client *client)
 	}
 	__atomic_store_n(&t->poll_ns, thread->adaptive_poll.poll_ns_now, __ATOMIC_SEQ_CST);
 	add(&t->served, 1);
-	return false;
+	return (struct iothread_served){ 0 };
 }
 
 static void join_timed(struct timed *t, uint64_t in, const struct client *peeked)
@@ -63,7 +63,9 @@ static void join_timed(struct timed *t, uint64_t in, const struct client *peeked
 	struct client_call call = { .call.run = run_join, .client = &t->c };
 
 	*t = (struct timed){
-		.c = { .client = { .serve = serve_timed, .peek = peek, .arm = arm },
+		.c = { .client = { .serve = serve_timed,
+				   .peek = peek,
+				   .enable_notify = enable_notify },
 		       .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) },
 		.in = in,
 		.peeked = peeked,

@@ -92,7 +92,7 @@ START_TEST(row11_packed_flags_and_ids_in_a_table_mean_nothing)
 		mock_desc(&m, 6, table, 48, INDIRECT, 0);
 		expect_pieces(6);
 		/* Each reference takes one descriptor of the ring. */
-		ck_assert_uint_eq(vr.ring.held, 2);
+		ck_assert_uint_eq(vr.ring.desc_in_flight, 2);
 		mock_fini(&m);
 	}
 }

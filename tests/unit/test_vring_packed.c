@@ -53,7 +53,7 @@ START_TEST(row18_packed_rounds_nothing_lost_nothing_twice)
 				chains_expect_used(b, round);
 			chains_expect_used(a, 0);
 			chains_expect_no_used();
-			must(vr.ring.held == 0 && !vr.in_flight[0]);
+			must(vr.ring.desc_in_flight == 0 && !vr.in_flight[0]);
 		}
 		mock_fini(&m);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of the choice between SCHED_OTHER and SCHED_BATCH, with simulated times. */
-#include "dataplane/wakeup_policy.h"
+#include "dataplane/poll_policy.h"
 #include "tests/lib/cases.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
