@@ -28,6 +28,22 @@ static void add(TCase *t, const TTest *test, int i, const char *name)
 	tcase_add_loop_test(t, &named->test, i, i + 1);
 }
 
+const char *case_bits(int i, const char *const (*names)[2], unsigned int bits)
+{
+	static char text[128];
+	int used = 0;
+
+	text[0] = 0;
+	for (unsigned int k = 0; k < bits; k++) {
+		const char *name = names[k][i >> k & 1];
+
+		if (*name)
+			used += snprintf(text + used, sizeof(text) - (size_t)used, "%s%s",
+					 used ? ", " : "", name);
+	}
+	return text;
+}
+
 void tcase_add_named_test(TCase *t, const TTest *test, int count, const char *(*name)(int i))
 {
 	for (int i = 0; i < count; i++)

@@ -26,6 +26,10 @@
  * next call. */
 void tcase_add_named_test(TCase *t, const TTest *test, int count, const char *(*name)(int i));
 
+/* Returns a name for a combination of bits: names[k][0] or names[k][1] for bit k of i, from bit 0
+ * on, separated by commas. Empty names are left out. Valid until the next call. */
+const char *case_bits(int i, const char *const (*names)[2], unsigned int bits);
+
 /* Implements the macros: the names are `count` pointers that lie `stride` bytes apart. */
 void cases_add(TCase *t, const TTest *test, int count, const char *const *first, size_t stride);
 

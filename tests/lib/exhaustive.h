@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What exhaustive tests share: comparison of iovecs, and counters of what an alphabet covers. */
+/* Helpers of exhaustive tests: comparison of iovecs, and counters of accepted and refused
+ * inputs. */
 #ifndef TESTS_EXHAUSTIVE_H
 #define TESTS_EXHAUSTIVE_H
 

@@ -10,6 +10,7 @@
 
 #define OWNCLOCK_TICK 100u
 #include "tests/lib/ownclock.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -76,10 +77,9 @@ static void set_limit(uint64_t iops, uint64_t burst)
 /* Returns the name of a format, which has bit 0 for packed and bit 1 for EVENT_IDX. */
 static inline const char *format_name(int format)
 {
-	static const char *const names[] = { "split", "packed", "split, EVENT_IDX",
-					     "packed, EVENT_IDX" };
+	static const char *const bits[][2] = { { "split", "packed" }, { "", "EVENT_IDX" } };
 
-	return names[format];
+	return case_bits(format, bits, ARRAY_SIZE(bits));
 }
 
 /* Creates the disk and its rings; bits of `format` select packed rings and EVENT_IDX. */

@@ -24,7 +24,8 @@ int __wrap_io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event 
 #define ALL   1000
 #define CALLS 256
 
-/* What the next calls of io_submit do: the largest number that they accept, or their error. */
+/* The script of io_submit: for each of the next calls, the largest number of requests that it
+ * accepts, or its error. */
 static const int *script;
 static unsigned int script_len;
 static unsigned int submits; /* atomic: number of io_submit calls */
