@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -428,12 +429,16 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("hostfault");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, host_file_system_is_full_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_image_truncated_then_written_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_image_truncated_all_the_time_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_image_renamed_replaced_and_removed_on_every_engine, 0, n);
-	tcase_add_loop_test(t, second_opener_while_the_disk_runs_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_signals_at_any_moment_on_every_engine, 0, n);
+	tcase_add_named_test(t, host_file_system_is_full_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, host_image_truncated_then_written_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, host_image_truncated_all_the_time_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, host_image_renamed_replaced_and_removed_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, second_opener_while_the_disk_runs_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, host_signals_at_any_moment_on_every_engine, n, rows_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/sanitizer.h"
@@ -404,7 +405,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("race");
 	TCase *t = tcase_create("race");
 
-	tcase_add_loop_test(t, race_of_everything_on_every_engine, 0, engine_ways());
+	tcase_add_named_test(t, race_of_everything_on_every_engine, engine_ways(), engine_way_name);
 	tcase_add_test(t, race_of_engine_errors_kicks_and_broken_rings_with_stop);
 	suite_add_tcase(s, t);
 	return s;

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
@@ -134,8 +135,9 @@ Suite *test_suite(void)
 	Suite *s = suite_create("race_cycles");
 	TCase *t = tcase_create("race_cycles");
 
-	tcase_add_loop_test(t, row26_row27_ten_thousand_starts_and_stops_under_load_on_every_engine,
-			    0, engine_ways());
+	tcase_add_named_test(t,
+			     row26_row27_ten_thousand_starts_and_stops_under_load_on_every_engine,
+			     engine_ways(), engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }
