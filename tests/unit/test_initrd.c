@@ -5,29 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/lib/bzimage.h"
 #include "tests/lib/cases.h"
-#include "tests/lib/suite.h"
-
-#define MIB	BZ_MIB
-#define CMDLINE "console=ttyS0 a=b"
-
-static struct guestram ram;
-
-static struct boot_result load(const uint8_t *file, size_t len, int initrd_fd, const char *cmdline)
-{
-	return boot_bytes(&ram, file, len, initrd_fd, cmdline);
-}
-
-static void setup(void)
-{
-	guestram_create(&ram, 16 * MIB);
-}
-
-static void teardown(void)
-{
-	guestram_destroy(&ram);
-}
+#include "tests/unit/bzimage_rig.h"
 
 START_TEST(cmdline_up_to_the_limit_of_the_kernel_is_accepted)
 {
