@@ -50,6 +50,17 @@ const char *engine_way_name(int way)
 	return name;
 }
 
+const char *loop_name(int kind)
+{
+	static const char *const names[] = {
+		[EVLOOP_EPOLL] = "epoll",
+		[EVLOOP_URING] = "io_uring",
+		[EVLOOP_IOPOLL] = "iopoll",
+	};
+
+	return names[kind];
+}
+
 unsigned int engine_rounds(int way, unsigned int rounds)
 {
 	return engine_way(way).ops == &ioengine_iopoll ? rounds / 10 : rounds;

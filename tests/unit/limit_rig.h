@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fixture of rings of a throttled disk. Linked with --wrap: the dataplane uses a simulated clock.
+ * A fixture of rings of a throttled disk. Linked with --wrap: the dataplane uses a simulated clock.
+ * A test program includes this file once.
  */
 #ifndef TESTS_UNIT_LIMIT_RIG_H
 #define TESTS_UNIT_LIMIT_RIG_H
@@ -49,6 +50,7 @@ static uint64_t alarm_set_by(unsigned int thread)
 	return __atomic_load_n(&alarm_of[thread].at, __ATOMIC_SEQ_CST);
 }
 
+/* Lets the timer of a thread expire. */
 static void ring_alarm(unsigned int thread)
 {
 	const struct itimerspec soon = { .it_value.tv_nsec = 1 };
@@ -69,6 +71,15 @@ static void set_limit(uint64_t iops, uint64_t burst)
 	blklimit_set(&limit, &rates, ownclock_now());
 	if (r.plane)
 		blkplane_limit_changed(r.plane);
+}
+
+/* Returns the name of a format, which has bit 0 for packed and bit 1 for EVENT_IDX. */
+static inline const char *format_name(int format)
+{
+	static const char *const names[] = { "split", "packed", "split, EVENT_IDX",
+					     "packed, EVENT_IDX" };
+
+	return names[format];
 }
 
 /* Creates the disk and its rings; bits of `format` select packed rings and EVENT_IDX. */
