@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# tests/check, with steps of our own.
+# Tests of tests/check with simulated steps.
 import os
 import re
 import signal
@@ -12,7 +12,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 
 
 def script(folder, *steps):
-    """A copy with these steps, a command each without blanks in its words, below a folder of its own."""
+    """Creates a copy of tests/check that runs these steps, which are commands without arguments that
+    contain spaces. Returns its path."""
     with open(os.path.join(HERE, "../check"), encoding="utf-8") as file:
         text = file.read()
     text = re.sub(r"\nstep here .*\ngo\n", "\n" + "".join(f"step here {s}\n" for s in steps) + "go\n", text, count=1,
@@ -32,9 +33,10 @@ def child(folder, name, text):
     return path
 
 
-def ends(pid, patience=10):
-    """Whether it has ended or does so: whoever inherits it may take a moment to collect it."""
-    until = time.monotonic() + patience
+def ends(pid, timeout=10):
+    """Returns whether the process ends within the timeout. The process that inherits it may reap it
+    with a delay."""
+    until = time.monotonic() + timeout
     while time.monotonic() < until:
         try:
             os.kill(pid, 0)
@@ -70,7 +72,7 @@ class Check(unittest.TestCase):
             self.assertTrue(compiled)
             self.assertEqual([], [line for line in compiled if "-Werror" not in line])
 
-    def test_nothing_goes_on_after_a_signal_that_comes_twice(self):
+    def test_all_steps_end_after_two_signals(self):
         with tempfile.TemporaryDirectory() as folder:
             pid_file = os.path.join(folder, "pid")
             slow = child(folder, "slow", f"echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000\n")
