@@ -32,6 +32,18 @@ COLD int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva
 	return 0;
 }
 
+COLD void hostmem_remove(struct hostmem *mem, uint64_t gpa)
+{
+	unsigned int at = 0;
+
+	while (at < mem->count && mem->region[at].gpa != gpa)
+		at++;
+	if (at == mem->count)
+		return;
+	mem->count--;
+	memmove(&mem->region[at], &mem->region[at + 1], (mem->count - at) * sizeof(mem->region[0]));
+}
+
 /* Returns the region that contains gpa, or NULL, also when the region is read-only and `write` is
  * set. A linear search is fastest for so few regions. */
 static const struct hostmem_region *find(const struct hostmem *mem, uint64_t gpa, bool write)

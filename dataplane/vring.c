@@ -26,6 +26,19 @@ COLD int vring_setup(struct vring_dev *vr, const struct hostmem *mem,
 	return vr->packed ? vring_packed_setup(vr, config) : vring_split_setup(vr, config);
 }
 
+COLD int vring_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	return vr->packed ? vring_packed_continue(vr, base) : vring_split_continue(vr, base);
+}
+
+COLD void vring_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	if (vr->packed)
+		vring_packed_position(vr, base);
+	else
+		vring_split_position(vr, base);
+}
+
 int vring_fail(struct vring_dev *vr, const char *why)
 {
 	if (!vr->broken)

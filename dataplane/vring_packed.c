@@ -55,6 +55,35 @@ COLD int vring_packed_setup(struct vring_dev *vr, const struct vring_config *con
 	return p->desc && p->driver_event && p->device_event ? 0 : -EFAULT;
 }
 
+COLD int vring_packed_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	struct vring_packed *p = &vr->ring;
+	int held = base->avail - base->used;
+
+	if (base->avail_wrap != base->used_wrap)
+		held += vr->size;
+	if (base->avail >= vr->size || base->used >= vr->size || held < 0 || held > vr->size)
+		return -EINVAL;
+	p->avail_next = base->avail;
+	p->avail_flags = base->avail_wrap ? AVAIL : USED;
+	p->used_next = base->used;
+	p->used_flags = base->used_wrap ? BOTH : 0;
+	p->held = (uint16_t)held;
+	return 0;
+}
+
+COLD void vring_packed_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	const struct vring_packed *p = &vr->ring;
+
+	*base = (struct vring_base){
+		.avail = p->avail_next,
+		.used = p->used_next,
+		.avail_wrap = p->avail_flags & AVAIL,
+		.used_wrap = p->used_flags & USED,
+	};
+}
+
 /* Advances a position by `count` descriptors, at most the size of the ring, and inverts its flags
  * when it passes the end. */
 static void vring_packed_advance(const struct vring_dev *vr, uint16_t *at, uint16_t *flags,

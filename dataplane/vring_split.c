@@ -34,6 +34,18 @@ COLD int vring_split_setup(struct vring_dev *vr, const struct vring_config *conf
 	return vr->desc && vr->avail && vr->used ? 0 : -EFAULT;
 }
 
+COLD int vring_split_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	vr->last_avail = vr->avail_idx = base->avail;
+	vr->used_next = vr->published = vr->signalled = READ_ONCE(vr->used->idx);
+	return 0;
+}
+
+COLD void vring_split_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	*base = (struct vring_base){ .avail = vr->last_avail, .used = vr->published };
+}
+
 /* The descriptor table that the walk of a chain is in. */
 struct walk {
 	const void *table;
