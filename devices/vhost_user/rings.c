@@ -45,6 +45,9 @@ int vhost_user_rings_open(struct vhost_user *vu)
 		ring->err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (ring->irq.fd < 0 || ring->err_fd < 0)
 			return -errno;
+		/* The front end offers the size to its driver; QEMU's virtio-mmio offers 1024 to
+		 * all of them. */
+		vu->dev->queue[i].max_size = VRING_MAX_SIZE;
 		vu->dev->queue[i].irq = &ring->irq;
 		vu->dev->queue[i].base = &ring->base;
 	}

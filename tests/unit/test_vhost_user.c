@@ -181,6 +181,16 @@ START_TEST(order_of_libblkio)
 }
 END_TEST
 
+/* QEMU's virtio-mmio lets the driver choose up to 1024 entries, whatever the back end prefers. */
+START_TEST(ring_is_larger_than_the_queue_size_of_the_disk)
+{
+	open_default();
+	vumaster_start(&v, 1024, formats[_i].features);
+	read_ok(3);
+	vumaster_fini(&v);
+}
+END_TEST
+
 /* A front end may begin without doorbell, and asks for polling. */
 START_TEST(ring_without_doorbell_is_polled)
 {
@@ -315,6 +325,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, a_disabled_ring_keeps_its_requests_until_it_is_enabled, 0, n);
 	tcase_add_test(t, order_of_cloud_hypervisor);
 	tcase_add_test(t, order_of_libblkio);
+	tcase_add_loop_test(t, ring_is_larger_than_the_queue_size_of_the_disk, 0, n);
 	tcase_add_test(t, ring_without_doorbell_is_polled);
 	tcase_add_test(t, call_descriptor_is_replaced_under_a_running_ring);
 	tcase_add_loop_test(t, broken_ring_signals_err_and_works_again_after_a_stop, 0, n);
