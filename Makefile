@@ -82,10 +82,6 @@ LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
 # Tests of code that only the x86_64 machine has.
 TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf elf_program initrd loader x86_%)
 TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
-TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
-# The exhaustive tests have one thread, so a thread sanitizer finds nothing in them and makes them
-# slow.
-TESTS     := $(if $(filter %-tsan,$(VARIANT)),$(filter-out $(OBJ)/tests/unit/test_exhaustive%,$(TESTS)),$(TESTS))
 TEST_LIB  := $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
 # A benchmark is NAME.c with NAME_*.c, where they exist.
@@ -123,7 +119,7 @@ $(BUILD)/sysroot: tools/fetch-sysroot
 
 $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) $(unit-defines) -MMD -MP -c -o $@ $<
 
 # The seccomp filters, as BPF for each kind of thread. The generator runs on the build machine, so
 # it is compiled with the native gcc in every variant.
@@ -169,62 +165,17 @@ comma := ,
 # flags of release that lld does not know. Cross compilers do not find lld.
 TEST_LD      := $(if $(CROSS),,$(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$(comma)--threads=1))
 TEST_LDFLAGS  = $(filter-out $(LINK_$(ARCH)),$(ALL_LDFLAGS)) $(TEST_LD)
-# marks.h of tests/lib records the line of each assertion without a system call; these two functions
-# are replaced for it.
-MARKS        := -Wl,--wrap=_mark_point,--wrap=waitpid
-CHECK_LIBS   := $(shell pkg-config --libs check 2>/dev/null)
-
-# The tests of the libaio engine replace the library's calls.
-$(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wrap=io_getevents
-
-# Every test program is linked with this archive and takes the members that it needs. The archive is
-# rebuilt when a source file is added, removed or changed.
-$(OBJ)/tests/lib.a: $(TEST_LIB) $(LIB) $(OBJ)/tests/members
-	$(Q)rm -f $@ && $(if $(CROSS),$(CROSS)-)ar rcsT $@ $(TEST_LIB) $(LIB)
-
-# The symbols that --wrap can replace: undefined symbols of the library's objects, and the C
-# library's exports.
-$(OBJ)/tests/symbols: $(OBJ)/tests/lib.a
-	$(Q){ $(if $(CROSS),$(CROSS)-)nm -u $<; nm -D --defined-only "$$(gcc -print-file-name=libc.so.6)"; } 2>/dev/null | \
-		sed 's/.* //; s/@.*//' | sort -u >$@
-
-# The functions that a program's linker flags wrap.
-WRAPPED = $(patsubst -Wl$(comma)--wrap=%,%,$(filter -Wl$(comma)--wrap=%,$(subst $(comma)--wrap, -Wl$(comma)--wrap,$(ALL_LDFLAGS))))
-
-$(OBJ)/tests/members: FORCE
-	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(TEST_LIB) $(LIB)' | cmp -s - $@ || echo '$(TEST_LIB) $(LIB)' >$@
-
-$(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a $(OBJ)/tests/symbols
-	$(Q)mkdir -p $(@D)
-	$(Q)tests/unit/check-wraps $(OBJ)/tests/symbols $@ $(WRAPPED)
-	$(Q)$(COMPILER) $(TEST_LDFLAGS) $(MARKS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
-
-# Code of aarch64 that does not need such a machine is tested on every architecture.
-OF_ARM64 := $(patsubst %,$(SHARED)/vmm/arch/aarch64/%.o,image tree)
-$(OBJ)/tests/unit/test_arm64_%: private LDLIBS += $(LDLIBS_aarch64)
-$(addprefix $(OBJ)/tests/unit/test_arm64_,image tree): $(OF_ARM64)
-
-# Objects of the release variant that other variants link with.
-test-objects: $(TEST_SRC:%.c=$(SHARED)/%.o) $(TEST_LIB) $(LIB) $(OF_ARM64)
 
 $(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
 
 $(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# One variant's unit tests: make unit VARIANT=clang-tsan
-unit: $(TESTS)
-	$(Q)tests/unit/run $(VARIANT) $(TESTS)
-
-# unit-all runs the variants that `check` runs, and each sanitizer with the other compiler as well.
-unit-all:
-	$(Q)for v in release gcc-asan gcc-tsan clang-asan clang-tsan; do $(MAKE) -s unit VARIANT=$$v || exit 1; done
-
 bench-programs: $(BENCHES)
 
-# Each of these folders defines targets for its kind of test or guest.
-include $(wildcard tests/*/targets.mk guest/*/targets.mk)
+# Each of these folders defines targets for its kind of test or guest. The unit tests come first,
+# because others use their variables.
+include tests/unit/targets.mk $(filter-out tests/unit/%,$(wildcard tests/*/targets.mk guest/*/targets.mk))
 
 run: deps-run microvm guest
 	$(Q)tools/run ./microvm $(BUILD)/guest

@@ -41,9 +41,7 @@ COLD void vring_position(const struct vring_dev *vr, struct vring_base *base)
 
 int vring_fail(struct vring_dev *vr, const char *why)
 {
-	if (!vr->broken)
-		vr->broken = why;
-	return -EBADMSG;
+	return vr->broken ? -EBADMSG : break_ring(vr, why);
 }
 
 int vring_pop(struct vring_dev *vr, struct vring_chain *chain)

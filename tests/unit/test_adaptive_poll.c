@@ -1,44 +1,51 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "dataplane/adaptive_poll.h"
+/* Tests of adaptive polling. All run for completions and for requests. */
+#include "dataplane/poll_policy.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 
 static struct adaptive_poll l;
+
+static const char *const targets[] = {
+	[POLL_COMPLETIONS] = "completions", [POLL_REQUESTS] = "requests"
+};
 
 static void begin(uint64_t poll_ns)
 {
 	l = (struct adaptive_poll){ .poll_ns = poll_ns };
 }
 
-/* Of so many times, how often is it looked when each look is in vain? */
-static unsigned int looks(enum poll_target what, unsigned int times)
+/* Asks for a polling time `times` times, and reports that each poll found nothing. Returns how
+ * often there was a time to poll. */
+static unsigned int failed_polls(enum poll_target what, unsigned int times)
 {
 	unsigned int n = 0;
 
 	while (times--) {
-		uint64_t regpage = adaptive_poll_budget(&l, what);
+		uint64_t budget = adaptive_poll_budget(&l, what);
 
-		if (!regpage)
+		if (!budget)
 			continue;
-		ck_assert_uint_eq(regpage, POLL_MIN_NS);
+		ck_assert_uint_eq(budget, POLL_MIN_NS);
 		adaptive_poll_polled(&l, what, false);
 		n++;
 	}
 	return n;
 }
 
-START_TEST(brief_looks_in_vain_become_rare)
+START_TEST(brief_polls_that_fail_become_rare)
 {
 	begin(0);
-	/* Then 1, 3, 7, 15 and 31 are left out. */
-	ck_assert_uint_eq(looks(_i, 1 + 1 + 1 + 3 + 1 + 7 + 1 + 15 + 1 + 31), 5);
-	ck_assert_uint_eq(looks(_i, 32 * 10), 10);
+	/* The polls are followed by 1, 3, 7, 15 and 31 times without one. */
+	ck_assert_uint_eq(failed_polls(_i, 1 + 1 + 1 + 3 + 1 + 7 + 1 + 15 + 1 + 31), 5);
+	ck_assert_uint_eq(failed_polls(_i, 32 * 10), 10);
 }
 END_TEST
 
-START_TEST(one_success_and_each_time_is_looked_again)
+START_TEST(brief_polls_are_frequent_again_after_one_success)
 {
 	begin(0);
-	looks(_i, 1000);
+	failed_polls(_i, 1000);
 	while (!adaptive_poll_budget(&l, _i))
 		;
 	adaptive_poll_polled(&l, _i, true);
@@ -49,23 +56,23 @@ START_TEST(one_success_and_each_time_is_looked_again)
 }
 END_TEST
 
-/* A host that is slow to answer says nothing of how soon the driver sends more. */
-START_TEST(answers_and_requests_are_looked_for_apart)
+/* How long the host takes does not say how soon the driver sends the next request. */
+START_TEST(completions_and_requests_back_off_separately)
 {
 	begin(0);
-	looks(_i, 1000);
+	failed_polls(_i, 1000);
 	ck_assert_uint_eq(adaptive_poll_budget(&l, !_i), POLL_MIN_NS);
 	adaptive_poll_polled(&l, !_i, true);
 	ck_assert_uint_eq(adaptive_poll_budget(&l, !_i), POLL_MIN_NS);
 }
 END_TEST
 
-START_TEST(the_long_window_follows_what_sleeping_cost)
+START_TEST(polling_time_grows_after_short_sleeps)
 {
 	static const uint64_t grows[] = { 8000, 16000, 32000, 64000, 100000, 100000 };
 
 	begin(100000);
-	looks(_i, 1000);
+	failed_polls(_i, 1000);
 	for (unsigned int i = 0; i < 2; i++) {
 		adaptive_poll_slept(&l, 99999);
 		for (unsigned int k = 0; k < sizeof(grows) / sizeof(grows[0]); k++) {
@@ -73,18 +80,18 @@ START_TEST(the_long_window_follows_what_sleeping_cost)
 			ck_assert_uint_eq(adaptive_poll_budget(&l, _i), grows[k]);
 			ck_assert_uint_eq(adaptive_poll_budget(&l, !_i), grows[k]);
 		}
-		/* A longer sleep was worth it. */
+		/* This sleep was too long to be replaced by polling. */
 		adaptive_poll_slept(&l, 100000);
 		ck_assert_uint_le(adaptive_poll_budget(&l, _i), POLL_MIN_NS);
 	}
 }
 END_TEST
 
-/* Found or not while the long window is open, the brief one is ready when it closes. */
-START_TEST(a_long_look_that_finds_something_brings_brief_ones_back)
+/* A success of a poll in the long window also ends the back-off of brief ones. */
+START_TEST(brief_polls_are_frequent_again_after_a_long_one_succeeded)
 {
 	begin(100000);
-	looks(_i, 1000);
+	failed_polls(_i, 1000);
 	adaptive_poll_slept(&l, 1);
 	adaptive_poll_slept(&l, 1);
 	adaptive_poll_polled(&l, _i, true);
@@ -93,15 +100,15 @@ START_TEST(a_long_look_that_finds_something_brings_brief_ones_back)
 }
 END_TEST
 
-START_TEST(no_longer_than_allowed)
+START_TEST(polling_time_never_exceeds_its_limit)
 {
 	begin(3000);
 	for (unsigned int i = 0; i < 10; i++)
 		adaptive_poll_slept(&l, 1);
-	looks(_i, 1);
+	failed_polls(_i, 1);
 	ck_assert_uint_eq(adaptive_poll_budget(&l, _i), 3000);
 	begin(0);
-	looks(_i, 1);
+	failed_polls(_i, 1);
 	adaptive_poll_slept(&l, 0);
 	ck_assert_uint_eq(adaptive_poll_budget(&l, _i), 0);
 }
@@ -112,12 +119,12 @@ Suite *test_suite(void)
 	Suite *s = suite_create("adaptive_poll");
 	TCase *t = tcase_create("adaptive_poll");
 
-	tcase_add_loop_test(t, brief_looks_in_vain_become_rare, 0, 2);
-	tcase_add_loop_test(t, one_success_and_each_time_is_looked_again, 0, 2);
-	tcase_add_loop_test(t, answers_and_requests_are_looked_for_apart, 0, 2);
-	tcase_add_loop_test(t, the_long_window_follows_what_sleeping_cost, 0, 2);
-	tcase_add_loop_test(t, a_long_look_that_finds_something_brings_brief_ones_back, 0, 2);
-	tcase_add_loop_test(t, no_longer_than_allowed, 0, 2);
+	tcase_add_names_test(t, brief_polls_that_fail_become_rare, targets);
+	tcase_add_names_test(t, brief_polls_are_frequent_again_after_one_success, targets);
+	tcase_add_names_test(t, completions_and_requests_back_off_separately, targets);
+	tcase_add_names_test(t, polling_time_grows_after_short_sleeps, targets);
+	tcase_add_names_test(t, brief_polls_are_frequent_again_after_a_long_one_succeeded, targets);
+	tcase_add_names_test(t, polling_time_never_exceeds_its_limit, targets);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -138,8 +138,8 @@ START_TEST(stop_keeps_what_fails_and_resume_repeats_it_once)
 }
 END_TEST
 
-/* A chain of a header, `count` pieces of data of 1024 bytes, with their number in each byte (a read:
- * 0xee), and a status byte. */
+/* A chain of a header, `count` pieces of data of 1024 bytes, with their number in each byte (a
+ * read: 0xee), and a status byte. */
 static uint64_t data[8];
 
 static uint64_t pieces(uint32_t type, unsigned int count)

@@ -41,9 +41,6 @@ struct machine_config {
 	enum sandbox_mode sandbox;
 	const char *user; /* NAME or UID:GID, see sandbox_find_user; NULL: none */
 	bool core_dump;	  /* allow core dumps, with guest RAM */
-	/* main sets the next two, not the parser; see sandbox_config. */
-	int supervisor_fd;
-	int pids_err;
 	unsigned int disk_count;
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };
