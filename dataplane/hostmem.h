@@ -23,8 +23,21 @@ struct hostmem_region {
 	bool readonly; /* look-ups for writing fail */
 };
 
+/* Size of a page in the dirty log, in bytes, on every host. */
+#define HOSTMEM_DIRTY_PAGE 4096u
+
+/*
+ * The dirty log: a bit for each page of guest physical memory that the device has written, in bit
+ * gpa / 4096 % 8 of byte gpa / 4096 / 8. Another process reads and clears the bits at any time.
+ */
+struct hostmem_dirty {
+	uint8_t *bits;	/* atomic */
+	uint64_t bytes; /* pages beyond are not recorded */
+};
+
 struct hostmem {
 	unsigned int count;
+	const struct hostmem_dirty *dirty;		   /* NULL: nobody wants to know */
 	struct hostmem_region region[HOSTMEM_MAX_REGIONS]; /* sorted by gpa, without overlaps */
 };
 
@@ -37,6 +50,13 @@ int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva, boo
 
 /* Removes the region that begins at gpa; there must be one. */
 void hostmem_remove(struct hostmem *mem, uint64_t gpa);
+
+/*
+ * Records in the dirty log that the device has written [hva, hva + len), which must lie within one
+ * region. Call it after the write, and before the driver is told, so that nobody who has seen the
+ * write misses the bit. mem->dirty must not be NULL. Any thread.
+ */
+void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len);
 
 /*
  * Returns the HVA of [gpa, gpa + len). NULL: len is 0, the range does not lie within one region, or

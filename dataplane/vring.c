@@ -101,6 +101,15 @@ bool vring_should_notify(struct vring_dev *vr)
 	return vr->packed ? vring_packed_should_notify(vr) : vring_split_should_notify(vr);
 }
 
+/* Records a change of the device's request for notifications in the dirty log. */
+static __attribute__((noinline)) void vring_mark_event(const struct vring_dev *vr)
+{
+	if (vr->packed)
+		vring_packed_mark_event(vr);
+	else
+		vring_split_mark_event(vr);
+}
+
 void vring_disable_notify(struct vring_dev *vr)
 {
 	if (vr->broken)
@@ -109,6 +118,8 @@ void vring_disable_notify(struct vring_dev *vr)
 		vring_packed_disable_notify(vr);
 	else
 		vring_split_disable_notify(vr);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_mark_event(vr);
 }
 
 bool vring_has_avail(const struct vring_dev *vr)
@@ -118,7 +129,12 @@ bool vring_has_avail(const struct vring_dev *vr)
 
 bool vring_enable_notify(struct vring_dev *vr)
 {
+	bool has_avail;
+
 	if (vr->broken)
 		return false;
-	return vr->packed ? vring_packed_enable_notify(vr) : vring_split_enable_notify(vr);
+	has_avail = vr->packed ? vring_packed_enable_notify(vr) : vring_split_enable_notify(vr);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_mark_event(vr);
+	return has_avail;
 }
