@@ -27,6 +27,7 @@
 struct vhost_user_ring {
 	unsigned int known; /* RING_* bits */
 	bool enabled;	    /* by SET_VRING_ENABLE */
+	bool polled;	    /* the front end has no doorbell: vhost_user_tick rings it */
 	bool running;	    /* the dataplane serves the ring */
 	struct vhost_user_vring_addr addr;
 	uint32_t position; /* where the ring continues, as in SET_VRING_BASE */
@@ -44,6 +45,7 @@ struct vhost_user {
 	int sock;	/* -1: no connection */
 	int backend_fd; /* socket of SET_BACKEND_REQ_FD; -1: none */
 	int none_fd;	/* eventfd that stands for a descriptor that the front end has not given */
+	int timer_fd;	/* timerfd, armed while a ring is polled */
 	bool paused;	/* by vhost_user_pause */
 	uint64_t protocol; /* protocol features that the front end has accepted */
 	struct blkplane_listener listener;
@@ -74,6 +76,8 @@ int vhost_user_rings_start(struct vhost_user *vu);
 /* Stops all running rings; they continue where they stopped. */
 void vhost_user_rings_stop(struct vhost_user *vu);
 bool vhost_user_rings_running(const struct vhost_user *vu);
+/* Rings the doorbells of polled rings. */
+void vhost_user_rings_tick(struct vhost_user *vu);
 /* Stops all rings and forgets what the front end said about them. */
 void vhost_user_rings_forget(struct vhost_user *vu);
 
@@ -92,5 +96,8 @@ int vhost_user_set_mem_table(struct vhost_user *vu);
 int vhost_user_get_max_mem_slots(struct vhost_user *vu);
 int vhost_user_add_mem_reg(struct vhost_user *vu);
 int vhost_user_rem_mem_reg(struct vhost_user *vu);
+int vhost_user_set_log_base(struct vhost_user *vu);
+/* Makes the dataplane record its writes in the dirty log, or ends that. Returns 0 or -errno. */
+int vhost_user_record_dirty(struct vhost_user *vu, bool record);
 
 #endif

@@ -58,6 +58,12 @@ static int map(struct vhost_user_mapping *mapping, const struct vhost_user_mem_r
 	return 0;
 }
 
+/* Returns whether the log has a bit for each page of the region. */
+static bool log_covers(const struct hostmem_dirty *dirty, uint64_t gpa, uint64_t size)
+{
+	return (gpa + size - 1) / HOSTMEM_DIRTY_PAGE / 8 < dirty->bytes;
+}
+
 int vhost_user_memory_add(struct vhost_user_memory *memory,
 			  const struct vhost_user_mem_region *region, int fd)
 {
@@ -69,6 +75,8 @@ int vhost_user_memory_add(struct vhost_user_memory *memory,
 	if (!slot)
 		return -ENOSPC;
 	if (!region->size || !add_u64(region->user_addr, region->size, &end))
+		return -EINVAL;
+	if (memory->log.base && !log_covers(&memory->dirty, region->gpa, region->size))
 		return -EINVAL;
 	for (unsigned int i = 0; i < VHOST_USER_MEM_SLOTS; i++) {
 		const struct vhost_user_mem_region *other = &memory->mapping[i].region;
@@ -121,9 +129,52 @@ void vhost_user_memory_release(struct vhost_user_memory *memory)
 void vhost_user_memory_clear(struct vhost_user_memory *memory)
 {
 	vhost_user_memory_release(memory);
-	memory->table = (struct hostmem){ .count = 0 };
+	memory->table.count = 0;
 	for (unsigned int i = 0; i < VHOST_USER_MEM_SLOTS; i++)
 		unmap(&memory->mapping[i]);
+}
+
+int vhost_user_memory_set_log(struct vhost_user_memory *memory, const struct vhost_user_log *log,
+			      int fd)
+{
+	const struct vhost_user_mem_region region = { .size = log->mmap_size,
+						      .mmap_offset = log->mmap_offset };
+	struct vhost_user_mapping mapping;
+	struct hostmem_dirty dirty;
+	int err;
+
+	if (!log->mmap_size)
+		return -EINVAL;
+	err = map(&mapping, &region, fd);
+	if (err)
+		return err;
+	dirty = (struct hostmem_dirty){ (uint8_t *)mapping.base + mapping.skipped, log->mmap_size };
+	for (unsigned int i = 0; i < memory->table.count; i++) {
+		const struct hostmem_region *r = &memory->table.region[i];
+
+		if (log_covers(&dirty, r->gpa, r->size))
+			continue;
+		unmap(&mapping);
+		return -EINVAL;
+	}
+	unmap(&memory->log);
+	memory->log = mapping;
+	memory->dirty = dirty;
+	return 0;
+}
+
+int vhost_user_memory_record(struct vhost_user_memory *memory, bool record)
+{
+	if (record && !memory->log.base)
+		return -EINVAL;
+	memory->table.dirty = record ? &memory->dirty : NULL;
+	return 0;
+}
+
+void vhost_user_memory_drop_log(struct vhost_user_memory *memory)
+{
+	memory->table.dirty = NULL;
+	unmap(&memory->log);
 }
 
 bool vhost_user_memory_gpa(const struct vhost_user_memory *memory, uint64_t user_addr,
@@ -163,19 +214,20 @@ static bool replace(const struct vhost_user_mapping *mapping, const char *addr)
 static void handle_sigbus(int signal_number, siginfo_t *info, void *context)
 {
 	uint64_t one = 1;
+	ssize_t ignored = 0;
 	int err = errno;
+	bool found = replace(&guarded.memory->log, info->si_addr);
 
+	for (unsigned int i = 0; i < VHOST_USER_MEM_SLOTS && !found; i++)
+		found = replace(&guarded.memory->mapping[i], info->si_addr) ||
+			replace(&guarded.memory->removed[i], info->si_addr);
+	if (!found)
+		signal(signal_number, SIG_DFL);
+	else
+		ignored = write(guarded.event_fd, &one, sizeof(one));
+	(void)ignored;
 	(void)context;
-	for (unsigned int i = 0; i < VHOST_USER_MEM_SLOTS; i++) {
-		if (!replace(&guarded.memory->mapping[i], info->si_addr) &&
-		    !replace(&guarded.memory->removed[i], info->si_addr))
-			continue;
-		ssize_t ignored = write(guarded.event_fd, &one, sizeof(one));
-		(void)ignored;
-		errno = err;
-		return;
-	}
-	signal(signal_number, SIG_DFL);
+	errno = err;
 }
 
 int vhost_user_memory_guard(struct vhost_user_memory *memory, int event_fd)

@@ -31,15 +31,30 @@ struct vhost_user_memory {
 	/* Removed regions, in no particular order. Requests in flight may still refer to their
 	 * memory, so they stay mapped until vhost_user_memory_release. */
 	struct vhost_user_mapping removed[VHOST_USER_MEM_SLOTS];
+	struct vhost_user_mapping log; /* the file of the dirty log */
+	struct hostmem_dirty dirty;    /* the log in it */
 };
 
 /*
  * Maps the region from its file `fd`, which the caller keeps and may close. Returns 0; -EINVAL: a
- * size, address or offset is invalid, or the file is shorter; -EEXIST: it overlaps another region;
+ * size, address or offset is invalid, the file is shorter, or the dirty log has no bits for the
+ * region; -EEXIST: it overlaps another region;
  * -ENOSPC: all slots are in use; or -errno of mmap(2).
  */
 int vhost_user_memory_add(struct vhost_user_memory *memory,
 			  const struct vhost_user_mem_region *region, int fd);
+
+/*
+ * Maps a dirty log of log->mmap_size bytes from its file, instead of the one that there was. It is
+ * in use after vhost_user_memory_record. Every ring must be stopped or paused. Returns 0; -EINVAL:
+ * it is too small for the regions, or for its file; or -errno of mmap(2).
+ */
+int vhost_user_memory_set_log(struct vhost_user_memory *memory, const struct vhost_user_log *log,
+			      int fd);
+
+/* Makes the dataplane record its writes in the log, or ends that. Every ring must be stopped or
+ * paused. Returns 0; -EINVAL: there is no log. */
+int vhost_user_memory_record(struct vhost_user_memory *memory, bool record);
 
 /* Removes the region with this guest address, user address and size. Returns 0; -ENOENT: there is
  * none; -ENOSPC: too many removed ones are still mapped. */
@@ -49,8 +64,11 @@ int vhost_user_memory_remove(struct vhost_user_memory *memory,
 /* Unmaps removed regions. No ring may be running. */
 void vhost_user_memory_release(struct vhost_user_memory *memory);
 
-/* Removes and unmaps all regions. No ring may be running. */
+/* Removes and unmaps all regions, but not the dirty log. No ring may be running. */
 void vhost_user_memory_clear(struct vhost_user_memory *memory);
+
+/* Unmaps the dirty log, which is then not in use. No ring may be running. */
+void vhost_user_memory_drop_log(struct vhost_user_memory *memory);
 
 /* Translates an address in the front end's address space. Returns false if it is in no region. */
 bool vhost_user_memory_gpa(const struct vhost_user_memory *memory, uint64_t user_addr,

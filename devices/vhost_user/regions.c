@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Messages about guest memory. */
+/* Messages about guest memory and the log of its dirty pages. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "devices/vhost_user/internal.h"
 
@@ -79,4 +80,34 @@ int vhost_user_rem_mem_reg(struct vhost_user *vu)
 	if (!vhost_user_rings_running(vu))
 		vhost_user_memory_release(vu->memory);
 	return err ? vhost_user_refuse(vu, err, "there is no such region") : 0;
+}
+
+/* ---- dirty log ---- */
+
+/* The answer promises that nobody writes to the previous log any more. */
+int vhost_user_set_log_base(struct vhost_user *vu)
+{
+	int fd = vhost_user_take_fd(&vu->msg, 0);
+	int err;
+
+	hold_memory(vu);
+	err = vhost_user_memory_set_log(vu->memory, &vu->msg.payload.log, fd);
+	release_memory(vu);
+	close(fd);
+	if (err)
+		return vhost_user_refuse(vu, err, strerror(-err));
+	/* Cloud Hypervisor expects the payload back; QEMU accepts any. */
+	return vhost_user_answer(vu, sizeof(vu->msg.payload.log));
+}
+
+int vhost_user_record_dirty(struct vhost_user *vu, bool record)
+{
+	int err;
+
+	if (record == !!vu->memory->table.dirty)
+		return 0;
+	hold_memory(vu);
+	err = vhost_user_memory_record(vu->memory, record);
+	release_memory(vu);
+	return err ? vhost_user_refuse(vu, err, "there is no dirty log") : 0;
 }

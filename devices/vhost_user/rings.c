@@ -166,11 +166,24 @@ void vhost_user_rings_stop(struct vhost_user *vu)
 		stop_ring(vu, i);
 }
 
+/* Starts the timer if there is a ring to be polled, and else stops it. */
+static void update_timer(struct vhost_user *vu)
+{
+	struct itimerspec period = { { 0, 0 }, { 0, 0 } };
+
+	for (unsigned int i = 0; i < vu->dev->queue_count; i++)
+		if (vu->ring[i].polled)
+			period.it_value.tv_nsec = period.it_interval.tv_nsec = POLL_PERIOD_NS;
+	timerfd_settime(vu->timer_fd, 0, &period, NULL);
+}
+
 static void forget_fds(struct vhost_user *vu, unsigned int n)
 {
 	replace_fd(vu->dev->queue[n].kick_fd, vu->none_fd);
 	replace_fd(vu->ring[n].irq.fd, vu->none_fd);
 	vu->ring[n].known &= ~RING_KICK;
+	vu->ring[n].polled = false;
+	update_timer(vu);
 }
 
 void vhost_user_rings_forget(struct vhost_user *vu)
@@ -289,20 +302,16 @@ static struct vhost_user_ring *take_fd(struct vhost_user *vu, int *fd)
 	return find_ring(vu, value & VHOST_USER_VRING_INDEX_MASK);
 }
 
-/* Without a doorbell, a timer wakes the dataplane. Returns the timer, or -errno. */
-static int polling_timer(void)
+void vhost_user_rings_tick(struct vhost_user *vu)
 {
-	const struct itimerspec period = { { 0, POLL_PERIOD_NS }, { 0, POLL_PERIOD_NS } };
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-
-	if (fd >= 0)
-		timerfd_settime(fd, 0, &period, NULL);
-	return fd < 0 ? -errno : fd;
+	for (unsigned int i = 0; i < vu->dev->queue_count; i++)
+		if (vu->ring[i].polled)
+			signal_fd(vu->dev->queue[i].kick_fd);
 }
 
 int vhost_user_set_vring_kick(struct vhost_user *vu)
 {
-	int fd, timer = -1;
+	int fd, own = -1;
 	struct vhost_user_ring *ring = take_fd(vu, &fd);
 	unsigned int n;
 
@@ -310,15 +319,17 @@ int vhost_user_set_vring_kick(struct vhost_user *vu)
 		return -EINVAL;
 	n = (unsigned int)(ring - vu->ring);
 	if (fd < 0) {
-		timer = polling_timer();
-		if (timer < 0)
-			return vhost_user_refuse(vu, timer, strerror(-timer));
+		own = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (own < 0)
+			return vhost_user_refuse(vu, -errno, strerror(errno));
 	}
 	/* A running ring continues with the new doorbell, and a broken one gets another chance. */
 	stop_ring(vu, n);
-	replace_fd(vu->dev->queue[n].kick_fd, fd < 0 ? timer : fd);
-	if (timer >= 0)
-		close(timer);
+	replace_fd(vu->dev->queue[n].kick_fd, fd < 0 ? own : fd);
+	if (own >= 0)
+		close(own);
+	ring->polled = fd < 0;
+	update_timer(vu);
 	ring->known |= RING_KICK;
 	return start_ring(vu, n);
 }

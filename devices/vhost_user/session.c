@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -15,9 +16,9 @@
 
 /* Features of the protocol that this back end has. */
 static const uint64_t protocol_features =
-	FEATURE(VHOST_USER_PROTOCOL_F_MQ) | FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
-	FEATURE(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | FEATURE(VHOST_USER_PROTOCOL_F_CONFIG) |
-	FEATURE(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+	FEATURE(VHOST_USER_PROTOCOL_F_MQ) | FEATURE(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
+	FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) | FEATURE(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
+	FEATURE(VHOST_USER_PROTOCOL_F_CONFIG) | FEATURE(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 
 /* ---- messages about features ---- */
 
@@ -26,7 +27,7 @@ static const uint64_t protocol_features =
 static uint64_t offered(const struct vhost_user *vu)
 {
 	return (vu->dev->offered & ~FEATURE(VIRTIO_F_RING_RESET)) |
-	       FEATURE(VHOST_USER_F_PROTOCOL_FEATURES);
+	       FEATURE(VHOST_USER_F_PROTOCOL_FEATURES) | FEATURE(VHOST_F_LOG_ALL);
 }
 
 static int get_features(struct vhost_user *vu)
@@ -38,7 +39,9 @@ static int get_features(struct vhost_user *vu)
 static int set_features(struct vhost_user *vu)
 {
 	uint64_t features = vu->msg.payload.u64;
-	uint64_t accepted = features & ~FEATURE(VHOST_USER_F_PROTOCOL_FEATURES);
+	uint64_t accepted =
+		features & ~FEATURE(VHOST_USER_F_PROTOCOL_FEATURES) & ~FEATURE(VHOST_F_LOG_ALL);
+	int err;
 
 	if (features & ~offered(vu))
 		return vhost_user_refuse(vu, -EINVAL, "features that were not offered");
@@ -46,6 +49,10 @@ static int set_features(struct vhost_user *vu)
 		return vhost_user_refuse(vu, -EINVAL, "legacy drivers are not supported");
 	if (accepted != vu->dev->accepted && vhost_user_rings_running(vu))
 		return vhost_user_refuse(vu, -EBUSY, "a ring is running");
+	/* A migration sets and clears LOG_ALL while the rings run. */
+	err = vhost_user_record_dirty(vu, features >> VHOST_F_LOG_ALL & 1);
+	if (err)
+		return err;
 	if (accepted != vu->dev->accepted) {
 		vu->dev->accepted = accepted;
 		vu->dev->ops->negotiated(vu->dev);
@@ -161,6 +168,7 @@ static const struct handler {
 	[VHOST_USER_RESET_OWNER] = { "RESET_OWNER", reset_owner, 0, 0, 0, 0 },
 	[VHOST_USER_SET_MEM_TABLE] = { "SET_MEM_TABLE", vhost_user_set_mem_table, 8, 264, 0,
 				       VHOST_USER_MEM_TABLE_MAX },
+	[VHOST_USER_SET_LOG_BASE] = { "SET_LOG_BASE", vhost_user_set_log_base, 16, 16, 1, 1 },
 	[VHOST_USER_SET_VRING_NUM] = { "SET_VRING_NUM", vhost_user_set_vring_num, 8, 8, 0, 0 },
 	[VHOST_USER_SET_VRING_ADDR] = { "SET_VRING_ADDR", vhost_user_set_vring_addr, 40, 40, 0, 0 },
 	[VHOST_USER_SET_VRING_BASE] = { "SET_VRING_BASE", vhost_user_set_vring_base, 8, 8, 0, 0 },
@@ -259,6 +267,20 @@ int vhost_user_socket(const struct vhost_user *vu)
 	return vu->sock;
 }
 
+int vhost_user_timer(const struct vhost_user *vu)
+{
+	return vu->timer_fd;
+}
+
+void vhost_user_tick(struct vhost_user *vu)
+{
+	uint64_t expirations;
+	ssize_t ignored = read(vu->timer_fd, &expirations, sizeof(expirations));
+
+	(void)ignored;
+	vhost_user_rings_tick(vu);
+}
+
 void vhost_user_connect(struct vhost_user *vu, int sock)
 {
 	vu->sock = sock;
@@ -271,6 +293,7 @@ void vhost_user_disconnect(struct vhost_user *vu)
 	vhost_user_rings_forget(vu);
 	virtio_reset(vu->dev);
 	vhost_user_memory_clear(vu->memory);
+	vhost_user_memory_drop_log(vu->memory);
 	vhost_user_message_done(&vu->msg);
 	if (vu->backend_fd >= 0)
 		close(vu->backend_fd);
@@ -330,8 +353,9 @@ int vhost_user_create(struct vhost_user **to, struct blk *blk, struct vhost_user
 	vu->sock = vu->backend_fd = -1;
 	for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		vu->ring[i].irq.fd = vu->ring[i].err_fd = -1;
+	vu->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	vu->none_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = vu->none_fd < 0 ? -errno : vhost_user_rings_open(vu);
+	err = vu->none_fd < 0 || vu->timer_fd < 0 ? -errno : vhost_user_rings_open(vu);
 	if (err) {
 		vhost_user_destroy(vu);
 		return err;
@@ -351,5 +375,7 @@ void vhost_user_destroy(struct vhost_user *vu)
 	vhost_user_rings_close(vu);
 	if (vu->none_fd >= 0)
 		close(vu->none_fd);
+	if (vu->timer_fd >= 0)
+		close(vu->timer_fd);
 	free(vu);
 }

@@ -34,6 +34,13 @@ void vhost_user_connect(struct vhost_user *vu, int sock);
 /* Returns the socket of the connection, to be polled for input; -1: there is none. */
 int vhost_user_socket(const struct vhost_user *vu);
 
+/* Returns a timerfd, to be polled for input; it expires only while the front end has a ring without
+ * a doorbell. */
+int vhost_user_timer(const struct vhost_user *vu);
+
+/* Looks at the rings that have no doorbell, after the timer has expired. */
+void vhost_user_tick(struct vhost_user *vu);
+
 /* Handles all messages that have arrived. Returns 0; an error ends the connection: -ENOTCONN, the
  * front end closed it; others are logged. */
 int vhost_user_handle(struct vhost_user *vu);

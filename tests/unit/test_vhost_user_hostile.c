@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <linux/virtio_config.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/vumaster.h"
 
@@ -427,20 +428,19 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("vhost_user_hostile");
 
 	tcase_set_timeout(t, 300);
-	tcase_add_loop_test(t, bad_message_is_refused_by_its_acknowledgement, 0, ARRAY_SIZE(bad));
-	tcase_add_loop_test(t, bad_message_without_acknowledgement_ends_the_connection, 0,
-			    ARRAY_SIZE(bad));
-	tcase_add_loop_test(t, bad_header_ends_the_connection, 0, ARRAY_SIZE(headers));
+	tcase_add_table_test(t, bad_message_is_refused_by_its_acknowledgement, bad);
+	tcase_add_table_test(t, bad_message_without_acknowledgement_ends_the_connection, bad);
+	tcase_add_table_test(t, bad_header_ends_the_connection, headers);
 	tcase_add_test(t, message_in_single_bytes_is_one_message);
 	tcase_add_test(t, more_descriptors_than_a_message_can_have_are_closed);
 	tcase_add_test(t, front_end_that_never_reads_is_disconnected);
-	tcase_add_loop_test(t, bad_region_is_refused, 0, ARRAY_SIZE(bad_regions));
+	tcase_add_table_test(t, bad_region_is_refused, bad_regions);
 	tcase_add_test(t, read_only_memory_is_refused);
 	tcase_add_test(t, thirty_third_region_is_refused);
 	tcase_add_test(t, regions_come_and_go_a_thousand_times_under_a_running_ring);
-	tcase_add_loop_test(t, running_ring_cannot_be_changed, 0, ARRAY_SIZE(busy));
+	tcase_add_table_test(t, running_ring_cannot_be_changed, busy);
 	tcase_add_test(t, ring_outside_of_all_regions_does_not_start);
-	tcase_add_loop_test(t, bad_position_of_a_packed_ring_is_refused, 0, ARRAY_SIZE(positions));
+	tcase_add_table_test(t, bad_position_of_a_packed_ring_is_refused, positions);
 	tcase_add_test(t, descriptor_that_is_no_eventfd_is_refused);
 	suite_add_tcase(s, t);
 	return s;
