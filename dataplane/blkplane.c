@@ -41,6 +41,29 @@ static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
+/*
+ * Records all writable memory of a finished request in the dirty log: a failed read may have
+ * written a part of it.
+ */
+static __attribute__((noinline)) void blkplane_mark_dirty(const struct blkplane *p,
+							  const struct slot *slot)
+{
+	const struct hostmem *mem = p->config.mem;
+	const struct vring_chain *chain = &slot->req.chain;
+
+	for (unsigned int i = 0; i < chain->in_count; i++) {
+		const struct iovec *iov = &chain->iov[chain->out_count + i];
+
+		hostmem_mark_dirty(mem, iov->iov_base, iov->iov_len);
+		/* The engine has cut the part that it had finished off this element. */
+		if (iov == slot->task.iov && slot->task.cut)
+			hostmem_mark_dirty(mem, (char *)iov->iov_base - slot->task.cut,
+					   slot->task.cut);
+	}
+	/* blkreq_parse has cut the status byte off the last element. */
+	hostmem_mark_dirty(mem, slot->req.status, sizeof(*slot->req.status));
+}
+
 /* The only function that ends a request; `bytes` counts if it succeeded. Forced inline, because the
  * compiler would otherwise not inline it in the hot loop either. */
 static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
@@ -48,13 +71,19 @@ static inline __attribute__((always_inline)) void blkplane_finish_request(struct
 									  int result,
 									  uint64_t bytes)
 {
-	const struct blkreq *req = &slot->req;
+	struct blkreq *req = &slot->req;
+	bool answer = !(p->blocked & BLOCKED_BROKEN);
+	uint32_t written = 0;
 
 	/* The requests of a broken ring are drained without an answer to the driver. */
-	if (!(p->blocked & BLOCKED_BROKEN)) {
+	if (answer)
+		written = blkreq_finish(req, result);
+	if (__builtin_expect(p->config.mem->dirty != NULL, 0))
+		blkplane_mark_dirty(p, slot);
+	if (answer) {
 		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
 		PROBE_2(push, p, req->chain.head, result);
-		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
+		vring_push(&p->ring, req->chain.head, written);
 	}
 	blkplane_slot_put(p, slot);
 }

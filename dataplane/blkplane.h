@@ -61,6 +61,9 @@ struct blkplane_config {
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */
 	int kick_fd;		 /* eventfd that the doorbell signals */
+	/* Where the ring continues; blkplane_stop stores where it stopped. NULL: the ring is unused
+	 * at the start, and its position is of no interest afterwards. */
+	struct vring_base *base;
 	struct irqline *irq;
 	struct blkplane_stats *stats;
 	struct blkplane_latency *latency;   /* NULL: latencies are not measured */

@@ -21,6 +21,7 @@ OF_x86_enter := x86_enter
 OF_image    := image%
 OF_blk      := blk blk_%
 OF_virtio   := virtio_%
+OF_vhost_user := vhost_user%
 OF_plane    := blkplane%
 OF_limit    := blkplane_limit% blkplane_inline% blkplane_times blklimit
 OF_request  := blkreq% blkpolicy blkstats hostmem irqline latency log
@@ -33,7 +34,7 @@ OF_refused  := refused%
 OF_hostfault := hostfault%
 OF_rows     := rows%
 OF_others   := %
-UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virtio limit plane request engine loop vring \
+UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virtio vhost_user limit plane request engine loop vring \
 	       exhaustive race refused hostfault rows others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
