@@ -33,8 +33,9 @@ OF_refused  := refused%
 OF_hostfault := hostfault%
 OF_rows     := rows%
 OF_others   := %
-UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virtio limit plane request engine loop vring \
-	       exhaustive race refused hostfault rows others
+# In the order in which they start: those that run long first, so that none is left alone at the end.
+UNIT_NAMES  := rows blk race hostfault limit plane exhaustive vring engine loop sandbox boot refused console control kvm \
+	       x86_enter image virtio request options others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
