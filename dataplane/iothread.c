@@ -217,10 +217,6 @@ static void iothread_run(struct iothread *t)
 		if (__builtin_expect(t->loop.failed, 0))
 			iothread_fail_clients(t);
 		more = iothread_serve(t);
-		if (!more && evloop_polling(&t->loop)) {
-			iothread_yield_for_irq(t);
-			more = true;
-		}
 		if (more || iothread_poll_before_sleep(t) || iothread_enable_notify(t) ||
 		    iothread_timer_expired(t))
 			evloop_turn(&t->loop, false);

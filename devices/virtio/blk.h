@@ -28,18 +28,8 @@
 #define BLK_POLL_US_DEFAULT 100
 
 enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
-/*
- * Engines, in the order in which a disk falls back from one to the next. BLK_ENGINE_IOPOLL is not
- * part of this order: only the user can choose it, and a disk falls back from it to
- * BLK_ENGINE_URING.
- */
-enum blk_engine {
-	BLK_ENGINE_URING,
-	BLK_ENGINE_LIBAIO,
-	BLK_ENGINE_SYNC,
-	BLK_ENGINE_IOPOLL,
-	BLK_ENGINES
-};
+/* Engines, in the order in which a disk falls back from one to the next. */
+enum blk_engine { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC, BLK_ENGINES };
 
 /*
  * How a disk creates its threads. Creating threads and rings needs system calls that the seccomp

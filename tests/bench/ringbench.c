@@ -147,7 +147,10 @@ static void *drive(void *arg)
 }
 
 static const struct ioengine_ops *const engines[] = {
-	&ioengine_null, &ioengine_sync, &ioengine_libaio, &ioengine_uring, &ioengine_iopoll,
+	&ioengine_null,
+	&ioengine_sync,
+	&ioengine_libaio,
+	&ioengine_uring,
 };
 
 /* Maps memory that is like a guest's RAM: of huge pages where the host has some. All of it is

@@ -39,7 +39,6 @@ UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virt
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
-WRAPS_blk_asked := io_uring_queue_init_params
 WRAPS_blk_cache := io_submit pwritev2 evloop_request fdatasync
 WRAPS_blk_errors := calloc eventfd mmap io_setup io_uring_queue_init_params
 WRAPS_blk_features := io_submit io_setup
@@ -56,8 +55,6 @@ WRAPS_blkplane_limit_threads := clock_gettime timerfd_settime
 WRAPS_blkplane_times := clock_gettime
 WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit \
 	io_uring_register io_uring_register_buffers eventfd epoll_create1
-WRAPS_evloop_polled := evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait \
-	io_uring_submit_and_get_events io_uring_register_buffers io_uring_unregister_buffers
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync

@@ -14,7 +14,6 @@ int vm_sandbox_init(struct vm_sandbox *c, const struct machine_config *config)
 			.make = spawner_run,
 			.plane = {
 				[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
-				[BLK_ENGINE_IOPOLL] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_LIBAIO] = sandbox_thread(SANDBOX_LIBAIO),
 				[BLK_ENGINE_SYNC] = sandbox_thread(SANDBOX_SYNC),
 			},
