@@ -27,8 +27,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/hostmem.h"
-
 enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING };
 
 /* A watched eventfd. The caller owns the struct and keeps it valid from evloop_watch until
@@ -44,17 +42,6 @@ struct ev_request {
 	void (*done)(struct ev_request *request, int res);
 };
 
-/* Size of a registered buffer in bytes: the kernel's limit for one buffer is 1 GiB. */
-#define EVLOOP_PIECE (1ull << 30)
-
-/* A region of guest RAM that is registered with the ring, in pieces of EVLOOP_PIECE bytes. `first`
- * is the buf_index of its first piece. */
-struct ev_fixed {
-	uintptr_t base;
-	uint64_t size;
-	unsigned int first;
-};
-
 struct evloop {
 	enum evloop_kind kind;
 	int failed; /* atomic, written by the owner: -errno once the loop has failed */
@@ -62,8 +49,6 @@ struct evloop {
 	int epoll_fd;
 	struct io_uring ring;
 	unsigned int files; /* number of files registered with the ring */
-	unsigned int fixed_count;
-	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
 	struct ev_watch wake;
 	int alarm_fd; /* timerfd, CLOCK_MONOTONIC */
 	uint64_t alarm_at;
@@ -91,27 +76,6 @@ void evloop_destroy(struct evloop *loop);
  * Called before evloop_begin; has no effect where the kernel does not support it.
  */
 void evloop_restrict(struct evloop *loop);
-
-/*
- * Registers guest RAM with the ring as fixed buffers, so that the kernel need not look up its
- * pages for each request. All of the RAM becomes resident and stays locked until the ring is
- * gone. Called before evloop_begin; io_uring only. Returns 0 or -errno (-ENOMEM: more
- * than RLIMIT_MEMLOCK; -E2BIG: more than 1 TiB).
- */
-int evloop_register_memory(struct evloop *loop, const struct hostmem *mem);
-
-/* Returns the buf_index of the registered buffer that contains all of *iov, or -1 if none does. */
-static inline int evloop_fixed(const struct evloop *loop, const struct iovec *iov)
-{
-	for (unsigned int i = 0; i < loop->fixed_count; i++) {
-		const struct ev_fixed *f = &loop->fixed[i];
-		uint64_t at = (uintptr_t)iov->iov_base - f->base;
-
-		if (at < f->size && at % EVLOOP_PIECE + iov->iov_len <= EVLOOP_PIECE)
-			return (int)(f->first + at / EVLOOP_PIECE);
-	}
-	return -1;
-}
 
 /* Makes the calling thread the owner, enables the ring and watches the loop's own descriptors.
  * Returns 0 or -errno. */

@@ -13,8 +13,6 @@
 /* Size of the table of registered files. A thread serves one disk, which has at most 16 queues, and
  * each queue registers the image. The kernel refuses a table larger than RLIMIT_NOFILE. */
 #define FILES 16
-/* Most registered buffers: 1 TiB of memory, with a partial piece for each region. */
-#define PIECES (1024 + HOSTMEM_MAX_REGIONS)
 
 /* Creates a disabled ring; the thread that enables it becomes its single issuer. */
 static int create(struct io_uring *ring, unsigned int flags)
@@ -80,9 +78,8 @@ int evloop_create_ring(struct evloop *loop)
 void evloop_restrict(struct evloop *loop)
 {
 	static const uint8_t requests[] = {
-		IORING_OP_READ,		IORING_OP_WRITE,      IORING_OP_READV,
-		IORING_OP_WRITEV,	IORING_OP_FSYNC,      IORING_OP_POLL_ADD,
-		IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
+		IORING_OP_READ,	 IORING_OP_WRITE,    IORING_OP_READV,	     IORING_OP_WRITEV,
+		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
 	};
 	static const uint8_t calls[] = {
 		IORING_REGISTER_ENABLE_RINGS,
@@ -105,31 +102,6 @@ void evloop_restrict(struct evloop *loop)
 	if (loop->kind == EVLOOP_URING)
 		io_uring_register((unsigned int)loop->ring.ring_fd, IORING_REGISTER_RESTRICTIONS,
 				  list, n);
-}
-
-int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
-{
-	struct iovec piece[PIECES];
-	unsigned int n = 0;
-	int err;
-
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct hostmem_region *r = &mem->region[i];
-
-		loop->fixed[i] = (struct ev_fixed){ (uintptr_t)r->hva, r->size, n };
-		for (uint64_t at = 0; at < r->size; at += EVLOOP_PIECE) {
-			uint64_t left = r->size - at;
-
-			if (n == PIECES)
-				return -E2BIG;
-			piece[n].iov_base = (char *)r->hva + at;
-			piece[n++].iov_len = left < EVLOOP_PIECE ? left : EVLOOP_PIECE;
-		}
-	}
-	err = io_uring_register_buffers(&loop->ring, piece, n);
-	if (!err)
-		loop->fixed_count = mem->count;
-	return err;
 }
 
 int evloop_register_file(struct evloop *loop, int fd)

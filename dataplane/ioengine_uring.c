@@ -38,17 +38,9 @@ static void uring_prep_transfer(const struct ioengine *e, struct io_task *task,
 	struct iovec *iov;
 	unsigned int count = ioengine_segment(task, &iov);
 
-	int fixed = count == 1 ? evloop_fixed(e->config.loop, iov) : -1;
-
 	/* A transfer of a single element does not use readv or writev, which saves the kernel
 	 * copying an iovec. */
-	if (fixed >= 0 && write)
-		io_uring_prep_write_fixed(sqe, e->config.fd, iov->iov_base,
-					  (unsigned int)iov->iov_len, offset, fixed);
-	else if (fixed >= 0)
-		io_uring_prep_read_fixed(sqe, e->config.fd, iov->iov_base,
-					 (unsigned int)iov->iov_len, offset, fixed);
-	else if (count == 1 && write)
+	if (count == 1 && write)
 		io_uring_prep_write(sqe, e->config.fd, iov->iov_base, (unsigned int)iov->iov_len,
 				    offset);
 	else if (count == 1)

@@ -64,7 +64,6 @@ struct blk_config {
 	uint8_t thread_of[VIRTIO_MAX_QUEUES];
 	unsigned int cpu_count; /* 0, or `iothreads`: thread n is pinned to CPU cpu[n] */
 	uint16_t cpu[VIRTIO_MAX_QUEUES];
-	bool fixed_buffers;		   /* register and lock guest RAM with io_uring */
 	bool packed;			   /* offer RING_PACKED */
 	const struct blk_threads *threads; /* NULL: the vCPU's thread creates them */
 	bool stats;			   /* measure the latency of each stage */

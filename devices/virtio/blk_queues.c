@@ -28,13 +28,12 @@ static int host_lacks(int err, const char *what)
 }
 
 int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
-		    const struct image *image, const struct hostmem *mem, const char **why)
+		    const struct image *image, const char **why)
 {
 	cpu_set_t host;
 
 	qs->config = config;
 	qs->image = image;
-	qs->mem = mem;
 	CPU_ZERO(&host);
 	if (sched_getaffinity(0, sizeof(host), &host))
 		return host_lacks(-errno, "sched_getaffinity");
@@ -86,7 +85,6 @@ static int create_threads(struct blk_queues *qs, enum blk_engine which)
 		struct iothread_config config = {
 			.loop = engines[which]->loop,
 			.poll_ns = qs->config->poll_us * 1000ull,
-			.fixed = qs->config->fixed_buffers ? qs->mem : NULL,
 			.pinned = qs->config->cpu_count,
 			.cpu = qs->config->cpu[i],
 			.begin = threads ? threads->plane[which] : NULL,

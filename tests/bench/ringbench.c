@@ -46,7 +46,6 @@ static struct {
 	bool packed;
 	bool pin;
 	bool share;
-	bool fixed;
 	bool stages;
 	bool times;
 } opt = {
@@ -169,9 +168,7 @@ static char *map_ram(size_t size)
 static void set_up(const struct ioengine_ops *ops)
 {
 	char *ram = map_ram(DRIVER_BYTES * opt.queues);
-	struct iothread_config thread = { .loop = ops->loop,
-					  .poll_ns = opt.poll_us * 1000ull,
-					  .fixed = opt.fixed ? &mem : NULL };
+	struct iothread_config thread = { .loop = ops->loop, .poll_ns = opt.poll_us * 1000ull };
 	int fd = opt.file ? open(opt.file, O_RDONLY | (opt.buffered ? 0 : O_DIRECT)) : -1;
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 
@@ -267,12 +264,12 @@ static void tear_down(void)
 }
 
 static const struct option long_options[] = {
-	{ "engine", 1, NULL, 'e' },  { "file", 1, NULL, 'f' },	   { "depth", 1, NULL, 'd' },
-	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
-	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
-	{ "share", 0, NULL, 'H' },   { "cpu", 1, NULL, 'c' },	   { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },  { "fixed", 0, NULL, 'F' },	   { "times", 0, NULL, 'T' },
-	{ "bytes", 1, NULL, 'b' },   { "buffered", 0, NULL, 'B' }, { NULL, 0, NULL, 0 },
+	{ "engine", 1, NULL, 'e' },   { "file", 1, NULL, 'f' },	    { "depth", 1, NULL, 'd' },
+	{ "queues", 1, NULL, 'q' },   { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
+	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
+	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	    { "stages", 0, NULL, 'S' },
+	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },    { "bytes", 1, NULL, 'b' },
+	{ "buffered", 0, NULL, 'B' }, { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -319,9 +316,6 @@ static void parse(int argc, char **argv)
 			break;
 		case 'H':
 			opt.share = true;
-			break;
-		case 'F':
-			opt.fixed = true;
 			break;
 		case 'k':
 			opt.packed = true;

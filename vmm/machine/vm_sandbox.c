@@ -46,11 +46,8 @@ int vm_sandbox_enter(struct vm_sandbox *c, const struct supervisor_link *link,
 		.supervisor_fd = link->fd,
 		.pids_err = link->pids_err,
 	};
-	int err;
+	int err = sandbox_enter(&sandbox);
 
-	for (unsigned int i = 0; i < config->disk_count; i++)
-		sandbox.lock_memory |= config->disk[i].fixed_buffers;
-	err = sandbox_enter(&sandbox);
 	if (err || config->sandbox == SANDBOX_OFF)
 		return err;
 	err = spawner_start(&c->spawner);

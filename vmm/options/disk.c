@@ -92,8 +92,6 @@ static const struct option keys[] = {
 	{ "cpus", OPTION_OTHER, OPTION_SET_ONLY, "C:C:...", NULL,
 	  "host CPU of each dataplane thread, # (default: any)", 0, DISK_CPU_MAX,
 	  .set = options_set_cpus },
-	{ "fixed-buffers", OPTION_SWITCH, AT(fixed_buffers), "on|off", "off",
-	  "lock guest RAM for io_uring", .bare = true },
 	{ "poll-us", OPTION_NUMBER, AT(poll_us), "N", QUOTE(BLK_POLL_US_DEFAULT),
 	  "longest time to busy-poll before sleeping, in microseconds, #", 0, BLK_POLL_US_MAX },
 	OPTION_LIMITS(struct blk_config, limits.),
