@@ -66,7 +66,7 @@ HARDEN_aarch64 := -mbranch-protection=standard
 # Code that runs once a boot, once a command or once a discard is optimized for size; code that runs
 # once a request is optimized for speed.
 SMALL_release := -Oz
-SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_rings ioengine_ranges ioranges ioworker)
+SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker)
 # Packed relative relocations (DT_RELR) halve the loader's relocation table.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))

@@ -64,18 +64,18 @@ static inline void evloop_entered(struct evloop *loop, int res)
 
 /* Submits the full ring early and returns a free entry. After a failure of the loop, returns an
  * entry that is never submitted. */
-static struct io_uring_sqe *evloop_make_room(struct evloop *loop, struct io_uring *ring)
+static struct io_uring_sqe *evloop_make_room(struct evloop *loop)
 {
 	struct io_uring_sqe *sqe = NULL;
 
 	while (!sqe && !loop->failed) {
-		int res = io_uring_submit(ring);
+		int res = io_uring_submit(&loop->ring);
 
 		evloop_entered(loop, res);
 		/* The kernel may refuse until pending completions are collected. */
 		if (res < 0)
 			evloop_turn(loop, false);
-		sqe = io_uring_get_sqe(ring);
+		sqe = io_uring_get_sqe(&loop->ring);
 	}
 	return sqe ? sqe : &loop->discarded;
 }
@@ -84,17 +84,7 @@ struct io_uring_sqe *evloop_sqe(struct evloop *loop)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
-	return sqe ? sqe : evloop_make_room(loop, &loop->ring);
-}
-
-struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->polled);
-
-	if (!sqe)
-		sqe = evloop_make_room(loop, &loop->polled);
-	loop->polling++;
-	return sqe;
+	return sqe ? sqe : evloop_make_room(loop);
 }
 
 void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
@@ -140,9 +130,9 @@ static bool evloop_ring_wants_kernel(const struct evloop *loop)
 
 /* Delivers the completions that were there at the start, and no later ones. Each is removed from
  * the ring before it is delivered, because its done function may need a turn of its own. */
-static inline void evloop_hand_out(struct evloop *loop, struct io_uring *ring,
-				   unsigned int *pending)
+static inline void evloop_hand_out(struct evloop *loop)
 {
+	struct io_uring *ring = &loop->ring;
 	struct io_uring_cqe *cqe;
 
 	for (unsigned int left = io_uring_cq_ready(ring); left && io_uring_cq_ready(ring); left--) {
@@ -152,8 +142,6 @@ static inline void evloop_hand_out(struct evloop *loop, struct io_uring *ring,
 		bool more = cqe->flags & IORING_CQE_F_MORE;
 
 		io_uring_cq_advance(ring, 1);
-		if (pending)
-			--*pending;
 		evloop_ring_completion(loop, data, res, more);
 	}
 }
@@ -162,18 +150,12 @@ static void evloop_ring_turn(struct evloop *loop, bool wait)
 {
 	struct io_uring *ring = &loop->ring;
 
-	if (loop->polling) {
-		/* This call submits the prepared requests and polls the device once. */
-		evloop_entered(loop, io_uring_submit_and_get_events(&loop->polled));
-		evloop_hand_out(loop, &loop->polled, &loop->polling);
-		wait = false;
-	}
 	if (wait && !io_uring_cq_ready(ring))
 		evloop_entered(loop, io_uring_submit_and_wait(ring, 1));
 	else if (io_uring_sq_ready(ring) || evloop_ring_wants_kernel(loop))
 		evloop_entered(loop, io_uring_submit_and_get_events(ring));
 
-	evloop_hand_out(loop, ring, NULL);
+	evloop_hand_out(loop);
 }
 
 static void evloop_ring_unwatch(struct evloop *loop, struct ev_watch *watch)
@@ -209,15 +191,6 @@ static int evloop_create_epoll(struct evloop *loop)
 	return err;
 }
 
-/* Descriptors of every kind of loop: the eventfd for wake-ups and the timerfd. Each kind adds its
- * own. */
-#define FDS_ALWAYS 2
-
-unsigned int evloop_fds(enum evloop_kind kind)
-{
-	return FDS_ALWAYS + (kind == EVLOOP_EPOLL ? 1 : evloop_rings(kind));
-}
-
 COLD int evloop_init(struct evloop *loop, enum evloop_kind kind)
 {
 	int err = 0;
@@ -232,7 +205,7 @@ COLD int evloop_init(struct evloop *loop, enum evloop_kind kind)
 		close(loop->wake_fd);
 		return err;
 	}
-	err = kind == EVLOOP_EPOLL ? evloop_create_epoll(loop) : evloop_create_rings(loop);
+	err = kind == EVLOOP_EPOLL ? evloop_create_epoll(loop) : evloop_create_ring(loop);
 	if (err) {
 		close(loop->alarm_fd);
 		close(loop->wake_fd);
@@ -244,9 +217,10 @@ COLD int evloop_init(struct evloop *loop, enum evloop_kind kind)
 
 COLD void evloop_destroy(struct evloop *loop)
 {
-	evloop_destroy_rings(loop);
 	if (loop->kind == EVLOOP_EPOLL)
 		close(loop->epoll_fd);
+	else
+		io_uring_queue_exit(&loop->ring);
 	close(loop->alarm_fd);
 	close(loop->wake_fd);
 	sem_destroy(&loop->woken);
@@ -256,15 +230,15 @@ COLD int evloop_begin(struct evloop *loop)
 {
 	int err;
 
-	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++) {
+	if (loop->kind == EVLOOP_URING) {
 		/* The shared liburing of Debian 12 does not export io_uring_enable_rings(). */
-		err = io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
+		err = io_uring_register((unsigned int)loop->ring.ring_fd,
 					IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 		if (err)
 			return err;
 		/* Registers the ring's own descriptor, which saves the kernel a lookup for each
 		 * call. Where this fails, liburing uses the descriptor. */
-		io_uring_register_ring_fd(evloop_ring(loop, i));
+		io_uring_register_ring_fd(&loop->ring);
 	}
 	err = evloop_watch(loop, &loop->wake, loop->wake_fd);
 	return err ? err : evloop_watch(loop, &loop->alarm, loop->alarm_fd);

@@ -2,14 +2,11 @@
 /*
  * evloop: event loop of a dataplane thread, on epoll or io_uring.
  *
- * A loop has one of three kinds:
+ * A loop has one of two kinds:
  *
  *	epoll	  epoll_wait sleeps until a watched eventfd is written to.
  *	io_uring  The ring also carries the requests of the io_uring engine: one io_uring_enter
  *		  submits prepared requests, collects completions and waits.
- *	iopoll	  io_uring with a second ring (IORING_SETUP_IOPOLL) for reads and writes whose
- *		  completion the kernel polls the device for. While any are in flight, a turn
- *		  polls for them and does not wait.
  *
  * Eventfds are watched edge-triggered: their counters are never read, and each write is a wake-up.
  * A wake-up does not tell which client needs service, so the thread checks all of its clients.
@@ -30,9 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/hostmem.h"
-
-enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_IOPOLL };
+enum evloop_kind { EVLOOP_EPOLL, EVLOOP_URING };
 
 /* A watched eventfd. The caller owns the struct and keeps it valid from evloop_watch until
  * evloop_unwatch returns. */
@@ -47,28 +42,13 @@ struct ev_request {
 	void (*done)(struct ev_request *request, int res);
 };
 
-/* Size of a registered buffer in bytes: the kernel's limit for one buffer is 1 GiB. */
-#define EVLOOP_PIECE (1ull << 30)
-
-/* A region of guest RAM that is registered with the ring, in pieces of EVLOOP_PIECE bytes. `first`
- * is the buf_index of its first piece. */
-struct ev_fixed {
-	uintptr_t base;
-	uint64_t size;
-	unsigned int first;
-};
-
 struct evloop {
 	enum evloop_kind kind;
 	int failed; /* atomic, written by the owner: -errno once the loop has failed */
 	int wake_fd;
 	int epoll_fd;
 	struct io_uring ring;
-	struct io_uring polled; /* iopoll: the ring for polled reads and writes */
-	unsigned int polling;	/* requests on the polled ring that have not completed */
-	unsigned int files;	/* number of files registered with each ring */
-	unsigned int fixed_count;
-	struct ev_fixed fixed[HOSTMEM_MAX_REGIONS];
+	unsigned int files; /* number of files registered with the ring */
 	struct ev_watch wake;
 	int alarm_fd; /* timerfd, CLOCK_MONOTONIC */
 	uint64_t alarm_at;
@@ -79,44 +59,25 @@ struct evloop {
 	struct io_uring_sqe discarded; /* full ring of a failed loop: new requests go here */
 };
 
+/* Number of file descriptors that evloop_init opens: eventfd, timerfd, and the ring or the epoll
+ * instance. No other function of the loop opens one. */
+#define EVLOOP_FDS 3u
+
 /* Initialises a loop. Returns 0 or -errno. For io_uring, -ENOSYS, -EPERM and -ENOMEM mean that the
  * host provides no ring; the host may also refuse only io_uring_enter. Any thread. */
 int evloop_init(struct evloop *loop, enum evloop_kind kind);
-/* Returns how many file descriptors evloop_init opens; no other function of the loop opens one. */
-unsigned int evloop_fds(enum evloop_kind kind);
 /* Frees a loop. No eventfd may be watched and no request may be on the ring. Any thread, after the
  * owner has stopped using the loop. */
 void evloop_destroy(struct evloop *loop);
 
 /*
- * Restricts the rings to the requests and calls that the engines need
+ * Restricts the ring to the requests and calls that the engines need
  * (IORING_REGISTER_RESTRICTIONS). They also bind code of an attacker who controls the process.
  * Called before evloop_begin; has no effect where the kernel does not support it.
  */
 void evloop_restrict(struct evloop *loop);
 
-/*
- * Registers guest RAM with the rings as fixed buffers, so that the kernel need not look up its
- * pages for each request. All of the RAM becomes resident and stays locked until the rings are
- * gone. Called before evloop_begin; io_uring and iopoll only. Returns 0 or -errno (-ENOMEM: more
- * than RLIMIT_MEMLOCK; -E2BIG: more than 1 TiB).
- */
-int evloop_register_memory(struct evloop *loop, const struct hostmem *mem);
-
-/* Returns the buf_index of the registered buffer that contains all of *iov, or -1 if none does. */
-static inline int evloop_fixed(const struct evloop *loop, const struct iovec *iov)
-{
-	for (unsigned int i = 0; i < loop->fixed_count; i++) {
-		const struct ev_fixed *f = &loop->fixed[i];
-		uint64_t at = (uintptr_t)iov->iov_base - f->base;
-
-		if (at < f->size && at % EVLOOP_PIECE + iov->iov_len <= EVLOOP_PIECE)
-			return (int)(f->first + at / EVLOOP_PIECE);
-	}
-	return -1;
-}
-
-/* Makes the calling thread the owner, enables the rings and watches the loop's own descriptors.
+/* Makes the calling thread the owner, enables the ring and watches the loop's own descriptors.
  * Returns 0 or -errno. */
 int evloop_begin(struct evloop *loop);
 
@@ -127,35 +88,24 @@ int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd);
 void evloop_unwatch(struct evloop *loop, struct ev_watch *watch);
 
 /* Returns a submission queue entry, never NULL. The caller fills it in and then calls
- * evloop_request. io_uring and iopoll only. */
+ * evloop_request. io_uring only. */
 struct io_uring_sqe *evloop_sqe(struct evloop *loop);
 /* Sets the request whose done function receives the completion of sqe. */
 void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request);
-/* Returns a submission queue entry of the polled ring, which accepts only reads and writes; never
- * NULL. iopoll only. */
-struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop);
 
 /*
- * Registers a file with the rings, which saves the kernel a file reference for each request.
+ * Registers a file with the ring, which saves the kernel a file reference for each request.
  * Returns the file's index for IOSQE_FIXED_FILE, or -errno, in which case the caller uses the
  * descriptor. The kernel keeps the file open until the ring is gone, which may be some time after
- * the process has ended. io_uring and iopoll only.
+ * the process has ended. io_uring only.
  */
 int evloop_register_file(struct evloop *loop, int fd);
 
 /*
  * Submits the prepared requests and delivers completions. With `wait`, the function sleeps until
- * there is a completion or a wake-up, except while polled requests are in flight. A failed loop
- * sleeps until evloop_wake, or for a short time.
+ * there is a completion or a wake-up. A failed loop sleeps until evloop_wake, or for a short time.
  */
 void evloop_turn(struct evloop *loop, bool wait);
-
-/* Returns whether polled requests are in flight. They complete only during turns, so a thread that
- * has any must not sleep, nor busy-poll without turns for long. */
-static inline bool evloop_polling(const struct evloop *loop)
-{
-	return loop->polling && !loop->failed;
-}
 
 /* Returns whether a turn would find something to do. Makes no system call. */
 bool evloop_ready(const struct evloop *loop);

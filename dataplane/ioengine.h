@@ -106,9 +106,6 @@ struct ioengine {
 extern const struct ioengine_ops ioengine_libaio;
 extern const struct ioengine_ops ioengine_sync;
 extern const struct ioengine_ops ioengine_uring;
-/* Polls the device for completions of reads and writes (IORING_SETUP_IOPOLL). When the image's file
- * system or device does not support this, the engine switches to ioengine_uring. */
-extern const struct ioengine_ops ioengine_iopoll;
 
 /* Creates an engine. Returns 0, -ENOMEM, or the error of the backend's open (-EAGAIN: the host's
  * aio-max-nr is exhausted; -ENOSYS). Any thread. */

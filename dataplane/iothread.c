@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "dataplane/base.h"
 
@@ -217,10 +216,6 @@ static void iothread_run(struct iothread *t)
 		if (__builtin_expect(t->loop.failed, 0))
 			iothread_fail_clients(t);
 		more = iothread_serve(t);
-		if (!more && evloop_polling(&t->loop)) {
-			iothread_yield_for_irq(t);
-			more = true;
-		}
 		if (more || iothread_poll_before_sleep(t) || iothread_enable_notify(t) ||
 		    iothread_timer_expired(t))
 			evloop_turn(&t->loop, false);
@@ -284,18 +279,6 @@ static int iothread_start(struct iothread *t)
 	return err;
 }
 
-/* Register guest RAM as io_uring fixed buffers. A failure is logged and otherwise harmless. */
-static void iothread_register_guest_memory(struct iothread *t)
-{
-	int err = 0;
-
-	if (t->config.fixed && t->config.loop != EVLOOP_EPOLL)
-		err = evloop_register_memory(&t->loop, t->config.fixed);
-	if (err)
-		log_warn("fixed-buffers ignored: io_uring cannot lock guest RAM (%s)",
-			 strerror(-err));
-}
-
 COLD int iothread_create(struct iothread **thread, const struct iothread_config *config)
 {
 	struct iothread *t = cacheline_alloc(sizeof(*t));
@@ -314,7 +297,6 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
-	iothread_register_guest_memory(t);
 	evloop_restrict(&t->loop);
 	err = iothread_start(t);
 	if (err)

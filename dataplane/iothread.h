@@ -68,8 +68,7 @@ struct iothread_call {
 
 struct iothread_config {
 	enum evloop_kind loop;
-	uint64_t poll_ns;	     /* longest busy-poll before a sleep, ns (poll_policy.h) */
-	const struct hostmem *fixed; /* memory to register as io_uring fixed buffers; NULL: none */
+	uint64_t poll_ns; /* longest busy-poll before a sleep, ns (poll_policy.h) */
 	bool pinned;
 	unsigned int cpu;		 /* CPU that the thread is bound to, if pinned */
 	const struct thread_init *begin; /* runs first on the thread; its failure ends the thread */

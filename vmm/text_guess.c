@@ -54,9 +54,9 @@ void text_guess(struct text_guess *guess, const char *word, size_t len, const ch
 	if (len > WORD_MAX || strlen(name) > WORD_MAX)
 		return;
 	cost = distance(word, len, name);
-	/* A suggestion may have one error in three letters, and only one in all if the first letter
-	 * differs: "sqpoll" is no misspelled "iopoll". An abbreviation ranks below any of these. */
-	if (cost * 3 > len || (cost > 1 && word[0] != name[0]))
+	/* A suggestion may have one error in three letters. An abbreviation ranks below any of
+	 * these. */
+	if (cost * 3 > len)
 		cost = abbreviates(word, len, name) ? WORD_MAX : WORD_MAX + 1;
 	if (cost > WORD_MAX || (guess->name && guess->cost <= cost))
 		return;

@@ -267,7 +267,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 	if (!err)
 		err = image_open(&b->image, config, why);
 	if (!err)
-		err = blk_queues_init(&b->queues, &b->config, &b->image, mem, why);
+		err = blk_queues_init(&b->queues, &b->config, &b->image, why);
 	if (err) {
 		release(b);
 		return err;

@@ -28,18 +28,8 @@
 #define BLK_POLL_US_DEFAULT 100
 
 enum blk_direct { BLK_DIRECT_AUTO, BLK_DIRECT_ON, BLK_DIRECT_OFF };
-/*
- * Engines, in the order in which a disk falls back from one to the next. BLK_ENGINE_IOPOLL is not
- * part of this order: only the user can choose it, and a disk falls back from it to
- * BLK_ENGINE_URING.
- */
-enum blk_engine {
-	BLK_ENGINE_URING,
-	BLK_ENGINE_LIBAIO,
-	BLK_ENGINE_SYNC,
-	BLK_ENGINE_IOPOLL,
-	BLK_ENGINES
-};
+/* Engines, in the order in which a disk falls back from one to the next. */
+enum blk_engine { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC, BLK_ENGINES };
 
 /*
  * How a disk creates its threads. Creating threads and rings needs system calls that the seccomp
@@ -74,7 +64,6 @@ struct blk_config {
 	uint8_t thread_of[VIRTIO_MAX_QUEUES];
 	unsigned int cpu_count; /* 0, or `iothreads`: thread n is pinned to CPU cpu[n] */
 	uint16_t cpu[VIRTIO_MAX_QUEUES];
-	bool fixed_buffers;		   /* register and lock guest RAM with io_uring */
 	bool packed;			   /* offer RING_PACKED */
 	const struct blk_threads *threads; /* NULL: the vCPU's thread creates them */
 	bool stats;			   /* measure the latency of each stage */

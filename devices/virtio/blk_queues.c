@@ -10,7 +10,6 @@ static const struct ioengine_ops *const engines[] = {
 	[BLK_ENGINE_URING] = &ioengine_uring,
 	[BLK_ENGINE_LIBAIO] = &ioengine_libaio,
 	[BLK_ENGINE_SYNC] = &ioengine_sync,
-	[BLK_ENGINE_IOPOLL] = &ioengine_iopoll,
 };
 
 /* Returns the default number of threads. A busy-polling thread occupies a CPU, so half of the
@@ -29,13 +28,12 @@ static int host_lacks(int err, const char *what)
 }
 
 int blk_queues_init(struct blk_queues *qs, const struct blk_config *config,
-		    const struct image *image, const struct hostmem *mem, const char **why)
+		    const struct image *image, const char **why)
 {
 	cpu_set_t host;
 
 	qs->config = config;
 	qs->image = image;
-	qs->mem = mem;
 	CPU_ZERO(&host);
 	if (sched_getaffinity(0, sizeof(host), &host))
 		return host_lacks(-errno, "sched_getaffinity");
@@ -87,7 +85,6 @@ static int create_threads(struct blk_queues *qs, enum blk_engine which)
 		struct iothread_config config = {
 			.loop = engines[which]->loop,
 			.poll_ns = qs->config->poll_us * 1000ull,
-			.fixed = qs->config->fixed_buffers ? qs->mem : NULL,
 			.pinned = qs->config->cpu_count,
 			.cpu = qs->config->cpu[i],
 			.begin = threads ? threads->plane[which] : NULL,
@@ -121,12 +118,6 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 	return 0;
 }
 
-/* Returns the engine to fall back to when `which` is unavailable. */
-static enum blk_engine next_best(enum blk_engine which)
-{
-	return which > BLK_ENGINE_SYNC ? BLK_ENGINE_URING : which + 1;
-}
-
 /* Returns the maximum over all engines of the fallback order, not their sum: create_all frees
  * everything of one engine before it tries the next. */
 unsigned int blk_queues_fds(const struct blk_queues *qs)
@@ -134,10 +125,9 @@ unsigned int blk_queues_fds(const struct blk_queues *qs)
 	enum blk_engine which = qs->config->engine;
 	unsigned int most = 0;
 
-	for (;; which = next_best(which)) {
+	for (;; which++) {
 		const struct ioengine_ops *ops = engines[which];
-		unsigned int fds =
-			qs->thread_count * evloop_fds(ops->loop) + qs->config->queues * ops->fds;
+		unsigned int fds = qs->thread_count * EVLOOP_FDS + qs->config->queues * ops->fds;
 
 		most = fds > most ? fds : most;
 		if (which == BLK_ENGINE_SYNC)
@@ -163,7 +153,7 @@ static int create_all(void *arg)
 		if (which == BLK_ENGINE_SYNC)
 			return err;
 		refused = refused ? refused : err;
-		which = next_best(which);
+		which++;
 	}
 	/* This is logged once per disk, because its engines now exist. A failed start is not logged
 	 * here, since a guest may repeat it at will. */

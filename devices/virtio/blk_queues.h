@@ -24,7 +24,6 @@ struct blk_queue {
 struct blk_queues {
 	const struct blk_config *config;
 	const struct image *image;
-	const struct hostmem *mem;
 	unsigned int thread_count;
 	struct blkplane_latency *latency;	    /* one per queue; NULL: not measured */
 	struct iothread *thread[VIRTIO_MAX_QUEUES]; /* all NULL before the first start */
@@ -34,7 +33,7 @@ struct blk_queues {
 /* Initialises *queues; the caller keeps all arguments valid until blk_queues_destroy. Returns 0, or
  * -errno with a message in *why, or with *why NULL and a line in the log, as blk_create. */
 int blk_queues_init(struct blk_queues *queues, const struct blk_config *config,
-		    const struct image *image, const struct hostmem *mem, const char **why);
+		    const struct image *image, const char **why);
 /* Frees threads, engines and statistics. Also allowed on zeroed memory and after a failed
  * blk_queues_init. */
 void blk_queues_destroy(struct blk_queues *queues);

@@ -239,15 +239,6 @@ exits=$(sed -n 's/.* exits: MMIO .*, virtio-blk: \([0-9]*\) in .*/\1/p' out/blkb
 [ "$(uname -m)" != x86_64 ] || [ "${exits:-1000}" -le 40 ] ||
     fail blkbench-irq-each "${exits:-no count of} exits for 300 interrupts"
 measure deepest $requests 'depth=256 op=randrw'
-# Both of the disk's rings run in the sandbox; the test is short, for hosts with few CPUs.
-keys=,iopoll,fixed-buffers
-measure iopoll 200 'depth=8 op=randrw'
-# Root with CAP_SYS_RESOURCE raises the limit on locked memory by itself.
-if [ $((0x$(sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/self/status) >> 24 & 1)) = 1 ] &&
-    grep 'fixed-buffers ignored' out/blkbench-iopoll.log.err; then
-    fail blkbench-iopoll 'root has no fixed buffers'
-fi
-keys=
 printf '\n\n' >answers
 input=answers
 measure starts-on-input $requests 'depth=8 wait=1'

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ringbench: measures the dataplane without KVM, exits and interrupts. A driver thread per queue
- * keeps `depth` requests of 4 KiB in flight, by shared memory and an eventfd.
+ * keeps `depth` requests in flight, by shared memory and an eventfd.
+ *
+ * A request reads 4 KiB, or --bytes, at a random offset of --file, a file or a block device: with
+ * O_DIRECT, or through the page cache with --buffered.
  *
  * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
  * request, and doorbells per request. With --times the planes take time stamps as well. With
@@ -18,7 +21,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,19 +35,22 @@ static struct {
 	const char *engine;
 	const char *file;
 	unsigned int depth;
+	unsigned int bytes; /* size of a request */
 	unsigned int queues;
 	unsigned int threads;
 	unsigned int poll_us;
 	unsigned int cpu; /* first CPU of --pin */
 	double seconds;
 	bool indirect;
+	bool buffered; /* read through the host's page cache */
 	bool packed;
 	bool pin;
 	bool share;
-	bool fixed;
 	bool stages;
 	bool times;
-} opt = { .engine = "null", .depth = 32, .queues = 1, .poll_us = 1000, .seconds = 1 };
+} opt = {
+	.engine = "null", .depth = 32, .bytes = 4096, .queues = 1, .poll_us = 1000, .seconds = 1
+};
 
 struct queue {
 	_Alignas(128) struct driver driver;
@@ -141,25 +146,36 @@ static void *drive(void *arg)
 }
 
 static const struct ioengine_ops *const engines[] = {
-	&ioengine_null, &ioengine_sync, &ioengine_libaio, &ioengine_uring, &ioengine_iopoll,
+	&ioengine_null,
+	&ioengine_sync,
+	&ioengine_libaio,
+	&ioengine_uring,
 };
 
-static void set_up(const struct ioengine_ops *ops)
+/* Maps memory that is like a guest's RAM: of huge pages where the host has some. All of it is
+ * resident. */
+static char *map_ram(size_t size)
 {
-	char *ram = mmap(NULL, DRIVER_BYTES * opt.queues, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	struct iothread_config thread = { .loop = ops->loop,
-					  .poll_ns = opt.poll_us * 1000ull,
-					  .fixed = opt.fixed ? &mem : NULL };
-	int fd = opt.file ? open(opt.file, O_RDONLY | O_DIRECT) : -1;
-	struct stat st;
+	char *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (ram == MAP_FAILED)
 		die("mmap");
-	if (opt.file && (fd < 0 || fstat(fd, &st)))
+	madvise(ram, size, MADV_HUGEPAGE);
+	memset(ram, 0, size);
+	return ram;
+}
+
+static void set_up(const struct ioengine_ops *ops)
+{
+	char *ram = map_ram(DRIVER_BYTES * opt.queues);
+	struct iothread_config thread = { .loop = ops->loop, .poll_ns = opt.poll_us * 1000ull };
+	int fd = opt.file ? open(opt.file, O_RDONLY | (opt.buffered ? 0 : O_DIRECT)) : -1;
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+
+	if (opt.file && (fd < 0 || end < 0))
 		die(opt.file);
 	if (opt.file)
-		disk_bytes = (uint64_t)st.st_size;
+		disk_bytes = (uint64_t)end;
 	hostmem_add(&mem, GPA, DRIVER_BYTES * opt.queues, ram, false);
 	for (unsigned int i = 0; i < opt.threads; i++) {
 		if (iothread_create(&threads[i], &thread))
@@ -174,7 +190,7 @@ static void set_up(const struct ioengine_ops *ops)
 		};
 
 		driver_init(&q->driver, ram + DRIVER_BYTES * i, GPA + DRIVER_BYTES * i, opt.packed,
-			    opt.indirect, disk_bytes);
+			    opt.indirect, disk_bytes, opt.bytes);
 		q->kick_fd = eventfd(0, EFD_NONBLOCK);
 		q->irq = (struct irqline){ .status = &q->irq_status,
 					   .fd = eventfd(0, EFD_NONBLOCK) };
@@ -229,12 +245,12 @@ static void measure(void)
 		requests += (double)queues[i].requests;
 		kicks += (double)queues[i].kicks;
 	}
-	printf("{\"engine\": \"%s\", \"depth\": %u, \"queues\": %u, \"threads\": %u, \"packed\": "
-	       "%s, \"indirect\": %s, \"poll_us\": %u, \"iops\": %.0f, \"cpu_ns\": %.1f, "
-	       "\"kicks\": %.4f}\n",
-	       opt.engine, opt.depth, opt.queues, opt.threads, opt.packed ? "true" : "false",
-	       opt.indirect ? "true" : "false", opt.poll_us, requests / seconds,
-	       cpu * 1e9 / requests, kicks / requests);
+	printf("{\"engine\": \"%s\", \"bytes\": %u, \"depth\": %u, \"queues\": %u, "
+	       "\"threads\": %u, \"packed\": %s, \"indirect\": %s, \"poll_us\": %u, "
+	       "\"iops\": %.0f, \"cpu_ns\": %.1f, \"kicks\": %.4f}\n",
+	       opt.engine, opt.bytes, opt.depth, opt.queues, opt.threads,
+	       opt.packed ? "true" : "false", opt.indirect ? "true" : "false", opt.poll_us,
+	       requests / seconds, cpu * 1e9 / requests, kicks / requests);
 }
 
 static void tear_down(void)
@@ -248,12 +264,12 @@ static void tear_down(void)
 }
 
 static const struct option long_options[] = {
-	{ "engine", 1, NULL, 'e' },  { "file", 1, NULL, 'f' },	   { "depth", 1, NULL, 'd' },
-	{ "queues", 1, NULL, 'q' },  { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
-	{ "seconds", 1, NULL, 's' }, { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
-	{ "share", 0, NULL, 'H' },   { "cpu", 1, NULL, 'c' },	   { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },  { "fixed", 0, NULL, 'F' },	   { "times", 0, NULL, 'T' },
-	{ NULL, 0, NULL, 0 },
+	{ "engine", 1, NULL, 'e' },   { "file", 1, NULL, 'f' },	    { "depth", 1, NULL, 'd' },
+	{ "queues", 1, NULL, 'q' },   { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
+	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
+	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	    { "stages", 0, NULL, 'S' },
+	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },    { "bytes", 1, NULL, 'b' },
+	{ "buffered", 0, NULL, 'B' }, { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -270,6 +286,12 @@ static void parse(int argc, char **argv)
 			break;
 		case 'd':
 			opt.depth = (unsigned int)atoi(optarg);
+			break;
+		case 'b':
+			opt.bytes = (unsigned int)atoi(optarg);
+			break;
+		case 'B':
+			opt.buffered = true;
 			break;
 		case 'q':
 			opt.queues = (unsigned int)atoi(optarg);
@@ -295,9 +317,6 @@ static void parse(int argc, char **argv)
 		case 'H':
 			opt.share = true;
 			break;
-		case 'F':
-			opt.fixed = true;
-			break;
 		case 'k':
 			opt.packed = true;
 			break;
@@ -313,6 +332,10 @@ static void parse(int argc, char **argv)
 	}
 	if (!opt.threads)
 		opt.threads = opt.queues;
+	if (!opt.bytes || opt.bytes % 512 || opt.bytes > DATA_BYTES) {
+		fprintf(stderr, "ringbench: bytes 512 to 65536, in steps of 512\n");
+		exit(2);
+	}
 	if (!opt.depth || opt.depth > (opt.indirect ? RING_SIZE : RING_SIZE / 3) || !opt.queues ||
 	    opt.queues > MAX_QUEUES || opt.threads > opt.queues) {
 		fprintf(stderr, "ringbench: depth 1 to 85 (256 with --indirect), queues 1 to 16\n");

@@ -30,17 +30,19 @@ struct driver {
 	struct vring_packed_desc *first;
 	uint16_t first_flags;
 	uint64_t gpa;
-	unsigned int slots;	/* maximum number of requests in flight */
-	unsigned int per_slot;	/* descriptors per request */
-	uint64_t seed, sectors; /* state of the generator of sectors; capacity in units of 4 KiB */
+	unsigned int slots;    /* maximum number of requests in flight */
+	unsigned int per_slot; /* descriptors per request */
+	uint64_t seed;	       /* state of the generator of offsets */
+	uint64_t places;       /* number of offsets on the disk, `bytes` apart */
+	unsigned int bytes;    /* size of a request */
 	struct virtio_blk_outhdr *header;
 };
 
-#define DRIVER_BYTES (4ull << 20)
+#define DRIVER_BYTES (18ull << 20)
 
 /* Initializes the ring in zeroed memory of DRIVER_BYTES at `base`; its guest address is `gpa`. */
 void driver_init(struct driver *d, void *base, uint64_t gpa, bool packed, bool indirect,
-		 uint64_t disk_bytes);
+		 uint64_t disk_bytes, unsigned int bytes);
 
 /* Prepares request number `slot` with a new sector. driver_show offers it. */
 void driver_stage(struct driver *d, unsigned int slot);
@@ -56,7 +58,7 @@ bool packed_show(struct driver *d);
 int packed_take(struct driver *d);
 
 /* Offsets in the memory of a driver. */
-#define DATA_BYTES 4096u
+#define DATA_BYTES 65536u /* largest request */
 #define AT_DESC	   0x0000u
 #define AT_AVAIL   0x2000u
 #define AT_USED	   0x4000u

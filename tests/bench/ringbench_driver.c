@@ -16,29 +16,30 @@ static uint16_t *avail_event(struct driver *d)
 }
 
 /* Writes the descriptors of a request: header, data and status, chained from `first` on. */
-static void lay_out(struct vring_desc *desc, unsigned int first, uint64_t gpa, unsigned int slot)
+static void lay_out(const struct driver *d, struct vring_desc *desc, unsigned int first,
+		    unsigned int slot)
 {
 	desc[0] = (struct vring_desc){
-		.addr = gpa + AT_HEADERS + slot * sizeof(struct virtio_blk_outhdr),
+		.addr = d->gpa + AT_HEADERS + slot * sizeof(struct virtio_blk_outhdr),
 		.len = sizeof(struct virtio_blk_outhdr),
 		.flags = VRING_DESC_F_NEXT,
 		.next = (uint16_t)(first + 1),
 	};
 	desc[1] = (struct vring_desc){
-		.addr = gpa + AT_DATA + (uint64_t)slot * DATA_BYTES,
-		.len = DATA_BYTES,
+		.addr = d->gpa + AT_DATA + (uint64_t)slot * d->bytes,
+		.len = d->bytes,
 		.flags = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE,
 		.next = (uint16_t)(first + 2),
 	};
 	desc[2] = (struct vring_desc){
-		.addr = gpa + AT_STATUS + slot,
+		.addr = d->gpa + AT_STATUS + slot,
 		.len = 1,
 		.flags = VRING_DESC_F_WRITE,
 	};
 }
 
 void driver_init(struct driver *d, void *base, uint64_t gpa, bool packed, bool indirect,
-		 uint64_t disk_bytes)
+		 uint64_t disk_bytes, unsigned int bytes)
 {
 	char *at = base;
 
@@ -58,7 +59,8 @@ void driver_init(struct driver *d, void *base, uint64_t gpa, bool packed, bool i
 		.per_slot = indirect ? 1 : 3,
 		.slots = indirect ? RING_SIZE : RING_SIZE / 3,
 		.seed = gpa | 1,
-		.sectors = disk_bytes / DATA_BYTES,
+		.places = disk_bytes / bytes,
+		.bytes = bytes,
 	};
 	if (packed) {
 		packed_init(d, base);
@@ -68,10 +70,10 @@ void driver_init(struct driver *d, void *base, uint64_t gpa, bool packed, bool i
 		struct vring_desc *table = (struct vring_desc *)(at + AT_TABLES) + slot * 4ul;
 
 		if (!indirect) {
-			lay_out(d->desc + slot * 3ul, slot * 3, gpa, slot);
+			lay_out(d, d->desc + slot * 3ul, slot * 3, slot);
 			continue;
 		}
-		lay_out(table, 0, gpa, slot);
+		lay_out(d, table, 0, slot);
 		d->desc[slot] = (struct vring_desc){
 			.addr = gpa + AT_TABLES + slot * 4ul * sizeof(*table),
 			.len = 3 * sizeof(*table),
@@ -86,7 +88,8 @@ void driver_stage(struct driver *d, unsigned int slot)
 	d->seed ^= d->seed >> 7;
 	d->seed ^= d->seed << 17;
 	/* Scales a random number to the range; a multiplication is faster than a division. */
-	d->header[slot].sector = (uint64_t)((__uint128_t)d->seed * d->sectors >> 64) * 8;
+	d->header[slot].sector =
+		(uint64_t)((__uint128_t)d->seed * d->places >> 64) * (d->bytes / 512);
 	if (d->ring.packed) {
 		packed_stage(d, slot);
 		return;

@@ -20,19 +20,19 @@ static void advance(uint16_t *at, uint16_t *flags, unsigned int count)
 }
 
 /* Writes the descriptors of a request: header, data and status. */
-static void lay_out(struct vring_packed_desc *desc, uint64_t gpa, unsigned int slot)
+static void lay_out(struct vring_packed_desc *desc, const struct driver *d, unsigned int slot)
 {
 	desc[0] = (struct vring_packed_desc){
-		.addr = gpa + AT_HEADERS + slot * sizeof(struct virtio_blk_outhdr),
+		.addr = d->gpa + AT_HEADERS + slot * sizeof(struct virtio_blk_outhdr),
 		.len = sizeof(struct virtio_blk_outhdr),
 	};
 	desc[1] = (struct vring_packed_desc){
-		.addr = gpa + AT_DATA + (uint64_t)slot * DATA_BYTES,
-		.len = DATA_BYTES,
+		.addr = d->gpa + AT_DATA + (uint64_t)slot * d->bytes,
+		.len = d->bytes,
 		.flags = VRING_DESC_F_WRITE,
 	};
 	desc[2] = (struct vring_packed_desc){
-		.addr = gpa + AT_STATUS + slot,
+		.addr = d->gpa + AT_STATUS + slot,
 		.len = 1,
 		.flags = VRING_DESC_F_WRITE,
 	};
@@ -49,7 +49,7 @@ void packed_init(struct driver *d, void *base)
 	/* Disables interrupts. */
 	WRITE_ONCE(*(uint32_t *)(at + AT_AVAIL), DISABLE);
 	for (unsigned int slot = 0; d->ring.indirect && slot < d->slots; slot++)
-		lay_out((struct vring_packed_desc *)(at + AT_TABLES) + slot * 4ul, d->gpa, slot);
+		lay_out((struct vring_packed_desc *)(at + AT_TABLES) + slot * 4ul, d, slot);
 }
 
 static void put(struct driver *d, const struct vring_packed_desc *desc, uint16_t flags)
@@ -83,7 +83,7 @@ void packed_stage(struct driver *d, unsigned int slot)
 		put(d, &desc[0], 0);
 		return;
 	}
-	lay_out(desc, d->gpa, slot);
+	lay_out(desc, d, slot);
 	desc[2].id = (uint16_t)slot;
 	for (unsigned int i = 0; i < 3; i++)
 		put(d, &desc[i], i < 2 ? VRING_DESC_F_NEXT : 0);

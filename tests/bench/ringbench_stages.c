@@ -100,7 +100,7 @@ void stages_measure(unsigned int depth, bool packed, bool indirect)
 	double sum = 0;
 
 	hostmem_add(&mem, GPA, DRIVER_BYTES, ram, false);
-	driver_init(&d, ram, GPA, packed, indirect, disk.capacity);
+	driver_init(&d, ram, GPA, packed, indirect, disk.capacity, 4096);
 	if (vring_setup(&ring, &mem, &d.ring))
 		abort();
 	for (unsigned int batch = 0; batch < BATCHES; batch++) {

@@ -11,7 +11,6 @@ static const struct {
 	enum blk_engine engine;
 } engines[] = {
 	{ "io_uring", &ioengine_uring, BLK_ENGINE_URING },
-	{ "iopoll", &ioengine_iopoll, BLK_ENGINE_IOPOLL },
 	{ "libaio", &ioengine_libaio, BLK_ENGINE_LIBAIO },
 	{ "sync", &ioengine_sync, BLK_ENGINE_SYNC },
 };
@@ -55,13 +54,7 @@ const char *loop_name(int kind)
 	static const char *const names[] = {
 		[EVLOOP_EPOLL] = "epoll",
 		[EVLOOP_URING] = "io_uring",
-		[EVLOOP_IOPOLL] = "iopoll",
 	};
 
 	return names[kind];
-}
-
-unsigned int engine_rounds(int way, unsigned int rounds)
-{
-	return engine_way(way).ops == &ioengine_iopoll ? rounds / 10 : rounds;
 }

@@ -31,8 +31,6 @@ struct client {
 	struct client *to;   /* its work causes work of this client; NULL: of none */
 	unsigned int active; /* atomic: how often it worked while it was last active */
 	unsigned int hits;   /* atomic: how often it worked after a successful poll */
-	unsigned int
-		polls; /* atomic: number of turns with a request that is polled for; epoll only */
 	struct ev_watch watch;
 	int fd;
 };
@@ -52,10 +50,6 @@ static struct iothread_served serve(struct iothread_client *client)
 	struct client *c = container_of(client, struct client, client);
 	struct iothread_served served = { 0 };
 
-	if (thread->config.loop == EVLOOP_EPOLL)
-		thread->loop.polling = get(&c->polls);
-	if (get(&c->polls))
-		__atomic_fetch_sub(&c->polls, 1, __ATOMIC_ACQ_REL);
 	if (get(&c->done) == get(&c->work))
 		return served;
 	add(&c->active, client->last_active);

@@ -40,7 +40,6 @@ UNIT_NAMES  := rows blk vhost_user race hostfault limit plane exhaustive vring e
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
-WRAPS_blk_asked := io_uring_queue_init_params
 WRAPS_blk_cache := io_submit pwritev2 evloop_request fdatasync
 WRAPS_blk_errors := calloc eventfd mmap io_setup io_uring_queue_init_params
 WRAPS_blk_features := io_submit io_setup
@@ -55,10 +54,8 @@ WRAPS_blkplane_inline_io := preadv clock_gettime
 WRAPS_blkplane_limit := clock_gettime timerfd_settime
 WRAPS_blkplane_limit_threads := clock_gettime timerfd_settime
 WRAPS_blkplane_times := clock_gettime
-WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit \
-	io_uring_register io_uring_register_buffers eventfd epoll_create1
-WRAPS_evloop_polled := evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait \
-	io_uring_submit_and_get_events io_uring_register_buffers io_uring_unregister_buffers
+WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit io_uring_register eventfd \
+	epoll_create1
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync
@@ -71,7 +68,7 @@ WRAPS_ioranges := fallocate ioctl pwrite lseek fdatasync
 WRAPS_ioranges_steps := fallocate pwrite fdatasync
 WRAPS_iothread_due := clock_gettime timerfd_settime
 WRAPS_iothread_errors := calloc pthread_attr_init pthread_create io_uring_register sem_wait \
-	io_uring_register_buffers timerfd_create epoll_ctl
+	timerfd_create epoll_ctl
 WRAPS_iothread_poll := sched_getaffinity sched_yield clock_gettime
 WRAPS_iothread_wakeup_policy := sched_getaffinity sched_getscheduler sched_setscheduler \
 	clock_gettime

@@ -150,7 +150,7 @@ START_TEST(pauses_under_load_lose_and_repeat_no_zeroes_on_every_engine)
 	unsigned int rounds = 1;
 	pthread_t pauser;
 
-	pauses = engine_rounds(_i % engine_ways(), ROUNDS(500u, 50u, 80u));
+	pauses = ROUNDS(500u, 50u, 80u);
 	begin(_i);
 	pauser = begin_thread(pause_and_resume);
 	offer();

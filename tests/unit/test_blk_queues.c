@@ -299,27 +299,6 @@ START_TEST(threads_are_created_by_make_and_call_their_begin_function)
 }
 END_TEST
 
-/* Guest memory is registered with each thread's ring, if the engine has a ring. */
-START_TEST(queues_with_fixed_buffers)
-{
-	for (int way = 0; way < engine_ways(); way += 2) {
-		init(engine_way(way).engine);
-		d.config.iothreads = 2;
-		d.config.fixed_buffers = true;
-		disk_open(&d);
-		bring_up(ALL);
-		for (unsigned int i = 0; i < QUEUES; i++)
-			ck_assert_uint_eq(thread_of[i]->loop.fixed_count,
-					  engine_way(way).ops->loop == EVLOOP_EPOLL
-						  ? 0
-						  : d.m.hostmem.count);
-		for (unsigned int i = 0; i < 10; i++)
-			read_on(ALL);
-		disk_fini(&d);
-	}
-}
-END_TEST
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blk_queues");
@@ -331,7 +310,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, cpu_that_may_not_be_used_is_refused);
 	tcase_add_test(t, host_out_of_aio_for_one_of_the_queues);
 	tcase_add_test(t, threads_are_created_by_make_and_call_their_begin_function);
-	tcase_add_test(t, queues_with_fixed_buffers);
 	suite_add_tcase(s, t);
 	return s;
 }

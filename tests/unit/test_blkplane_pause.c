@@ -251,9 +251,7 @@ END_TEST
 
 static void *pause_and_resume(void *arg)
 {
-	const unsigned int pauses = *(unsigned int *)arg;
-
-	for (unsigned int i = 0; i < pauses; i++) {
+	for (unsigned int i = 0; i < PAUSES; i++) {
 		uint64_t requests;
 
 		blkplane_pause(r.plane);
@@ -274,7 +272,6 @@ static void *pause_and_resume(void *arg)
  * alternate. */
 START_TEST(pauses_under_load_lose_and_repeat_no_request_on_every_engine)
 {
-	unsigned int pauses = engine_rounds(_i, PAUSES);
 	struct mock_blk req[DEPTH];
 	pthread_t operator;
 	uint64_t done = 0;
@@ -282,7 +279,7 @@ START_TEST(pauses_under_load_lose_and_repeat_no_request_on_every_engine)
 	rig_poll_ns = 20000;
 	rig_init_file(&r, engine_way(_i).ops, 32, engine_way(_i).direct);
 	rig_start(&r);
-	must(!pthread_create(&operator, NULL, pause_and_resume, &pauses));
+	must(!pthread_create(&operator, NULL, pause_and_resume, NULL));
 	for (unsigned int i = 0; i < DEPTH; i++)
 		mock_blk(m, &req[i], VIRTIO_BLK_T_OUT, i * 8, 4096);
 	for (unsigned int round = 0; !is_answered() || round % 2; round++) {

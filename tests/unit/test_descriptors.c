@@ -66,7 +66,7 @@ START_TEST(every_engine_opens_as_many_descriptors_as_it_announces)
 	unsigned int n = opened(engine_way(2 * (_i / LAYOUTS)).engine, layout, &promised);
 
 	ck_assert_uint_le(n, promised);
-	ck_assert_uint_eq(n, layouts[layout].iothreads * evloop_fds(ops->loop) +
+	ck_assert_uint_eq(n, layouts[layout].iothreads * EVLOOP_FDS +
 				     layouts[layout].queues * ops->fds);
 }
 END_TEST
@@ -85,7 +85,7 @@ START_TEST(fallback_opens_no_more_descriptors_than_were_counted)
 	n = opened(engine, layout, &promised);
 	ck_assert_uint_le(n, promised);
 	if (engine != BLK_ENGINE_SYNC)
-		ck_assert_uint_eq(n, layouts[layout].iothreads * evloop_fds(libaio->loop) +
+		ck_assert_uint_eq(n, layouts[layout].iothreads * EVLOOP_FDS +
 					     layouts[layout].queues * libaio->fds);
 	refuse_calls(no_aio, ENOSYS);
 	ck_assert_uint_le(opened(engine, layout, &promised), promised);

@@ -31,10 +31,6 @@ int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
 int __real_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
 int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
-int __real_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
-				     unsigned int n);
-int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
-				     unsigned int n);
 int __real_eventfd(unsigned int count, int flags);
 int __wrap_eventfd(unsigned int count, int flags);
 int __real_epoll_create1(int flags);
@@ -70,19 +66,6 @@ int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsign
 	if (op == IORING_REGISTER_FILES2 && no_sparse)
 		return -EINVAL;
 	return __real_io_uring_register(fd, op, arg, n);
-}
-
-/* The test registers addresses without memory, so that the kernel cannot be called. */
-static int register_error;
-static unsigned int piece_count;
-static struct iovec pieces[8];
-
-int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov, unsigned int n)
-{
-	(void)ring;
-	piece_count = n;
-	memcpy(pieces, iov, (n < 8 ? n : 8) * sizeof(*iov));
-	return register_error;
 }
 
 int __wrap_eventfd(unsigned int count, int flags)
@@ -297,61 +280,6 @@ START_TEST(files_that_cannot_be_registered)
 }
 END_TEST
 
-#define GIB (1ull << 30)
-
-static int fixed(uintptr_t at, size_t len)
-{
-	const struct iovec iov = { (void *)at, len };
-
-	return evloop_fixed(&loop, &iov);
-}
-
-/* Memory is registered in pieces of 1 GiB of one region. A buffer that crosses two pieces is not
- * fixed. */
-START_TEST(memory_is_registered_in_pieces)
-{
-	const uintptr_t low = 0x100000000000, high = 0x200000000000;
-	struct hostmem mem = { 0 };
-
-	ck_assert_int_eq(hostmem_add(&mem, 0, GIB + 8192, (void *)low, false), 0);
-	ck_assert_int_eq(hostmem_add(&mem, 4 * GIB, 2 * GIB, (void *)high, false), 0);
-	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
-	register_error = -ENOMEM;
-	ck_assert_int_eq(evloop_register_memory(&loop, &mem), -ENOMEM);
-	ck_assert_int_eq(fixed(low, 1), -1);
-	register_error = 0;
-	ck_assert_int_eq(evloop_register_memory(&loop, &mem), 0);
-	ck_assert_uint_eq(piece_count, 4);
-	for (unsigned int i = 0; i < 4; i++) {
-		static const size_t len[] = { GIB, 8192, GIB, GIB };
-
-		ck_assert_uint_eq((uintptr_t)pieces[i].iov_base,
-				  i < 2 ? low + i * GIB : high + (i - 2) * GIB);
-		ck_assert_uint_eq(pieces[i].iov_len, len[i]);
-	}
-	ck_assert_int_eq(fixed(low, 4096), 0);
-	ck_assert_int_eq(fixed(low + GIB - 4096, 4096), 0);
-	ck_assert_int_eq(fixed(low + GIB - 4096, 4097), -1);
-	ck_assert_int_eq(fixed(low + GIB, 8192), 1);
-	ck_assert_int_eq(fixed(low + GIB + 8192, 1), -1);
-	ck_assert_int_eq(fixed(low - 1, 1), -1);
-	ck_assert_int_eq(fixed(high, GIB), 2);
-	ck_assert_int_eq(fixed(high + 2 * GIB - 512, 512), 3);
-	ck_assert_int_eq(fixed(high + 2 * GIB, 512), -1);
-	evloop_destroy(&loop);
-
-	/* This memory has more pieces than can be registered. */
-	mem = (struct hostmem){ 0 };
-	ck_assert_int_eq(hostmem_add(&mem, 0, (1025 + HOSTMEM_MAX_REGIONS) * GIB, (void *)low,
-				     false),
-			 0);
-	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
-	ck_assert_int_eq(evloop_register_memory(&loop, &mem), -E2BIG);
-	ck_assert_int_eq(fixed(low, 1), -1);
-	evloop_destroy(&loop);
-}
-END_TEST
-
 static int refused;
 
 static void note(struct ev_request *r, int res)
@@ -416,7 +344,6 @@ Suite *test_suite(void)
 	tcase_add_table_test(t, submission_is_refused_while_the_ring_is_full, temporary);
 	tcase_add_test(t, turn_within_a_completion_function);
 	tcase_add_test(t, files_that_cannot_be_registered);
-	tcase_add_test(t, memory_is_registered_in_pieces);
 	tcase_add_test(t, restricted_ring_accepts_only_what_engines_need);
 	tcase_add_test(t, poll_that_the_kernel_ended_is_made_again);
 	tcase_add_test(t, poll_that_the_kernel_refuses_fails_the_loop);

@@ -144,78 +144,6 @@ START_TEST(requests_use_the_registered_file)
 }
 END_TEST
 
-/* Fixed buffers are used for one piece in registered memory. */
-START_TEST(fixed_buffers_move_the_same_bytes)
-{
-	static char held[4 * PIECE] __attribute__((aligned(4096))), other[PIECE], second[PIECE];
-	static const struct {
-		char *at;
-		size_t len;
-		unsigned int opcode[2];
-	} cases[] = {
-		{ held, PIECE, { IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED } },
-		{ held + 3 * PIECE, PIECE, { IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED } },
-		{ other, PIECE, { IORING_OP_READ, IORING_OP_WRITE } },
-	};
-	struct ioengine_config config = { .loop = &loop, .depth = DEPTH, .direct_align = 1 };
-	struct hostmem mem = { 0 };
-
-	image_make(&image, IMAGE_LEN, false);
-	config.fd = image.fd;
-	ck_assert_int_eq(hostmem_add(&mem, 4096, sizeof(held), held, false), 0);
-	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
-	ck_assert_int_eq(evloop_register_memory(&loop, &mem), 0);
-	evloop_restrict(&loop);
-	ck_assert_int_eq(evloop_begin(&loop), 0);
-	ck_assert_int_eq(ioengine_create(&e, &ioengine_uring, &config), 0);
-	ioengine_begin(e);
-	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
-		struct iovec iov[2] = { { cases[i / 2].at, cases[i / 2].len }, { second, PIECE } };
-		struct io_task task = { .op = i % 2 ? IO_WRITE : IO_READ,
-					.stable = i % 2,
-					.offset = PIECE,
-					.len = PIECE,
-					.iov = iov,
-					.iov_count = 1 };
-
-		ck_assert_int_eq(run(&task), 0);
-		ck_assert_uint_eq(last.opcode, cases[i / 2].opcode[i % 2]);
-		ck_assert_uint_eq(last.rw_flags, i % 2 ? RWF_DSYNC : 0);
-		/* The writes have written what was read before. */
-		ck_assert(image_is_fresh(cases[i / 2].at, PIECE, PIECE));
-		if (i % 2)
-			continue;
-		iov[0] = (struct iovec){ cases[i / 2].at, cases[i / 2].len };
-		task = (struct io_task){
-			.op = IO_READ, .len = 2 * PIECE, .iov = iov, .iov_count = 2
-		};
-		task.offset = PIECE;
-		ck_assert_int_eq(run(&task), 0);
-		ck_assert_uint_eq(last.opcode, IORING_OP_READV);
-	}
-	ck_assert(image_is_untouched(&image));
-	end();
-}
-END_TEST
-
-/* The kernel accepts no fixed buffer that crosses two registered pieces. */
-START_TEST(buffer_over_two_registered_pieces)
-{
-	static char buffer[PIECE];
-	struct iovec iov = { buffer, PIECE };
-	struct io_task task = { .op = IO_READ, .len = PIECE, .iov = &iov, .iov_count = 1 };
-
-	begin();
-	loop.fixed_count = 1;
-	loop.fixed[0].base = (uintptr_t)buffer + PIECE / 2 - EVLOOP_PIECE;
-	loop.fixed[0].size = 2 * EVLOOP_PIECE;
-	ck_assert_int_eq(run(&task), 0);
-	ck_assert_uint_eq(last.opcode, IORING_OP_READ);
-	ck_assert(image_is_fresh(buffer, 0, PIECE));
-	end();
-}
-END_TEST
-
 START_TEST(stable_writes_and_flushes)
 {
 	static char buffer[PIECE];
@@ -334,8 +262,6 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, request_of_one_piece_has_no_vector);
 	tcase_add_test(t, requests_use_the_registered_file);
-	tcase_add_test(t, fixed_buffers_move_the_same_bytes);
-	tcase_add_test(t, buffer_over_two_registered_pieces);
 	tcase_add_test(t, stable_writes_and_flushes);
 	tcase_add_test(t, error_of_a_request_is_reported);
 	tcase_add_test(t, request_fails_after_a_signal);

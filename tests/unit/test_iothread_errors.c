@@ -49,20 +49,6 @@ int __wrap_sem_wait(sem_t *sem)
 	return -1;
 }
 
-int __real_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
-				     unsigned int n);
-int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
-				     unsigned int n);
-
-static int lock_error;
-static unsigned int locks;
-
-int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov, unsigned int n)
-{
-	locks++;
-	return lock_error ? lock_error : __real_io_uring_register_buffers(ring, iov, n);
-}
-
 static int take(int *error)
 {
 	int err = *error;
@@ -172,27 +158,6 @@ START_TEST(signals_do_not_end_the_waits)
 }
 END_TEST
 
-/* When the host locks no memory, the thread works without fixed buffers. */
-START_TEST(host_locks_no_memory)
-{
-	static uint8_t page[4096] __attribute__((aligned(4096)));
-	struct hostmem mem = { 0 };
-	struct iothread_config config = { .loop = _i, .fixed = &mem };
-
-	ck_assert_int_eq(hostmem_add(&mem, 4096, sizeof(page), page, false), 0);
-	for (unsigned int i = 0; i < 2; i++) {
-		const struct iovec iov = { page, sizeof(page) };
-
-		lock_error = i ? 0 : -ENOMEM;
-		ck_assert_int_eq(iothread_create(&made, &config), 0);
-		ck_assert_uint_eq(locks, _i ? i + 1 : 0);
-		if (_i)
-			ck_assert_int_eq(evloop_fixed(&made->loop, &iov), i ? 0 : -1);
-		iothread_destroy(made);
-	}
-}
-END_TEST
-
 static pthread_t began_on;
 
 static int begin_on(const struct thread_init *begin)
@@ -253,7 +218,6 @@ Suite *test_suite(void)
 
 	tcase_add_named_test(t, host_out_of_memory_or_threads, 2, loop_name);
 	tcase_add_named_test(t, thread_whose_begin_function_fails_is_not_created, 2, loop_name);
-	tcase_add_named_test(t, host_locks_no_memory, 2, loop_name);
 	tcase_add_named_test(t, signals_do_not_end_the_waits, 2, loop_name);
 	tcase_add_named_test(t, host_out_of_descriptors, 2, loop_name);
 	suite_add_tcase(s, t);

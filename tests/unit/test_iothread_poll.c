@@ -26,18 +26,15 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 	return err;
 }
 
-static unsigned int yields;	      /* atomic: number of yields of the dataplane thread */
-static unsigned int polling_at_yield; /* loop.polling at the last of them */
+static unsigned int yields; /* atomic: number of yields of the dataplane thread */
 
 int __real_sched_yield(void);
 int __wrap_sched_yield(void);
 
 int __wrap_sched_yield(void)
 {
-	if (thread && pthread_equal(pthread_self(), thread->thread)) {
-		polling_at_yield = thread->loop.polling;
+	if (thread && pthread_equal(pthread_self(), thread->thread))
 		add(&yields, 1);
-	}
 	return __real_sched_yield();
 }
 
@@ -218,23 +215,6 @@ START_TEST(published_requests_make_the_thread_poll_for_new_ones)
 }
 END_TEST
 
-START_TEST(thread_that_polls_for_completions_delays_the_interrupt)
-{
-	struct client c;
-
-	begin(0, 0);
-	join(&c);
-	wait_idle_thread();
-	yields = 0;
-	__atomic_store_n(&c.polls, 5, __ATOMIC_RELEASE);
-	polled_after_work(&c, 1, true);
-	ck_assert_uint_eq(get(&yields), 1);
-	ck_assert_uint_eq(polling_at_yield, 5);
-	leave(&c);
-	iothread_destroy(thread);
-}
-END_TEST
-
 START_TEST(calls_are_run_while_the_thread_polls)
 {
 	struct client c, other;
@@ -265,7 +245,6 @@ Suite *test_suite(void)
 	tcase_add_table_test(t, thread_never_polls_on_a_single_cpu, windows);
 	tcase_add_table_test(t, thread_that_polls_delays_the_interrupt, ways);
 	tcase_add_named_test(t, published_requests_make_the_thread_poll_for_new_ones, 2, loop_name);
-	tcase_add_test(t, thread_that_polls_for_completions_delays_the_interrupt);
 	tcase_add_named_test(t, calls_are_run_while_the_thread_polls, 2, loop_name);
 	suite_add_tcase(s, t);
 	return s;

@@ -107,13 +107,10 @@ START_TEST(each_disk_key)
 			       "poll-us=1000,in-order=on,packed=off",
 			       "--disk",
 			       "d,readonly=on,direct=auto,blk-size=1024,cache=writeback,discard=on",
-			       "--disk=e,iopoll,engine=io_uring", "--disk=f,iopoll=off,engine=sync",
-			       "--disk=g,iopoll=on"),
+			       "--disk=e,engine=io_uring"),
 			 OPTIONS_RUN);
-	ck_assert_uint_eq(config.disk_count, 6);
-	ck_assert_int_eq(config.disk[3].engine, BLK_ENGINE_IOPOLL);
-	ck_assert_int_eq(config.disk[4].engine, BLK_ENGINE_SYNC);
-	ck_assert_int_eq(config.disk[5].engine, BLK_ENGINE_IOPOLL);
+	ck_assert_uint_eq(config.disk_count, 4);
+	ck_assert_int_eq(config.disk[3].engine, BLK_ENGINE_URING);
 	ck_assert_str_eq(config.disk[0].path, "a/b.img");
 	ck_assert(config.disk[0].readonly);
 	ck_assert_str_eq(config.disk[0].serial, "01234567 9abc=efghi");
@@ -269,11 +266,6 @@ static const struct bad_line bad[] = {
 	{ { "--disk", "d,bps=1025G" }, "--disk d,bps=1025G: must be a size from 1K to 1T" },
 	{ { "--disk", "d,bps=1,iops-burst=5" },
 	  "--disk d: iops-burst needs iops, and bps-burst bps" },
-	{ { "--disk", "d,iopoll=1" }, "--disk d,iopoll=1: must be on or off" },
-	{ { "--disk", "d,iopoll,engine=libaio" }, "--disk d: iopoll needs engine=io_uring" },
-	{ { "--disk", "d,engine=sync,iopoll" }, "--disk d: iopoll needs engine=io_uring" },
-	{ { "--disk", "d,direct=off,iopoll" },
-	  "--disk d: iopoll needs O_DIRECT, and direct is off" },
 	{ { "--disk", "d,poll-us=1001" },
 	  "--disk d,poll-us=1001: must be a number from 0 to 1000" },
 	{ { "--disk", "d,poll-us=-1" }, "--disk d,poll-us=-1: must be a number from 0 to 1000" },
@@ -335,7 +327,7 @@ START_TEST(help_has_each_option_in_80_columns)
 		"--help",	 "--version",	  "readonly",	   "serial=",
 		"direct=",	 "blk-size=",	  "queue-size=",   "engine=",
 		"cache=",	 "discard=",	  "poll-us=",	   "Ctrl-A x",
-		"rerror=",	 "werror=",	  "iopoll",	   "  0  ",
+		"rerror=",	 "werror=",	  "engine=",	   "  0  ",
 		"  7  ",
 	};
 	const char *line = options_help();

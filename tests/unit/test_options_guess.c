@@ -14,6 +14,7 @@ static const struct bad_line unknown[] = {
 	{ { "--disk", "d,ipos=1" }, "--disk d,ipos=1: unknown key (did you mean iops?)" },
 	{ { "--disk", "d,colour=red" }, "--disk d,colour=red: unknown key (see --help)" },
 	/* No other key is suggested for one that was removed. */
+	{ { "--disk", "d,iopoll" }, "--disk d,iopoll: unknown key (see --help)" },
 	{ { "--disk", "d,sqpoll" }, "--disk d,sqpoll: unknown key (see --help)" },
 	{ { "--disk", "d,sqpoll=on" }, "--disk d,sqpoll=on: unknown key (see --help)" },
 	{ { "--disk", "d,io_uring" }, "--disk d,io_uring: unknown key (see --help)" },

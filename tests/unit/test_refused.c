@@ -36,15 +36,12 @@ static const int timer[] = { SYS_timerfd_settime, -1 };
 
 START_TEST(io_uring_enter_refused_is_noticed_when_the_ring_is_created)
 {
-	static const enum evloop_kind kinds[] = { EVLOOP_URING, EVLOOP_IOPOLL };
 	unsigned int fds = count_fds();
 	struct evloop loop;
 
 	refuse_calls(enter, EPERM);
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		ck_assert_int_eq(evloop_init(&loop, kinds[i]), -EPERM);
-		ck_assert_uint_eq(count_fds(), fds);
-	}
+	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), -EPERM);
+	ck_assert_uint_eq(count_fds(), fds);
 }
 END_TEST
 
@@ -66,7 +63,6 @@ static const struct {
 	const char *next; /* what the log says about the engine that is used instead */
 } fallbacks[] = {
 	{ "io_uring without io_uring_enter", BLK_ENGINE_URING, enter, "using libaio" },
-	{ "iopoll without io_uring_enter", BLK_ENGINE_IOPOLL, enter, "using libaio" },
 	{ "libaio without io_submit", BLK_ENGINE_LIBAIO, submit, "using sync" },
 	{ "libaio without io_getevents", BLK_ENGINE_LIBAIO, get, "using sync" },
 };
@@ -97,7 +93,6 @@ static const struct {
 	const char *logged;
 } refusals[] = {
 	{ "io_uring without io_uring_enter", &ioengine_uring, enter, "io_uring_enter" },
-	{ "iopoll without io_uring_enter", &ioengine_iopoll, enter, "io_uring_enter" },
 	{ "libaio without epoll_wait", &ioengine_libaio, epoll, "epoll_wait" },
 	{ "libaio without io_getevents", &ioengine_libaio, get, "io_getevents" },
 	{ "libaio without io_submit", &ioengine_libaio, submit, "io_submit" },
@@ -258,25 +253,6 @@ START_TEST(full_ring_of_a_failed_loop_still_returns_entries)
 }
 END_TEST
 
-/* Polled requests of a failed loop are never completed, so that its thread must not wait for
- * them. */
-START_TEST(failed_loop_does_not_poll)
-{
-	struct evloop loop;
-
-	ck_assert_int_eq(evloop_init(&loop, EVLOOP_IOPOLL), 0);
-	ck_assert_int_eq(evloop_begin(&loop), 0);
-	refuse_calls(enter, EPERM);
-	io_uring_prep_nop(evloop_polled_sqe(&loop));
-	ck_assert(evloop_polling(&loop));
-	evloop_turn(&loop, true);
-	ck_assert_int_eq(loop.failed, -EPERM);
-	ck_assert(!evloop_polling(&loop));
-	evloop_end(&loop);
-	evloop_destroy(&loop);
-}
-END_TEST
-
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("refused");
@@ -291,7 +267,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, driver_of_a_refused_disk_can_reset_it);
 	tcase_add_test(t, timer_that_is_refused_fails_the_loop);
 	tcase_add_test(t, full_ring_of_a_failed_loop_still_returns_entries);
-	tcase_add_test(t, failed_loop_does_not_poll);
 	suite_add_tcase(s, t);
 	return s;
 }

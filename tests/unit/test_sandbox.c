@@ -146,7 +146,7 @@ static const struct {
 	{ "io_uring_setup", try_ring, JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "io_uring_enter", try_ring_enter, JAIL_KIND(SANDBOX_URING) | JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "io_uring's personalities", try_ring_personality, 0, 0 },
-	{ "io_uring's buffers", try_ring_buffers, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "io_uring's buffers", try_ring_buffers, 0, 0 },
 	{ "io_submit", try_submit, JAIL_KIND(SANDBOX_LIBAIO) | JAIL_KIND(JAIL_SPAWNER), EINVAL },
 	{ "seccomp", try_filter, JAIL_THREADS, EFAULT },
 	{ "SCHED_FIFO", try_priority, 0, 0 },

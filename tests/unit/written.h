@@ -39,28 +39,9 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 	return __real_pwritev2(fd, iov, count, offset, flags);
 }
 
-/* Returns true for a write that is submitted again, because the device cannot be polled for it. It
- * is the same write if it is as stable as before. */
-static bool refused(const struct ev_request *request, int flags)
-{
-	/* There is one write at a time, because the test waits for each. */
-	static struct {
-		const struct ev_request *request;
-		const void *done;
-		int flags;
-	} last;
-	bool same = request == last.request && request->done != last.done && flags == last.flags;
-
-	last.request = request;
-	last.done = request->done;
-	last.flags = flags;
-	return same;
-}
-
 void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 {
-	if ((sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITEV) &&
-	    !refused(request, (int)sqe->rw_flags))
+	if (sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITEV)
 		count_write((int)sqe->rw_flags);
 	__real_evloop_request(sqe, request);
 }

@@ -10,7 +10,7 @@ _microvm_disk_value() {
     werror) echo report enospc stop ignore ;;
     blk-size) echo 512 1024 2048 4096 ;;
     engine) echo io_uring libaio sync ;;
-    readonly | discard | packed | in-order | fixed-buffers | iopoll) echo on off ;;
+    readonly | discard | packed | in-order) echo on off ;;
     esac
 }
 
@@ -18,7 +18,7 @@ _microvm_disk_value() {
 # bash has split it.
 _microvm_disk() {
     local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
-        engine= queues= iothreads= cpus= fixed-buffers iopoll poll-us= iops= iops-burst= bps= bps-burst='
+        engine= queues= iothreads= cpus= poll-us= iops= iops-burst= bps= bps-burst='
     local last=${1##*,}
     case $1,$last in
     *,*,*=*)

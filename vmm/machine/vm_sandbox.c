@@ -14,7 +14,6 @@ int vm_sandbox_init(struct vm_sandbox *c, const struct machine_config *config)
 			.make = spawner_run,
 			.plane = {
 				[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
-				[BLK_ENGINE_IOPOLL] = sandbox_thread(SANDBOX_URING),
 				[BLK_ENGINE_LIBAIO] = sandbox_thread(SANDBOX_LIBAIO),
 				[BLK_ENGINE_SYNC] = sandbox_thread(SANDBOX_SYNC),
 			},
@@ -47,11 +46,8 @@ int vm_sandbox_enter(struct vm_sandbox *c, const struct supervisor_link *link,
 		.supervisor_fd = link->fd,
 		.pids_err = link->pids_err,
 	};
-	int err;
+	int err = sandbox_enter(&sandbox);
 
-	for (unsigned int i = 0; i < config->disk_count; i++)
-		sandbox.lock_memory |= config->disk[i].fixed_buffers;
-	err = sandbox_enter(&sandbox);
 	if (err || config->sandbox == SANDBOX_OFF)
 		return err;
 	err = spawner_start(&c->spawner);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,14 +13,6 @@
 
 /* A message about a disk key shows at most this many bytes of the file name. */
 #define SHOWN_NAME 70
-
-/* What one --disk value sets. */
-struct disk_parse {
-	struct blk_config disk; /* first, for the setters of queues.c */
-	bool iopoll;
-};
-
-_Static_assert(offsetof(struct disk_parse, disk) == 0, "setters take a struct blk_config");
 
 /* werror as long as it is not known whether there is --control. */
 #define WERROR_UNSET ((enum blkpolicy_action)0xff)
@@ -63,7 +54,7 @@ static const uint8_t write_actions[] = { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC, BLK
 					 BLKPOLICY_IGNORE };
 static const uint8_t engines[] = { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
 
-#define AT(field)	 OPTION_AT(struct disk_parse, disk.field)
+#define AT(field)	 OPTION_AT(struct blk_config, field)
 #define QUOTE(macro)	 QUOTE_TEXT(macro)
 #define QUOTE_TEXT(text) #text
 
@@ -92,8 +83,6 @@ static const struct option keys[] = {
 	{ "in-order", OPTION_SWITCH, AT(in_order), "on|off", "off", "offer in-order completion" },
 	{ "engine", OPTION_NAME, AT(engine), "io_uring|libaio|sync", "io_uring", "I/O engine",
 	  .values = engines },
-	{ "iopoll", OPTION_SWITCH, OPTION_AT(struct disk_parse, iopoll), "on|off", "off",
-	  "io_uring polls for completions instead of waiting for interrupts", .bare = true },
 	{ "queues", OPTION_NUMBER, AT(queues), "N", NULL,
 	  "virtqueues, # (default: one per CPU, up to 4)", 1, VIRTIO_MAX_QUEUES },
 	{ "iothreads", OPTION_OTHER, OPTION_SET_ONLY, "N|T:T:...", NULL,
@@ -103,11 +92,9 @@ static const struct option keys[] = {
 	{ "cpus", OPTION_OTHER, OPTION_SET_ONLY, "C:C:...", NULL,
 	  "host CPU of each dataplane thread, # (default: any)", 0, DISK_CPU_MAX,
 	  .set = options_set_cpus },
-	{ "fixed-buffers", OPTION_SWITCH, AT(fixed_buffers), "on|off", "off",
-	  "lock guest RAM for io_uring", .bare = true },
 	{ "poll-us", OPTION_NUMBER, AT(poll_us), "N", QUOTE(BLK_POLL_US_DEFAULT),
 	  "longest time to busy-poll before sleeping, in microseconds, #", 0, BLK_POLL_US_MAX },
-	OPTION_LIMITS(struct disk_parse, disk.limits.),
+	OPTION_LIMITS(struct blk_config, limits.),
 };
 /* clang-format on */
 
@@ -135,7 +122,7 @@ static char *next_field(char **rest)
 }
 
 /* Sets the key that `field` names. Returns NULL, or the reason why it is invalid. */
-static const char *set_key(struct disk_parse *p, uint64_t *given, char *field,
+static const char *set_key(struct blk_config *disk, uint64_t *given, char *field,
 			   struct option_error *error)
 {
 	static char on[] = "on";
@@ -156,59 +143,40 @@ static const char *set_key(struct disk_parse *p, uint64_t *given, char *field,
 		return "given twice";
 	*given |= bit;
 	if (!field[len])
-		return key->bare ? option_set(key, p, on, error) : "needs a value";
-	return field[len + 1] ? option_set(key, p, field + len + 1, error) : "the value is empty";
+		return key->bare ? option_set(key, disk, on, error) : "needs a value";
+	return field[len + 1] ? option_set(key, disk, field + len + 1, error)
+			      : "the value is empty";
 }
 
-/* Checks iopoll against the keys engine and direct, and selects its engine. */
-static const char *settle_engine(struct disk_parse *p)
-{
-	if (!p->iopoll)
-		return NULL;
-	if (p->disk.engine != BLK_ENGINE_URING)
-		return "iopoll needs engine=io_uring";
-	if (p->disk.direct == BLK_DIRECT_OFF)
-		return "iopoll needs O_DIRECT, and direct is off";
-	p->disk.engine = BLK_ENGINE_IOPOLL;
-	return NULL;
-}
-
-static const char *parse_disk(struct disk_parse *p, char *text, struct option_error *error)
+static const char *parse_disk(struct blk_config *disk, char *text, struct option_error *error)
 {
 	uint64_t given = 0;
-	const char *why;
 
-	p->disk.path = next_field(&text);
-	if (!*p->disk.path)
+	disk->path = next_field(&text);
+	if (!*disk->path)
 		return "the file name is empty";
 	while (text) {
 		char *field = next_field(&text);
 		char *shown = error->shown;
+		const char *why = set_key(disk, &given, field, error);
 		size_t len;
 
-		why = set_key(p, &given, field, error);
 		if (!why)
 			continue;
-		len = text_show(shown, SHOWN_NAME, p->disk.path);
+		len = text_show(shown, SHOWN_NAME, disk->path);
 		shown[len++] = ',';
 		text_show(shown + len, SHOWN_MAX - len, field);
 		return why;
 	}
-	why = settle_engine(p);
-	if (!why && !blklimit_fill_defaults(&p->disk.limits))
-		why = "iops-burst needs iops, and bps-burst bps";
-	if (why)
-		text_show(error->shown, SHOWN_NAME, p->disk.path);
-	return why;
+	if (blklimit_fill_defaults(&disk->limits))
+		return NULL;
+	text_show(error->shown, SHOWN_NAME, disk->path);
+	return "iops-burst needs iops, and bps-burst bps";
 }
 
 const char *options_disk(struct blk_config *disk, char *text, struct option_error *error)
 {
-	struct disk_parse parse = { .disk.werror = WERROR_UNSET };
-	const char *why;
-
-	option_preset(&options_disk_keys, &parse);
-	why = parse_disk(&parse, text, error);
-	*disk = parse.disk;
-	return why;
+	*disk = (struct blk_config){ .werror = WERROR_UNSET };
+	option_preset(&options_disk_keys, disk);
+	return parse_disk(disk, text, error);
 }

@@ -19,9 +19,6 @@
  */
 int sandbox_limit_fds(unsigned int more, bool keep);
 
-/* Raise RLIMIT_MEMLOCK to infinity, or to the hard limit where the process may not raise that. */
-void sandbox_limit_memory(void);
-
 /*
  * Enter new namespaces, change to `user` (NULL: keep the current user) and drop all capabilities.
  * Returns the error of the change of user, or 0. *spaces_err receives the error of the namespaces,

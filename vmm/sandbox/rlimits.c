@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Inherited file descriptors, RLIMIT_NOFILE and RLIMIT_MEMLOCK.
+ * Inherited file descriptors, and RLIMIT_NOFILE.
  *
  * RLIMIT_FSIZE stays as it is: standard output may be a file, and a disk may grow while it is in
  * use. RLIMIT_NPROC stays, too: it counts all threads of the user, not only those of this process.
@@ -99,20 +99,4 @@ int sandbox_limit_fds(unsigned int more, bool keep)
 	if (!keep)
 		limit.rlim_max = want;
 	return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
-}
-
-void sandbox_limit_memory(void)
-{
-	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
-	struct rlimit most;
-
-	/*
-	 * The process may give up root later, so root's exemption from the limit does not help.
-	 * Where the limit cannot be raised, the process uses its hard limit; a disk for which that
-	 * is too low falls back, and logs so.
-	 */
-	if (!setrlimit(RLIMIT_MEMLOCK, &all) || getrlimit(RLIMIT_MEMLOCK, &most))
-		return;
-	most.rlim_cur = most.rlim_max;
-	setrlimit(RLIMIT_MEMLOCK, &most);
 }

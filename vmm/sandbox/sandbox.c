@@ -84,8 +84,6 @@ int sandbox_enter(const struct sandbox_config *config)
 		return change_user(config);
 
 	note(&missing, "closing inherited files", err);
-	if (config->lock_memory)
-		sandbox_limit_memory();
 	note_pids(&missing, config->pids_err);
 	err = sandbox_isolate(config->user, &spaces_err, refusal);
 	if (err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* evloop_rings: set-up of the io_uring instances of an event loop. */
+/* evloop_ring: set-up of the io_uring instance of an event loop. */
 #include <errno.h>
 
 #include "dataplane/base.h"
@@ -13,8 +13,6 @@
 /* Size of the table of registered files. A thread serves one disk, which has at most 16 queues, and
  * each queue registers the image. The kernel refuses a table larger than RLIMIT_NOFILE. */
 #define FILES 16
-/* Most registered buffers: 1 TiB of memory, with a partial piece for each region. */
-#define PIECES (1024 + HOSTMEM_MAX_REGIONS)
 
 /* Creates a disabled ring; the thread that enables it becomes its single issuer. */
 static int create(struct io_uring *ring, unsigned int flags)
@@ -29,12 +27,12 @@ static int create(struct io_uring *ring, unsigned int flags)
 
 /* Creates a ring for a single issuer with deferred task work: the kernel need not synchronise with
  * other threads, and runs completions only when asked to. */
-static int create_owned(struct io_uring *ring, unsigned int more)
+static int create_owned(struct io_uring *ring)
 {
-	int err = create(ring, more | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+	int err = create(ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 				       IORING_SETUP_TASKRUN_FLAG);
 
-	return err == -EINVAL ? create(ring, more) : err; /* Linux before 6.1 */
+	return err == -EINVAL ? create(ring, 0) : err; /* Linux before 6.1 */
 }
 
 /*
@@ -58,21 +56,18 @@ static void register_file_table(struct evloop *loop)
 {
 	struct io_uring_rsrc_register table = { .nr = FILES, .flags = IORING_RSRC_REGISTER_SPARSE };
 
-	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
-		if (io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
-				      IORING_REGISTER_FILES2, &table, sizeof(table)))
-			loop->files = FILES;
+	if (io_uring_register((unsigned int)loop->ring.ring_fd, IORING_REGISTER_FILES2, &table,
+			      sizeof(table)))
+		loop->files = FILES;
 }
 
-int evloop_create_rings(struct evloop *loop)
+int evloop_create_ring(struct evloop *loop)
 {
-	int err = create_owned(&loop->ring, 0);
+	int err = create_owned(&loop->ring);
 
 	if (err)
 		return err;
 	err = try_enter(&loop->ring);
-	if (!err && loop->kind == EVLOOP_IOPOLL)
-		err = create_owned(&loop->polled, IORING_SETUP_IOPOLL);
 	if (err)
 		io_uring_queue_exit(&loop->ring);
 	else
@@ -80,18 +75,11 @@ int evloop_create_rings(struct evloop *loop)
 	return err;
 }
 
-void evloop_destroy_rings(struct evloop *loop)
-{
-	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
-		io_uring_queue_exit(evloop_ring(loop, i));
-}
-
 void evloop_restrict(struct evloop *loop)
 {
 	static const uint8_t requests[] = {
-		IORING_OP_READ,		IORING_OP_WRITE,      IORING_OP_READV,
-		IORING_OP_WRITEV,	IORING_OP_FSYNC,      IORING_OP_POLL_ADD,
-		IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
+		IORING_OP_READ,	 IORING_OP_WRITE,    IORING_OP_READV,	     IORING_OP_WRITEV,
+		IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
 	};
 	static const uint8_t calls[] = {
 		IORING_REGISTER_ENABLE_RINGS,
@@ -111,50 +99,19 @@ void evloop_restrict(struct evloop *loop)
 	list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
 						   .sqe_flags = IOSQE_FIXED_FILE };
 	/* The shared liburing of Debian 12 does not export io_uring_register_restrictions(). */
-	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
-		io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
-				  IORING_REGISTER_RESTRICTIONS, list, n);
-}
-
-int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)
-{
-	struct iovec piece[PIECES];
-	unsigned int n = 0;
-	int err;
-
-	for (unsigned int i = 0; i < mem->count; i++) {
-		const struct hostmem_region *r = &mem->region[i];
-
-		loop->fixed[i] = (struct ev_fixed){ (uintptr_t)r->hva, r->size, n };
-		for (uint64_t at = 0; at < r->size; at += EVLOOP_PIECE) {
-			uint64_t left = r->size - at;
-
-			if (n == PIECES)
-				return -E2BIG;
-			piece[n].iov_base = (char *)r->hva + at;
-			piece[n++].iov_len = left < EVLOOP_PIECE ? left : EVLOOP_PIECE;
-		}
-	}
-	err = io_uring_register_buffers(&loop->ring, piece, n);
-	if (!err && evloop_rings(loop->kind) == 2) {
-		err = io_uring_register_buffers(&loop->polled, piece, n);
-		if (err)
-			io_uring_unregister_buffers(&loop->ring);
-	}
-	if (!err)
-		loop->fixed_count = mem->count;
-	return err;
+	if (loop->kind == EVLOOP_URING)
+		io_uring_register((unsigned int)loop->ring.ring_fd, IORING_REGISTER_RESTRICTIONS,
+				  list, n);
 }
 
 int evloop_register_file(struct evloop *loop, int fd)
 {
+	int n;
+
 	if (loop->files == FILES)
 		return -ENFILE;
-	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++) {
-		int n = io_uring_register_files_update(evloop_ring(loop, i), loop->files, &fd, 1);
-
-		if (n < 0)
-			return n;
-	}
+	n = io_uring_register_files_update(&loop->ring, loop->files, &fd, 1);
+	if (n < 0)
+		return n;
 	return (int)loop->files++;
 }
