@@ -16,19 +16,25 @@
 #include "dataplane/vring.h"
 
 int vring_split_setup(struct vring_dev *vr, const struct vring_config *config);
+int vring_split_continue(struct vring_dev *vr, const struct vring_base *base);
+void vring_split_position(const struct vring_dev *vr, struct vring_base *base);
 int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain);
 void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written);
 bool vring_split_publish(struct vring_dev *vr);
 bool vring_split_should_notify(struct vring_dev *vr);
+void vring_split_mark_event(const struct vring_dev *vr);
 void vring_split_disable_notify(struct vring_dev *vr);
 bool vring_split_has_avail(const struct vring_dev *vr);
 bool vring_split_enable_notify(struct vring_dev *vr);
 
 int vring_packed_setup(struct vring_dev *vr, const struct vring_config *config);
+int vring_packed_continue(struct vring_dev *vr, const struct vring_base *base);
+void vring_packed_position(const struct vring_dev *vr, struct vring_base *base);
 int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain);
 void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written);
 bool vring_packed_publish(struct vring_dev *vr);
 bool vring_packed_should_notify(struct vring_dev *vr);
+void vring_packed_mark_event(const struct vring_dev *vr);
 void vring_packed_disable_notify(struct vring_dev *vr);
 bool vring_packed_has_avail(const struct vring_dev *vr);
 bool vring_packed_enable_notify(struct vring_dev *vr);
@@ -61,10 +67,11 @@ static inline void read_entry(void *entry, const void *table, unsigned int i)
 	__asm__ volatile("" : : : "memory");
 }
 
-/* Breaks the queue like vring_fail. Inline, so that the compiler knows that the result is not 0. */
+/* Breaks the queue, which must work so far: vring_pop does not enter the code of a format when the
+ * queue is broken. Returns -EBADMSG. */
 static inline int break_ring(struct vring_dev *vr, const char *why)
 {
-	vring_fail(vr, why);
+	vr->broken = why;
 	return -EBADMSG;
 }
 
@@ -78,11 +85,11 @@ static inline const void *indirect_table(struct vring_dev *vr, uint64_t addr, ui
 	const void *table = NULL;
 
 	if (!vr->indirect)
-		vring_fail(vr, "indirect descriptor without the feature");
+		break_ring(vr, "indirect descriptor without the feature");
 	else if (!len || len % sizeof(struct vring_desc))
-		vring_fail(vr, "indirect table of a bad length");
+		break_ring(vr, "indirect table of a bad length");
 	else if (!(table = hostmem_lookup(vr->mem, addr, len, false)))
-		vring_fail(vr, "indirect table outside RAM");
+		break_ring(vr, "indirect table outside RAM");
 	return table;
 }
 

@@ -17,9 +17,9 @@
  *
  * Used elements overwrite descriptors, and neither side shows an index to the other. The device
  * must never write an element to a descriptor that it has not read, whatever the driver does with
- * the flags. `held` ensures this: it counts the descriptors that were read and are not published as
- * used yet, and never exceeds the size of the ring. As used_next advances by the lengths of popped
- * chains, it cannot overtake avail_next.
+ * the flags. `desc_in_flight` ensures this: it counts the descriptors that were read and are not
+ * published as used yet, and never exceeds the size of the ring. As used_next advances by the
+ * lengths of popped chains, it cannot overtake avail_next.
  */
 #include "dataplane/vring_internal.h"
 
@@ -53,6 +53,36 @@ COLD int vring_packed_setup(struct vring_dev *vr, const struct vring_config *con
 	p->avail_flags = AVAIL;
 	p->used_flags = BOTH;
 	return p->desc && p->driver_event && p->device_event ? 0 : -EFAULT;
+}
+
+COLD int vring_packed_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	struct vring_packed *p = &vr->ring;
+	int in_flight = base->avail - base->used;
+
+	if (base->avail_wrap != base->used_wrap)
+		in_flight += vr->size;
+	if (base->avail >= vr->size || base->used >= vr->size || in_flight < 0 ||
+	    in_flight > vr->size)
+		return -EINVAL;
+	p->avail_next = base->avail;
+	p->avail_flags = base->avail_wrap ? AVAIL : USED;
+	p->used_next = base->used;
+	p->used_flags = base->used_wrap ? BOTH : 0;
+	p->desc_in_flight = (uint16_t)in_flight;
+	return 0;
+}
+
+COLD void vring_packed_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	const struct vring_packed *p = &vr->ring;
+
+	*base = (struct vring_base){
+		.avail = p->avail_next,
+		.used = p->used_next,
+		.avail_wrap = p->avail_flags & AVAIL,
+		.used_wrap = p->used_flags & USED,
+	};
 }
 
 /* Advances a position by `count` descriptors, at most the size of the ring, and inverts its flags
@@ -119,7 +149,7 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 				   struct vring_packed_desc *d, uint16_t *at, uint16_t *flags)
 {
 	const struct vring_packed *p = &vr->ring;
-	int room = vr->size - p->held, count = 0;
+	int room = vr->size - p->desc_in_flight, count = 0;
 
 	chain_begin(chain);
 	for (;;) {
@@ -167,7 +197,7 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain)
 	chain->head = d.id;
 	chain_popped(vr, d.id);
 	p->length[d.id] = (uint16_t)count;
-	p->held = (uint16_t)(p->held + count);
+	p->desc_in_flight = (uint16_t)(p->desc_in_flight + count);
 	p->avail_next = at;
 	p->avail_flags = flags;
 	return 1;
@@ -193,6 +223,17 @@ void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written)
 	vring_packed_advance(vr, &p->used_next, &p->used_flags, p->length[id]);
 }
 
+/* Records the descriptors of the batch that has been published in the dirty log. */
+static __attribute__((noinline)) void vring_packed_mark_used(const struct vring_dev *vr)
+{
+	const struct vring_packed *p = &vr->ring;
+	uint16_t before_end = (uint16_t)(vr->size - p->batch_at);
+	uint16_t count = p->batch < before_end ? p->batch : before_end;
+
+	hostmem_mark_dirty(vr->mem, &p->desc[p->batch_at], count * sizeof(p->desc[0]));
+	hostmem_mark_dirty(vr->mem, &p->desc[0], (p->batch - count) * sizeof(p->desc[0]));
+}
+
 bool vring_packed_publish(struct vring_dev *vr)
 {
 	struct vring_packed *p = &vr->ring;
@@ -202,7 +243,9 @@ bool vring_packed_publish(struct vring_dev *vr)
 	/* Pairs with the driver's read barrier: a driver that sees these flags sees all elements of
 	 * the batch and the data, too. */
 	STORE_RELEASE(p->desc[p->batch_at].flags, p->batch_flags);
-	p->held = (uint16_t)(p->held - p->batch);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_packed_mark_used(vr);
+	p->desc_in_flight = (uint16_t)(p->desc_in_flight - p->batch);
 	p->unsignalled = (uint16_t)(p->unsignalled + p->batch);
 	p->batch = 0;
 	return true;
@@ -246,6 +289,11 @@ static void vring_packed_set_device_event(struct vring_packed *p, uint32_t event
 {
 	p->event = event;
 	WRITE_ONCE(*p->device_event, event);
+}
+
+void vring_packed_mark_event(const struct vring_dev *vr)
+{
+	hostmem_mark_dirty(vr->mem, vr->ring.device_event, EVENT_SIZE);
 }
 
 void vring_packed_disable_notify(struct vring_dev *vr)

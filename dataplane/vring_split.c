@@ -8,13 +8,13 @@
 #define USED_BYTES(size)  (sizeof(struct vring_used) + sizeof(struct vring_used_elem) * (size) + 2)
 
 /* The driver writes used_event, which follows the last entry of the available ring (2.7.6). */
-static uint16_t *used_event(const struct vring_dev *vr)
+static uint16_t *vring_split_used_event(const struct vring_dev *vr)
 {
 	return &vr->avail->ring[vr->size];
 }
 
 /* The device writes avail_event, which follows the last element of the used ring (2.7.8). */
-static uint16_t *avail_event(const struct vring_dev *vr)
+static uint16_t *vring_split_avail_event(const struct vring_dev *vr)
 {
 	return (uint16_t *)&vr->used->ring[vr->size];
 }
@@ -32,6 +32,18 @@ COLD int vring_split_setup(struct vring_dev *vr, const struct vring_config *conf
 	vr->avail = hostmem_lookup(vr->mem, config->avail, AVAIL_BYTES(size), false);
 	vr->used = hostmem_lookup(vr->mem, config->used, USED_BYTES(size), true);
 	return vr->desc && vr->avail && vr->used ? 0 : -EFAULT;
+}
+
+COLD int vring_split_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	vr->last_avail = vr->avail_idx = base->avail;
+	vr->used_next = vr->published = vr->signalled = READ_ONCE(vr->used->idx);
+	return 0;
+}
+
+COLD void vring_split_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	*base = (struct vring_base){ .avail = vr->last_avail, .used = vr->published };
 }
 
 /* The descriptor table that the walk of a chain is in. */
@@ -123,14 +135,34 @@ void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 	vr->used_next++;
 }
 
+/* Records the used elements from `first` on in the dirty log, and the index. */
+static __attribute__((noinline)) void vring_split_mark_used(const struct vring_dev *vr,
+							    uint16_t first)
+{
+	uint16_t at = first & (vr->size - 1), count = (uint16_t)(vr->used_next - first);
+	uint16_t before_end = (uint16_t)(vr->size - at);
+
+	if (count > before_end) {
+		hostmem_mark_dirty(vr->mem, &vr->used->ring[0],
+				   (count - before_end) * sizeof(vr->used->ring[0]));
+		count = before_end;
+	}
+	hostmem_mark_dirty(vr->mem, &vr->used->ring[at], count * sizeof(vr->used->ring[0]));
+	hostmem_mark_dirty(vr->mem, &vr->used->idx, sizeof(vr->used->idx));
+}
+
 bool vring_split_publish(struct vring_dev *vr)
 {
-	if (vr->published == vr->used_next)
+	uint16_t first = vr->published;
+
+	if (first == vr->used_next)
 		return false;
 	vr->published = vr->used_next;
 	/* Pairs with the driver's read barrier: a driver that sees the new index sees the elements
 	 * and the data, too. */
 	STORE_RELEASE(vr->used->idx, vr->published);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_split_mark_used(vr, first);
 	return true;
 }
 
@@ -144,7 +176,7 @@ bool vring_split_should_notify(struct vring_dev *vr)
 	if (!vr->event_idx)
 		return !(READ_ONCE(vr->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	vr->signalled = vr->published;
-	return vring_need_event(READ_ONCE(*used_event(vr)), vr->published, old);
+	return vring_need_event(READ_ONCE(*vring_split_used_event(vr)), vr->published, old);
 }
 
 bool vring_split_has_avail(const struct vring_dev *vr)
@@ -152,25 +184,32 @@ bool vring_split_has_avail(const struct vring_dev *vr)
 	return READ_ONCE(vr->avail->idx) != vr->last_avail;
 }
 
+void vring_split_mark_event(const struct vring_dev *vr)
+{
+	const uint16_t *event = vr->event_idx ? vring_split_avail_event(vr) : &vr->used->flags;
+
+	hostmem_mark_dirty(vr->mem, event, sizeof(*event));
+}
+
 void vring_split_disable_notify(struct vring_dev *vr)
 {
 	if (!vr->event_idx)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
-	else if (vr->armed && !vring_split_has_avail(vr))
+	else if (vr->notify_enabled && !vring_split_has_avail(vr))
 		/* An avail_event behind the driver's index requests no notification. When the
 		 * driver has added entries, avail_event is behind its index already: no store
 		 * needed. */
-		WRITE_ONCE(*avail_event(vr), (uint16_t)(vr->last_avail - 1));
-	vr->armed = false;
+		WRITE_ONCE(*vring_split_avail_event(vr), (uint16_t)(vr->last_avail - 1));
+	vr->notify_enabled = false;
 }
 
 bool vring_split_enable_notify(struct vring_dev *vr)
 {
 	/* The event is the device's index, not the driver's: for an entry added since the last pop,
 	 * either the driver must notify, or the load below must find the entry. */
-	vr->armed = true;
+	vr->notify_enabled = true;
 	if (vr->event_idx)
-		WRITE_ONCE(*avail_event(vr), vr->last_avail);
+		WRITE_ONCE(*vring_split_avail_event(vr), vr->last_avail);
 	else
 		WRITE_ONCE(vr->used->flags, 0);
 

@@ -15,6 +15,7 @@
 #include "dataplane/hostmem.h"
 #include "vmm/bus.h"
 #include "vmm/devlist.h"
+#include "vmm/vm_exit.h"
 
 struct bootread;
 struct kvm_run;

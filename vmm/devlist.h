@@ -47,24 +47,6 @@ struct devlist {
 	struct dev_desc dev[DEVLIST_MAX];
 };
 
-/* Reason why the VM ended; the first one reported counts. main.c maps it to the exit code. */
-enum vm_end {
-	VM_RUNNING = 0,
-	VM_END_POWEROFF,
-	VM_END_REBOOT,
-	VM_END_PANIC, /* the guest reported a panic by pvpanic */
-	VM_END_CRASH, /* triple fault, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY */
-	VM_END_QUIT,  /* requested by the user or a signal */
-	VM_END_ERROR, /* the VMM cannot continue */
-};
-
-/* Callback by which devices and vCPUs end the VM. end() may be called from any thread and returns
- * at once: vCPUs stop when they see `why` set. */
-struct vm_exit {
-	void (*end)(struct vm_exit *vm_exit, enum vm_end why);
-	uint32_t why; /* enum vm_end; atomic; set once */
-};
-
 /*
  * Appends " virtio_mmio.device=<size>@<base>:<gsi>" for each disk to the string in buf, for kernels
  * that find virtio-mmio on their command line. -E2BIG: the result does not fit in `size` bytes.

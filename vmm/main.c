@@ -17,39 +17,8 @@
 #include "vmm/report.h"
 #include "vmm/service/service.h"
 #include "vmm/service/supervisor.h"
+#include "vmm/vm_exit.h"
 #include "version.h" /* generated: tools/version */
-
-/* Documented in --help, the man page and README.md. */
-enum exit_code {
-	EXIT_POWEROFF = 0,
-	EXIT_ERROR = 1,
-	EXIT_USAGE = 2,
-	EXIT_SETUP = 3,
-	EXIT_REBOOT = 4,
-	EXIT_PANIC = 5,
-	EXIT_CRASH = 6,
-	EXIT_QUIT = 7,
-};
-
-static int exit_code(enum vm_end end)
-{
-	switch (end) {
-	case VM_END_POWEROFF:
-		return EXIT_POWEROFF;
-	case VM_END_REBOOT:
-		return EXIT_REBOOT;
-	case VM_END_PANIC:
-		return EXIT_PANIC;
-	case VM_END_CRASH:
-		return EXIT_CRASH;
-	case VM_END_QUIT:
-		return EXIT_QUIT;
-	case VM_RUNNING:
-	case VM_END_ERROR:
-		break;
-	}
-	return EXIT_ERROR;
-}
 
 static int open_log(const struct machine_config *config)
 {
@@ -74,12 +43,13 @@ static int not_started(struct machine *machine, const struct service *service, i
 	return err == -ECANCELED ? EXIT_QUIT : err ? EXIT_SETUP : EXIT_POWEROFF;
 }
 
-static int run_machine(const struct machine_config *config, const struct service *service)
+static int run_machine(const struct machine_config *config, const struct service *service,
+		       const struct supervisor_link *link)
 {
 	struct machine *machine = NULL;
 	enum vm_end end;
 	bool paths;
-	int err = machine_create(&machine, config);
+	int err = machine_create(&machine, config, link);
 
 	if (err || config->dump_dtb)
 		return not_started(machine, service, err, true);
@@ -96,7 +66,7 @@ static int run_machine(const struct machine_config *config, const struct service
 	if (machine_destroy(machine))
 		end = VM_END_ERROR;
 	service_close(service, paths);
-	return exit_code(end);
+	return vm_end_info[end].code;
 }
 
 static bool wants_supervisor(const struct machine_config *config)
@@ -106,8 +76,9 @@ static bool wants_supervisor(const struct machine_config *config)
 
 /* Runs the VM, and the supervisor if there is one. Returns the exit code, or in the supervisor
  * minus the number of the signal that killed the VM's process. */
-static int run(struct machine_config *config)
+static int run(const struct machine_config *config)
 {
+	struct supervisor_link link = { 0 };
 	struct supervisor supervisor;
 	struct service service;
 	int role;
@@ -122,7 +93,7 @@ static int run(struct machine_config *config)
 		if (role == 1)
 			return supervisor_run(&supervisor, &service, config);
 		if (role == 0) {
-			config->supervisor_fd = supervisor.fd;
+			link.fd = supervisor.fd;
 			service_relay(&service, supervisor.fd);
 		}
 		if (role == -EAGAIN) {
@@ -130,9 +101,9 @@ static int run(struct machine_config *config)
 			service_close(&service, true);
 			return EXIT_SETUP;
 		}
-		config->pids_err = role;
+		link.pids_err = role;
 	}
-	return run_machine(config, &service);
+	return run_machine(config, &service, &link);
 }
 
 /* Ends the supervisor by the signal that killed the VM, so that its parent sees the VM's status. */
@@ -189,7 +160,7 @@ int main(int argc, char **argv)
 		status = run(&config);
 		return status < 0 ? end_by(-status) : status;
 	case OPTIONS_HELP:
-		return print(options_help, closed);
+		return print(options_help(), closed);
 	case OPTIONS_VERSION:
 		return print("microvm " MICROVM_VERSION "\n", closed);
 	case OPTIONS_ERROR:

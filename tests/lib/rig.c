@@ -77,6 +77,31 @@ void rig_stop(struct rig *r)
 	r->plane = NULL;
 }
 
+void *rig_stop_main(void *rig)
+{
+	rig_stop(rig);
+	return NULL;
+}
+
+static void answer(struct iothread_call *call)
+{
+	iothread_call_done(call);
+}
+
+pthread_t rig_call_from(struct rig *r, void *(*fn)(void *rig))
+{
+	struct iothread_call after = { .run = answer };
+	uint64_t woken = eventfd_count(r->thread->loop.wake_fd);
+	pthread_t thread;
+
+	must(!pthread_create(&thread, NULL, fn, r));
+	/* The thread queues its call before it wakes the dataplane thread, which runs queued calls
+	 * in their order. */
+	mock_wait_until(eventfd_count(r->thread->loop.wake_fd) == woken + 1);
+	iothread_call(r->thread, &after);
+	return thread;
+}
+
 void rig_fini(struct rig *r)
 {
 	rig_stop(r);

@@ -7,6 +7,8 @@
 #ifndef TESTS_RIG_H
 #define TESTS_RIG_H
 
+#include <pthread.h>
+
 #include "dataplane/blkplane.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
@@ -43,6 +45,13 @@ void rig_init_file(struct rig *r, const struct ioengine_ops *ops, uint16_t size,
 /* Starts the blkplane on the ring of the mock driver. */
 void rig_start(struct rig *r);
 void rig_stop(struct rig *r);
+
+/* Calls rig_stop. For pthread_create and rig_call_from. */
+void *rig_stop_main(void *rig);
+
+/* Starts a thread that runs fn(r), which makes a call to the dataplane thread. Returns when the
+ * dataplane thread has run this call, whether or not it has answered it. */
+pthread_t rig_call_from(struct rig *r, void *(*fn)(void *rig));
 
 /* Stops the blkplane and frees everything. */
 void rig_fini(struct rig *r);

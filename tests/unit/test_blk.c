@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Tests of the whole device as a driver sees it. test_blk_life.c tests its life cycle under load.
- */
+/* Tests of a whole disk as its driver sees it. test_blk_life.c tests start and reset under load. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -9,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/disk.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/suite.h"
@@ -66,7 +65,7 @@ START_TEST(features_and_configuration_space)
 }
 END_TEST
 
-/* The guest's block size is the user's choice, and the capacity stays in sectors (5.2.4). */
+/* The user chooses the block size. The capacity is always in sectors of 512 bytes (5.2.4). */
 START_TEST(configuration_space_with_4096_byte_blocks)
 {
 	struct virtio_blk_config space = { 0 };
@@ -153,7 +152,7 @@ START_TEST(row33_read_only_disk_with_and_without_the_feature)
 }
 END_TEST
 
-/* Also without FLUSH: done (or refused), never left lying. */
+/* A flush is completed also when FLUSH was not negotiated. */
 START_TEST(row36_flush_not_negotiated)
 {
 	struct mock_blk req;
@@ -203,8 +202,8 @@ START_TEST(second_disk_on_the_same_image)
 }
 END_TEST
 
-/* [B] seen through the registers; the neighbour does not notice. */
-START_TEST(a_broken_queue_is_told_and_a_reset_recovers)
+/* Another disk keeps working meanwhile. */
+START_TEST(broken_queue_is_reported_and_a_reset_recovers_it)
 {
 	static struct disk other;
 	struct mock_blk req;
@@ -219,7 +218,7 @@ START_TEST(a_broken_queue_is_told_and_a_reset_recovers)
 	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK | ST_NEEDS_RESET);
 	ck_assert_uint_eq(mock_wait_irq(m), 1);
 	reg_set(&d.mmio, VIRTIO_MMIO_INTERRUPT_ACK, IRQLINE_CONFIG);
-	/* More of the same: no second interrupt, no processing. */
+	/* Further notifications cause no second interrupt and no processing. */
 	for (unsigned int i = 0; i < 100; i++)
 		mock_kick(m);
 	ck_assert_uint_eq(disk_do(&other, VIRTIO_BLK_T_IN, 0, 512, &req, NULL), VIRTIO_BLK_S_OK);
@@ -249,7 +248,7 @@ START_TEST(driver_without_queues)
 }
 END_TEST
 
-/* The host has no descriptors left: told as NEEDS_RESET, and the next try may do. */
+/* The device sets NEEDS_RESET, and starts after a reset. */
 START_TEST(host_out_of_descriptors_at_activation)
 {
 	struct rlimit before, none;
@@ -275,7 +274,7 @@ START_TEST(host_out_of_descriptors_at_activation)
 }
 END_TEST
 
-START_TEST(disk_that_cannot_be_opened_leaks_nothing)
+START_TEST(disk_whose_image_cannot_be_opened_leaks_nothing)
 {
 	struct blk *blk = NULL;
 	const char *why;
@@ -300,16 +299,16 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, features_and_configuration_space);
 	tcase_add_test(t, configuration_space_with_4096_byte_blocks);
-	tcase_add_loop_test(t, requests_end_to_end, 0, engine_count());
+	tcase_add_named_test(t, requests_end_to_end, engine_count(), engine_name);
 	tcase_add_test(t, row35_serial_numbers);
 	tcase_add_test(t, row33_read_only_disk_with_and_without_the_feature);
 	tcase_add_test(t, row36_flush_not_negotiated);
 	tcase_add_test(t, row39_another_formats_header_survives_as_data);
 	tcase_add_test(t, second_disk_on_the_same_image);
-	tcase_add_test(t, a_broken_queue_is_told_and_a_reset_recovers);
+	tcase_add_test(t, broken_queue_is_reported_and_a_reset_recovers_it);
 	tcase_add_test(t, driver_without_queues);
 	tcase_add_test(t, host_out_of_descriptors_at_activation);
-	tcase_add_test(t, disk_that_cannot_be_opened_leaks_nothing);
+	tcase_add_test(t, disk_whose_image_cannot_be_opened_leaks_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }

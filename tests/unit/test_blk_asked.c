@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of iopoll on a host or with an image that does not support it: the disk works without, and
- * the log says so once. Linked with --wrap.
+ * Tests of iopoll on a host or with an image that does not support it: the disk works without
+ * iopoll, and the log says so once. Linked with --wrap.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -9,15 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/capture.h"
 #include "tests/lib/disk.h"
 #include "tests/lib/suite.h"
 
 static struct disk d;
 
-/* ---- between the device and the host ---- */
+/* ---- io_uring of the host ---- */
 
-static unsigned int refused; /* rings with these flags are */
-static unsigned int asked;   /* for such a ring, so many times */
+static unsigned int refused; /* flags of rings that the host refuses */
+static unsigned int asked;   /* number of times that such a ring was requested */
 
 int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *p);
@@ -33,41 +34,21 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 	return -EPERM;
 }
 
-/* ---- a disk, and what is said of it ---- */
+/* ---- a disk, and what is logged ---- */
 
-static int said_fd, stderr_fd;
-
-static void begin_to_listen(void)
+/* Checks that the log has one line, with this text. */
+static void expect_logged(const char *text)
 {
-	int fd[2];
-
-	must(!pipe(fd));
-	stderr_fd = dup(2);
-	must(dup2(fd[1], 2) == 2);
-	close(fd[1]);
-	said_fd = fd[0];
+	capture_end();
+	ck_assert_msg(capture_count(text) == 1 && capture_count("\n") == 1, "%s", capture_text());
 }
 
-/* One line was said, and it has that in it. */
-static void expect_said(const char *text)
-{
-	static char said[4096];
-	ssize_t n;
-
-	must(dup2(stderr_fd, 2) == 2);
-	n = read(said_fd, said, sizeof(said) - 1);
-	must(n >= 0);
-	said[n] = '\0';
-	ck_assert_msg(strstr(said, text) && strchr(said, '\n') == said + n - 1, "%s", said);
-	close(said_fd);
-	close(stderr_fd);
-}
-
-static void two_lives(void)
+/* Starts the disk twice, and makes requests. */
+static void start_twice(void)
 {
 	struct mock_blk req;
 
-	for (unsigned int life = 0; life < 2; life++) {
+	for (unsigned int start = 0; start < 2; start++) {
 		disk_bring_up(&d, 64, DISK_FEATURES);
 		for (unsigned int i = 0; i < 10; i++)
 			ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, i, 4096, &req, NULL),
@@ -84,26 +65,26 @@ START_TEST(iopoll_is_refused)
 	refused = IORING_SETUP_IOPOLL;
 	disk_init(&d, BLK_ENGINE_IOPOLL);
 	disk_open(&d);
+	capture_begin();
 	fds = count_fds();
-	begin_to_listen();
-	two_lives();
-	expect_said(": iopoll is unavailable (Operation not permitted), using "
-		    "io_uring\n");
-	ck_assert_uint_eq(asked, 1);
+	start_twice();
 	ck_assert_uint_eq(count_fds(), fds + 3);
+	expect_logged(": iopoll is unavailable (Operation not permitted), using "
+		      "io_uring\n");
+	ck_assert_uint_eq(asked, 1);
 	disk_fini(&d);
 }
 END_TEST
 
-/* The page cache, which cannot be polled. */
-START_TEST(iopoll_of_an_image_that_cannot)
+/* The page cache cannot be polled. */
+START_TEST(iopoll_of_an_image_that_cannot_be_polled)
 {
 	disk_init(&d, BLK_ENGINE_IOPOLL);
 	d.config.direct = BLK_DIRECT_OFF;
 	disk_open(&d);
-	begin_to_listen();
-	two_lives();
-	expect_said("iopoll ignored: a disk's file system or device cannot be polled\n");
+	capture_begin();
+	start_twice();
+	expect_logged("iopoll ignored: a disk's file system or device cannot be polled\n");
 	disk_fini(&d);
 }
 END_TEST
@@ -114,7 +95,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_asked");
 
 	tcase_add_test(t, iopoll_is_refused);
-	tcase_add_test(t, iopoll_of_an_image_that_cannot);
+	tcase_add_test(t, iopoll_of_an_image_that_cannot_be_polled);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tests of the write cache as a driver sees and changes it (5.2.5, 5.2.6.2). Linked with --wrap:
- * each write and each flush of any engine passes through the test.
+ * the test counts the writes and flushes of all engines.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/capture.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 #include "tests/unit/written.h"
@@ -21,9 +23,9 @@ int __wrap_fdatasync(int fd);
 
 static struct disk d;
 static struct mockdrv *const m = &d.m;
-static unsigned int flushes; /* atomic, as what follows */
-static int flush_error;
-static int wce_while_flushing = -1; /* what another vCPU would read meanwhile */
+static unsigned int flushes;	    /* atomic: number of fdatasync calls */
+static int flush_error;		    /* atomic: error of fdatasync; 0: the real call is made */
+static int wce_while_flushing = -1; /* atomic: wce during the last fdatasync */
 
 int __wrap_fdatasync(int fd)
 {
@@ -60,7 +62,7 @@ static void set_wce(uint8_t byte)
 	virtio_mmio_write(&d.mmio, WCE, &byte, 1);
 }
 
-/* How many flushes has the driver's write of that byte led to? */
+/* Writes the byte. Returns the number of flushes that this caused. */
 static unsigned int flushes_of(uint8_t byte)
 {
 	unsigned int before = READ_ONCE(flushes);
@@ -69,6 +71,7 @@ static unsigned int flushes_of(uint8_t byte)
 	return READ_ONCE(flushes) - before;
 }
 
+/* Makes a write. Returns whether it was a stable one. */
 static bool write_is_stable(void)
 {
 	struct mock_blk req;
@@ -80,9 +83,9 @@ static bool write_is_stable(void)
 	return READ_ONCE(stable);
 }
 
-START_TEST(row29_toggled_around_writes_and_reset_on_every_engine)
+START_TEST(row29_wce_toggled_between_writes_and_reset_on_every_engine)
 {
-	/* Bit 0 alone counts. */
+	/* Only bit 0 has a meaning. */
 	static const struct {
 		uint8_t value;
 		unsigned int flushes;
@@ -96,7 +99,7 @@ START_TEST(row29_toggled_around_writes_and_reset_on_every_engine)
 	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
 		ck_assert_uint_eq(flushes_of(steps[i].value), steps[i].flushes);
 		ck_assert_uint_eq(wce(), steps[i].is);
-		/* 0 is not said before it is true. */
+		/* wce is 1 until the flush has ended. */
 		ck_assert_int_eq(READ_ONCE(wce_while_flushing), steps[i].flushes || i ? 1 : -1);
 		ck_assert_int_eq(write_is_stable(), !steps[i].is);
 	}
@@ -119,7 +122,7 @@ START_TEST(row29_disk_that_begins_as_writethrough_on_every_engine)
 	reg_bring_up(&d.mmio, m, ROWS_RING, BOTH);
 	ck_assert_uint_eq(wce(), 0);
 	ck_assert(write_is_stable());
-	/* A driver that knows nothing of it gets what the user asked for, flushing or not. */
+	/* A driver without CONFIG_WCE gets the mode that the user chose, with FLUSH or without. */
 	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES);
 	ck_assert(write_is_stable());
 	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_PLAIN);
@@ -128,7 +131,7 @@ START_TEST(row29_disk_that_begins_as_writethrough_on_every_engine)
 }
 END_TEST
 
-/* 5.2.5.2: what cannot be flushed is stable, until the driver says that it does not mind. */
+/* Without FLUSH, writes are stable until the driver sets wce (5.2.5.2). */
 START_TEST(cache_of_a_driver_without_flush)
 {
 	begin(_i, false, DISK_PLAIN | BIT64(VIRTIO_BLK_F_CONFIG_WCE));
@@ -141,7 +144,7 @@ START_TEST(cache_of_a_driver_without_flush)
 }
 END_TEST
 
-/* A queue of its own driver, on which a write is done. */
+/* Makes a write on queue n. Returns whether it was a stable one. */
 static bool is_stable_on(struct mockdrv *q, unsigned int n)
 {
 	struct mock_blk req;
@@ -160,7 +163,8 @@ static bool is_stable_on(struct mockdrv *q, unsigned int n)
 	return READ_ONCE(stable);
 }
 
-/* Each ring changes, also one that is started afterwards; one that was never set up is no matter. */
+/* The mode of all rings changes, also of a ring that is started later. The third queue is not set
+ * up. */
 START_TEST(row29_all_queues_on_every_engine)
 {
 	const uint64_t features = BOTH | BIT64(VIRTIO_BLK_F_MQ) | BIT64(VIRTIO_F_RING_RESET);
@@ -191,8 +195,8 @@ START_TEST(row29_all_queues_on_every_engine)
 }
 END_TEST
 
-/* Not its to write before FEATURES_OK, nor without the feature. */
-START_TEST(row29_written_by_a_driver_that_may_not)
+/* A driver must not write wce before FEATURES_OK, nor without the feature. */
+START_TEST(row29_wce_written_without_permission)
 {
 	begin(BLK_ENGINE_SYNC, false, DISK_FEATURES);
 	ck_assert_uint_eq(flushes_of(0), 0);
@@ -207,7 +211,7 @@ START_TEST(row29_written_by_a_driver_that_may_not)
 	reg_accept(&d.mmio, BOTH);
 	ck_assert_uint_eq(flushes_of(0), 0);
 	ck_assert_uint_eq(wce(), 1);
-	/* From here on it may, and the ring begins as it said. */
+	/* After FEATURES_OK, the driver may write it, and the ring starts in this mode. */
 	reg_set_status(&d.mmio, ST_FEATURES_OK);
 	ck_assert_uint_eq(flushes_of(0), 1);
 	ck_assert_uint_eq(wce(), 0);
@@ -219,8 +223,8 @@ START_TEST(row29_written_by_a_driver_that_may_not)
 }
 END_TEST
 
-/* Wherever an access begins, and however long it is: that byte changes, and no other. */
-START_TEST(row23_row29_config_written_by_any_piece)
+/* An access at any offset and of any length changes this byte and no other. */
+START_TEST(row23_row29_configuration_space_written_by_any_access)
 {
 	struct virtio_regpage before, now;
 	uint8_t data[8];
@@ -248,7 +252,7 @@ START_TEST(row23_row29_config_written_by_any_piece)
 }
 END_TEST
 
-/* The host fails in what the driver is about to rely on: told by NEEDS_RESET, as 2.1.2 has it. */
+/* The device sets NEEDS_RESET, because written data may be lost (2.1.2). */
 START_TEST(host_flush_fails_at_the_change_to_writethrough)
 {
 	begin(BLK_ENGINE_SYNC, false, BOTH);
@@ -261,10 +265,10 @@ START_TEST(host_flush_fails_at_the_change_to_writethrough)
 	ck_assert_uint_ge(mock_irqs(m), 1);
 	ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS) & IRQLINE_CONFIG,
 			  IRQLINE_CONFIG);
-	/* From there on each write speaks for itself. */
+	/* Writes are stable from here on. */
 	ck_assert(write_is_stable());
 
-	/* A driver that is still setting up finds it in the status; no interrupt yet. */
+	/* Before DRIVER_OK, the driver reads the status, and gets no interrupt. */
 	reg_set_status(&d.mmio, 0);
 	mock_irqs(m);
 	ck_assert(reg_negotiate(&d.mmio, BOTH));
@@ -277,35 +281,20 @@ START_TEST(host_flush_fails_at_the_change_to_writethrough)
 }
 END_TEST
 
-static unsigned int heard_lines(int fd)
-{
-	static char text[65536];
-	unsigned int lines = 0;
-	ssize_t n;
-
-	while ((n = read(fd, text, sizeof(text))) > 0)
-		for (ssize_t i = 0; i < n; i++)
-			lines += text[i] == '\n';
-	return lines;
-}
-
 START_TEST(guest_floods_the_log_with_changes_that_fail)
 {
-	int ends[2], saved = dup(STDERR_FILENO);
+	unsigned int lines;
 
 	begin(BLK_ENGINE_SYNC, false, BOTH);
-	ck_assert_int_eq(pipe(ends), 0);
-	dup2(ends[1], STDERR_FILENO);
-	close(ends[1]);
+	capture_begin();
 	WRITE_ONCE(flush_error, EIO);
 	for (unsigned int i = 0; i < 200; i++)
 		set_wce((uint8_t)i);
 	WRITE_ONCE(flush_error, 0);
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	unsigned int lines = heard_lines(ends[0]);
+	capture_end();
+	lines = capture_count("\n");
 	ck_assert_uint_ge(lines, LOG_BURST);
-	/* A period may have ended meanwhile, and on a slow host several. */
+	/* Several periods may have ended meanwhile. */
 	ck_assert_uint_le(lines, 50);
 	rows_end(&d, false);
 }
@@ -322,7 +311,7 @@ static void *toggle(void *arg)
 	for (unsigned int i = 0; i < TOGGLES; i++) {
 		set_wce((uint8_t)i);
 		if (wce() > 1)
-			return arg; /* told by the missing NULL */
+			return arg; /* not NULL: a wrong value was read */
 	}
 	return NULL;
 }
@@ -341,7 +330,7 @@ static void *reset_now_and_then(void *arg)
 	return arg;
 }
 
-START_TEST(row29_flood_of_toggles_beside_writes_on_every_engine)
+START_TEST(row29_flood_of_wce_changes_beside_writes_on_every_engine)
 {
 	pthread_t vcpu[2];
 	struct mock_blk req;
@@ -362,7 +351,7 @@ START_TEST(row29_flood_of_toggles_beside_writes_on_every_engine)
 }
 END_TEST
 
-START_TEST(row27_row29_toggles_beside_resets_on_every_engine)
+START_TEST(row27_row29_wce_changes_beside_resets_on_every_engine)
 {
 	pthread_t vcpu[2], resetter;
 	struct mock_blk req;
@@ -395,16 +384,20 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_cache");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, row29_toggled_around_writes_and_reset_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row29_disk_that_begins_as_writethrough_on_every_engine, 0, n);
-	tcase_add_loop_test(t, cache_of_a_driver_without_flush, 0, n);
-	tcase_add_loop_test(t, row29_all_queues_on_every_engine, 0, n);
-	tcase_add_test(t, row29_written_by_a_driver_that_may_not);
-	tcase_add_test(t, row23_row29_config_written_by_any_piece);
+	tcase_add_named_test(t, row29_wce_toggled_between_writes_and_reset_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row29_disk_that_begins_as_writethrough_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, cache_of_a_driver_without_flush, n, engine_way_name);
+	tcase_add_named_test(t, row29_all_queues_on_every_engine, n, engine_way_name);
+	tcase_add_test(t, row29_wce_written_without_permission);
+	tcase_add_test(t, row23_row29_configuration_space_written_by_any_access);
 	tcase_add_test(t, host_flush_fails_at_the_change_to_writethrough);
 	tcase_add_test(t, guest_floods_the_log_with_changes_that_fail);
-	tcase_add_loop_test(t, row29_flood_of_toggles_beside_writes_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row27_row29_toggles_beside_resets_on_every_engine, 0, n);
+	tcase_add_named_test(t, row29_flood_of_wce_changes_beside_writes_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row27_row29_wce_changes_beside_resets_on_every_engine, n,
+			     engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

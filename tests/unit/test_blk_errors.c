@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/capture.h"
 #include "tests/lib/disk.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/suite.h"
@@ -30,9 +31,9 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 				      struct io_uring_params *params);
 
 static bool no_memory, no_pages;
-static unsigned int calloc_fails; /* as eventfd_fails */
+static unsigned int calloc_fails; /* number of the next call that fails, from 1; 0: none */
 static bool no_aio, no_uring;
-static unsigned int eventfd_fails; /* the nth call from now; 0: none */
+static unsigned int eventfd_fails; /* number of the next call that fails, from 1; 0: none */
 
 void *__wrap_calloc(size_t n, size_t size)
 {
@@ -72,28 +73,24 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 static struct disk d;
 static struct mockdrv *const m = &d.m;
 
-/* `why` says what is wrong with the image: nothing is. The log says what the host lacks. */
+/* Checks that blk_create fails and logs what the host lacks. `why` is NULL, because it is for
+ * problems of the image. */
 static void expect_refused(int err, const char *what)
 {
 	struct blk *blk = NULL;
 	const char *why = "";
-	unsigned int fds = count_fds();
-	int ends[2], saved = dup(STDERR_FILENO);
-	char said[200] = "", expected[200];
+	unsigned int fds;
+	char expected[200];
 
-	ck_assert_int_eq(pipe(ends), 0);
-	dup2(ends[1], STDERR_FILENO);
+	capture_begin();
+	fds = count_fds();
 	ck_assert_int_eq(blk_create(&blk, &d.config, 0, &m->hostmem, &why), err);
-	dup2(saved, STDERR_FILENO);
-	close(ends[1]);
-	ck_assert_int_gt(read(ends[0], said, sizeof(said) - 1), 0);
-	close(ends[0]);
-	close(saved);
+	ck_assert_uint_eq(count_fds(), fds);
+	capture_end();
 	ck_assert_ptr_null(blk);
 	ck_assert_ptr_null(why);
-	ck_assert_uint_eq(count_fds(), fds);
 	snprintf(expected, sizeof(expected), "microvm: %s: %s\n", what, strerror(-err));
-	ck_assert_str_eq(said, expected);
+	ck_assert_str_eq(capture_text(), expected);
 }
 
 START_TEST(host_out_of_memory_or_descriptors_for_a_disk)
@@ -110,7 +107,7 @@ START_TEST(host_out_of_memory_or_descriptors_for_a_disk)
 		expect_refused(-EMFILE, "event file descriptors of a disk");
 		ck_assert_uint_eq(eventfd_fails, 0);
 	}
-	/* Where times are to be kept. */
+	/* With statistics, times need further memory. */
 	d.config.stats = true;
 	calloc_fails = 2;
 	expect_refused(-ENOMEM, "statistics of a disk");
@@ -120,7 +117,7 @@ START_TEST(host_out_of_memory_or_descriptors_for_a_disk)
 }
 END_TEST
 
-/* From a queue that is ready to DRIVER_OK, with no memory: neither engine is to be had. */
+/* Sets DRIVER_OK on a host without memory, so that no engine can be created. */
 static void activate_without_memory(void)
 {
 	reg_set_status(&d.mmio, 0);
@@ -142,7 +139,7 @@ START_TEST(host_out_of_memory_at_activation)
 		disk_open(&d);
 		activate_without_memory();
 		ck_assert_uint_ge(mock_irqs(m), 1);
-		/* A doorbell leads nowhere; a driver that begins again finds a disk. */
+		/* A notification has no effect. The disk starts after a reset. */
 		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
 		ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 0, 512, &req, NULL),
@@ -152,68 +149,36 @@ START_TEST(host_out_of_memory_at_activation)
 }
 END_TEST
 
-/* ---- what is said of it ---- */
-
-static char text[65536];
-static int ends[2], saved;
-
-static void begin_to_listen(void)
-{
-	ck_assert_int_eq(pipe(ends), 0);
-	saved = dup(STDERR_FILENO);
-	dup2(ends[1], STDERR_FILENO);
-	close(ends[1]);
-}
-
-static void heard(void)
-{
-	ssize_t n;
-	size_t len = 0;
-
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	while ((n = read(ends[0], text + len, sizeof(text) - 1 - len)) > 0)
-		len += (size_t)n;
-	text[len] = 0;
-	close(ends[0]);
-}
-
-static unsigned int count_lines(const char *words)
-{
-	unsigned int n = 0;
-
-	for (const char *at = text; (at = strstr(at, words)); at++)
-		n++;
-	return n;
-}
+/* ---- what is logged ---- */
 
 #define FALL_BACK "using sync"
 
-/* The guest decides how often it tries again, and must not fill the host's log. */
+/* A guest must not be able to fill the log. */
 START_TEST(guest_floods_the_log_with_activations_that_fail)
 {
 	disk_init(&d, BLK_ENGINE_LIBAIO);
 	disk_open(&d);
-	begin_to_listen();
+	capture_begin();
 	for (unsigned int i = 0; i < 100; i++)
 		activate_without_memory();
-	heard();
-	unsigned int lines = count_lines("cannot start the dataplane");
+	capture_end();
+	unsigned int lines = capture_count("cannot start the dataplane");
 	ck_assert_uint_ge(lines, LOG_BURST);
-	/* A period may have ended meanwhile, and on a slow host several. */
+	/* Several periods may have ended meanwhile. */
 	ck_assert_uint_le(lines, 50);
-	ck_assert_uint_eq(count_lines(FALL_BACK), 0); /* it did not help */
+	ck_assert_uint_eq(capture_count(FALL_BACK), 0); /* it failed as well */
 	disk_fini(&d);
 }
 END_TEST
 
-static void several_lives(enum blk_engine engine)
+/* Starts a disk three times. */
+static void start_and_reset(enum blk_engine engine)
 {
 	struct mock_blk req;
 
 	disk_init(&d, engine);
 	disk_open(&d);
-	for (unsigned int life = 0; life < 3; life++) {
+	for (unsigned int start = 0; start < 3; start++) {
 		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
 		ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 0, 512, &req, NULL),
 				  VIRTIO_BLK_S_OK);
@@ -221,35 +186,35 @@ static void several_lives(enum blk_engine engine)
 	disk_fini(&d);
 }
 
-/* Each disk says so, however many there are, and says it once. */
-START_TEST(host_without_aio_is_told_once_per_disk)
+/* Each disk logs it once, also when there are more disks than the log allows lines. */
+START_TEST(host_without_aio_is_logged_once_per_disk)
 {
 	no_aio = true;
-	begin_to_listen();
+	capture_begin();
 	for (unsigned int disk = 0; disk < 2 * LOG_BURST; disk++)
-		several_lives(BLK_ENGINE_LIBAIO);
-	heard();
-	ck_assert_uint_eq(count_lines("libaio is unavailable"), 2 * LOG_BURST);
-	ck_assert_uint_eq(count_lines(FALL_BACK), 2 * LOG_BURST);
+		start_and_reset(BLK_ENGINE_LIBAIO);
+	capture_end();
+	ck_assert_uint_eq(capture_count("libaio is unavailable"), 2 * LOG_BURST);
+	ck_assert_uint_eq(capture_count(FALL_BACK), 2 * LOG_BURST);
 }
 END_TEST
 
 START_TEST(host_without_io_uring_falls_back_to_the_next_engine)
 {
 	no_uring = true;
-	begin_to_listen();
-	several_lives(BLK_ENGINE_URING);
-	several_lives(BLK_ENGINE_LIBAIO);
+	capture_begin();
+	start_and_reset(BLK_ENGINE_URING);
+	start_and_reset(BLK_ENGINE_LIBAIO);
 	no_aio = true;
-	several_lives(BLK_ENGINE_URING);
-	heard();
-	ck_assert_uint_eq(count_lines("io_uring is unavailable (Operation not permitted), "
-				      "using libaio"),
+	start_and_reset(BLK_ENGINE_URING);
+	capture_end();
+	ck_assert_uint_eq(capture_count("io_uring is unavailable (Operation not permitted), "
+					"using libaio"),
 			  1);
-	ck_assert_uint_eq(count_lines("io_uring is unavailable (Operation not permitted), "
-				      "using sync"),
+	ck_assert_uint_eq(capture_count("io_uring is unavailable (Operation not permitted), "
+					"using sync"),
 			  1);
-	ck_assert_uint_eq(count_lines(" is unavailable ("), 2);
+	ck_assert_uint_eq(capture_count(" is unavailable ("), 2);
 }
 END_TEST
 
@@ -261,7 +226,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_out_of_memory_or_descriptors_for_a_disk);
 	tcase_add_test(t, host_out_of_memory_at_activation);
 	tcase_add_test(t, guest_floods_the_log_with_activations_that_fail);
-	tcase_add_test(t, host_without_aio_is_told_once_per_disk);
+	tcase_add_test(t, host_without_aio_is_logged_once_per_disk);
 	tcase_add_test(t, host_without_io_uring_falls_back_to_the_next_engine);
 	suite_add_tcase(s, t);
 	return s;

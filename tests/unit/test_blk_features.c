@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a driver accepts is what it gets, each feature by itself; and a host without AIO.
+ * Tests that the device uses exactly the features that the driver has accepted, and of a host
+ * without AIO.
  *
- * This program has its own io_submit and io_setup, which look at what the device asks for and hand
- * it on.
+ * The test replaces io_submit and io_setup by functions that record what the device asks for and
+ * pass it to the kernel.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,12 +18,15 @@
 
 static struct disk d;
 static struct mockdrv *const m = &d.m;
-static int write_flags[64]; /* of each write submitted; atomic, as what follows */
+static int write_flags[64]; /* atomic, like the following ones: flags of each write submitted */
 static unsigned int writes;
 static bool no_aio;
 static unsigned int setups;
 
-int io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb *cbs[]);
+int __wrap_io_setup(int maxevents, io_context_t *ctx);
+
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
 {
 	long n;
 
@@ -38,7 +42,7 @@ int io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
 	return n < 0 ? -errno : (int)n;
 }
 
-int io_setup(int maxevents, io_context_t *ctx)
+int __wrap_io_setup(int maxevents, io_context_t *ctx)
 {
 	setups++;
 	if (no_aio)
@@ -58,7 +62,8 @@ static void begin(uint64_t features)
 	reg_bring_up(&d.mmio, m, 64, features);
 }
 
-/* A GET_ID behind an indirect descriptor: answered, or the end of the queue. */
+/* Returns whether the device serves a GET_ID in an indirect table; otherwise it breaks the
+ * queue. */
 static bool indirect_works(void)
 {
 	struct mock_blk req;
@@ -77,14 +82,15 @@ static bool indirect_works(void)
 	return mock_status(m, &req) == VIRTIO_BLK_S_OK;
 }
 
-/* Three requests one after the other, with a used_event that asks for the third only. */
+/* Makes three requests with a used_event that requests an interrupt for the third one only. Returns
+ * whether the device uses EVENT_IDX. */
 static bool event_idx_works(void)
 {
 	struct mock_blk req;
 
 	m->avail->flags = 0;
 	WRITE_ONCE(*mock_used_event(m), 2);
-	/* A mark that only a device with EVENT_IDX overwrites. */
+	/* Only a device with EVENT_IDX overwrites this avail_event. */
 	WRITE_ONCE(*(uint16_t *)&m->used->ring[64], 0x5a5a);
 	for (unsigned int i = 0; i < 3; i++)
 		disk_do(&d, VIRTIO_BLK_T_GET_ID, 0, 20, &req, NULL);
@@ -92,16 +98,16 @@ static bool event_idx_works(void)
 	uint64_t irqs = mock_irqs(m);
 	bool avail_event = mock_avail_event(m) != 0x5a5a;
 
-	/* All of the feature, or nothing of it. */
+	/* The device must use both parts of the feature, or none. */
 	ck_assert_uint_eq(irqs, avail_event ? 1 : 3);
 	return avail_event;
 }
 
-START_TEST(wart_features_by_bit_number_instead_of_mask)
+START_TEST(features_by_bit_number_instead_of_mask)
 {
 	const uint64_t indirect = BIT64(VIRTIO_RING_F_INDIRECT_DESC);
 	const uint64_t event_idx = BIT64(VIRTIO_RING_F_EVENT_IDX);
-	/* 28 and 29 taken for masks are made of bits 2, 3 and 4, and 0: SEG_MAX would do. */
+	/* The bit numbers 28 and 29 as masks are bits 2, 3, 4, and 0: SEG_MAX would match them. */
 	const uint64_t all_but_ring = DISK_FEATURES | BIT64(VIRTIO_BLK_F_SEG_MAX) |
 				      BIT64(VIRTIO_BLK_F_BLK_SIZE) | BIT64(VIRTIO_BLK_F_TOPOLOGY);
 	static const struct {
@@ -122,10 +128,10 @@ START_TEST(wart_features_by_bit_number_instead_of_mask)
 }
 END_TEST
 
-/* 5.2.6.2: who cannot flush must not lose what was answered. */
+/* A driver that cannot flush must not lose writes that were completed (5.2.6.2). */
 START_TEST(flush_not_accepted_makes_writes_stable)
 {
-	/* Bits 0 and 3 of 9 taken as a mask are not offered; the others must not look like it. */
+	/* The bit number 9 as a mask is bits 0 and 3, which are not offered. */
 	static const struct {
 		uint64_t features;
 		int flags;
@@ -144,7 +150,7 @@ START_TEST(flush_not_accepted_makes_writes_stable)
 				  VIRTIO_BLK_S_OK);
 		ck_assert_uint_eq(write_count(), 1);
 		ck_assert_int_eq(READ_ONCE(write_flags[0]), cases[i].flags);
-		/* The next driver decides anew. */
+		/* The next driver negotiates again. */
 		reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
 		ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_OUT, 0, 4096, &req, NULL),
 				  VIRTIO_BLK_S_OK);
@@ -154,7 +160,7 @@ START_TEST(flush_not_accepted_makes_writes_stable)
 }
 END_TEST
 
-/* Also through bounce buffers (with O_DIRECT), and each of the segments. */
+/* Each segment of the write must be stable, also through bounce buffers. */
 START_TEST(stable_writes_in_segments)
 {
 	struct mock_blk req;
@@ -171,7 +177,7 @@ START_TEST(stable_writes_in_segments)
 }
 END_TEST
 
-START_TEST(host_refuses_aio_fall_back_to_sync)
+START_TEST(host_refuses_aio_and_the_disk_falls_back_to_sync)
 {
 	struct mock_blk req;
 
@@ -186,8 +192,9 @@ START_TEST(host_refuses_aio_fall_back_to_sync)
 }
 END_TEST
 
-/* io_setup costs a system call and memory: not before a driver is there, and once. */
-START_TEST(engine_is_made_at_the_first_activation)
+/* io_setup costs a system call and memory, so it is called when a driver starts the disk, and
+ * once. */
+START_TEST(engine_is_created_at_the_first_activation)
 {
 	struct mock_blk req;
 
@@ -209,11 +216,11 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blk_features");
 	TCase *t = tcase_create("blk_features");
 
-	tcase_add_test(t, wart_features_by_bit_number_instead_of_mask);
+	tcase_add_test(t, features_by_bit_number_instead_of_mask);
 	tcase_add_test(t, flush_not_accepted_makes_writes_stable);
 	tcase_add_test(t, stable_writes_in_segments);
-	tcase_add_test(t, host_refuses_aio_fall_back_to_sync);
-	tcase_add_test(t, engine_is_made_at_the_first_activation);
+	tcase_add_test(t, host_refuses_aio_and_the_disk_falls_back_to_sync);
+	tcase_add_test(t, engine_is_created_at_the_first_activation);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of RING_PACKED and IN_ORDER on a whole disk: offered on request, and their effects. */
+/* Tests of RING_PACKED and IN_ORDER on a whole disk. */
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/disk.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
@@ -28,7 +29,7 @@ static void expect_read(uint64_t sector)
 	ck_assert(image_is_fresh(mock_ptr(m, req.data), sector * 512, 4096));
 }
 
-START_TEST(formats_are_offered_when_asked_for)
+START_TEST(formats_are_offered_when_configured)
 {
 	for (unsigned int i = 0; i < 4; i++) {
 		uint64_t asked = (i & 1 ? PACKED : 0) | (i & 2 ? IN_ORDER : 0);
@@ -47,7 +48,7 @@ START_TEST(formats_are_offered_when_asked_for)
 }
 END_TEST
 
-/* One driver after the other, as the firmware's and a kernel's: each has the format it accepted. */
+/* Several drivers use the disk one after the other, like those of a boot loader and a kernel. */
 START_TEST(row25_each_driver_has_the_format_it_accepted)
 {
 	begin(true, true);
@@ -87,9 +88,9 @@ START_TEST(row20_packed_queue_of_any_size)
 }
 END_TEST
 
-/* ---- in order; _i: 0 split, 1 packed ---- */
+/* ---- IN_ORDER, in both ring formats ---- */
 
-/* What is answered at once, behind reads of the file that take their time. */
+/* Requests that need no I/O wait for reads before them. */
 START_TEST(in_order_quick_requests_behind_slow_ones)
 {
 	struct mock_blk req[20];
@@ -117,7 +118,8 @@ START_TEST(in_order_quick_requests_behind_slow_ones)
 }
 END_TEST
 
-static void rig_begin(struct rig *r, int packed)
+/* Starts a ring with IN_ORDER and the scripted engine. */
+static void rig_begin(struct rig *r, bool packed)
 {
 	rig_init(r, 16, false, false, 16);
 	if (packed)
@@ -126,8 +128,8 @@ static void rig_begin(struct rig *r, int packed)
 	rig_start(r);
 }
 
-/* The host finishes them backwards: nothing is seen, nor an interrupt raised, before the first is. */
-START_TEST(in_order_host_finishes_the_last_one_first)
+/* The device publishes nothing, and raises no interrupt, before the first request is completed. */
+START_TEST(in_order_host_completes_the_last_request_first)
 {
 	struct vring_used_elem elem;
 	struct mock_blk req[3];
@@ -156,7 +158,8 @@ START_TEST(in_order_host_finishes_the_last_one_first)
 }
 END_TEST
 
-/* Its head would come back with nothing written; not before its turn, though, which never comes. */
+/* The bad request would be returned with used.len 0, but the request before it is never
+ * completed. */
 START_TEST(row12_in_order_request_without_a_header_behind_one_in_flight)
 {
 	struct mock_blk good;
@@ -181,12 +184,14 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blk_formats");
 	TCase *t = tcase_create("blk_formats");
 
-	tcase_add_test(t, formats_are_offered_when_asked_for);
+	tcase_add_test(t, formats_are_offered_when_configured);
 	tcase_add_test(t, row25_each_driver_has_the_format_it_accepted);
 	tcase_add_test(t, row20_packed_queue_of_any_size);
-	tcase_add_loop_test(t, in_order_quick_requests_behind_slow_ones, 0, 2);
-	tcase_add_loop_test(t, in_order_host_finishes_the_last_one_first, 0, 2);
-	tcase_add_loop_test(t, row12_in_order_request_without_a_header_behind_one_in_flight, 0, 2);
+	tcase_add_named_test(t, in_order_quick_requests_behind_slow_ones, 2, mock_format_name);
+	tcase_add_named_test(t, in_order_host_completes_the_last_request_first, 2,
+			     mock_format_name);
+	tcase_add_named_test(t, row12_in_order_request_without_a_header_behind_one_in_flight, 2,
+			     mock_format_name);
 	suite_add_tcase(s, t);
 	return s;
 }

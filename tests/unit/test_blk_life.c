@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests that activate and reset a device under load, from several vCPUs, a thousand times. */
+/* Tests of start and reset of a disk under load, many times and from several vCPUs. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -23,33 +24,33 @@ static void set_over(void)
 	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
 }
 
-/* No more threads than after the first life, but for the one the thread sanitizer has made itself.
- * One that was joined may still be on its way out. */
+/* Waits until there are no more threads than before, except for one that the thread sanitizer may
+ * have started. A thread that was joined may still be ending. */
 static void expect_threads(unsigned int before)
 {
 	mock_wait_until(count_threads() <= before + 1);
 }
 
-/* Whatever life number i may have: each ring format, each with and without the other two. */
-static uint64_t life_features(unsigned int i)
+/* Returns the features of start i: both ring formats, with and without the other ring features. */
+static uint64_t features_of_start(unsigned int i)
 {
 	return DISK_FEATURES | (i % 2 ? DISK_RING : 0) |
 	       (i / 2 % 2 ? BIT64(VIRTIO_F_RING_PACKED) : 0);
 }
 
-START_TEST(row27_a_thousand_lives_leak_nothing)
+START_TEST(row27_a_thousand_starts_leak_nothing)
 {
 	struct mock_blk req;
 
 	disk_init(&d, BLK_ENGINE_LIBAIO);
 	d.config.packed = true;
 	disk_open(&d);
-	/* Thread and engine are made once, and kept. */
+	/* Thread and engine are created at the first start, and kept. */
 	reg_bring_up(&d.mmio, m, 64, DISK_FEATURES);
 	reg_set_status(&d.mmio, 0);
 	unsigned int fds = count_fds(), threads = count_threads();
 	for (unsigned int i = 0; i < 1000; i++) {
-		reg_bring_up(&d.mmio, m, 64, life_features(i));
+		reg_bring_up(&d.mmio, m, 64, features_of_start(i));
 		if (i % 9 == 0)
 			ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 0, 512, &req, NULL),
 					  VIRTIO_BLK_S_OK);
@@ -66,8 +67,8 @@ END_TEST
 #define BIG	  (64u << 10)
 
 /*
- * Reads with the host, then a reset, then the guest uses the memory for something else at once: it
- * stays as the guest wrote it.
+ * The guest resets the disk with reads in flight, and uses their memory for something else at once.
+ * The device must not write to it any more.
  */
 START_TEST(row26_reset_with_io_in_flight_on_every_engine)
 {
@@ -102,14 +103,14 @@ START_TEST(row26_reset_with_io_in_flight_on_every_engine)
 		ck_assert_uint_eq(mock_irqs(m), 0);
 		ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	}
-	/* Closing waits for whatever the kernel still had. */
+	/* blk_destroy waits for requests that the kernel still has. */
 	ck_assert_int_eq(disk_close(&d), 0);
 	ck_assert(all_bytes(mock_ptr(m, m->ring.desc), 0x77, m->heap - m->ring.desc));
 	disk_fini(&d);
 }
 END_TEST
 
-/* The kernel's completion rings that are mapped here. */
+/* Returns the number of AIO completion rings that are mapped in this process. */
 static unsigned int count_aio_rings(void)
 {
 	FILE *file = fopen("/proc/self/maps", "re");
@@ -138,16 +139,17 @@ END_TEST
 
 /* ---- two vCPUs ---- */
 
-#define LIVES 300
+#define STARTS 300
 
 static unsigned int failures; /* atomic */
 
-/* Whatever state the other vCPU has made of it, go through all steps, then reset. */
-static void *live(void *arg)
+/* A vCPU that takes the device through all steps and resets it, in whatever state the other vCPU
+ * has left it. */
+static void *start_and_reset(void *arg)
 {
 	struct vring_config ring = m->ring;
 
-	for (unsigned int i = 0; i < LIVES; i++) {
+	for (unsigned int i = 0; i < STARTS; i++) {
 		reg_set_status(&d.mmio, 0);
 		reg_negotiate(&d.mmio, DISK_FEATURES | (i % 3 ? DISK_RING : 0) | d.format);
 		reg_queue(&d.mmio, &ring);
@@ -161,7 +163,7 @@ static void *live(void *arg)
 	return arg;
 }
 
-/* And a third that kicks, and offers what is there already. */
+/* A third vCPU, which notifies, and makes existing chains available. */
 static void *kick(void *arg)
 {
 	uint16_t idx = 0;
@@ -184,7 +186,7 @@ START_TEST(row27_reset_and_activate_from_two_vcpus_on_every_engine)
 
 	rows_init(&d, _i);
 	disk_open(&d);
-	/* Thread and engine are made once, and kept. */
+	/* Thread and engine are created at the first start, and kept. */
 	disk_bring_up(&d, 64, DISK_FEATURES);
 	reg_set_status(&d.mmio, 0);
 	unsigned int fds = count_fds(), threads = count_threads();
@@ -195,7 +197,7 @@ START_TEST(row27_reset_and_activate_from_two_vcpus_on_every_engine)
 	}
 	ck_assert_int_eq(pthread_create(&kicker, NULL, kick, NULL), 0);
 	for (unsigned int i = 0; i < 2; i++)
-		ck_assert_int_eq(pthread_create(&vcpu[i], NULL, live, NULL), 0);
+		ck_assert_int_eq(pthread_create(&vcpu[i], NULL, start_and_reset, NULL), 0);
 	for (unsigned int i = 0; i < 2; i++)
 		pthread_join(vcpu[i], NULL);
 	set_over();
@@ -211,7 +213,7 @@ START_TEST(row27_reset_and_activate_from_two_vcpus_on_every_engine)
 }
 END_TEST
 
-/* ---- doorbells before their time ---- */
+/* ---- notifications before DRIVER_OK ---- */
 
 START_TEST(row19_kicks_before_driver_ok)
 {
@@ -232,7 +234,7 @@ START_TEST(row19_kicks_before_driver_ok)
 	sched_yield();
 	ck_assert_uint_eq(mock_status(m, &req), 0xff);
 	ck_assert(!mock_has_used(m));
-	/* DRIVER_OK: what was offered before is served unasked, once. */
+	/* At DRIVER_OK, requests from before are served once, without a notification. */
 	reg_set_status(&d.mmio, ST_DRIVER_OK);
 	mock_wait_used(m, &elem);
 	wait_idle_thread();
@@ -242,7 +244,7 @@ START_TEST(row19_kicks_before_driver_ok)
 }
 END_TEST
 
-/* The end of the VM with requests in flight: what was answered is in the file. */
+/* The VM ends with requests in flight. Writes that were completed are in the file. */
 START_TEST(destroy_drains_and_flushes)
 {
 	static uint8_t bytes[4096];
@@ -280,13 +282,14 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blk_life");
 	TCase *t = tcase_create("blk_life");
 
-	tcase_add_test(t, row27_a_thousand_lives_leak_nothing);
-	tcase_add_loop_test(t, row26_reset_with_io_in_flight_on_every_engine, 0, rows_ways());
+	tcase_add_test(t, row27_a_thousand_starts_leak_nothing);
+	tcase_add_named_test(t, row26_reset_with_io_in_flight_on_every_engine, rows_ways(),
+			     rows_way_name);
 	tcase_add_test(t, destroyed_disks_leave_no_aio_context);
-	tcase_add_loop_test(t, row27_reset_and_activate_from_two_vcpus_on_every_engine, 0,
-			    rows_ways());
-	tcase_add_loop_test(t, row19_kicks_before_driver_ok, 0, 2);
-	tcase_add_loop_test(t, destroy_drains_and_flushes, 0, 2);
+	tcase_add_named_test(t, row27_reset_and_activate_from_two_vcpus_on_every_engine,
+			     rows_ways(), rows_way_name);
+	tcase_add_named_test(t, row19_kicks_before_driver_ok, 2, mock_format_name);
+	tcase_add_named_test(t, destroy_drains_and_flushes, 2, mock_format_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of an operator's actions while the driver is active: resize, flush, pause. Linked with
- * --wrap for errors of the host.
+ * Tests of commands of the operator while the driver is active: resize, flush, pause, limits.
+ * Linked with --wrap for errors of the host.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dataplane/blkplane.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -29,8 +30,8 @@ int __wrap_fstat(int fd, struct stat *st);
 static struct disk d;
 static struct mockdrv *const m = &d.m;
 static int flush_error, truncate_error, lseek_error, fstat_error;
-static bool is_device; /* so says fstat */
-static int flushed_fd; /* the last one */
+static bool is_device; /* fstat says that the image is a block device */
+static int flushed_fd; /* descriptor of the last fdatasync */
 
 static int refuse(int err)
 {
@@ -69,7 +70,7 @@ static int resize(uint64_t bytes, const char **why)
 
 	virtio_mmio_lock(&d.mmio);
 	err = blk_resize(d.blk, bytes, why);
-	/* No vCPU reads memory here: all readers take the lock for the generation. */
+	/* The capacity may change before the generation, because all readers here take the lock. */
 	if (!err)
 		blk_notify_resize(d.blk);
 	virtio_mmio_unlock(&d.mmio);
@@ -98,6 +99,7 @@ static bool config_interrupt(void)
 	return status & IRQLINE_CONFIG;
 }
 
+/* Resizes the disk, and checks that the driver is told and sees the new capacity. */
 static void resize_to(uint64_t bytes)
 {
 	uint32_t before = generation();
@@ -117,7 +119,7 @@ static uint8_t write_at(uint64_t sector, uint32_t len)
 	return disk_do(&d, VIRTIO_BLK_T_OUT, sector, len, &req, NULL);
 }
 
-/* Grown, shrunk, and grown again, on each engine: what the driver sees, and what it may ask for. */
+/* The disk grows, shrinks and grows again. */
 START_TEST(resized_disk_on_every_engine)
 {
 	rows_begin(&d, _i);
@@ -127,11 +129,11 @@ START_TEST(resized_disk_on_every_engine)
 	ck_assert_uint_eq(write_at(2 * SECTORS - 8, 4096), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(write_at(2 * SECTORS - 7, 4096), VIRTIO_BLK_S_IOERR);
 	resize_to(DISK_BYTES / 2);
-	/* The file keeps what it had. */
+	/* The file does not shrink. */
 	ck_assert_uint_eq(image_size(&d.image), 2 * DISK_BYTES);
 	ck_assert_uint_eq(write_at(SECTORS / 2, 512), VIRTIO_BLK_S_IOERR);
 	ck_assert_uint_eq(write_at(SECTORS / 2 - 1, 512), VIRTIO_BLK_S_OK);
-	/* Also for a driver that comes later, and for a queue that is started by itself. */
+	/* The new size holds for the next driver, and for a queue that is started alone. */
 	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES | BIT64(VIRTIO_F_RING_RESET));
 	ck_assert_uint_eq(capacity(), SECTORS / 2);
 	ck_assert_uint_eq(write_at(SECTORS / 2, 512), VIRTIO_BLK_S_IOERR);
@@ -145,7 +147,7 @@ START_TEST(resized_disk_on_every_engine)
 }
 END_TEST
 
-/* Nobody is told who is not up yet, nor of a size it has already. */
+/* A driver is not told before DRIVER_OK, nor when the size is the same. */
 START_TEST(driver_is_told_only_of_a_change)
 {
 	const char *why;
@@ -165,7 +167,7 @@ START_TEST(driver_is_told_only_of_a_change)
 	ck_assert_int_eq(resize(DISK_BYTES / 2, &why), 0);
 	ck_assert_uint_eq(generation(), before);
 	ck_assert(!config_interrupt());
-	/* A reset does not take it back. */
+	/* A reset does not undo it. */
 	reg_set_status(&d.mmio, 0);
 	ck_assert_uint_eq(generation(), before);
 	ck_assert_uint_eq(capacity(), SECTORS / 2);
@@ -173,8 +175,8 @@ START_TEST(driver_is_told_only_of_a_change)
 }
 END_TEST
 
-/* 0: what the image has by now, made by somebody else; in whole blocks. */
-START_TEST(size_of_the_image)
+/* Size 0 stands for the present size of the image, in whole blocks. */
+START_TEST(resize_to_the_size_of_the_image)
 {
 	const char *why;
 
@@ -195,7 +197,7 @@ START_TEST(size_of_the_image)
 }
 END_TEST
 
-START_TEST(size_that_will_not_do)
+START_TEST(size_that_is_refused)
 {
 	const char *why;
 
@@ -235,7 +237,7 @@ START_TEST(size_that_will_not_do)
 }
 END_TEST
 
-/* By a descriptor of its own: the guest still hears of what the host has lost. */
+/* The flush uses a descriptor of its own, so that the guest still gets an error of the host. */
 START_TEST(flush_for_the_operator)
 {
 	disk_init(&d, BLK_ENGINE_SYNC);
@@ -243,10 +245,10 @@ START_TEST(flush_for_the_operator)
 	disk_bring_up(&d, 16, DISK_FEATURES);
 	ck_assert_uint_eq(write_at(0, 512), VIRTIO_BLK_S_OK);
 	ck_assert_int_eq(blk_flush(d.blk), 0);
-	int operators = READ_ONCE(flushed_fd);
+	int own = READ_ONCE(flushed_fd);
 	struct mock_blk req;
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_FLUSH, 0, 0, &req, NULL), VIRTIO_BLK_S_OK);
-	ck_assert_int_ne(READ_ONCE(flushed_fd), operators);
+	ck_assert_int_ne(READ_ONCE(flushed_fd), own);
 	WRITE_ONCE(flush_error, EIO);
 	ck_assert_int_eq(blk_flush(d.blk), -EIO);
 	WRITE_ONCE(flush_error, 0);
@@ -263,8 +265,8 @@ START_TEST(flush_for_the_operator)
 }
 END_TEST
 
-/* One queue is set up, and one is not. */
-START_TEST(paused_disk_and_what_comes_of_it)
+/* Only one of the two queues is set up. */
+START_TEST(disk_is_paused_resized_resumed_and_destroyed)
 {
 	struct vring_used_elem elem;
 	struct mock_blk req;
@@ -272,7 +274,7 @@ START_TEST(paused_disk_and_what_comes_of_it)
 	disk_init(&d, BLK_ENGINE_URING);
 	d.config.queues = 2;
 	disk_open(&d);
-	/* Before any driver. */
+	/* There is no driver yet. */
 	blk_pause(d.blk);
 	blk_resume(d.blk);
 	disk_bring_up(&d, 16, DISK_FEATURES);
@@ -287,18 +289,18 @@ START_TEST(paused_disk_and_what_comes_of_it)
 	blk_resume(d.blk);
 	mock_wait_used(m, &elem);
 	ck_assert_uint_eq(mock_status(m, &req), VIRTIO_BLK_S_OK);
-	/* The end of a paused VM. */
+	/* The VM ends while it is paused. */
 	blk_pause(d.blk);
 	ck_assert_int_eq(disk_close(&d), 0);
 	disk_fini(&d);
 }
 END_TEST
 
-/* ---- while others look ---- */
+/* ---- with concurrent readers ---- */
 
 static bool over; /* atomic */
 
-/* As Linux reads a field of several bytes. */
+/* Reads the capacity as Linux does: again when the generation has changed. */
 static void *read_capacity(void *arg)
 {
 	while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
@@ -311,7 +313,7 @@ static void *read_capacity(void *arg)
 	return arg;
 }
 
-/* Sizes that differ in all bytes, as far as that goes: no driver ever takes a mixture for one. */
+/* The two sizes differ in both halves, so that a mixture of them would be seen. */
 START_TEST(capacity_is_never_read_in_halves)
 {
 	pthread_t reader;
@@ -320,7 +322,7 @@ START_TEST(capacity_is_never_read_in_halves)
 	disk_init(&d, BLK_ENGINE_SYNC);
 	disk_open(&d);
 	if (truncate(d.image.path, 0x2000000000ll * 512)) {
-		/* No file is that large here: what is left is the race itself. */
+		/* The file system has no files of that size. */
 		disk_fini(&d);
 		return;
 	}
@@ -334,7 +336,7 @@ START_TEST(capacity_is_never_read_in_halves)
 }
 END_TEST
 
-static bool is_held(void)
+static bool is_throttled(void)
 {
 	struct blkplane_stats stats;
 
@@ -342,8 +344,8 @@ static bool is_held(void)
 	return stats.throttled;
 }
 
-/* Before there is a driver, while its requests wait, and for good. */
-START_TEST(limits_before_and_while_a_driver_is_at_work)
+/* Limits are set before there is a driver, changed while its requests wait, and removed. */
+START_TEST(limits_set_before_and_while_a_driver_is_active)
 {
 	const struct blklimit_rates slow = { .bps = 1, .bps_burst = 1 }, none = { 0 };
 	struct blklimit_rates now;
@@ -356,12 +358,12 @@ START_TEST(limits_before_and_while_a_driver_is_at_work)
 	blk_limits(d.blk, &now);
 	ck_assert_uint_eq(now.bps, 1);
 	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES);
-	/* Has to be paid for, for more than an hour. */
+	/* After this request, the bucket is empty for more than an hour. */
 	ck_assert_uint_eq(write_at(0, 4096), VIRTIO_BLK_S_OK);
 	mock_blk(m, &req, VIRTIO_BLK_T_OUT, 8, 4096);
 	for (unsigned int i = 0; i < 2; i++) {
 		mock_offer(m, req.head);
-		mock_wait_until(is_held());
+		mock_wait_until(is_throttled());
 		ck_assert(!mock_has_used(m));
 		blk_set_limits(d.blk, i ? &none : &slow);
 		mock_wait_used(m, &elem);
@@ -378,13 +380,13 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blk_operate");
 	TCase *t = tcase_create("blk_operate");
 
-	tcase_add_loop_test(t, resized_disk_on_every_engine, 0, engine_ways());
+	tcase_add_named_test(t, resized_disk_on_every_engine, engine_ways(), engine_way_name);
 	tcase_add_test(t, driver_is_told_only_of_a_change);
-	tcase_add_test(t, size_of_the_image);
-	tcase_add_test(t, size_that_will_not_do);
+	tcase_add_test(t, resize_to_the_size_of_the_image);
+	tcase_add_test(t, size_that_is_refused);
 	tcase_add_test(t, flush_for_the_operator);
-	tcase_add_test(t, paused_disk_and_what_comes_of_it);
-	tcase_add_test(t, limits_before_and_while_a_driver_is_at_work);
+	tcase_add_test(t, disk_is_paused_resized_resumed_and_destroyed);
+	tcase_add_test(t, limits_set_before_and_while_a_driver_is_active);
 	tcase_add_test(t, capacity_is_never_read_in_halves);
 	suite_add_tcase(s, t);
 	return s;

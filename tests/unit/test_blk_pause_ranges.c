@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of pause and resume with discards and write-zeroes requests in flight. */
+/* Tests of pause and resume with discards and write zeroes in flight. */
 #include <sched.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 #include "tests/unit/ranges_rig.h"
 
-/* Each segment was done once, in order. */
+/* Checks that each segment was executed once, in order. */
 static void expect_steps(void)
 {
 	ck_assert_uint_eq(get(&steps), REQUESTS * SEGMENTS);
@@ -19,7 +20,7 @@ START_TEST(pause_waits_for_one_step_and_not_for_all_zeroes_on_every_engine)
 {
 	begin_zeroes(_i);
 	pause_after_a_step();
-	/* The driver hears nothing of them, however long that is. */
+	/* No request is completed while the disk is paused. */
 	mock_kick(m);
 	wait_idle_thread();
 	ck_assert(!mock_has_used(m));
@@ -33,7 +34,7 @@ START_TEST(pause_waits_for_one_step_and_not_for_all_zeroes_on_every_engine)
 }
 END_TEST
 
-START_TEST(paused_again_and_again_between_zeroes_on_every_engine)
+START_TEST(paused_repeatedly_between_zeroes_on_every_engine)
 {
 	begin_zeroes(_i);
 	for (unsigned int n = 1; n <= 5; n++) {
@@ -55,7 +56,7 @@ START_TEST(paused_again_and_again_between_zeroes_on_every_engine)
 }
 END_TEST
 
-/* Both queues' steps end at the same time, not one after the other. */
+/* The steps of both queues end at the same time, not one after the other. */
 START_TEST(pause_interrupts_the_zeroes_of_all_queues_at_once_on_every_engine)
 {
 	const uint64_t features = RANGES | BIT64(VIRTIO_BLK_F_MQ);
@@ -100,8 +101,8 @@ START_TEST(pause_interrupts_the_zeroes_of_all_queues_at_once_on_every_engine)
 }
 END_TEST
 
-/* The host has no room for the first one: it is kept, and the others are parked. */
-START_TEST(zeroes_that_stop_the_vm_and_others_behind_them_on_every_engine)
+/* The first request fails with ENOSPC. It is parked by werror=stop, and the others by the pause. */
+START_TEST(zeroes_that_stop_the_vm_and_later_ones_on_every_engine)
 {
 	rows_init(&d, _i);
 	d.config.werror = BLKPOLICY_STOP;
@@ -144,7 +145,7 @@ static void *pause_and_resume(void *arg)
 	return arg;
 }
 
-START_TEST(zeroes_are_neither_lost_nor_done_twice_by_pauses_on_every_engine)
+START_TEST(pauses_under_load_lose_and_repeat_no_zeroes_on_every_engine)
 {
 	unsigned int rounds = 1;
 	pthread_t pauser;
@@ -179,15 +180,15 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_pause_ranges");
 	const int n = rows_ways();
 
-	tcase_add_loop_test(t, pause_waits_for_one_step_and_not_for_all_zeroes_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, paused_again_and_again_between_zeroes_on_every_engine, 0, n);
-	tcase_add_loop_test(t, pause_interrupts_the_zeroes_of_all_queues_at_once_on_every_engine, 0,
-			    engine_ways());
-	tcase_add_loop_test(t, zeroes_that_stop_the_vm_and_others_behind_them_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, zeroes_are_neither_lost_nor_done_twice_by_pauses_on_every_engine, 0,
-			    n);
+	tcase_add_named_test(t, pause_waits_for_one_step_and_not_for_all_zeroes_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, paused_repeatedly_between_zeroes_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, pause_interrupts_the_zeroes_of_all_queues_at_once_on_every_engine,
+			     engine_ways(), engine_way_name);
+	tcase_add_named_test(t, zeroes_that_stop_the_vm_and_later_ones_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, pauses_under_load_lose_and_repeat_no_zeroes_on_every_engine, n,
+			     rows_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of a disk with several queues, and of the threads that serve them. Linked with --wrap. */
+/*
+ * Tests of a disk with several queues, and of the threads that serve them. Linked with --wrap: the
+ * test sees the threads of the planes, and simulates the CPUs of the host.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <libaio.h>
@@ -8,6 +11,7 @@
 #include <string.h>
 
 #include "dataplane/blkplane.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/queues.h"
 #include "tests/lib/suite.h"
@@ -17,14 +21,14 @@
 
 static struct disk d;
 static struct mockdrv q[QUEUES];
-static uint64_t format; /* of the rings: RING_PACKED, IN_ORDER, both or none */
+static uint64_t format; /* features of the rings: RING_PACKED, IN_ORDER */
 
-/* ---- between the device and the host ---- */
+/* ---- the host ---- */
 
-static struct iothread *thread_of[QUEUES]; /* as the planes were started */
-static unsigned int host_cpus;		   /* 0: as many as there are */
+static struct iothread *thread_of[QUEUES]; /* thread of the plane of each queue */
+static unsigned int host_cpus;		   /* number of CPUs; 0: the real one */
 static int affinity_error;
-static unsigned int io_setup_fails; /* the nth call from now; 0: none */
+static unsigned int io_setup_fails; /* number of the next call that fails, from 1; 0: none */
 
 int __real_blkplane_start(struct blkplane **plane, const struct blkplane_config *config);
 int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config *config);
@@ -105,20 +109,26 @@ END_TEST
 
 /* ---- threads ---- */
 
-/* 4 queues: how many threads, the map, and the thread of each as a digit. */
+/* Layouts of four queues. */
 static const struct {
+	const char *name;
 	unsigned int host_cpus, iothreads, map_count;
 	uint8_t map[QUEUES];
-	const char *threads;
+	const char *threads; /* the thread of each queue, as a digit */
 } layouts[] = {
-	{ 0, 1, 0, { 0 }, "0000" },	     { 0, 2, 0, { 0 }, "0101" },
-	{ 0, 3, 0, { 0 }, "0120" },	     { 0, 4, 0, { 0 }, "0123" },
-	{ 0, 2, 4, { 1, 1, 0, 1 }, "1101" }, { 0, 3, 4, { 2, 0, 1, 0 }, "2010" },
-	{ 1, 0, 0, { 0 }, "0000" },	     { 2, 0, 0, { 0 }, "0000" },
-	{ 3, 0, 0, { 0 }, "0101" },	     { 64, 0, 0, { 0 }, "0123" },
+	{ "1 thread", 0, 1, 0, { 0 }, "0000" },
+	{ "2 threads", 0, 2, 0, { 0 }, "0101" },
+	{ "3 threads", 0, 3, 0, { 0 }, "0120" },
+	{ "4 threads", 0, 4, 0, { 0 }, "0123" },
+	{ "2 threads and a map", 0, 2, 4, { 1, 1, 0, 1 }, "1101" },
+	{ "3 threads and a map", 0, 3, 4, { 2, 0, 1, 0 }, "2010" },
+	{ "default, 1 CPU", 1, 0, 0, { 0 }, "0000" },
+	{ "default, 2 CPUs", 2, 0, 0, { 0 }, "0000" },
+	{ "default, 3 CPUs", 3, 0, 0, { 0 }, "0101" },
+	{ "default, 64 CPUs", 64, 0, 0, { 0 }, "0123" },
 };
 
-/* With every engine, and one format or another; each queue is served, alone and together. */
+/* Requests are served on each queue alone and on all together, with every engine. */
 START_TEST(queues_go_to_their_threads)
 {
 	const char *threads = layouts[_i].threads;
@@ -142,7 +152,7 @@ START_TEST(queues_go_to_their_threads)
 			most = threads[i] - '0' > (int)most ? (unsigned int)(threads[i] - '0')
 							    : most;
 		}
-		/* The thread sanitizer may have started its own. */
+		/* The thread sanitizer may have started a thread of its own. */
 		ck_assert_uint_ge(count_threads(), before + most + 1);
 		ck_assert_uint_le(count_threads(), before + most + 2);
 		for (unsigned int i = 0; i < QUEUES; i++)
@@ -154,7 +164,7 @@ START_TEST(queues_go_to_their_threads)
 }
 END_TEST
 
-/* Threads of this process that may use that processor alone. */
+/* Returns the number of threads of this process that are pinned to this CPU. */
 static unsigned int threads_on(unsigned int cpu)
 {
 	struct dirent *entry;
@@ -173,7 +183,7 @@ static unsigned int threads_on(unsigned int cpu)
 	return n;
 }
 
-START_TEST(threads_stay_on_their_processors)
+START_TEST(threads_are_pinned_to_their_cpus)
 {
 	unsigned int first = 0, last = 0, before[2];
 	cpu_set_t host;
@@ -200,7 +210,7 @@ START_TEST(threads_stay_on_their_processors)
 }
 END_TEST
 
-START_TEST(processor_that_may_not_be_used)
+START_TEST(cpu_that_may_not_be_used_is_refused)
 {
 	const char *why;
 	unsigned int fds;
@@ -211,7 +221,7 @@ START_TEST(processor_that_may_not_be_used)
 	d.config.cpu[1] = CPU_SETSIZE - 1;
 	ck_assert_int_eq(blk_create(&d.blk, &d.config, 0, &d.m.hostmem, &why), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(why, "cpus"));
-	/* Also where its error is the one of a wrong processor, as on a host with very many. */
+	/* An error of sched_getaffinity is not reported as a wrong CPU, even if it is EINVAL. */
 	for (unsigned int i = 0; i < 2; i++) {
 		affinity_error = i ? EINVAL : EPERM;
 		ck_assert_int_eq(blk_create(&d.blk, &d.config, 0, &d.m.hostmem, &why),
@@ -225,7 +235,7 @@ START_TEST(processor_that_may_not_be_used)
 }
 END_TEST
 
-/* The host lends some queues' engines but not all: all of them take the next kind. */
+/* When one queue cannot have its engine, all queues fall back to the next one. */
 START_TEST(host_out_of_aio_for_one_of_the_queues)
 {
 	for (unsigned int nth = 1; nth <= QUEUES; nth++) {
@@ -238,7 +248,7 @@ START_TEST(host_out_of_aio_for_one_of_the_queues)
 		io_setup_fails = nth;
 		bring_up(ALL);
 		ck_assert_uint_eq(io_setup_fails, 0);
-		/* Two threads with three descriptors each, and no engine has one. */
+		/* Each of the two threads has three descriptors, and the sync engine has none. */
 		ck_assert_uint_eq(count_fds(), fds + 6);
 		read_on(ALL);
 		disk_fini(&d);
@@ -246,8 +256,9 @@ START_TEST(host_out_of_aio_for_one_of_the_queues)
 }
 END_TEST
 
-/* Each thread's ring holds the guest's memory, where there is a ring. */
-static unsigned int made, began[2]; /* by the engine asked for, by another one */
+static unsigned int made; /* number of make() calls */
+static unsigned int
+	began[2]; /* atomic: threads begun by the function of this engine, and of others */
 
 static int make(void *spawner, int (*work)(void *arg), void *arg)
 {
@@ -268,7 +279,7 @@ static int other_begins(const struct thread_init *begin)
 	return __atomic_add_fetch(&began[1], 1, __ATOMIC_SEQ_CST) ? 0 : -EIO;
 }
 
-START_TEST(threads_are_made_elsewhere_and_begin_as_told)
+START_TEST(threads_are_created_by_make_and_call_their_begin_function)
 {
 	const struct thread_init asked = { asked_begins }, other = { other_begins };
 	const struct blk_threads threads = {
@@ -288,6 +299,7 @@ START_TEST(threads_are_made_elsewhere_and_begin_as_told)
 }
 END_TEST
 
+/* Guest memory is registered with each thread's ring, if the engine has a ring. */
 START_TEST(queues_with_fixed_buffers)
 {
 	for (int way = 0; way < engine_ways(); way += 2) {
@@ -314,11 +326,11 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_queues");
 
 	tcase_add_test(t, features_and_configuration_space_with_queues);
-	tcase_add_loop_test(t, queues_go_to_their_threads, 0, (int)ARRAY_SIZE(layouts));
-	tcase_add_test(t, threads_stay_on_their_processors);
-	tcase_add_test(t, processor_that_may_not_be_used);
+	tcase_add_table_test(t, queues_go_to_their_threads, layouts);
+	tcase_add_test(t, threads_are_pinned_to_their_cpus);
+	tcase_add_test(t, cpu_that_may_not_be_used_is_refused);
 	tcase_add_test(t, host_out_of_aio_for_one_of_the_queues);
-	tcase_add_test(t, threads_are_made_elsewhere_and_begin_as_told);
+	tcase_add_test(t, threads_are_created_by_make_and_call_their_begin_function);
 	tcase_add_test(t, queues_with_fixed_buffers);
 	suite_add_tcase(s, t);
 	return s;

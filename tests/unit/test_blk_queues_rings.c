@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the rings of several queues, in both formats and with IN_ORDER: they are independent. */
+/* Tests that the rings of several queues are independent, in all formats and with every engine. */
 #include "dataplane/blkplane.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/queues.h"
 #include "tests/lib/suite.h"
@@ -12,7 +13,7 @@ static struct disk d;
 static struct mockdrv q[QUEUES];
 static uint64_t format;
 
-/* Way number `way`: a format, and an engine. */
+/* Opens a disk for a combination of engine and format. */
 static void begin(int way, unsigned int threads)
 {
 	format = queues_format(way % QUEUES_FORMATS);
@@ -45,7 +46,7 @@ START_TEST(only_some_queues_are_ready)
 }
 END_TEST
 
-/* What is answered at once, among reads of the file that take their time, on all queues at once. */
+/* All queues have requests that need no I/O among reads. */
 START_TEST(each_queue_has_an_order_of_its_own)
 {
 	struct queues_batch batch[QUEUES];
@@ -75,7 +76,7 @@ START_TEST(row19_kick_of_queues_that_do_not_exist_beside_several)
 }
 END_TEST
 
-/* On a thread of its own, or with others. */
+/* The broken queue has a thread of its own, or shares one with others. */
 START_TEST(row02_a_broken_queue_leaves_the_others_alone)
 {
 	struct mock_blk req;
@@ -89,7 +90,7 @@ START_TEST(row02_a_broken_queue_leaves_the_others_alone)
 		mock_wait_until(reg_status(&d.mmio) & ST_NEEDS_RESET);
 		for (unsigned int i = 0; i < 10; i++)
 			read_on(ALL & ~(1u << 2));
-		/* And it stays broken. */
+		/* The queue stays broken. */
 		mock_blk(&q[2], &req, VIRTIO_BLK_T_GET_ID, 0, 20);
 		mock_stage(&q[2], req.head);
 		mock_show(&q[2]);
@@ -103,21 +104,21 @@ START_TEST(row02_a_broken_queue_leaves_the_others_alone)
 }
 END_TEST
 
-START_TEST(each_queue_counts_for_itself)
+START_TEST(each_queue_has_counters_of_its_own)
 {
 	struct blkplane_latency latency;
 	struct blkplane_stats stats;
 
 	begin(_i, 1);
 	ck_assert(!blk_latency(d.blk, 0, &latency));
-	/* A reset does not set it back. */
-	for (unsigned int life = 1; life <= 2; life++) {
+	/* A reset does not clear the counters. */
+	for (unsigned int start = 1; start <= 2; start++) {
 		bring_up(ALL);
 		for (unsigned int i = 0; i < 3; i++)
 			read_on(1u << 1 | 1u << 3);
 		for (unsigned int i = 0; i < QUEUES; i++) {
 			blk_stats(d.blk, i, &stats);
-			ck_assert_uint_eq(stats.requests, i % 2 ? 3 * life : 0);
+			ck_assert_uint_eq(stats.requests, i % 2 ? 3 * start : 0);
 			ck_assert_uint_eq(stats.batches, stats.requests);
 			ck_assert_uint_le(stats.interrupts, stats.requests);
 		}
@@ -126,7 +127,7 @@ START_TEST(each_queue_counts_for_itself)
 }
 END_TEST
 
-START_TEST(each_queue_has_its_times)
+START_TEST(each_queue_has_times_of_its_own)
 {
 	struct blkplane_latency latency;
 
@@ -153,12 +154,14 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_queues_rings");
 	const int ways = queues_ways();
 
-	tcase_add_loop_test(t, only_some_queues_are_ready, 0, ways);
-	tcase_add_loop_test(t, each_queue_has_an_order_of_its_own, 0, ways);
-	tcase_add_loop_test(t, row19_kick_of_queues_that_do_not_exist_beside_several, 0, ways);
-	tcase_add_loop_test(t, row02_a_broken_queue_leaves_the_others_alone, 0, ways);
-	tcase_add_loop_test(t, each_queue_counts_for_itself, 0, ways);
+	tcase_add_named_test(t, only_some_queues_are_ready, ways, queues_way_name);
+	tcase_add_named_test(t, each_queue_has_an_order_of_its_own, ways, queues_way_name);
+	tcase_add_named_test(t, row19_kick_of_queues_that_do_not_exist_beside_several, ways,
+			     queues_way_name);
+	tcase_add_named_test(t, row02_a_broken_queue_leaves_the_others_alone, ways,
+			     queues_way_name);
+	tcase_add_named_test(t, each_queue_has_counters_of_its_own, ways, queues_way_name);
 	suite_add_tcase(s, t);
-	tcase_add_test(t, each_queue_has_its_times);
+	tcase_add_test(t, each_queue_has_times_of_its_own);
 	return s;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/blkplane.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/queues.h"
 #include "tests/lib/suite.h"
@@ -19,7 +20,7 @@
 static struct disk d;
 static struct mockdrv q[QUEUES];
 static struct queues_batch batch[QUEUES];
-static uint64_t features; /* of the test's way, but RING_RESET */
+static uint64_t features; /* features of the combination, without RING_RESET */
 
 #define RESET BIT64(VIRTIO_F_RING_RESET)
 
@@ -37,7 +38,7 @@ int __wrap_blkplane_start(struct blkplane **plane, const struct blkplane_config 
 
 /* ---- a driver ---- */
 
-/* Somewhere else each time. */
+/* Lays out an empty ring, at another place each time. */
 static void lay_out(unsigned int queue, uint16_t size)
 {
 	static unsigned int moved;
@@ -55,7 +56,7 @@ static bool in_order(void)
 	return features & BIT64(VIRTIO_F_IN_ORDER);
 }
 
-/* Way number `way`: a format, and an engine. */
+/* Opens a disk for a combination of engine and format, and brings up all queues. */
 static void begin(int way, uint64_t reset)
 {
 	int engine = way / QUEUES_FORMATS;
@@ -71,7 +72,7 @@ static void reset_queue(unsigned int queue)
 {
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, queue);
 	reg_set(&d.mmio, QUEUE_RESET, 1);
-	/* A write returns when it is done. */
+	/* The reset has ended when the write returns. */
 	ck_assert_uint_eq(reg_get(&d.mmio, QUEUE_RESET), 0);
 }
 
@@ -92,17 +93,18 @@ static void offer_on(unsigned int queue, unsigned int round)
 	mock_kick(&q[queue]);
 }
 
-/* With `all`, what is still to come, too. */
+/* Takes used elements; with `all`, waits for the whole batch. */
 static unsigned int take_on(unsigned int queue, bool all)
 {
 	return queues_take(&q[queue], &batch[queue], in_order(), all);
 }
 
-/* A ring of another size, elsewhere, each time; what was in flight is drained before the write returns. */
-START_TEST(one_queue_is_reset_and_laid_out_anew)
+/* Each ring has another size and place than the one before. Requests in flight are drained before
+ * the write returns. */
+START_TEST(one_queue_is_reset_and_set_up_again)
 {
 	static const uint16_t sizes[][4] = { { 64, 4, 32, 16 }, { 63, 5, 33, 16 } };
-	static uint8_t before[0x10000]; /* all of a ring */
+	static uint8_t before[0x10000]; /* the memory of a ring */
 
 	begin(_i, RESET);
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes[0]); i++) {
@@ -121,7 +123,7 @@ START_TEST(one_queue_is_reset_and_laid_out_anew)
 					  d.dev->queue[n].used,
 				  0);
 		ck_assert_uint_eq(reg_get(&d.mmio, VIRTIO_MMIO_QUEUE_NUM_MAX), 64);
-		/* It is quiet, whoever rings; and the other one is not. */
+		/* A notification of the queue has no effect. The other queue works. */
 		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, n);
 		take_on(1 - n, true);
 		for (unsigned int k = 0; k < 3; k++)
@@ -138,8 +140,8 @@ START_TEST(one_queue_is_reset_and_laid_out_anew)
 }
 END_TEST
 
-/* The place of the first used element calls for an interrupt; there has been no doorbell yet. */
-static void expect_events(struct mockdrv *m)
+/* Requests an interrupt for the first used element, and overwrites avail_event. */
+static void prepare_events(struct mockdrv *m)
 {
 	const struct mock_place first = { .at = 0, .wrap = true };
 
@@ -149,7 +151,8 @@ static void expect_events(struct mockdrv *m)
 		*(uint16_t *)&m->used->ring[RING] = 0x7777;
 }
 
-static bool wants_the_first(const struct mockdrv *m)
+/* True when the device requests a notification of the first entry. */
+static bool requests_the_first(const struct mockdrv *m)
 {
 	const struct mock_place first = { .at = 0, .wrap = true };
 
@@ -157,17 +160,17 @@ static bool wants_the_first(const struct mockdrv *m)
 			: mock_avail_event(m) == 0;
 }
 
-/* Positions, wrap counters and events: wherever in its first or second round the ring was. */
-START_TEST(ring_that_was_reset_begins_anew)
+/* Positions, wrap counters and events start again, after a reset at any position of the ring. */
+START_TEST(ring_that_was_reset_starts_again)
 {
 	begin(_i, RESET);
 	for (unsigned int reads = 0; reads < 10; reads++) {
 		reset_queue(0);
 		mock_irqs(&d.m);
 		lay_out(0, RING);
-		expect_events(&q[0]);
+		prepare_events(&q[0]);
 		ck_assert(reg_queue(&d.mmio, &q[0].ring));
-		mock_wait_until(wants_the_first(&q[0]));
+		mock_wait_until(requests_the_first(&q[0]));
 		for (unsigned int i = 0; i < reads; i++)
 			read_on(0);
 		reset_queue(0);
@@ -177,12 +180,13 @@ START_TEST(ring_that_was_reset_begins_anew)
 }
 END_TEST
 
-/* The thread waits for the end of the one queue's watch, and collects what is another's with it. */
-START_TEST(answers_that_came_during_a_neighbours_reset_were_never_seen)
+/* While the thread waits until the eventfd of the reset queue is no longer watched, completions of
+ * the other queue arrive. */
+START_TEST(completions_during_the_reset_of_another_queue_are_lost)
 {
 	begin(_i, RESET);
 	for (unsigned int i = 0; i < 100; i++) {
-		/* The thread has served the other one already: that was started later. */
+		/* The queue that was started last is served first in a turn. */
 		unsigned int n = i % QUEUES;
 
 		offer_on(n, i);
@@ -207,7 +211,7 @@ static void *work_on_the_other(void *arg)
 	return arg;
 }
 
-START_TEST(one_queue_is_reset_over_and_over_while_the_other_works)
+START_TEST(one_queue_is_reset_repeatedly_while_the_other_works)
 {
 	static const uint16_t sizes[][4] = { { 64, 4, 16, 8 }, { 64, 3, 17, 7 } };
 	pthread_t thread;
@@ -233,8 +237,9 @@ START_TEST(one_queue_is_reset_over_and_over_while_the_other_works)
 }
 END_TEST
 
-/* Without the feature, before it is settled, and with other values: nothing happens. */
-START_TEST(row21_queue_reset_that_is_not_one)
+/* QueueReset has no effect without the feature, before FEATURES_OK, and with other values than
+ * 1. */
+START_TEST(row21_queue_reset_without_effect)
 {
 	begin(_i, 0);
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
@@ -262,7 +267,7 @@ START_TEST(row21_queue_reset_that_is_not_one)
 }
 END_TEST
 
-/* Its registers are open from its reset until it is ready, and no longer. */
+/* The registers can be written from the reset until the queue is ready. */
 START_TEST(row21_registers_of_a_queue_that_was_reset)
 {
 	begin(_i, RESET);
@@ -270,7 +275,8 @@ START_TEST(row21_registers_of_a_queue_that_was_reset)
 		reset_queue(0);
 		reset_queue(0);
 		lay_out(0, RING);
-		/* Row 20: not with a ring that cannot be used, and after that with a good one. */
+		/* The queue does not become ready with an invalid ring (row 20), but with a valid
+		 * one afterwards. */
 		q[0].ring.size = packed() ? 65 : 12;
 		ck_assert(!reg_queue(&d.mmio, &q[0].ring));
 		q[0].ring.size = RING;
@@ -294,7 +300,7 @@ START_TEST(row21_registers_of_a_queue_that_was_reset)
 }
 END_TEST
 
-/* Reset before DRIVER_OK, and one that is started late. */
+/* Both queues are reset before DRIVER_OK. One is started with the device, and one later. */
 START_TEST(reset_before_the_device_runs)
 {
 	begin(_i, RESET);
@@ -308,7 +314,7 @@ START_TEST(reset_before_the_device_runs)
 	}
 	ck_assert(reg_queue(&d.mmio, &q[0].ring));
 	reg_set_status(&d.mmio, ST_DRIVER_OK);
-	/* The one that is running has no second start. */
+	/* QueueReady has no effect on the queue that runs. */
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
 	reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_READY, 1);
 	read_on(0);
@@ -318,7 +324,7 @@ START_TEST(reset_before_the_device_runs)
 }
 END_TEST
 
-/* The queue works again; that the device needs a reset has been said and is not taken back. */
+/* The queue works again. NEEDS_RESET stays set until the device is reset. */
 START_TEST(reset_of_a_broken_queue)
 {
 	begin(_i, RESET);
@@ -338,7 +344,7 @@ START_TEST(reset_of_a_broken_queue)
 }
 END_TEST
 
-START_TEST(host_that_cannot_start_the_queue_again)
+START_TEST(host_cannot_start_the_queue_again)
 {
 	begin(_i, RESET);
 	reset_queue(0);
@@ -349,7 +355,7 @@ START_TEST(host_that_cannot_start_the_queue_again)
 	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK | ST_NEEDS_RESET);
 	ck_assert(reg_get(&d.mmio, VIRTIO_MMIO_INTERRUPT_STATUS) & IRQLINE_CONFIG);
 	read_on(1);
-	/* Once more. */
+	/* The next attempt succeeds. */
 	reset_queue(0);
 	lay_out(0, RING);
 	ck_assert(reg_queue(&d.mmio, &q[0].ring));
@@ -358,8 +364,8 @@ START_TEST(host_that_cannot_start_the_queue_again)
 }
 END_TEST
 
-/* Its failure takes back what the others had begun. */
-START_TEST(host_that_cannot_start_one_of_the_queues)
+/* When one queue fails to start, the others are stopped again. */
+START_TEST(host_cannot_start_one_of_the_queues)
 {
 	begin(_i, 0);
 	for (unsigned int i = 0; i <= QUEUES; i++) {
@@ -369,7 +375,7 @@ START_TEST(host_that_cannot_start_one_of_the_queues)
 			lay_out(n, RING);
 			ck_assert(reg_queue_n(&d.mmio, n, &q[n].ring));
 		}
-		/* Its memory goes between ready and DRIVER_OK, as far as the plane can tell. */
+		/* The ring becomes invalid between QueueReady and DRIVER_OK. */
 		if (i < QUEUES)
 			d.dev->queue[i].used = MOCK_HOLE;
 		reg_set_status(&d.mmio, ST_DRIVER_OK);
@@ -388,16 +394,18 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blk_ring_reset");
 	const int n = queues_ways();
 
-	tcase_add_loop_test(t, one_queue_is_reset_and_laid_out_anew, 0, n);
-	tcase_add_loop_test(t, ring_that_was_reset_begins_anew, 0, n);
-	tcase_add_loop_test(t, answers_that_came_during_a_neighbours_reset_were_never_seen, 0, n);
-	tcase_add_loop_test(t, one_queue_is_reset_over_and_over_while_the_other_works, 0, n);
-	tcase_add_loop_test(t, row21_queue_reset_that_is_not_one, 0, n);
-	tcase_add_loop_test(t, row21_registers_of_a_queue_that_was_reset, 0, n);
-	tcase_add_loop_test(t, reset_before_the_device_runs, 0, n);
-	tcase_add_loop_test(t, reset_of_a_broken_queue, 0, n);
-	tcase_add_loop_test(t, host_that_cannot_start_the_queue_again, 0, n);
-	tcase_add_loop_test(t, host_that_cannot_start_one_of_the_queues, 0, n);
+	tcase_add_named_test(t, one_queue_is_reset_and_set_up_again, n, queues_way_name);
+	tcase_add_named_test(t, ring_that_was_reset_starts_again, n, queues_way_name);
+	tcase_add_named_test(t, completions_during_the_reset_of_another_queue_are_lost, n,
+			     queues_way_name);
+	tcase_add_named_test(t, one_queue_is_reset_repeatedly_while_the_other_works, n,
+			     queues_way_name);
+	tcase_add_named_test(t, row21_queue_reset_without_effect, n, queues_way_name);
+	tcase_add_named_test(t, row21_registers_of_a_queue_that_was_reset, n, queues_way_name);
+	tcase_add_named_test(t, reset_before_the_device_runs, n, queues_way_name);
+	tcase_add_named_test(t, reset_of_a_broken_queue, n, queues_way_name);
+	tcase_add_named_test(t, host_cannot_start_the_queue_again, n, queues_way_name);
+	tcase_add_named_test(t, host_cannot_start_one_of_the_queues, n, queues_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

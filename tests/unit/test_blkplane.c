@@ -1,23 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the plane over the scripted engine: requests, batches, interrupts, back-pressure. */
+/* Tests of a plane with the scripted engine: requests, batches, interrupts, back-pressure. */
 #include <errno.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
 
-static unsigned int raised; /* the thread was told so often of an interrupt; atomic */
+/* Sums of what the plane told its thread after each turn; atomic. */
+static unsigned int told_popped, told_published, told_irq;
+static __typeof__(((struct iothread_client *)0)->serve) plane_serve;
 
-void __wrap_iothread_irq_raised(struct iothread *thread);
-void __real_iothread_irq_raised(struct iothread *thread);
-
-void __wrap_iothread_irq_raised(struct iothread *thread)
+static struct iothread_served count_serve(struct iothread_client *client)
 {
-	__atomic_fetch_add(&raised, 1, __ATOMIC_SEQ_CST);
-	__real_iothread_irq_raised(thread);
+	struct iothread_served served = plane_serve(client);
+
+	__atomic_fetch_add(&told_popped, served.popped, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&told_published, served.published, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&told_irq, served.irq, __ATOMIC_SEQ_CST);
+	return served;
+}
+
+void __real_iothread_add(struct iothread *thread, struct iothread_client *client);
+void __wrap_iothread_add(struct iothread *thread, struct iothread_client *client);
+
+void __wrap_iothread_add(struct iothread *thread, struct iothread_client *client)
+{
+	plane_serve = client->serve;
+	client->serve = count_serve;
+	__real_iothread_add(thread, client);
 }
 
 static void expect_used(uint16_t head, uint32_t len)
@@ -60,8 +74,8 @@ START_TEST(requests_complete_in_any_order)
 }
 END_TEST
 
-/* A flood of flushes is with the host; the others go on. */
-START_TEST(row38_wart_flush_blocks_the_loop)
+/* Other requests are served while the host executes many flushes. */
+START_TEST(row38_flush_blocks_the_loop)
 {
 	enum { FLUSHES = 20 };
 	struct mock_blk flush[FLUSHES], read, id;
@@ -92,7 +106,7 @@ START_TEST(row38_wart_flush_blocks_the_loop)
 }
 END_TEST
 
-START_TEST(wart_failed_flush_is_told)
+START_TEST(error_of_a_flush_is_reported)
 {
 	struct mock_blk flush;
 
@@ -108,7 +122,7 @@ START_TEST(wart_failed_flush_is_told)
 }
 END_TEST
 
-/* Requests the ring holds at the start: one submit for them, one interrupt for their answers. */
+/* The requests are in the ring before the start. */
 START_TEST(one_submit_and_one_interrupt_per_batch)
 {
 	struct mock_blk req[5];
@@ -127,13 +141,15 @@ START_TEST(one_submit_and_one_interrupt_per_batch)
 	mock_wait_index(m, 5);
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_irqs(m), 1);
-	ck_assert_uint_eq(raised, 1);
+	ck_assert_uint_eq(told_popped, 5);
+	ck_assert_uint_eq(told_published, 1);
+	ck_assert_uint_eq(told_irq, 1);
 	ck_assert_uint_eq(r.irq_status, IRQLINE_USED_RING);
 	rig_fini(&r);
 }
 END_TEST
 
-START_TEST(answered_at_once_one_interrupt)
+START_TEST(one_interrupt_for_requests_that_need_no_io)
 {
 	struct mock_blk req[4];
 
@@ -154,7 +170,7 @@ START_TEST(answered_at_once_one_interrupt)
 }
 END_TEST
 
-/* Four requests, completed one by one; the interrupts that come of it. */
+/* Returns the number of interrupts for four requests, which are completed one by one. */
 static uint64_t interrupts_for(bool event_idx, uint16_t flags, uint16_t used_event)
 {
 	struct mock_blk req[4];
@@ -198,14 +214,14 @@ START_TEST(doorbell_from_before_the_start_is_not_lost)
 
 	rig_init(&r, 4, true, false, 4);
 	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
-	/* Offered, and nobody rings. */
+	/* The driver offers a request and does not notify. */
 	mock_stage(m, req.head);
 	mock_show(m);
 	rig_start(&r);
 	expect_used(req.head, 21);
 	rig_stop(&r);
 
-	/* A doorbell and no entry: a new ring starts as if there had been none. */
+	/* A notification from before the start has no entry in the new ring. */
 	mock_kick(m);
 	mock_ring(m, 4, false, false);
 	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
@@ -218,8 +234,9 @@ START_TEST(doorbell_from_before_the_start_is_not_lost)
 }
 END_TEST
 
-/* Depth 2, eight requests: two with the host, the others stay on the ring, silently. */
-START_TEST(back_pressure_the_ring_is_the_queue)
+/* The engine accepts two of eight requests. The others stay in the ring, and notifications are
+ * disabled. */
+START_TEST(back_pressure_leaves_requests_in_the_ring)
 {
 	struct mock_blk req[8];
 
@@ -234,7 +251,7 @@ START_TEST(back_pressure_the_ring_is_the_queue)
 	wait_idle_thread();
 	ck_assert_uint_eq(scripted_held(r.engine), 2);
 	ck_assert_uint_eq(READ_ONCE(m->used->flags), VRING_USED_F_NO_NOTIFY);
-	/* A doorbell changes nothing. */
+	/* A notification changes nothing. */
 	mock_kick(m);
 	wait_idle_thread();
 	ck_assert_uint_eq(scripted_held(r.engine), 2);
@@ -250,7 +267,7 @@ START_TEST(back_pressure_the_ring_is_the_queue)
 }
 END_TEST
 
-START_TEST(host_takes_one_request_per_submit)
+START_TEST(host_accepts_one_request_per_submit)
 {
 	struct mock_blk req[6];
 
@@ -289,7 +306,7 @@ START_TEST(writethrough_reaches_the_engine)
 }
 END_TEST
 
-/* More requests than 16 bits count, in a ring that is always full. */
+/* The ring is always full, until its indices have wrapped. */
 START_TEST(row18_indices_wrap)
 {
 	struct mock_blk req[8];
@@ -297,7 +314,8 @@ START_TEST(row18_indices_wrap)
 	unsigned int seen[64] = { 0 };
 
 	rig_init(&r, 32, true, false, 32);
-	/* No multiple of what 8 requests take: each begins everywhere in turn. */
+	/* 31 is no multiple of the 24 descriptors of 8 requests, so that each begins at all
+	 * positions. */
 	if (_i)
 		mock_ring_packed(m, 31, true, false);
 	for (unsigned int i = 0; i < 8; i++)
@@ -320,11 +338,14 @@ START_TEST(row18_indices_wrap)
 }
 END_TEST
 
+static const char *const event_idx[] = { "without EVENT_IDX", "with EVENT_IDX" };
+
 /*
- * A driver that rings only when it is asked to, and whose next request comes when the device, done
- * with the one before, has not asked again yet: it is held in the interrupt.
+ * The driver notifies only when the device requests it. It adds a request after the device has
+ * completed the one before, and before the device has enabled notifications again: the dataplane
+ * thread is blocked in the interrupt meanwhile.
  */
-START_TEST(no_wake_up_is_lost_to_a_driver_that_rings_when_asked)
+START_TEST(request_added_before_notifications_are_enabled_is_not_lost)
 {
 	struct mock_blk req[2];
 
@@ -348,7 +369,7 @@ START_TEST(no_wake_up_is_lost_to_a_driver_that_rings_when_asked)
 }
 END_TEST
 
-START_TEST(row20_start_refuses_a_ring_it_cannot_use)
+START_TEST(row20_start_refuses_an_invalid_ring)
 {
 	struct blkplane *plane = NULL;
 
@@ -370,7 +391,7 @@ START_TEST(row20_start_refuses_a_ring_it_cannot_use)
 }
 END_TEST
 
-START_TEST(an_idle_plane_sleeps)
+START_TEST(idle_plane_sleeps)
 {
 	rig_init(&r, 4, true, false, 4);
 	rig_start(&r);
@@ -389,19 +410,20 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blkplane");
 
 	tcase_add_test(t, requests_complete_in_any_order);
-	tcase_add_test(t, row38_wart_flush_blocks_the_loop);
-	tcase_add_test(t, wart_failed_flush_is_told);
+	tcase_add_test(t, row38_flush_blocks_the_loop);
+	tcase_add_test(t, error_of_a_flush_is_reported);
 	tcase_add_test(t, one_submit_and_one_interrupt_per_batch);
-	tcase_add_test(t, answered_at_once_one_interrupt);
+	tcase_add_test(t, one_interrupt_for_requests_that_need_no_io);
 	tcase_add_test(t, row16_interrupt_suppression_counts);
 	tcase_add_test(t, doorbell_from_before_the_start_is_not_lost);
-	tcase_add_test(t, back_pressure_the_ring_is_the_queue);
-	tcase_add_test(t, host_takes_one_request_per_submit);
+	tcase_add_test(t, back_pressure_leaves_requests_in_the_ring);
+	tcase_add_test(t, host_accepts_one_request_per_submit);
 	tcase_add_test(t, writethrough_reaches_the_engine);
-	tcase_add_loop_test(t, row18_indices_wrap, 0, 2);
-	tcase_add_loop_test(t, no_wake_up_is_lost_to_a_driver_that_rings_when_asked, 0, 2);
-	tcase_add_test(t, row20_start_refuses_a_ring_it_cannot_use);
-	tcase_add_test(t, an_idle_plane_sleeps);
+	tcase_add_named_test(t, row18_indices_wrap, 2, mock_format_name);
+	tcase_add_names_test(t, request_added_before_notifications_are_enabled_is_not_lost,
+			     event_idx);
+	tcase_add_test(t, row20_start_refuses_an_invalid_ring);
+	tcase_add_test(t, idle_plane_sleeps);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of switching the write cache with requests in flight; the test acts as the host. */
+/* Tests of switching the write cache with requests in flight, with the scripted engine. */
 #include <pthread.h>
 #include <sched.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -22,31 +23,8 @@ static bool is_answered(void)
 	return __atomic_load_n(&answered, __ATOMIC_ACQUIRE);
 }
 
-static void *stop(void *arg)
-{
-	rig_stop(&r);
-	return arg;
-}
-
-static void answer(struct iothread_call *call)
-{
-	iothread_call_done(call);
-}
-
-/* Have fn called on a thread, and wait until the dataplane has been told by it. */
-static void call_from(pthread_t *thread, void *(*fn)(void *arg))
-{
-	struct iothread_call after = { .run = answer };
-	uint64_t woken = eventfd_count(r.thread->loop.wake_fd);
-
-	ck_assert_int_eq(pthread_create(thread, NULL, fn, NULL), 0);
-	/* The call is there before the thread is woken for it; and is run beside this one. */
-	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
-	iothread_call(r.thread, &after);
-}
-
-/* With a write in the host's hands, in ring format number `packed`. */
-static void begin(struct mock_blk *write, int packed, bool event_idx)
+/* Starts a ring with a write in flight. */
+static void begin(struct mock_blk *write, bool packed, bool event_idx)
 {
 	rig_init(&r, 16, event_idx, false, 16);
 	if (packed)
@@ -58,9 +36,18 @@ static void begin(struct mock_blk *write, int packed, bool event_idx)
 	ck_assert(!scripted_seg(r.engine, 0).stable);
 }
 
-/* The one in flight was begun under the old rule: it ends first. What the driver adds meanwhile is
- * taken afterwards, under the new one, though its doorbell rang in vain. */
-START_TEST(row29_switch_waits_for_what_is_in_flight)
+static const char *switch_name(int i)
+{
+	static const char *const bits[][2] = { { "without EVENT_IDX", "with EVENT_IDX" },
+					       { "sleeping", "polling" },
+					       { "split", "packed" } };
+
+	return case_bits(i, bits, ARRAY_SIZE(bits));
+}
+
+/* A write in flight ends in the old mode before the switch. A write that the driver adds meanwhile
+ * is popped afterwards, in the new mode, without a further notification. */
+START_TEST(row29_switch_waits_for_requests_in_flight)
 {
 	struct vring_used_elem elem;
 	struct mock_blk old, new;
@@ -69,7 +56,7 @@ START_TEST(row29_switch_waits_for_what_is_in_flight)
 	rig_poll_ns = _i & 2 ? 1000000 : 0;
 	begin(&old, _i & 4, _i & 1);
 	mock_blk(m, &new, VIRTIO_BLK_T_OUT, 8, 512);
-	call_from(&vcpu, to_writethrough);
+	vcpu = rig_call_from(&r, to_writethrough);
 	mock_offer(m, new.head);
 	for (unsigned int i = 0; i < 1000; i++)
 		sched_yield();
@@ -97,7 +84,15 @@ START_TEST(row29_switch_waits_for_what_is_in_flight)
 }
 END_TEST
 
-/* Both end with the write, whichever of them came first. */
+static const char *order_name(int i)
+{
+	static const char *const bits[][2] = { { "switch first", "stop first" },
+					       { "split", "packed" } };
+
+	return case_bits(i, bits, ARRAY_SIZE(bits));
+}
+
+/* Both switch and stop return when the write has ended. */
 START_TEST(row29_stop_while_a_switch_is_pending)
 {
 	pthread_t vcpu, stopper;
@@ -105,8 +100,8 @@ START_TEST(row29_stop_while_a_switch_is_pending)
 
 	begin(&write, _i & 2, false);
 	mock_blk(m, &late, VIRTIO_BLK_T_GET_ID, 0, 20);
-	call_from(&vcpu, _i & 1 ? stop : to_writethrough);
-	call_from(&stopper, _i & 1 ? to_writethrough : stop);
+	vcpu = rig_call_from(&r, _i & 1 ? rig_stop_main : to_writethrough);
+	stopper = rig_call_from(&r, _i & 1 ? to_writethrough : rig_stop_main);
 	mock_offer(m, late.head);
 	ck_assert(!is_answered());
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
@@ -127,25 +122,25 @@ START_TEST(row29_switch_on_a_broken_ring)
 	begin(&write, _i, false);
 	mock_offer(m, 16);
 	rig_wait_broken(&r);
-	call_from(&vcpu, to_writethrough);
+	vcpu = rig_call_from(&r, to_writethrough);
 	ck_assert(!is_answered());
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	pthread_join(vcpu, NULL);
-	/* And with nothing left in flight. */
+	/* A switch without requests in flight returns as well. */
 	blkplane_set_writethrough(r.plane, false);
 	wait_idle_thread();
 	rig_fini(&r);
 }
 END_TEST
 
-/* The ring breaks when the switch lets it be read again. */
+/* The ring breaks when it is read again after the switch. */
 START_TEST(row29_ring_broken_while_a_switch_is_pending)
 {
 	struct mock_blk write;
 	pthread_t vcpu;
 
 	begin(&write, _i, false);
-	call_from(&vcpu, to_writethrough);
+	vcpu = rig_call_from(&r, to_writethrough);
 	mock_offer(m, 16);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	pthread_join(vcpu, NULL);
@@ -159,10 +154,10 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_cache");
 	TCase *t = tcase_create("blkplane_cache");
 
-	tcase_add_loop_test(t, row29_switch_waits_for_what_is_in_flight, 0, 8);
-	tcase_add_loop_test(t, row29_stop_while_a_switch_is_pending, 0, 4);
-	tcase_add_loop_test(t, row29_switch_on_a_broken_ring, 0, 2);
-	tcase_add_loop_test(t, row29_ring_broken_while_a_switch_is_pending, 0, 2);
+	tcase_add_named_test(t, row29_switch_waits_for_requests_in_flight, 8, switch_name);
+	tcase_add_named_test(t, row29_stop_while_a_switch_is_pending, 4, order_name);
+	tcase_add_named_test(t, row29_switch_on_a_broken_ring, 2, mock_format_name);
+	tcase_add_named_test(t, row29_ring_broken_while_a_switch_is_pending, 2, mock_format_name);
 	suite_add_tcase(s, t);
 	return s;
 }

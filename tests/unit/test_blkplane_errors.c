@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the plane on a host without resources at start, and over an engine with hardly any room.
+ * Tests of a plane on a host without resources, and with an engine that has room for one request.
  * Linked with --wrap for the functions below.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
 			  void *arg);
 
-/* What the next call of each says; then it works again. */
+/* Errors of the next calls; 0: the real call is made. */
 static int calloc_error, mmap_error;
 
 static int take(int *error)
@@ -52,7 +52,7 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 	return MAP_FAILED;
 }
 
-static unsigned int epoll_fails; /* the nth call from now; 0: none */
+static unsigned int epoll_fails; /* number of the next EPOLL_CTL_ADD that fails, from 1; 0: none */
 
 int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
@@ -67,7 +67,8 @@ int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 
 static struct rig r;
 
-/* Refused with that error, and with nothing kept: descriptors here, memory by the leak checkers. */
+/* Checks that blkplane_start fails and leaves no descriptor open. Leak checkers find lost
+ * memory. */
 static void expect_refused(int err)
 {
 	unsigned int fds = count_fds();
@@ -78,7 +79,7 @@ static void expect_refused(int err)
 	ck_assert_uint_eq(count_fds(), fds);
 }
 
-/* The same configuration, on a host that has recovered. */
+/* Checks that the plane works after the host has recovered. */
 static void expect_recovered(void)
 {
 	struct mock_blk req;
@@ -101,10 +102,11 @@ START_TEST(host_out_of_memory_for_a_dataplane)
 END_TEST
 
 /*
- * Room for one, and each is finished when submit returns: there is room again at once, and nobody
- * will tell of it. All were in the ring before the start, so no doorbell rings either.
+ * The engine has room for one request, which is finished when submit returns. The plane must see
+ * that there is room again, because neither a completion event nor a notification follows: all
+ * requests were in the ring before the start.
  */
-START_TEST(engine_with_room_again_right_after_submit)
+START_TEST(engine_has_room_again_when_submit_returns)
 {
 	struct ioengine_config config = { .depth = 1, .direct_align = 1 };
 	struct mock_blk req[8];
@@ -127,7 +129,7 @@ START_TEST(engine_with_room_again_right_after_submit)
 }
 END_TEST
 
-/* Of the two that are to be watched, whichever: the other one is not any more. */
+/* One of the two eventfds cannot be watched. The other one must not stay watched. */
 START_TEST(host_out_of_watches_for_a_dataplane)
 {
 	rig_init_file(&r, &ioengine_libaio, 16, false);
@@ -147,7 +149,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, host_out_of_memory_for_a_dataplane);
 	tcase_add_test(t, host_out_of_watches_for_a_dataplane);
-	tcase_add_test(t, engine_with_room_again_right_after_submit);
+	tcase_add_test(t, engine_has_room_again_when_submit_returns);
 	suite_add_tcase(s, t);
 	return s;
 }

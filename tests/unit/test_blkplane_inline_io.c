@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of inline I/O: a driver with one request at a time. Linked with --wrap. */
+/* Tests of inline I/O, with a driver at queue depth 1. Linked with --wrap=preadv,clock_gettime. */
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
@@ -12,29 +13,29 @@ static struct mockdrv *const m = &r.m;
 #define SECOND	1000000000ull
 #define TICK_NS 1000u
 
-/* A plain call waits, on the dataplane's thread, until the guest has gone on meanwhile. */
-enum { NOT_NOW, ASKED, CALLED, GONE_ON };
-static unsigned int meanwhile; /* atomic */
+/* A test can block the next preadv: it sets BLOCK, waits for BLOCKED and sets UNBLOCK. */
+enum { RUN, BLOCK, BLOCKED, UNBLOCK };
+static unsigned int state; /* atomic */
 
-static unsigned int get_meanwhile(void)
+static unsigned int get_state(void)
 {
-	return __atomic_load_n(&meanwhile, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&state, __ATOMIC_ACQUIRE);
 }
 
-static void set_meanwhile(unsigned int to)
+static void set_state(unsigned int to)
 {
-	__atomic_store_n(&meanwhile, to, __ATOMIC_RELEASE);
+	__atomic_store_n(&state, to, __ATOMIC_RELEASE);
 }
 
 /*
- * The dataplane's thread has a clock of its own where a test says so: it goes on when it is looked
- * at, and a plain call takes so long.
+ * A simulated clock, if the test uses it: for each dataplane thread, it advances at each read, and
+ * by the duration of each preadv.
  */
 static pthread_t tester;
 static bool own_clock;
-static __thread uint64_t clock_ns = SECOND; /* of each dataplane thread */
-static uint64_t plain_ns;
-static unsigned int plain_calls; /* atomic */
+static __thread uint64_t clock_ns = SECOND;
+static uint64_t preadv_ns;	  /* duration of a preadv */
+static unsigned int inline_calls; /* atomic: number of preadv calls */
 
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
@@ -49,10 +50,11 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
-static void use_own_clock(uint64_t plain)
+/* Starts the simulated clock. */
+static void use_own_clock(uint64_t duration)
 {
 	tester = pthread_self();
-	plain_ns = plain;
+	preadv_ns = duration;
 	own_clock = true;
 }
 
@@ -62,17 +64,17 @@ ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset)
 {
 	if (own_clock)
-		clock_ns += plain_ns - TICK_NS; /* the look after it counts, too */
-	__atomic_fetch_add(&plain_calls, 1, __ATOMIC_ACQ_REL);
-	if (get_meanwhile() == ASKED) {
-		set_meanwhile(CALLED);
-		mock_wait_until(get_meanwhile() == GONE_ON);
+		clock_ns += preadv_ns - TICK_NS; /* the read after it adds a tick */
+	__atomic_fetch_add(&inline_calls, 1, __ATOMIC_ACQ_REL);
+	if (get_state() == BLOCK) {
+		set_state(BLOCKED);
+		mock_wait_until(get_state() == UNBLOCK);
 	}
 	return __real_preadv(fd, iov, count, offset);
 }
 
-/* Each kind once requests have long been alone: also what cannot be done by one plain call. */
-START_TEST(requests_that_are_alone)
+/* The requests include those that cannot be served by one preadv or pwritev. */
+START_TEST(requests_of_each_type_at_queue_depth_1)
 {
 	struct engine_way way = engine_way(_i);
 	struct mock_blk req;
@@ -88,7 +90,7 @@ START_TEST(requests_that_are_alone)
 		uint32_t len;
 
 		mock_forget(m);
-		mock_alloc(m, 1 + i % 3, 1); /* so that not all buffers are aligned */
+		mock_alloc(m, 1 + i % 3, 1); /* some buffers are not aligned */
 		mock_blk(m, &req, type, i, type == VIRTIO_BLK_T_FLUSH ? 0 : 4096);
 		if (type == VIRTIO_BLK_T_OUT)
 			image_peek(&r.image, mock_ptr(m, req.data), i * 512, 4096);
@@ -102,52 +104,14 @@ START_TEST(requests_that_are_alone)
 }
 END_TEST
 
-/* So many reads, each alone; how many of them were plain calls? */
-static unsigned int plain_ones(unsigned int n)
+/* Makes n reads, one after the other, alternately on two rings, which may be the same. Returns how
+ * many of them were inline. */
+static unsigned int inline_reads(unsigned int n, struct mockdrv *even, struct mockdrv *odd)
 {
-	unsigned int before = __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE);
+	unsigned int before = __atomic_load_n(&inline_calls, __ATOMIC_ACQUIRE);
 
 	while (n--) {
-		uint64_t heap = m->heap;
-		struct mock_blk req;
-
-		mock_forget(m);
-		mock_blk(m, &req, VIRTIO_BLK_T_IN, 8, 512);
-		ck_assert_uint_eq(mock_do(m, &req, NULL), VIRTIO_BLK_S_OK);
-		m->heap = heap;
-	}
-	return __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE) - before;
-}
-
-/* After 32 that were alone, and the first, which came after nothing; if the call had to wait, not again before twice as many. */
-START_TEST(plain_calls_that_wait_are_tried_ever_more_rarely)
-{
-	use_own_clock(10001);
-	rig_init_file(&r, &ioengine_libaio, 16, false);
-	rig_start(&r);
-	ck_assert_uint_eq(plain_ones(1 + 32), 0);
-	ck_assert_uint_eq(plain_ones(1), 1);
-	for (unsigned int wait = 64; wait <= 1024; wait *= 2) {
-		ck_assert_uint_eq(plain_ones(wait), 0);
-		ck_assert_uint_eq(plain_ones(1), 1);
-	}
-	rig_stop(&r);
-	plain_ns = 10000;
-	mock_ring(m, 16, false, true);
-	rig_start(&r);
-	ck_assert_uint_eq(plain_ones(1 + 32), 0);
-	ck_assert_uint_eq(plain_ones(100), 100);
-	rig_fini(&r);
-}
-END_TEST
-
-/* So many reads one after the other, on the two rings in turn. */
-static unsigned int plain_ones_in_turn(unsigned int n)
-{
-	unsigned int before = __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE);
-
-	while (n--) {
-		struct mockdrv *d = n % 2 ? &other.m : m;
+		struct mockdrv *d = n % 2 ? odd : even;
 		uint64_t heap = d->heap;
 		struct mock_blk req;
 
@@ -156,11 +120,34 @@ static unsigned int plain_ones_in_turn(unsigned int n)
 		ck_assert_uint_eq(mock_do(d, &req, NULL), VIRTIO_BLK_S_OK);
 		d->heap = heap;
 	}
-	return __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE) - before;
+	return __atomic_load_n(&inline_calls, __ATOMIC_ACQUIRE) - before;
 }
 
-/* A thread's other rings are in nobody's way while they are silent. */
-START_TEST(plain_calls_beside_other_rings)
+/* Inline I/O begins after 32 requests at queue depth 1 that follow another one. After a preadv that
+ * had to wait, the number of requests before the next attempt doubles. */
+START_TEST(preadv_that_waits_makes_inline_io_rare)
+{
+	use_own_clock(10001);
+	rig_init_file(&r, &ioengine_libaio, 16, false);
+	rig_start(&r);
+	ck_assert_uint_eq(inline_reads(1 + 32, m, m), 0);
+	ck_assert_uint_eq(inline_reads(1, m, m), 1);
+	for (unsigned int wait = 64; wait <= 1024; wait *= 2) {
+		ck_assert_uint_eq(inline_reads(wait, m, m), 0);
+		ck_assert_uint_eq(inline_reads(1, m, m), 1);
+	}
+	rig_stop(&r);
+	preadv_ns = 10000;
+	mock_ring(m, 16, false, true);
+	rig_start(&r);
+	ck_assert_uint_eq(inline_reads(1 + 32, m, m), 0);
+	ck_assert_uint_eq(inline_reads(100, m, m), 100);
+	rig_fini(&r);
+}
+END_TEST
+
+/* Another ring of the thread prevents inline I/O only while it has requests. */
+START_TEST(inline_io_beside_other_rings)
 {
 	use_own_clock(0);
 	rig_init_file(&r, &ioengine_libaio, 16, false);
@@ -169,10 +156,10 @@ START_TEST(plain_calls_beside_other_rings)
 	rig_start(&r);
 	rig_start(&other);
 	for (unsigned int i = 0; i < 3; i++) {
-		ck_assert_uint_eq(plain_ones_in_turn(100), 0);
-		/* The last of these was m's. */
-		ck_assert_uint_eq(plain_ones(32), 0);
-		ck_assert_uint_eq(plain_ones(10), 10);
+		ck_assert_uint_eq(inline_reads(100, m, &other.m), 0);
+		/* The last of these reads was on ring m. */
+		ck_assert_uint_eq(inline_reads(32, m, m), 0);
+		ck_assert_uint_eq(inline_reads(10, m, m), 10);
 	}
 	rig_stop(&other);
 	rig_fini(&other);
@@ -180,28 +167,28 @@ START_TEST(plain_calls_beside_other_rings)
 }
 END_TEST
 
-/* Requests that are alone, until one of them is with the host by a plain call. */
-static void until_plain_call(struct mock_blk *req)
+/* Makes reads at queue depth 1 until one of them is blocked in preadv. */
+static void read_until_inline(struct mock_blk *req)
 {
 	struct vring_used_elem elem;
 
-	set_meanwhile(ASKED);
+	set_state(BLOCK);
 	for (unsigned int i = 0;; i++) {
 		uint64_t heap = m->heap;
 
 		mock_forget(m);
 		mock_blk(m, req, VIRTIO_BLK_T_IN, i % 1024, 512);
 		mock_offer(m, req->head);
-		mock_wait_until(get_meanwhile() == CALLED || mock_used_index(m) != m->used_idx);
-		if (get_meanwhile() == CALLED)
+		mock_wait_until(get_state() == BLOCKED || mock_used_index(m) != m->used_idx);
+		if (get_state() == BLOCKED)
 			return;
 		mock_wait_used(m, &elem);
 		m->heap = heap;
 	}
 }
 
-/* It comes while the only one is done by a plain call. Nobody rings. */
-START_TEST(company_during_a_plain_call)
+/* No notification comes with the second request. */
+START_TEST(request_added_during_inline_io_is_served)
 {
 	struct mock_blk req, second;
 	struct vring_used_elem elem;
@@ -211,11 +198,11 @@ START_TEST(company_during_a_plain_call)
 	for (unsigned int round = 0; round < 2; round++) {
 		uint64_t heap = m->heap;
 
-		until_plain_call(&req);
+		read_until_inline(&req);
 		mock_blk(m, &second, VIRTIO_BLK_T_IN, 2, 512);
 		mock_stage(m, second.head);
 		mock_show(m);
-		set_meanwhile(GONE_ON);
+		set_state(UNBLOCK);
 		mock_wait_used(m, &elem);
 		ck_assert_uint_eq(elem.id, req.head);
 		mock_wait_used(m, &elem);
@@ -227,8 +214,7 @@ START_TEST(company_during_a_plain_call)
 }
 END_TEST
 
-/* Suddenly there are more, and all are served. */
-START_TEST(company_after_a_long_time_alone)
+START_TEST(batch_after_many_requests_at_queue_depth_1_is_served)
 {
 	struct engine_way way = engine_way(_i);
 	struct mock_blk req[5];
@@ -267,14 +253,15 @@ END_TEST
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("blkplane_inline_io");
-	TCase *t = tcase_create("blkplane_alone");
+	TCase *t = tcase_create("blkplane_inline_io");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, requests_that_are_alone, 0, n);
-	tcase_add_test(t, plain_calls_that_wait_are_tried_ever_more_rarely);
-	tcase_add_test(t, plain_calls_beside_other_rings);
-	tcase_add_test(t, company_during_a_plain_call);
-	tcase_add_loop_test(t, company_after_a_long_time_alone, 0, n);
+	tcase_add_named_test(t, requests_of_each_type_at_queue_depth_1, n, engine_way_name);
+	tcase_add_test(t, preadv_that_waits_makes_inline_io_rare);
+	tcase_add_test(t, inline_io_beside_other_rings);
+	tcase_add_test(t, request_added_during_inline_io_is_served);
+	tcase_add_named_test(t, batch_after_many_requests_at_queue_depth_1_is_served, n,
+			     engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the plane over every engine and real files, with O_DIRECT and with the page cache. */
+/* Tests of a plane with every engine and real files, with O_DIRECT and through the page cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
@@ -52,6 +53,7 @@ static uint8_t write_disk(uint64_t sector, uint32_t len, int fill)
 	return status;
 }
 
+/* Checks that a part of the image has bytes of one value; fill < 0: its original content. */
 static void expect_file(uint64_t offset, uint64_t len, int fill)
 {
 	static uint8_t bytes[256 << 10];
@@ -100,7 +102,7 @@ START_TEST(row30_write_past_the_end_does_not_grow_the_image)
 }
 END_TEST
 
-/* Sixteen at once, more than there are bounce buffers, each in one-byte pieces. */
+/* Sixteen requests are in flight, more than there are bounce buffers. */
 START_TEST(row32_data_in_one_byte_pieces)
 {
 	enum { COUNT = 16 };
@@ -143,7 +145,7 @@ START_TEST(row32_data_in_one_byte_pieces)
 }
 END_TEST
 
-/* Larger than a bounce buffer, at an odd address. */
+/* The buffer is larger than a bounce buffer. */
 START_TEST(row32_odd_address_and_many_segments)
 {
 	const uint32_t len = 200 << 10;
@@ -215,7 +217,7 @@ START_TEST(row05_two_requests_share_a_buffer)
 }
 END_TEST
 
-/* The file is open read-only besides: a write that got past every check would still fail. */
+/* The descriptor is read-only as well, so that a write fails that passed all checks. */
 START_TEST(row33_write_through_a_read_only_descriptor)
 {
 	void *data;
@@ -236,7 +238,7 @@ START_TEST(row33_write_through_a_read_only_descriptor)
 }
 END_TEST
 
-/* The image is truncated while running: what is gone reads as zeros, what is there as it was. */
+/* Bytes beyond the new end of the image read as zeros. */
 START_TEST(host_truncated_image_reads_zeros)
 {
 	static const uint32_t sizes[] = { 65536, 5120, 5000, 513, 1, 0 };
@@ -258,7 +260,7 @@ START_TEST(host_truncated_image_reads_zeros)
 }
 END_TEST
 
-/* The same through bounce buffers. */
+/* These reads use bounce buffers. */
 START_TEST(host_truncated_image_reads_zeros_at_an_odd_address)
 {
 	const uint32_t len = 160 << 10;
@@ -277,7 +279,7 @@ START_TEST(host_truncated_image_reads_zeros_at_an_odd_address)
 }
 END_TEST
 
-/* No room on the host: a write that only got half-way is an error, and nobody is killed. */
+/* A write that stops at the limit is an error, and SIGXFSZ does not end the process. */
 START_TEST(host_file_size_limit_fails_the_write)
 {
 	struct rlimit limit = { .rlim_cur = 64 << 10, .rlim_max = RLIM_INFINITY };
@@ -299,8 +301,9 @@ START_TEST(host_file_size_limit_fails_the_write)
 }
 END_TEST
 
-/* As many requests as the ring holds, each block to another place; then read back. */
-START_TEST(a_ring_full_of_requests)
+/* The ring is full of writes, and then of reads of the same blocks, not in the order of the
+ * image. */
+START_TEST(ring_full_of_requests)
 {
 	enum { COUNT = 80 };
 	struct mock_blk req[COUNT];
@@ -332,18 +335,22 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_io");
 	TCase *t = tcase_create("blkplane_io");
 
-	tcase_add_loop_test(t, reads_and_writes_reach_the_file, 0, engine_ways());
-	tcase_add_loop_test(t, row30_write_past_the_end_does_not_grow_the_image, 0, engine_ways());
-	tcase_add_loop_test(t, row32_data_in_one_byte_pieces, 0, engine_ways());
-	tcase_add_loop_test(t, row32_odd_address_and_many_segments, 0, engine_ways());
-	tcase_add_loop_test(t, row09_buffer_over_two_regions, 0, engine_ways());
-	tcase_add_loop_test(t, row05_two_requests_share_a_buffer, 0, engine_ways());
-	tcase_add_loop_test(t, row33_write_through_a_read_only_descriptor, 0, engine_ways());
-	tcase_add_loop_test(t, host_truncated_image_reads_zeros, 0, engine_ways());
-	tcase_add_loop_test(t, host_truncated_image_reads_zeros_at_an_odd_address, 0,
-			    engine_ways());
-	tcase_add_loop_test(t, host_file_size_limit_fails_the_write, 0, engine_ways());
-	tcase_add_loop_test(t, a_ring_full_of_requests, 0, engine_ways());
+	tcase_add_named_test(t, reads_and_writes_reach_the_file, engine_ways(), engine_way_name);
+	tcase_add_named_test(t, row30_write_past_the_end_does_not_grow_the_image, engine_ways(),
+			     engine_way_name);
+	tcase_add_named_test(t, row32_data_in_one_byte_pieces, engine_ways(), engine_way_name);
+	tcase_add_named_test(t, row32_odd_address_and_many_segments, engine_ways(),
+			     engine_way_name);
+	tcase_add_named_test(t, row09_buffer_over_two_regions, engine_ways(), engine_way_name);
+	tcase_add_named_test(t, row05_two_requests_share_a_buffer, engine_ways(), engine_way_name);
+	tcase_add_named_test(t, row33_write_through_a_read_only_descriptor, engine_ways(),
+			     engine_way_name);
+	tcase_add_named_test(t, host_truncated_image_reads_zeros, engine_ways(), engine_way_name);
+	tcase_add_named_test(t, host_truncated_image_reads_zeros_at_an_odd_address, engine_ways(),
+			     engine_way_name);
+	tcase_add_named_test(t, host_file_size_limit_fails_the_write, engine_ways(),
+			     engine_way_name);
+	tcase_add_named_test(t, ring_full_of_requests, engine_ways(), engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

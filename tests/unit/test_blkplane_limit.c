@@ -2,7 +2,7 @@
 /* Tests of rings of a throttled disk, with simulated times. */
 #include <errno.h>
 
-#include "dataplane/inline_io.h"
+#include "dataplane/poll_policy.h"
 #include "tests/unit/limit_rig.h"
 
 static uint64_t alarm_set(void)
@@ -15,7 +15,7 @@ static void forget_alarm(void)
 	__atomic_store_n(&alarm_of[0].at, 0, __ATOMIC_SEQ_CST);
 }
 
-/* The next alarm is for `at`, but for the ticks; that time comes. */
+/* Waits until the timer is set to about this time, and lets it expire. */
 static void expect_alarm(uint64_t about)
 {
 	uint64_t at;
@@ -30,7 +30,7 @@ static void expect_alarm(uint64_t about)
 	ring_alarm(0);
 }
 
-/* Each of them is completed once. */
+/* Completes all requests in flight, and checks that the driver gets `count` of them. */
 static void take_back(unsigned int count)
 {
 	struct vring_used_elem elem;
@@ -41,7 +41,7 @@ static void take_back(unsigned int count)
 	ck_assert(!mock_has_used(m));
 }
 
-START_TEST(burst_then_one_at_each_alarm)
+START_TEST(burst_and_then_one_request_per_timer)
 {
 	begin(_i, 10, 2);
 	offer(0, DEPTH);
@@ -57,8 +57,8 @@ START_TEST(burst_then_one_at_each_alarm)
 }
 END_TEST
 
-/* Held, it sleeps, whatever rings and whatever comes back, and asks for the alarm once. */
-START_TEST(held_ring_sleeps)
+/* Notifications and completions do not wake a throttled ring, which sets its timer once. */
+START_TEST(throttled_ring_sleeps)
 {
 	uint64_t sleeps;
 
@@ -76,12 +76,12 @@ START_TEST(held_ring_sleeps)
 	wait_idle_thread();
 	ck_assert_uint_eq(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST), 1);
 	ck_assert_uint_eq(READ_ONCE(r.stats.throttled), 1);
-	/* No doorbell was asked for. */
+	/* Notifications were not enabled. */
 	ck_assert_uint_eq(READ_ONCE(r.stats.sleeps), sleeps);
 	expect_alarm(7 * SECOND + 100 * MS);
 	scripted_wait(r.engine, 1);
 	take_back(1);
-	/* The ring is empty: the next one rings. */
+	/* The ring is empty, so that notifications are enabled. */
 	wait_idle_thread();
 	ck_assert_uint_gt(READ_ONCE(r.stats.sleeps), sleeps);
 	offer(3, 4);
@@ -92,8 +92,8 @@ START_TEST(held_ring_sleeps)
 }
 END_TEST
 
-/* Of a disk with nothing left in its limit, the ring that is empty waits for its doorbell, not for time. */
-START_TEST(empty_ring_needs_no_alarm)
+/* The bucket is empty, but so is the ring. */
+START_TEST(empty_ring_sets_no_timer)
 {
 	begin(_i, 10, 2);
 	offer(0, 2);
@@ -106,8 +106,8 @@ START_TEST(empty_ring_needs_no_alarm)
 }
 END_TEST
 
-/* Answered by the device itself, it is an operation all the same. */
-START_TEST(disk_id_counts_too)
+/* A request that needs no I/O takes a token, too. */
+START_TEST(get_id_takes_a_token)
 {
 	begin(_i, 10, 1);
 	mock_forget(m);
@@ -120,7 +120,7 @@ START_TEST(disk_id_counts_too)
 }
 END_TEST
 
-START_TEST(limit_raised_lifted_and_set_while_held)
+START_TEST(limit_changed_while_throttled)
 {
 	begin(0, 1, 1);
 	offer(0, 4);
@@ -139,8 +139,8 @@ START_TEST(limit_raised_lifted_and_set_while_held)
 }
 END_TEST
 
-/* Pause and stop find nothing in flight, and leave the ring as it is; after a pause it is held on. */
-START_TEST(pause_and_stop_of_a_held_ring)
+/* Pause and stop leave the requests in the ring. After the pause, the ring is still throttled. */
+START_TEST(pause_and_stop_of_a_throttled_ring)
 {
 	begin(_i, 10, 1);
 	offer(0, 3);
@@ -149,7 +149,7 @@ START_TEST(pause_and_stop_of_a_held_ring)
 	take_back(1);
 	blkplane_pause(r.plane);
 	wait_idle_thread();
-	/* The time that goes by meanwhile counts. */
+	/* The bucket is refilled while the ring is paused. */
 	ownclock_set(8 * SECOND);
 	ck_assert_uint_eq(scripted_held(r.engine), 0);
 	blkplane_resume(r.plane);
@@ -161,7 +161,7 @@ START_TEST(pause_and_stop_of_a_held_ring)
 	ck_assert(!mock_has_used(m));
 	ck_assert_uint_eq(scripted_held(r.engine), 0);
 	ck_assert_uint_eq(READ_ONCE(r.stats.requests), 2);
-	/* A reset is no way round it: one second later, but not before, the next one is taken. */
+	/* A reset does not refill the bucket. */
 	if (_i & 1)
 		mock_ring_packed(m, 16, _i & 2, false);
 	else
@@ -177,11 +177,11 @@ START_TEST(pause_and_stop_of_a_held_ring)
 }
 END_TEST
 
-/* Both on one thread, of which one is held: the other one goes on, without any time going by. */
-START_TEST(neighbour_goes_on)
+/* A second ring on the same thread, without a limit, is served without delay. */
+START_TEST(throttled_ring_does_not_delay_another)
 {
 	struct iothread *own;
-	struct mock_blk near;
+	struct mock_blk write;
 
 	begin(0, 1, 1);
 	rig_init(&other, 16, false, false, 16);
@@ -199,18 +199,18 @@ START_TEST(neighbour_goes_on)
 	offer(0, 3);
 	scripted_wait(r.engine, 1);
 	mock_wait_until(alarm_set());
-	mock_blk(&other.m, &near, VIRTIO_BLK_T_OUT, 0, 512);
+	mock_blk(&other.m, &write, VIRTIO_BLK_T_OUT, 0, 512);
 	for (unsigned int i = 0; i < INLINE_IO_MIN_STREAK; i++) {
 		struct vring_used_elem elem;
 
-		mock_offer(&other.m, near.head);
+		mock_offer(&other.m, write.head);
 		scripted_wait(other.engine, 1);
 		scripted_complete(other.engine, 0, SCRIPTED_ALL);
 		mock_wait_used(&other.m, &elem);
 	}
 	ck_assert_uint_eq(scripted_held(r.engine), 1);
 	ck_assert_uint_eq(READ_ONCE(other.stats.throttled), 0);
-	/* And is held on, with one alarm for all of that. */
+	/* The first ring is still throttled, and has set its timer once. */
 	ck_assert_uint_eq(__atomic_load_n(&alarms, __ATOMIC_SEQ_CST), 1);
 	expect_alarm(8 * SECOND);
 	scripted_wait(r.engine, 2);
@@ -222,7 +222,6 @@ START_TEST(neighbour_goes_on)
 }
 END_TEST
 
-/* What fails and stops the VM is repeated without being counted again. */
 static void stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
 	(void)watch;
@@ -232,14 +231,15 @@ static void stopped(struct blkplane_listener *watch, unsigned int queue, enum io
 	__atomic_fetch_add(&alarms, 1000, __ATOMIC_SEQ_CST);
 }
 
-START_TEST(stopped_by_an_error_while_held)
+/* A failed request that is repeated after the resume takes no second token. */
+START_TEST(throttled_ring_with_a_parked_request)
 {
 	struct blkplane_listener watch = { .stopped = stopped };
 
 	ownclock_begin();
 	rig_init(&r, 16, false, false, 16);
 	r.config.limit = &limit;
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.policy.write = BLKPOLICY_STOP;
 	set_limit(10, 1);
 	rig_start(&r);
@@ -265,14 +265,14 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_limit");
 	TCase *t = tcase_create("blkplane_limit");
 
-	tcase_add_loop_test(t, burst_then_one_at_each_alarm, 0, 4);
-	tcase_add_loop_test(t, held_ring_sleeps, 0, 4);
-	tcase_add_loop_test(t, empty_ring_needs_no_alarm, 0, 4);
-	tcase_add_loop_test(t, disk_id_counts_too, 0, 4);
-	tcase_add_test(t, limit_raised_lifted_and_set_while_held);
-	tcase_add_loop_test(t, pause_and_stop_of_a_held_ring, 0, 4);
-	tcase_add_test(t, neighbour_goes_on);
-	tcase_add_test(t, stopped_by_an_error_while_held);
+	tcase_add_named_test(t, burst_and_then_one_request_per_timer, 4, format_name);
+	tcase_add_named_test(t, throttled_ring_sleeps, 4, format_name);
+	tcase_add_named_test(t, empty_ring_sets_no_timer, 4, format_name);
+	tcase_add_named_test(t, get_id_takes_a_token, 4, format_name);
+	tcase_add_test(t, limit_changed_while_throttled);
+	tcase_add_named_test(t, pause_and_stop_of_a_throttled_ring, 4, format_name);
+	tcase_add_test(t, throttled_ring_does_not_delay_another);
+	tcase_add_test(t, throttled_ring_with_a_parked_request);
 	suite_add_tcase(s, t);
 	return s;
 }

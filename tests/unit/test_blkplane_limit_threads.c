@@ -6,7 +6,7 @@
 
 static struct mock_blk other_req[DEPTH];
 
-/* What its thread has taken comes back, and is there again. How much was it? */
+/* Completes all requests in flight of a queue, and offers them again. Returns their number. */
 static unsigned int again(struct rig *rig, const struct mock_blk *all)
 {
 	unsigned int taken = scripted_held(rig->engine);
@@ -31,8 +31,8 @@ static void answer(struct iothread_call *call)
 	iothread_call_done(call);
 }
 
-/* Both have taken what there is, and asked for an alarm: a thread serves its rings after each call,
- * and what one of them takes moves the other one's alarm. */
+/* Waits until both threads have taken all tokens and set their timers. A thread serves its rings
+ * after each call; the tokens that one takes delay the timer of the other. */
 static void settle(void)
 {
 	for (unsigned int i = 0; i < 8; i++) {
@@ -43,7 +43,8 @@ static void settle(void)
 	mock_wait_until(alarm_set_by(0) && alarm_set_by(1));
 }
 
-/* Its time has come, also if it is just asking for a later one since the other thread took something. */
+/* Lets the timer of a thread expire, 1 ms after the time that it was set to, because the thread may
+ * be setting it to a later time. */
 static void wake_by_alarm(unsigned int thread)
 {
 	uint64_t at = __atomic_exchange_n(&alarm_of[thread].at, 0, __ATOMIC_SEQ_CST) + MS;
@@ -53,8 +54,8 @@ static void wake_by_alarm(unsigned int thread)
 	ring_alarm(thread);
 }
 
-/* One by one and both at once: each gets something whenever it comes, and together never more than the
- * bucket had; but for one, since both may find the last token. */
+/* Timers expire one at a time and both at once. Together the queues take no more tokens than the
+ * bucket has, plus one, because both may find the last token. Each wake-up takes at least one. */
 START_TEST(queues_on_two_threads_share_a_bucket)
 {
 	const uint64_t rate = 3000, burst = 2, start = 7 * SECOND;
@@ -103,7 +104,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_limit_threads");
 	TCase *t = tcase_create("blkplane_limit_threads");
 
-	tcase_add_loop_test(t, queues_on_two_threads_share_a_bucket, 0, 4);
+	tcase_add_named_test(t, queues_on_two_threads_share_a_bucket, 4, format_name);
 	suite_add_tcase(s, t);
 	return s;
 }

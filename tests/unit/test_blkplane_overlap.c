@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of rings whose parts overlap, so that the device's writes change what it reads: no layout
- * keeps the dataplane thread busy once the driver is silent.
+ * Tests of rings whose parts overlap, so that the device's writes change what it reads. No layout
+ * may keep the dataplane thread busy while the driver does nothing.
  */
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -18,7 +20,7 @@
 static struct rig r;
 static struct mockdrv *const m = &r.m;
 
-/* Tell the mock driver where the parts of its ring are. */
+/* Tells the mock driver where the parts of its ring are. */
 static void place(struct mockdrv *drv)
 {
 	if (drv->ring.packed) {
@@ -35,7 +37,7 @@ static uint64_t kicks(void)
 	return READ_ONCE(r.stats.kicks);
 }
 
-/* Offer a request, and wait until the thread has seen its doorbell and sleeps again. */
+/* Offers a request, and waits until the thread has seen the notification and sleeps again. */
 static void offer_and_wait_for_sleep(struct mockdrv *drv, uint16_t head)
 {
 	uint64_t before = kicks();
@@ -45,7 +47,7 @@ static void offer_and_wait_for_sleep(struct mockdrv *drv, uint16_t head)
 	wait_idle_thread();
 }
 
-/* The driver offers a request that needs no I/O, then one that does, and leaves the ring alone. */
+/* Offers a request that needs no I/O and one that does. The thread must sleep after each. */
 static void check_layout(struct mockdrv *drv)
 {
 	struct mock_blk id, data;
@@ -64,10 +66,10 @@ static void check_layout(struct mockdrv *drv)
 	mock_irqs(m);
 }
 
-/* An empty ring of that format; `features`: bit 0 EVENT_IDX, bit 1 packed. */
-static void lay_out(int features)
+/* Lays out an empty ring. */
+static void lay_out(bool packed, bool event_idx)
 {
-	(features & 2 ? mock_ring_packed : mock_ring)(m, SIZE, features & 1, true);
+	(packed ? mock_ring_packed : mock_ring)(m, SIZE, event_idx, true);
 }
 
 /* Lays used.flags, which the device clears and sets, over avail.idx, and offers one request. */
@@ -91,10 +93,10 @@ START_TEST(row01_device_area_on_avail_idx_keeps_the_thread_busy)
 	expect_device_area_on_avail_idx_breaks(&id);
 	ck_assert_uint_eq(mock_status(m, &id), VIRTIO_BLK_S_OK);
 
-	/* A reset and a ring that is laid out well recover it. */
+	/* A reset with a valid layout recovers the queue. */
 	rig_stop(&r);
 	r.status = r.irq_status = 0;
-	lay_out(0);
+	lay_out(false, false);
 	mock_blk(m, &id, VIRTIO_BLK_T_GET_ID, 0, 20);
 	rig_start(&r);
 	ck_assert_uint_eq(mock_do(m, &id, NULL), VIRTIO_BLK_S_OK);
@@ -103,7 +105,7 @@ START_TEST(row01_device_area_on_avail_idx_keeps_the_thread_busy)
 }
 END_TEST
 
-/* The same while the disk's limit lets nothing pass: turns that may not pop are turns, too. */
+/* Turns in which the limit allows no pop count as well. */
 START_TEST(row01_device_area_on_avail_idx_of_a_throttled_disk)
 {
 	struct blklimit_rates slow = { .iops = 1, .iops_burst = 1 };
@@ -120,18 +122,26 @@ START_TEST(row01_device_area_on_avail_idx_of_a_throttled_disk)
 END_TEST
 
 static const struct {
+	const char *name;
 	bool packed;
-	unsigned int fixed, moved; /* bytes of each */
-	unsigned int align;	   /* of the part that is moved */
-	bool on_avail;		   /* it is moved over the driver area, else over the descriptors */
+	unsigned int fixed, moved; /* bytes of both parts */
+	unsigned int align;	   /* alignment of the part that is moved, the device area */
+	bool on_avail;		   /* true: over the driver area; false: over the descriptors */
 } overlaps[] = {
-	{ false, AVAIL_BYTES, USED_BYTES, 4, true },
-	{ false, DESC_BYTES, USED_BYTES, 4, false },
-	{ true, EVENT_BYTES, EVENT_BYTES, 4, true },
-	{ true, DESC_BYTES, EVENT_BYTES, 4, false },
+	{ "split, over the driver area", false, AVAIL_BYTES, USED_BYTES, 4, true },
+	{ "split, over the descriptors", false, DESC_BYTES, USED_BYTES, 4, false },
+	{ "packed, over the driver area", true, EVENT_BYTES, EVENT_BYTES, 4, true },
+	{ "packed, over the descriptors", true, DESC_BYTES, EVENT_BYTES, 4, false },
 };
 
-/* Which of them, with and without EVENT_IDX. */
+static const char *overlap_name(int i)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", overlaps[i / 2].name, i & 1 ? ", EVENT_IDX" : "");
+	return name;
+}
+
 START_TEST(row01_rings_that_overlap_at_every_distance)
 {
 	const bool event_idx = _i & 1, packed = overlaps[_i / 2].packed;
@@ -144,7 +154,7 @@ START_TEST(row01_rings_that_overlap_at_every_distance)
 		for (int distance = first; distance <= last; distance++) {
 			uint64_t over;
 
-			lay_out((event_idx ? 1 : 0) | (packed ? 2 : 0));
+			lay_out(packed, event_idx);
 			m->ring.avail += 64 + 2 * phase;
 			over = overlaps[_i / 2].on_avail ? m->ring.avail : m->ring.desc;
 			m->ring.used = over + (uint64_t)distance;
@@ -156,7 +166,7 @@ START_TEST(row01_rings_that_overlap_at_every_distance)
 }
 END_TEST
 
-/* A second queue, on the same thread. */
+/* The second queue, on the same thread. */
 static struct {
 	struct mockdrv m;
 	struct ioengine *engine;
@@ -175,7 +185,7 @@ static void start_other(void)
 	ck_assert_int_eq(blkplane_start(&other.plane, &config), 0);
 }
 
-/* Both offer one request. Each queue is once the first to be served in a turn. */
+/* Both queues get one request. The queue that starts last is served first in a turn. */
 static void check_pair(bool other_first)
 {
 	struct mock_blk req, other_req;
@@ -197,7 +207,18 @@ static void check_pair(bool other_first)
 	mock_irqs(m);
 }
 
-/* The used ring of one queue over the avail ring of the other. */
+static const char *pair_name(int i)
+{
+	static const char *const bits[][2] = { { "", "EVENT_IDX" },
+					       { "", "EVENT_IDX of the second" },
+					       { "first", "second" } };
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s queue first", case_bits(i, bits, ARRAY_SIZE(bits)));
+	return name;
+}
+
+/* The used ring of one queue lies over the avail ring of the other. */
 START_TEST(row01_rings_of_two_queues_that_overlap_at_every_distance)
 {
 	struct ioengine_config engine = { .depth = SIZE, .direct_align = 1 };
@@ -208,8 +229,8 @@ START_TEST(row01_rings_of_two_queues_that_overlap_at_every_distance)
 	engine.loop = &r.thread->loop;
 	ck_assert_int_eq(ioengine_create(&other.engine, &ioengine_sync, &engine), 0);
 	for (int distance = -(int)USED_BYTES; distance <= (int)AVAIL_BYTES; distance += 2) {
-		lay_out(_i & 1);
-		/* So that the used ring is aligned to 4. */
+		lay_out(false, _i & 1);
+		/* The used ring must be aligned to 4. */
 		m->ring.avail += 64 + (distance & 2);
 		mock_beside(&other.m, m, 1);
 		mock_ring(&other.m, SIZE, _i & 2, true);
@@ -231,9 +252,10 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, row01_device_area_on_avail_idx_keeps_the_thread_busy);
 	tcase_add_test(tc, row01_device_area_on_avail_idx_of_a_throttled_disk);
-	tcase_add_loop_test(tc, row01_rings_that_overlap_at_every_distance, 0,
-			    2 * (int)ARRAY_SIZE(overlaps));
-	tcase_add_loop_test(tc, row01_rings_of_two_queues_that_overlap_at_every_distance, 0, 8);
+	tcase_add_named_test(tc, row01_rings_that_overlap_at_every_distance,
+			     2 * (int)ARRAY_SIZE(overlaps), overlap_name);
+	tcase_add_named_test(tc, row01_rings_of_two_queues_that_overlap_at_every_distance, 8,
+			     pair_name);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

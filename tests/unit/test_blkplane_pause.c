@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of pausing and resuming a ring, and of resizing its disk, with requests in flight. */
+/* Tests of pause and resume of a ring, and of a new capacity, with requests in flight. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/sanitizer.h"
@@ -25,30 +26,7 @@ static bool is_answered(void)
 	return __atomic_load_n(&answered, __ATOMIC_ACQUIRE);
 }
 
-static void *stop_it(void *arg)
-{
-	rig_stop(&r);
-	return arg;
-}
-
-static void answer(struct iothread_call *call)
-{
-	iothread_call_done(call);
-}
-
-/* Have fn called on a thread, and wait until the dataplane has been told by it. */
-static void call_from(pthread_t *thread, void *(*fn)(void *arg))
-{
-	struct iothread_call after = { .run = answer };
-	uint64_t woken = eventfd_count(r.thread->loop.wake_fd);
-
-	ck_assert_int_eq(pthread_create(thread, NULL, fn, NULL), 0);
-	/* The call is there before the thread is woken for it; and is run beside this one. */
-	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
-	iothread_call(r.thread, &after);
-}
-
-/* With a write in the host's hands. */
+/* Starts a ring with a write in flight. */
 static void begin(struct mock_blk *write, bool event_idx)
 {
 	rig_init(&r, 16, event_idx, false, 16);
@@ -58,9 +36,17 @@ static void begin(struct mock_blk *write, bool event_idx)
 	scripted_wait(r.engine, 1);
 }
 
-/* What is in flight ends and is published, first; what the driver adds is left alone, and taken
- * without another doorbell afterwards. */
-START_TEST(pause_ends_what_is_in_flight_and_resume_looks_unasked)
+static const char *pause_name(int i)
+{
+	static const char *const bits[][2] = { { "without EVENT_IDX", "with EVENT_IDX" },
+					       { "sleeping", "polling" } };
+
+	return case_bits(i, bits, ARRAY_SIZE(bits));
+}
+
+/* The pause waits until requests in flight are completed and published. Requests that the driver
+ * adds meanwhile are popped after the resume, without a further notification. */
+START_TEST(pause_waits_for_requests_in_flight_and_resume_pops_later_ones)
 {
 	struct mock_blk old, late;
 	pthread_t operator;
@@ -68,7 +54,7 @@ START_TEST(pause_ends_what_is_in_flight_and_resume_looks_unasked)
 	rig_poll_ns = _i & 2 ? 1000000 : 0;
 	begin(&old, _i & 1);
 	mock_blk(m, &late, VIRTIO_BLK_T_OUT, 8, 512);
-	call_from(&operator, pause_it);
+	operator= rig_call_from(&r, pause_it);
 	mock_offer(m, late.head);
 	for (unsigned int i = 0; i < 1000; i++)
 		sched_yield();
@@ -79,12 +65,12 @@ START_TEST(pause_ends_what_is_in_flight_and_resume_looks_unasked)
 	pthread_join(operator, NULL);
 	ck_assert_uint_eq(mock_used_index(m), 1);
 	ck_assert_uint_eq(mock_status(m, &old), VIRTIO_BLK_S_OK);
-	/* It sleeps, though there is something in the ring. */
+	/* The thread sleeps although there is a request in the ring. */
 	mock_kick(m);
 	wait_idle_thread();
 	ck_assert_uint_eq(scripted_held(r.engine), 0);
 	ck_assert_uint_eq(mock_status(m, &late), 0xff);
-	/* Again: nothing is left to wait for. */
+	/* A second pause returns at once. */
 	blkplane_pause(r.plane);
 
 	blkplane_resume(r.plane);
@@ -96,7 +82,9 @@ START_TEST(pause_ends_what_is_in_flight_and_resume_looks_unasked)
 }
 END_TEST
 
-/* Both end with the write, whichever of them came first. */
+static const char *const orders[] = { "pause first", "stop first" };
+
+/* Both pause and stop return when the write has ended. */
 START_TEST(stop_while_a_pause_is_pending)
 {
 	pthread_t operator, stopper;
@@ -104,8 +92,8 @@ START_TEST(stop_while_a_pause_is_pending)
 
 	begin(&write, false);
 	mock_blk(m, &late, VIRTIO_BLK_T_GET_ID, 0, 20);
-	call_from(&operator, _i ? stop_it : pause_it);
-	call_from(&stopper, _i ? pause_it : stop_it);
+	operator= rig_call_from(&r, _i ? rig_stop_main : pause_it);
+	stopper = rig_call_from(&r, _i ? pause_it : rig_stop_main);
 	mock_offer(m, late.head);
 	ck_assert(!is_answered());
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
@@ -130,7 +118,7 @@ START_TEST(stop_of_a_paused_ring)
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_used_index(m), 1);
 	ck_assert_uint_eq(mock_status(m, &late), 0xff);
-	/* It starts again as any other. */
+	/* The ring can be started again. */
 	mock_ring(m, 16, false, false);
 	rig_start(&r);
 	mock_blk(m, &late, VIRTIO_BLK_T_OUT, 8, 512);
@@ -149,7 +137,7 @@ START_TEST(pause_of_a_broken_ring)
 	begin(&write, false);
 	mock_offer(m, 16);
 	rig_wait_broken(&r);
-	call_from(&operator, pause_it);
+	operator= rig_call_from(&r, pause_it);
 	ck_assert(!is_answered());
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	pthread_join(operator, NULL);
@@ -160,21 +148,20 @@ START_TEST(pause_of_a_broken_ring)
 }
 END_TEST
 
-static unsigned int told; /* atomic */
+static unsigned int told; /* atomic: number of broken() calls */
 
 static void tell(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
-	must(watch == r.config.watch && queue == 3 && *why);
+	must(watch == r.config.listener && queue == 3 && *why);
 	__atomic_fetch_add(&told, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Once, however much is offered afterwards. */
-START_TEST(watch_hears_of_a_broken_ring)
+START_TEST(listener_is_told_once_of_a_broken_ring)
 {
 	struct blkplane_listener watch = { .broken = tell };
 
 	rig_init(&r, 16, false, false, 16);
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.queue = 3;
 	rig_start(&r);
 	mock_offer(m, 16);
@@ -186,7 +173,7 @@ START_TEST(watch_hears_of_a_broken_ring)
 }
 END_TEST
 
-/* The engine was full when the pause came: what waits in the ring is served after it. */
+/* The engine is full when the pause comes. A request that waits in the ring is served after it. */
 START_TEST(pause_of_a_ring_that_waits_for_the_engine)
 {
 	struct mock_blk req[3];
@@ -203,7 +190,7 @@ START_TEST(pause_of_a_ring_that_waits_for_the_engine)
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	scripted_wait(r.engine, 1);
 	pthread_t operator;
-	call_from(&operator, pause_it);
+	operator= rig_call_from(&r, pause_it);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	pthread_join(operator, NULL);
 	ck_assert_uint_eq(mock_used_index(m), 2);
@@ -215,8 +202,10 @@ START_TEST(pause_of_a_ring_that_waits_for_the_engine)
 }
 END_TEST
 
-/* Behind the new end is an error from now on; what was taken before is done. */
-START_TEST(capacity_shrinks_below_what_is_in_flight)
+static const char *const resizes[] = { "running", "paused" };
+
+/* Requests beyond the new end fail from now on. A request that was popped before succeeds. */
+START_TEST(capacity_shrinks_below_a_request_in_flight)
 {
 	struct mock_blk in_flight, behind, last;
 	struct vring_used_elem elem;
@@ -229,7 +218,7 @@ START_TEST(capacity_shrinks_below_what_is_in_flight)
 	mock_offer(m, in_flight.head);
 	scripted_wait(r.engine, 1);
 	if (_i)
-		call_from(&operator, pause_it);
+		operator= rig_call_from(&r, pause_it);
 	blkplane_set_capacity(r.plane, RIG_CAPACITY / 2);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	mock_wait_used(m, &elem);
@@ -281,8 +270,9 @@ static void *pause_and_resume(void *arg)
 	return arg;
 }
 
-/* Writes and reads of sectors of their own; each comes back once, and every round is new. */
-START_TEST(nothing_is_lost_or_done_twice_under_load_on_every_engine)
+/* Each request has sectors of its own. Rounds of writes and rounds that read the same data
+ * alternate. */
+START_TEST(pauses_under_load_lose_and_repeat_no_request_on_every_engine)
 {
 	unsigned int pauses = engine_rounds(_i, PAUSES);
 	struct mock_blk req[DEPTH];
@@ -340,15 +330,16 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_pause");
 	TCase *t = tcase_create("blkplane_pause");
 
-	tcase_add_loop_test(t, pause_ends_what_is_in_flight_and_resume_looks_unasked, 0, 4);
-	tcase_add_loop_test(t, stop_while_a_pause_is_pending, 0, 2);
+	tcase_add_named_test(t, pause_waits_for_requests_in_flight_and_resume_pops_later_ones, 4,
+			     pause_name);
+	tcase_add_names_test(t, stop_while_a_pause_is_pending, orders);
 	tcase_add_test(t, stop_of_a_paused_ring);
 	tcase_add_test(t, pause_of_a_broken_ring);
-	tcase_add_test(t, watch_hears_of_a_broken_ring);
+	tcase_add_test(t, listener_is_told_once_of_a_broken_ring);
 	tcase_add_test(t, pause_of_a_ring_that_waits_for_the_engine);
-	tcase_add_loop_test(t, capacity_shrinks_below_what_is_in_flight, 0, 2);
-	tcase_add_loop_test(t, nothing_is_lost_or_done_twice_under_load_on_every_engine, 0,
-			    engine_ways());
+	tcase_add_names_test(t, capacity_shrinks_below_a_request_in_flight, resizes);
+	tcase_add_named_test(t, pauses_under_load_lose_and_repeat_no_request_on_every_engine,
+			     engine_ways(), engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

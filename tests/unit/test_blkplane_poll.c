@@ -2,6 +2,7 @@
 /* Tests of a dataplane thread that polls before it sleeps. */
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
@@ -11,7 +12,7 @@ static struct mockdrv *const m = &r.m;
 
 #define SECOND 1000000000ull
 
-/* The driver's half of EVENT_IDX: a kick when it is asked for. */
+/* Notifies the device if it has requested it by EVENT_IDX. Returns whether it has. */
 static bool kick_if_wanted(struct mockdrv *d)
 {
 	bool wanted = mock_avail_event(d) == (uint16_t)(d->avail_idx - 1);
@@ -21,7 +22,8 @@ static bool kick_if_wanted(struct mockdrv *d)
 	return wanted;
 }
 
-/* Show what is staged; returns whether it was done without a kick. */
+/* Makes the staged chains available, and waits for used.idx. Returns true when the device needed no
+ * notification. */
 static bool show_and_wait(struct mockdrv *d, uint16_t used)
 {
 	bool kicked = false;
@@ -33,22 +35,22 @@ static bool show_and_wait(struct mockdrv *d, uint16_t used)
 	return !kicked;
 }
 
-static void read_sector(struct mock_blk *req, uint16_t used, bool *unasked)
+static void read_sector(struct mock_blk *req, uint16_t used, bool *unnotified)
 {
 	struct vring_used_elem elem;
 
 	mock_forget(m);
 	mock_blk(m, req, VIRTIO_BLK_T_IN, 8, 4096);
 	mock_stage(m, req->head);
-	*unasked = show_and_wait(m, used);
+	*unnotified = show_and_wait(m, used);
 	ck_assert(mock_used(m, &elem));
 	ck_assert_uint_eq(mock_status(m, req), VIRTIO_BLK_S_OK);
 	ck_assert(image_is_fresh(mock_ptr(m, req->data), 8 * 512, 4096));
 }
 
-/* With every engine: new requests are found without a doorbell, and so are finished ones. On a busy
- * machine each round takes the scheduler's time slices, so that there are not many of them. */
-START_TEST(requests_are_found_while_looking_on)
+/* Requests are found without a notification, and completions without an event. There are few
+ * rounds, because each takes time slices of the scheduler on a busy machine. */
+START_TEST(requests_are_found_while_polling)
 {
 	struct engine_way way = engine_way(_i);
 	unsigned int found = 0;
@@ -62,13 +64,13 @@ START_TEST(requests_are_found_while_looking_on)
 	while (found < 25) {
 		struct mock_blk req;
 		uint64_t heap = m->heap;
-		bool unasked;
+		bool unnotified;
 
-		read_sector(&req, ++used, &unasked);
+		read_sector(&req, ++used, &unnotified);
 		m->heap = heap;
-		found += unasked;
+		found += unnotified;
 		if (mock_seconds() > end)
-			ck_abort_msg("%u of %u were found", found, used);
+			ck_abort_msg("%u of %u were found by polling", found, used);
 	}
 	rig_stop(&r);
 	ck_assert_uint_gt(r.stats.poll_hits, 0);
@@ -77,9 +79,9 @@ START_TEST(requests_are_found_while_looking_on)
 }
 END_TEST
 
-/* ---- looking on where nothing may be taken ---- */
+/* ---- polling while nothing may be popped ---- */
 
-/* Until sleeping has been short often enough for it to look on for the time of a whole test. */
+/* Makes requests until sleeps have been short often enough for a long polling window. */
 static void warm_up(struct rig *rig)
 {
 	struct mock_blk req;
@@ -94,7 +96,7 @@ static void warm_up(struct rig *rig)
 	}
 }
 
-START_TEST(starved_while_looking_on)
+START_TEST(engine_is_full_while_the_thread_polls)
 {
 	struct mock_blk req[3];
 
@@ -119,7 +121,7 @@ START_TEST(starved_while_looking_on)
 }
 END_TEST
 
-START_TEST(broken_while_looking_on)
+START_TEST(ring_breaks_while_the_thread_polls)
 {
 	struct mock_blk req;
 
@@ -129,7 +131,7 @@ START_TEST(broken_while_looking_on)
 	warm_up(&r);
 	mock_offer(m, 16);
 	rig_wait_broken(&r);
-	/* Whatever comes now: it is not looked at, and the thread can be reached. */
+	/* The thread ignores later requests, and still runs calls. */
 	mock_forget(m);
 	mock_blk(m, &req, VIRTIO_BLK_T_GET_ID, 0, 20);
 	mock_offer(m, req.head);
@@ -139,16 +141,9 @@ START_TEST(broken_while_looking_on)
 }
 END_TEST
 
-static void *stop(void *arg)
-{
-	rig_stop(&r);
-	return arg;
-}
-
-START_TEST(stopped_while_looking_on)
+START_TEST(ring_is_stopped_while_the_thread_polls)
 {
 	struct mock_blk read, late;
-	uint64_t woken;
 	pthread_t thread;
 
 	rig_poll_ns = SECOND;
@@ -160,9 +155,7 @@ START_TEST(stopped_while_looking_on)
 	mock_blk(m, &late, VIRTIO_BLK_T_GET_ID, 0, 20);
 	mock_offer(m, read.head);
 	scripted_wait(r.engine, 1);
-	woken = eventfd_count(r.thread->loop.wake_fd);
-	ck_assert_int_eq(pthread_create(&thread, NULL, stop, NULL), 0);
-	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
+	thread = rig_call_from(&r, rig_stop_main);
 	wait_idle_thread();
 	mock_offer(m, late.head);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
@@ -185,7 +178,7 @@ START_TEST(two_rings_on_one_thread)
 	other.config.thread = r.thread;
 	rig_start(&r);
 	rig_start(&other);
-	/* Neither waits for the other's host. */
+	/* A request in flight of one ring does not delay the other ring. */
 	mock_blk(m, &mine, VIRTIO_BLK_T_IN, 0, 512);
 	mock_offer(m, mine.head);
 	scripted_wait(r.engine, 1);
@@ -200,7 +193,7 @@ START_TEST(two_rings_on_one_thread)
 		mock_wait_used(&other.m, &elem);
 		other.m.heap = heap;
 	}
-	/* The broken one does not take the other with it, nor does the one that leaves. */
+	/* The ring works while the other one is broken, and after it has stopped. */
 	mock_offer(&other.m, 16);
 	rig_wait_broken(&other);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
@@ -222,10 +215,10 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blkplane_poll");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, requests_are_found_while_looking_on, 0, n);
-	tcase_add_test(t, starved_while_looking_on);
-	tcase_add_test(t, broken_while_looking_on);
-	tcase_add_test(t, stopped_while_looking_on);
+	tcase_add_named_test(t, requests_are_found_while_polling, n, engine_way_name);
+	tcase_add_test(t, engine_is_full_while_the_thread_polls);
+	tcase_add_test(t, ring_breaks_while_the_thread_polls);
+	tcase_add_test(t, ring_is_stopped_while_the_thread_polls);
 	tcase_add_test(t, two_rings_on_one_thread);
 	suite_add_tcase(s, t);
 	return s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of huge transfers during pause, stop and cache switch; the test acts as the host. */
+/* Tests of transfers of several segments during pause, stop and cache switch. */
 #include <pthread.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -9,8 +10,8 @@
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
-static struct mock_blk huge;
-static unsigned int ended; /* atomic */
+static struct mock_blk large;
+static unsigned int ended; /* atomic: number of calls that have returned */
 
 static void *pause_it(void *arg)
 {
@@ -33,28 +34,17 @@ static void *stop_it(void *arg)
 	return arg;
 }
 
-static void answer(struct iothread_call *call)
-{
-	iothread_call_done(call);
-}
-
-/* Have fn called on a thread, and wait until the dataplane has been told by it. */
+/* Calls fn on another thread. The call must not be answered before the pending segment ends. */
 static pthread_t call_from(void *(*fn)(void *arg))
 {
-	struct iothread_call after = { .run = answer };
-	uint64_t woken = eventfd_count(r.thread->loop.wake_fd);
-	pthread_t thread;
+	pthread_t thread = rig_call_from(&r, fn);
 
-	must(!pthread_create(&thread, NULL, fn, NULL));
-	/* The call is there before the thread is woken for it; and is run beside this one. */
-	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
-	iothread_call(r.thread, &after);
 	ck_assert_uint_eq(__atomic_load_n(&ended, __ATOMIC_SEQ_CST), 0);
 	return thread;
 }
 
-/* 9 MiB, from and to the same one of memory. */
-static void offer_huge(struct mock_blk *req, uint32_t type)
+/* Stages a transfer of 9 MiB, whose pieces are the same 1 MiB of memory. */
+static void stage_large(struct mock_blk *req, uint32_t type)
 {
 	struct mock_piece piece[11];
 
@@ -67,21 +57,22 @@ static void offer_huge(struct mock_blk *req, uint32_t type)
 	mock_stage(m, req->head);
 }
 
-/* With a write of which the host has the first segment. */
-static void begin(int packed)
+/* Starts a ring with a write whose first segment is pending. */
+static void begin(bool packed)
 {
 	rig_init(&r, 64, false, false, 16);
 	if (packed)
 		mock_ring_packed(m, 64, false, false);
 	r.config.disk.capacity = 16 * MIB;
 	rig_start(&r);
-	offer_huge(&huge, VIRTIO_BLK_T_OUT);
+	stage_large(&large, VIRTIO_BLK_T_OUT);
 	mock_show(m);
 	mock_kick(m);
 	scripted_wait(r.engine, 1);
 	ck_assert_uint_eq(scripted_seg(r.engine, 0).len, 4 * MIB);
 }
 
+/* Completes the remaining segments, and checks that the request succeeds. */
 static void complete_rest(unsigned int segments)
 {
 	struct vring_used_elem elem;
@@ -91,12 +82,12 @@ static void complete_rest(unsigned int segments)
 		scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	}
 	mock_wait_used(m, &elem);
-	ck_assert_uint_eq(elem.id, huge.head);
-	ck_assert_uint_eq(mock_status(m, &huge), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(elem.id, large.head);
+	ck_assert_uint_eq(mock_status(m, &large), VIRTIO_BLK_S_OK);
 	ck_assert(!mock_has_used(m));
 }
 
-START_TEST(pause_waits_for_a_segment_of_a_huge_transfer)
+START_TEST(pause_waits_for_one_segment_of_a_large_transfer)
 {
 	pthread_t pauser;
 
@@ -108,7 +99,7 @@ START_TEST(pause_waits_for_a_segment_of_a_huge_transfer)
 	wait_idle_thread();
 	ck_assert_uint_eq(scripted_held(r.engine), 0);
 	ck_assert(!mock_has_used(m));
-	ck_assert_uint_eq(mock_status(m, &huge), 0xff);
+	ck_assert_uint_eq(mock_status(m, &large), 0xff);
 	blkplane_resume(r.plane);
 	scripted_wait(r.engine, 1);
 	ck_assert_uint_eq(scripted_seg(r.engine, 0).offset, 4 * MIB);
@@ -117,8 +108,8 @@ START_TEST(pause_waits_for_a_segment_of_a_huge_transfer)
 }
 END_TEST
 
-/* A switch to writethrough waits for one segment of a large write. The segments after it are stable. */
-START_TEST(cache_switch_waits_for_a_segment_of_a_huge_write)
+/* The segments after the switch are stable. */
+START_TEST(cache_switch_waits_for_one_segment_of_a_large_write)
 {
 	pthread_t vcpu;
 
@@ -134,8 +125,16 @@ START_TEST(cache_switch_waits_for_a_segment_of_a_huge_write)
 }
 END_TEST
 
-/* A switch must not let go what a pause holds. */
-START_TEST(cache_switch_and_pause_beside_a_huge_write)
+static const char *order_name(int i)
+{
+	static const char *const bits[][2] = { { "split", "packed" },
+					       { "switch first", "pause first" } };
+
+	return case_bits(i, bits, ARRAY_SIZE(bits));
+}
+
+/* The end of the switch must not continue a transfer that the pause has interrupted. */
+START_TEST(cache_switch_and_pause_during_a_large_write)
 {
 	pthread_t one, other;
 
@@ -155,8 +154,15 @@ START_TEST(cache_switch_and_pause_beside_a_huge_write)
 }
 END_TEST
 
-/* The driver hears that it failed; also when it is stopped while it is paused. */
-START_TEST(stop_waits_for_a_segment_of_a_huge_transfer)
+static const char *stop_name(int i)
+{
+	static const char *const bits[][2] = { { "split", "packed" }, { "running", "paused" } };
+
+	return case_bits(i, bits, ARRAY_SIZE(bits));
+}
+
+/* The request fails, and the driver gets its used element. */
+START_TEST(stop_waits_for_one_segment_of_a_large_transfer)
 {
 	struct vring_used_elem elem;
 	pthread_t thread;
@@ -174,7 +180,7 @@ START_TEST(stop_waits_for_a_segment_of_a_huge_transfer)
 	}
 	ck_assert_uint_eq(r.engine->in_flight, 0);
 	ck_assert(mock_used(m, &elem) && elem.len == 1 && !mock_has_used(m));
-	ck_assert_uint_eq(mock_status(m, &huge), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(mock_status(m, &large), VIRTIO_BLK_S_IOERR);
 	rig_fini(&r);
 }
 END_TEST
@@ -184,10 +190,12 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_segments");
 	TCase *t = tcase_create("blkplane_segments");
 
-	tcase_add_loop_test(t, pause_waits_for_a_segment_of_a_huge_transfer, 0, 2);
-	tcase_add_loop_test(t, cache_switch_waits_for_a_segment_of_a_huge_write, 0, 2);
-	tcase_add_loop_test(t, cache_switch_and_pause_beside_a_huge_write, 0, 4);
-	tcase_add_loop_test(t, stop_waits_for_a_segment_of_a_huge_transfer, 0, 4);
+	tcase_add_named_test(t, pause_waits_for_one_segment_of_a_large_transfer, 2,
+			     mock_format_name);
+	tcase_add_named_test(t, cache_switch_waits_for_one_segment_of_a_large_write, 2,
+			     mock_format_name);
+	tcase_add_named_test(t, cache_switch_and_pause_during_a_large_write, 4, order_name);
+	tcase_add_named_test(t, stop_waits_for_one_segment_of_a_large_transfer, 4, stop_name);
 	suite_add_tcase(s, t);
 	return s;
 }

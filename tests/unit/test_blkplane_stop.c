@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of start and stop against an uncooperative guest, from other threads. Each test loops over
- * both ring formats, or alternates between them.
+ * Tests of start and stop while a guest and the host keep the dataplane thread busy, from other
+ * threads. All run in both ring formats.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
-static bool flag; /* atomic */
+static bool flag; /* atomic: an event of the test has happened, or a thread must end */
 
 static bool flag_is_set(void)
 {
@@ -31,8 +32,8 @@ static void yield_often(void)
 		sched_yield();
 }
 
-/* An empty ring, in format number `packed`, over a host that holds the requests. */
-static void begin(int packed, uint16_t size, bool indirect)
+/* Creates a rig with the scripted engine, and lays out an empty ring. */
+static void begin(bool packed, uint16_t size, bool indirect)
 {
 	rig_init(&r, size, false, indirect, 16);
 	if (packed)
@@ -49,7 +50,7 @@ static void *complete_late(void *arg)
 	return arg;
 }
 
-START_TEST(row26_stop_returns_when_the_last_request_is_done)
+START_TEST(row26_stop_returns_when_the_last_request_has_ended)
 {
 	struct vring_used_elem elem[2];
 	struct mock_blk read, flush;
@@ -75,7 +76,7 @@ START_TEST(row26_stop_returns_when_the_last_request_is_done)
 }
 END_TEST
 
-/* A segment that has to be moved in two halves: the second half, too, belongs to the drain. */
+/* Completes a segment by two short transfers. Stop must wait for the second one as well. */
 static void *complete_in_halves(void *arg)
 {
 	yield_often();
@@ -109,23 +110,10 @@ START_TEST(row26_stop_waits_for_the_rest_of_a_short_transfer)
 }
 END_TEST
 
-static void *stopper(void *arg)
+/* While a request is in flight, the thread sleeps and pops no further requests. */
+START_TEST(row17_no_request_is_popped_while_stopping)
 {
-	rig_stop(&r);
-	return arg;
-}
-
-static void answer(struct iothread_call *call)
-{
-	iothread_call_done(call);
-}
-
-/* Stopping with a request in flight: no spinning, and nothing new is taken. */
-START_TEST(row17_no_request_is_taken_while_stopping)
-{
-	struct iothread_call after = { .run = answer };
 	struct mock_blk read, late;
-	uint64_t woken;
 	pthread_t thread;
 	struct vring_used_elem elem;
 
@@ -135,11 +123,7 @@ START_TEST(row17_no_request_is_taken_while_stopping)
 	rig_start(&r);
 	mock_offer(m, read.head);
 	scripted_wait(r.engine, 1);
-	woken = eventfd_count(r.thread->loop.wake_fd);
-	ck_assert_int_eq(pthread_create(&thread, NULL, stopper, NULL), 0);
-	/* The call is there before the thread is woken for it; and is run beside this one. */
-	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
-	iothread_call(r.thread, &after);
+	thread = rig_call_from(&r, rig_stop_main);
 	mock_offer(m, late.head);
 	wait_idle_thread();
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
@@ -151,24 +135,25 @@ START_TEST(row17_no_request_is_taken_while_stopping)
 }
 END_TEST
 
-/* ---- the guest refills at once ---- */
+/* ---- a guest that refills the ring at once ---- */
 
 #define FLOOD_RING  64
 #define FLOOD_COUNT 32
-/* Packed: so many more may be offered before their first one is seen used; three are the read's. */
+/* Number of further requests that fit into a packed ring before the first one is used. Three
+ * descriptors belong to the read of the test. */
 #define FLOOD_ROOM (FLOOD_RING - FLOOD_COUNT - 3)
 
 #define KEPT_UP	   200
 
 static struct mock_blk flood[FLOOD_COUNT];
-static unsigned int refilled; /* atomic, as the next one */
-static unsigned int kept_up;  /* batches that the guest kept going nearly to their end */
-static unsigned int over_budget;
-static uint16_t taken; /* the guest's, as over_budget */
+static unsigned int refilled;	 /* atomic: number of requests offered again */
+static unsigned int kept_up;	 /* atomic: batches that the guest extended nearly to their limit */
+static unsigned int over_budget; /* batches larger than the ring; the guest's thread writes this */
+static uint16_t taken; /* used elements of a packed ring; the guest's thread writes this */
 
 /*
- * A request that costs the device more than the guest: in pieces of one byte. Its status byte tells
- * that the device is done with it before used.idx does.
+ * Builds a request in pieces of one byte, which takes the device longer than the guest. Its status
+ * byte shows that the device has completed it before used.idx does.
  */
 static void make_flood_request(struct mock_blk *req)
 {
@@ -186,14 +171,15 @@ static void make_flood_request(struct mock_blk *req)
 	req->head = mock_chain_indirect(m, 0, piece, ARRAY_SIZE(piece));
 }
 
-static bool device_wants_kicks(void)
+static bool device_requests_kicks(void)
 {
 	if (m->ring.packed)
 		return READ_ONCE(*m->device_event) >> 16 != VRING_PACKED_EVENT_FLAG_DISABLE;
 	return !(READ_ONCE(m->used->flags) & VRING_USED_F_NO_NOTIFY);
 }
 
-/* How many were published as used, modulo 2^16; of a packed ring the guest has to take them for that. */
+/* Returns the number of published used elements, modulo 2^16. Takes those of a packed ring, which
+ * has no index. */
 static uint16_t count_published(void)
 {
 	struct vring_used_elem elem;
@@ -206,9 +192,9 @@ static uint16_t count_published(void)
 }
 
 /*
- * The guest offers each request again as soon as its status byte says so: it is never behind, and
- * the ring never empty. No more than a ring full may go by between two used indices. A packed ring has
- * room for it only until it is full of what is not published: there, the guest is held up by nothing else.
+ * The guest: offers each request again as soon as its status byte is written, so that the ring is
+ * never empty. The device may complete no more than a ring full between two publications. A packed
+ * ring is full when it has that many unpublished elements, so that the guest must wait.
  */
 static void *refill(void *arg)
 {
@@ -222,7 +208,7 @@ static void *refill(void *arg)
 
 		if (READ_ONCE(*status) == 0xff ||
 		    (m->ring.packed && ahead < 0x8000 && ahead > most)) {
-			if (device_wants_kicks())
+			if (device_requests_kicks())
 				mock_kick(m);
 			continue;
 		}
@@ -257,12 +243,12 @@ static void end_flood(pthread_t guest)
 	rig_stop(&r);
 	set_flag(true);
 	pthread_join(guest, NULL);
-	/* However long it lasted, nothing was more than a batch at a time. */
+	/* No batch was larger than the ring. */
 	ck_assert_uint_gt(r.stats.requests, FLOOD_COUNT);
 	ck_assert_uint_le(r.stats.requests, r.stats.batches * m->ring.size);
 }
 
-START_TEST(row17_refill_flood_lets_others_have_their_turn)
+START_TEST(row17_completions_are_handled_during_a_flood)
 {
 	struct mock_blk read;
 	pthread_t guest;
@@ -284,20 +270,20 @@ END_TEST
 
 static bool kept_going(void)
 {
-	/* A batch of a packed ring ends where its room does, and cannot be kept going: there, just long. */
+	/* A batch of a packed ring cannot be extended, so the flood just lasts longer. */
 	if (m->ring.packed)
 		return __atomic_load_n(&refilled, __ATOMIC_ACQUIRE) > KEPT_UP * FLOOD_RING;
 	return __atomic_load_n(&kept_up, __ATOMIC_SEQ_CST) >= KEPT_UP;
 }
 
-START_TEST(wart_guest_keeps_a_stopping_thread_busy)
+START_TEST(guest_keeps_a_stopping_thread_busy)
 {
 	pthread_t guest;
 
 	begin(_i, FLOOD_RING, true);
 	rig_start(&r);
 	begin_flood(&guest);
-	/* Where another program takes the processor each time, this shows nothing. */
+	/* On a busy machine, the guest may not keep up, and the test shows nothing. */
 	for (int64_t end = mock_deadline() - 5; mock_seconds() < end && !kept_going();)
 		sched_yield();
 	end_flood(guest);
@@ -309,7 +295,8 @@ END_TEST
 
 #define KEPT_BUSY 20000
 
-/* The host answers the oldest read as soon as the guest has another one with it, if it ever has. */
+/* The host: completes the oldest read when another one is in flight. Returns the number of
+ * completions. */
 static void *busy_host(void *arg)
 {
 	const struct mock_blk *req = arg;
@@ -320,7 +307,7 @@ static void *busy_host(void *arg)
 		for (unsigned int i = 0; i < 20000 && scripted_held(r.engine) < 2; i++)
 			sched_yield();
 		if (scripted_held(r.engine) < 2)
-			break; /* nothing new is taken any more */
+			break; /* the device pops no further requests */
 		mock_stage(m, req[answered % 4].head);
 		scripted_complete(r.engine, 0, SCRIPTED_ALL);
 		mock_wait_used(m, &elem);
@@ -334,7 +321,8 @@ static void *busy_host(void *arg)
 	return (void *)(uintptr_t)answered;
 }
 
-/* There is always something in flight: only a thread that takes nothing new can come to an end. */
+/* A request is always in flight, so that stop returns only when the device pops no further
+ * requests. */
 START_TEST(row17_reads_refilled_while_stopping)
 {
 	struct mock_blk req[4];
@@ -370,7 +358,7 @@ static void *kick_storm(void *arg)
 	return arg;
 }
 
-START_TEST(wart_start_and_stop_re_entered_by_a_pending_doorbell)
+START_TEST(start_and_stop_during_a_storm_of_doorbells)
 {
 	struct vring_used_elem elem;
 	unsigned int fds, threads;
@@ -409,13 +397,15 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blkplane_stop");
 	TCase *t = tcase_create("blkplane_stop");
 
-	tcase_add_loop_test(t, row26_stop_returns_when_the_last_request_is_done, 0, 2);
-	tcase_add_loop_test(t, row26_stop_waits_for_the_rest_of_a_short_transfer, 0, 2);
-	tcase_add_loop_test(t, row17_no_request_is_taken_while_stopping, 0, 2);
-	tcase_add_loop_test(t, row17_refill_flood_lets_others_have_their_turn, 0, 2);
-	tcase_add_loop_test(t, wart_guest_keeps_a_stopping_thread_busy, 0, 2);
-	tcase_add_loop_test(t, row17_reads_refilled_while_stopping, 0, 2);
-	tcase_add_test(t, wart_start_and_stop_re_entered_by_a_pending_doorbell);
+	tcase_add_named_test(t, row26_stop_returns_when_the_last_request_has_ended, 2,
+			     mock_format_name);
+	tcase_add_named_test(t, row26_stop_waits_for_the_rest_of_a_short_transfer, 2,
+			     mock_format_name);
+	tcase_add_named_test(t, row17_no_request_is_popped_while_stopping, 2, mock_format_name);
+	tcase_add_named_test(t, row17_completions_are_handled_during_a_flood, 2, mock_format_name);
+	tcase_add_named_test(t, guest_keeps_a_stopping_thread_busy, 2, mock_format_name);
+	tcase_add_named_test(t, row17_reads_refilled_while_stopping, 2, mock_format_name);
+	tcase_add_test(t, start_and_stop_during_a_storm_of_doorbells);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,35 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of planes whose requests fail: they stop the VM, resume, and are stopped. */
+/* Tests of rerror and werror: failed requests are parked, repeated by resume, or reported by
+ * stop. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
-#define KINDS 4 /* of rings */
+#define KINDS 4 /* kinds of rings: bit 0 for packed, bit 1 for IN_ORDER */
+
+static const char *kind_name(int kind)
+{
+	static const char *const bits[][2] = { { "split", "packed" }, { "", "IN_ORDER" } };
+
+	return case_bits(kind, bits, ARRAY_SIZE(bits));
+}
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
 
 static struct {
-	unsigned int count; /* atomic */
+	unsigned int count; /* atomic: number of stopped() calls */
 	enum io_op op;
 	int err;
 } heard;
 
 static void hear(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
-	must(watch == r.config.watch && queue == 5);
+	must(watch == r.config.listener && queue == 5);
 	heard.op = op;
 	heard.err = err;
 	__atomic_fetch_add(&heard.count, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Waits until the listener has been told of `count` errors, of which this is the last. */
 static void wait_heard(unsigned int count, enum io_op op, int err)
 {
 	mock_wait_until(__atomic_load_n(&heard.count, __ATOMIC_SEQ_CST) == count);
@@ -39,15 +50,16 @@ static void wait_heard(unsigned int count, enum io_op op, int err)
 
 static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
-	must(watch == r.config.watch && queue == 5 && *why);
+	must(watch == r.config.listener && queue == 5 && *why);
 }
 
 static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear };
 
+/* Sets the policy for reads and writes. */
 static void set(enum blkpolicy_action action)
 {
 	r.config.policy = (struct blkpolicy){ .read = action, .write = action };
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.queue = 5;
 	heard.count = 0;
 }
@@ -68,7 +80,7 @@ static void offer(struct mock_blk *req, uint32_t type, uint64_t sector, uint32_t
 	mock_offer(m, req->head);
 }
 
-/* As many used elements as that come, and no more. */
+/* Waits for this number of used elements, and checks that there are no more. */
 static void expect_used(unsigned int count)
 {
 	struct vring_used_elem elem;
@@ -79,7 +91,7 @@ static void expect_used(unsigned int count)
 	ck_assert(!mock_has_used(m));
 }
 
-START_TEST(stop_keeps_what_fails_and_resume_repeats_it_once)
+START_TEST(failed_requests_are_parked_and_repeated_once_by_resume)
 {
 	static const uint32_t types[] = { VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
 					  VIRTIO_BLK_T_FLUSH };
@@ -94,7 +106,7 @@ START_TEST(stop_keeps_what_fails_and_resume_repeats_it_once)
 	}
 	scripted_complete(r.engine, 2, -ENOSPC);
 	wait_heard(1, IO_WRITE, ENOSPC);
-	/* Later is left alone, what was there goes on. */
+	/* A later request stays in the ring. Those in flight continue. */
 	offer(&late, VIRTIO_BLK_T_OUT, 80, 512);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	scripted_complete(r.engine, 1, -EIO);
@@ -110,13 +122,13 @@ START_TEST(stop_keeps_what_fails_and_resume_repeats_it_once)
 
 	blkplane_resume(r.plane);
 	scripted_wait(r.engine, 4);
-	/* In the order in which they failed, then the new one. */
+	/* Requests are repeated in the order in which they failed, before the new one. */
 	ck_assert_uint_eq(scripted_seg(r.engine, 0).offset, 16 * 512);
 	ck_assert_int_eq(scripted_seg(r.engine, 1).op, IO_FLUSH);
 	ck_assert_uint_eq(scripted_seg(r.engine, 2).offset, 8 * 512);
 	ck_assert_uint_eq(scripted_seg(r.engine, 2).len, 4096);
 	ck_assert_uint_eq(scripted_seg(r.engine, 3).offset, 80 * 512);
-	/* One of them fails again. */
+	/* One request fails again. */
 	scripted_complete(r.engine, 0, -ENOSPC);
 	wait_heard(2, IO_WRITE, ENOSPC);
 	scripted_complete_all(r.engine, SCRIPTED_ALL);
@@ -138,10 +150,10 @@ START_TEST(stop_keeps_what_fails_and_resume_repeats_it_once)
 }
 END_TEST
 
-/* A chain of a header, `count` pieces of data of 1024 bytes, with their number in each byte (a read:
- * 0xee), and a status byte. */
-static uint64_t data[8];
+static uint64_t data[8]; /* guest physical addresses of the pieces below */
 
+/* Offers a request with `count` pieces of 1024 bytes. In a write, each byte has the number of its
+ * piece. Waits until the request is in flight. Returns the address of its status byte. */
 static uint64_t pieces(uint32_t type, unsigned int count)
 {
 	struct mock_piece piece[10] = { { mock_header(m, type, 0), 16, false } };
@@ -160,34 +172,47 @@ static uint64_t pieces(uint32_t type, unsigned int count)
 	return status;
 }
 
-/* How much the host has done, each time it was asked, before it failed. */
-static const unsigned int progress[][4] = {
-	{ 0 },	  { 1 },	{ 1023 },	    { 1024 },	   { 1025 },
-	{ 3000 }, { 700, 324 }, { 700, 1, 323, 1 }, { 700, 2000 }, { 1024, 1024, 500, 700 },
+/* Numbers of bytes that the host transfers, by one short transfer each, before the request
+ * fails. */
+static const struct {
+	const char *name;
+	unsigned int bytes[4];
+} progress[] = {
+	{ "none", { 0 } },
+	{ "one byte", { 1 } },
+	{ "a piece but one byte", { 1023 } },
+	{ "a piece", { 1024 } },
+	{ "a piece and a byte", { 1025 } },
+	{ "within the third piece", { 3000 } },
+	{ "a piece in two", { 700, 324 } },
+	{ "over a piece in four", { 700, 1, 323, 1 } },
+	{ "over pieces in two", { 700, 2000 } },
+	{ "over pieces in four", { 1024, 1024, 500, 700 } },
 };
 
+/* Completes the pending request by these short transfers and an error. */
 static void fail_after(int way, int err)
 {
 	unsigned int done = 0;
 
-	for (unsigned int i = 0; i < 4 && progress[way][i]; i++) {
-		scripted_complete(r.engine, 0, progress[way][i]);
+	for (unsigned int i = 0; i < 4 && progress[way].bytes[i]; i++) {
+		scripted_complete(r.engine, 0, progress[way].bytes[i]);
 		scripted_wait(r.engine, 1);
-		done += progress[way][i];
-		/* The rest of it, and not what was there before. */
+		done += progress[way].bytes[i];
+		/* The next segment must be pending, not the one that was completed. */
 		mock_wait_until(scripted_held(r.engine) &&
 				scripted_seg(r.engine, 0).offset == done);
 	}
 	scripted_complete(r.engine, 0, err);
 }
 
-START_TEST(repeat_begins_at_the_start)
+START_TEST(repeated_request_begins_at_its_start)
 {
 	struct scripted_seg seg;
 	uint64_t status;
 
 	begin(0, BLKPOLICY_ENOSPC);
-	/* It leaves nothing behind for who is next at its place. */
+	/* A request that fails leaves no state for the next one in its slot. */
 	status = pieces(VIRTIO_BLK_T_OUT, 4);
 	fail_after(_i, -EIO);
 	expect_used(1);
@@ -206,7 +231,7 @@ START_TEST(repeat_begins_at_the_start)
 		ck_assert_uint_eq(seg.task->iov[i].iov_len, 1024);
 		ck_assert(all_bytes(seg.task->iov[i].iov_base, (int)i, 1024));
 	}
-	/* And once more. */
+	/* The repeated request fails, and is repeated again. */
 	fail_after(_i, -EDQUOT);
 	wait_heard(2, IO_WRITE, EDQUOT);
 	blkplane_resume(r.plane);
@@ -220,7 +245,7 @@ START_TEST(repeat_begins_at_the_start)
 }
 END_TEST
 
-START_TEST(ignored_read_leaks_nothing)
+START_TEST(ignored_read_error_returns_zeros)
 {
 	struct vring_used_elem elem;
 	uint64_t status;
@@ -238,9 +263,17 @@ START_TEST(ignored_read_leaks_nothing)
 }
 END_TEST
 
-/* Two are kept and one is in flight; who stops it gets all of them as failed, without waiting for
- * anybody to have it go on. */
-START_TEST(stop_ends_what_is_kept)
+static const char *stop_name(int i)
+{
+	static char name[48];
+
+	snprintf(name, sizeof(name), "%s, %s", kind_name(i % KINDS),
+		 i & KINDS ? "paused" : "running");
+	return name;
+}
+
+/* Stop does not wait for a resume: parked requests fail. */
+START_TEST(stop_fails_parked_requests)
 {
 	struct mock_blk req[3];
 
@@ -271,31 +304,15 @@ START_TEST(stop_ends_what_is_kept)
 }
 END_TEST
 
-static void *stop_it(void *arg)
+START_TEST(request_that_fails_during_stop_is_not_parked)
 {
-	rig_stop(&r);
-	return arg;
-}
-
-static void answer(struct iothread_call *call)
-{
-	iothread_call_done(call);
-}
-
-START_TEST(what_fails_while_it_is_stopped_is_not_kept)
-{
-	struct iothread_call after = { .run = answer };
-	uint64_t woken;
 	struct mock_blk req;
 	pthread_t stopper;
 
 	begin(_i, BLKPOLICY_STOP);
 	offer(&req, VIRTIO_BLK_T_OUT, 0, 512);
 	scripted_wait(r.engine, 1);
-	woken = eventfd_count(r.thread->loop.wake_fd);
-	ck_assert_int_eq(pthread_create(&stopper, NULL, stop_it, NULL), 0);
-	mock_wait_until(eventfd_count(r.thread->loop.wake_fd) == woken + 1);
-	iothread_call(r.thread, &after);
+	stopper = rig_call_from(&r, rig_stop_main);
 	scripted_complete(r.engine, 0, -ENOSPC);
 	pthread_join(stopper, NULL);
 	ck_assert_uint_eq(mock_status(m, &req), VIRTIO_BLK_S_IOERR);
@@ -304,8 +321,8 @@ START_TEST(what_fails_while_it_is_stopped_is_not_kept)
 }
 END_TEST
 
-/* The switch waits for nobody; a write that began before it is made stable by its repetition. */
-START_TEST(cache_is_switched_while_a_write_is_kept)
+/* The switch does not wait for a parked write, whose repetition is stable. */
+START_TEST(cache_is_switched_while_a_write_is_parked)
 {
 	struct mock_blk write, flush;
 
@@ -329,14 +346,14 @@ START_TEST(cache_is_switched_while_a_write_is_kept)
 }
 END_TEST
 
-/* A broken queue's requests are drained, the kept one as well. */
-START_TEST(ring_breaks_behind_a_request_that_is_kept)
+/* The parked request of a broken queue is drained, too. */
+START_TEST(ring_breaks_while_a_request_is_parked)
 {
 	struct mock_blk write, behind;
 
 	rig_init(&r, 16, false, false, 16);
 	set(BLKPOLICY_STOP);
-	r.config.watch = NULL;
+	r.config.listener = NULL;
 	rig_start(&r);
 	offer(&write, VIRTIO_BLK_T_OUT, 0, 512);
 	scripted_wait(r.engine, 1);
@@ -357,8 +374,17 @@ START_TEST(ring_breaks_behind_a_request_that_is_kept)
 }
 END_TEST
 
-/* On an image that is none: the helper thread fails in it each time. */
-START_TEST(ranges_are_kept_and_repeated)
+static const struct {
+	const char *name;
+	uint32_t type;
+	enum io_op op;
+} ranges[] = {
+	{ "write zeroes", VIRTIO_BLK_T_WRITE_ZEROES, IO_WRITE_ZEROES },
+	{ "discard", VIRTIO_BLK_T_DISCARD, IO_DISCARD },
+};
+
+/* The scripted engine has no image, so that the worker always fails. */
+START_TEST(ranges_are_parked_and_repeated)
 {
 	const struct virtio_blk_discard_write_zeroes segment = { .sector = 8, .num_sectors = 8 };
 	struct mock_blk req;
@@ -367,14 +393,13 @@ START_TEST(ranges_are_kept_and_repeated)
 	r.config.disk.discard_max = r.config.disk.zeroes_max = 64;
 	set(BLKPOLICY_STOP);
 	rig_start(&r);
-	mock_blk(m, &req, _i ? VIRTIO_BLK_T_DISCARD : VIRTIO_BLK_T_WRITE_ZEROES, 0,
-		 sizeof(segment));
+	mock_blk(m, &req, ranges[_i].type, 0, sizeof(segment));
 	memcpy(mock_ptr(m, req.data), &segment, sizeof(segment));
 	mock_offer(m, req.head);
-	wait_heard(1, _i ? IO_DISCARD : IO_WRITE_ZEROES, EBADF);
+	wait_heard(1, ranges[_i].op, EBADF);
 	blkplane_pause(r.plane);
 	blkplane_resume(r.plane);
-	wait_heard(2, _i ? IO_DISCARD : IO_WRITE_ZEROES, EBADF);
+	wait_heard(2, ranges[_i].op, EBADF);
 	ck_assert_uint_eq(mock_status(m, &req), 0xff);
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_status(m, &req), VIRTIO_BLK_S_IOERR);
@@ -382,10 +407,11 @@ START_TEST(ranges_are_kept_and_repeated)
 }
 END_TEST
 
-/* ---- a host that has no room, and then has ---- */
+/* ---- a host whose file system is full, and then is not ---- */
+
 #define LIMIT (RIG_CAPACITY / 2)
 
-/* Writes that lie before the limit, across it and behind it. */
+/* The writes lie before the size limit, across it and beyond it. */
 START_TEST(writes_are_whole_after_resume_on_every_engine)
 {
 	const struct engine_way way = engine_way(_i % engine_ways());
@@ -411,10 +437,10 @@ START_TEST(writes_are_whole_after_resume_on_every_engine)
 	wait_heard(1, IO_WRITE, EFBIG);
 	expect_used(1);
 	blkplane_pause(r.plane);
-	/* There is still no room. */
+	/* The limit is still the same. */
 	blkplane_resume(r.plane);
 	wait_heard(2, IO_WRITE, EFBIG);
-	/* What fails later than the resume would be kept again. */
+	/* All writes must have failed before the limit is raised. */
 	blkplane_pause(r.plane);
 	expect_used(0);
 	must(!setrlimit(RLIMIT_FSIZE, &before));
@@ -434,17 +460,18 @@ Suite *test_suite(void)
 {
 	Suite *s = suite_create("blkplane_stopped");
 	TCase *t = tcase_create("blkplane_stopped");
-	const int ways = (int)ARRAY_SIZE(progress);
 
-	tcase_add_loop_test(t, stop_keeps_what_fails_and_resume_repeats_it_once, 0, KINDS);
-	tcase_add_loop_test(t, repeat_begins_at_the_start, 0, ways);
-	tcase_add_loop_test(t, ignored_read_leaks_nothing, 0, ways);
-	tcase_add_loop_test(t, stop_ends_what_is_kept, 0, 2 * KINDS);
-	tcase_add_loop_test(t, what_fails_while_it_is_stopped_is_not_kept, 0, KINDS);
-	tcase_add_loop_test(t, cache_is_switched_while_a_write_is_kept, 0, KINDS);
-	tcase_add_loop_test(t, ranges_are_kept_and_repeated, 0, 2);
-	tcase_add_test(t, ring_breaks_behind_a_request_that_is_kept);
-	tcase_add_loop_test(t, writes_are_whole_after_resume_on_every_engine, 0, engine_ways());
+	tcase_add_named_test(t, failed_requests_are_parked_and_repeated_once_by_resume, KINDS,
+			     kind_name);
+	tcase_add_table_test(t, repeated_request_begins_at_its_start, progress);
+	tcase_add_table_test(t, ignored_read_error_returns_zeros, progress);
+	tcase_add_named_test(t, stop_fails_parked_requests, 2 * KINDS, stop_name);
+	tcase_add_named_test(t, request_that_fails_during_stop_is_not_parked, KINDS, kind_name);
+	tcase_add_named_test(t, cache_is_switched_while_a_write_is_parked, KINDS, kind_name);
+	tcase_add_table_test(t, ranges_are_parked_and_repeated, ranges);
+	tcase_add_test(t, ring_breaks_while_a_request_is_parked);
+	tcase_add_named_test(t, writes_are_whole_after_resume_on_every_engine, engine_ways(),
+			     engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

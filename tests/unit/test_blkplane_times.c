@@ -2,7 +2,7 @@
 /* Tests of latency statistics. Linked with --wrap: the dataplane uses a simulated clock. */
 #include <errno.h>
 
-#include "dataplane/inline_io.h"
+#include "dataplane/poll_policy.h"
 #define OWNCLOCK_TICK 10u
 #include "tests/lib/ownclock.h"
 #include "tests/lib/rig.h"
@@ -39,7 +39,7 @@ static void take_back(unsigned int count)
 		mock_wait_used(m, &elem);
 }
 
-/* All `count` are up to `ms`, and as near to it as buckets and ticks tell. */
+/* Checks the number of times, and that their sum is `count` times `ms`, but for the ticks. */
 static void expect(const struct latency *l, uint64_t count, uint64_t ms)
 {
 	ck_assert_uint_eq(latency_count(l), count);
@@ -64,7 +64,7 @@ START_TEST(time_in_the_engine_by_operation)
 	ownclock_pass(50 * MS);
 	scripted_complete(r.engine, 0, -EIO);
 	take_back(1);
-	/* Never with the engine. */
+	/* This request does not reach the engine. */
 	mock_blk(m, req, VIRTIO_BLK_T_GET_ID, 0, 20);
 	mock_offer(m, req->head);
 	take_back(1);
@@ -78,9 +78,9 @@ START_TEST(time_in_the_engine_by_operation)
 }
 END_TEST
 
-/* One at a time reaches the engine; the others wait for it in the ring, the last one from when it was passed over the
- * second time. */
-START_TEST(what_has_no_room_waits_in_the_ring)
+/* The engine has room for one request. The others wait in the ring; the time of the last one begins
+ * when it could not be popped the second time. */
+START_TEST(time_in_the_ring_while_the_engine_is_full)
 {
 	struct mock_blk req[3];
 
@@ -101,8 +101,8 @@ START_TEST(what_has_no_room_waits_in_the_ring)
 }
 END_TEST
 
-/* A turn that may take nothing does not begin it anew. */
-START_TEST(it_has_waited_since_the_first_turn_that_left_it)
+/* Later turns in which the request cannot be popped do not restart its time. */
+START_TEST(time_in_the_ring_begins_with_the_first_turn)
 {
 	struct mock_blk req[2], more;
 
@@ -120,7 +120,7 @@ START_TEST(it_has_waited_since_the_first_turn_that_left_it)
 	scripted_wait(r.engine, 1);
 	scripted_complete(r.engine, 0, SCRIPTED_ALL);
 	take_back(1);
-	/* And what comes now has not waited. */
+	/* This request is popped at once. */
 	wait_idle_thread();
 	ownclock_pass(80 * MS);
 	mock_blk(m, &more, VIRTIO_BLK_T_OUT, 0, 512);
@@ -135,8 +135,8 @@ START_TEST(it_has_waited_since_the_first_turn_that_left_it)
 }
 END_TEST
 
-/* Longer than any bound. */
-START_TEST(a_minute_with_the_engine)
+/* The time is above the largest bound of the histogram. */
+START_TEST(minute_in_the_engine)
 {
 	struct mock_blk req;
 
@@ -154,7 +154,7 @@ START_TEST(a_minute_with_the_engine)
 }
 END_TEST
 
-/* The driver holds the thread in the interrupt. */
+/* The thread is blocked in the interrupt. */
 START_TEST(time_until_the_interrupt)
 {
 	struct mock_blk req[2];
@@ -176,8 +176,8 @@ START_TEST(time_until_the_interrupt)
 }
 END_TEST
 
-/* Those in order of an IN_ORDER ring wait for the first of them. */
-START_TEST(what_is_kept_in_order_is_not_answered)
+/* With IN_ORDER, a request that is completed early waits for those before it. */
+START_TEST(request_that_waits_for_its_order_is_not_answered)
 {
 	struct mock_blk req[2];
 
@@ -206,8 +206,7 @@ START_TEST(what_is_kept_in_order_is_not_answered)
 }
 END_TEST
 
-/* A plain system call is measured as well. */
-START_TEST(who_is_alone_is_measured)
+START_TEST(inline_io_is_measured)
 {
 	struct vring_used_elem elem;
 	struct mock_blk req;
@@ -241,11 +240,11 @@ Suite *test_suite(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_test(t, time_in_the_engine_by_operation);
-	tcase_add_test(t, what_has_no_room_waits_in_the_ring);
-	tcase_add_test(t, it_has_waited_since_the_first_turn_that_left_it);
-	tcase_add_test(t, a_minute_with_the_engine);
+	tcase_add_test(t, time_in_the_ring_while_the_engine_is_full);
+	tcase_add_test(t, time_in_the_ring_begins_with_the_first_turn);
+	tcase_add_test(t, minute_in_the_engine);
 	tcase_add_test(t, time_until_the_interrupt);
-	tcase_add_test(t, what_is_kept_in_order_is_not_answered);
-	tcase_add_test(t, who_is_alone_is_measured);
+	tcase_add_test(t, request_that_waits_for_its_order_is_not_answered);
+	tcase_add_test(t, inline_io_is_measured);
 	return s;
 }

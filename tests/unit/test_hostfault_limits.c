@@ -2,20 +2,18 @@
 /*
  * Tests of a host that limits this process when a driver starts the device: descriptors, address
  * space, threads, locked memory, asynchronous I/O. With real limits and every engine, the device
- * starts or sets NEEDS_RESET; nothing leaks, and without the limit a driver that starts again has a
- * disk. (aio-max-nr is global and not used up: a seccomp filter gives its error.)
+ * starts or sets NEEDS_RESET, and starts after a reset without the limit; nothing leaks.
+ * (aio-max-nr is global, so the tests do not exhaust it: a seccomp filter returns its error.)
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
+#include "tests/lib/refuse.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
@@ -40,7 +38,7 @@ static rlim_t get_limit(int what)
 	return limit.rlim_cur;
 }
 
-/* Up to the last step before DRIVER_OK. */
+/* Resets the device, and brings it to the last step before DRIVER_OK. */
 static void get_ready(void)
 {
 	reg_set_status(&d.mmio, 0);
@@ -60,7 +58,7 @@ static rlim_t address_space(void)
 	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-/* What is in use already, of what a limit counts. */
+/* Returns how much of a resource is in use already. */
 static rlim_t in_use(int what)
 {
 	int lowest;
@@ -75,7 +73,8 @@ static rlim_t in_use(int what)
 	return (rlim_t)lowest;
 }
 
-/* DRIVER_OK with so much to spare; true: the device runs. Nothing else is called in between. */
+/* Sets DRIVER_OK with `spare` units left of a resource. True: the device runs. Between the two
+ * limits, nothing else may be called. */
 static bool start_with(int what, rlim_t spare)
 {
 	rlim_t before = get_limit(what), limit = in_use(what) + spare;
@@ -91,7 +90,7 @@ static bool start_with(int what, rlim_t spare)
 	return false;
 }
 
-/* It runs as it should, whatever was before. */
+/* Checks that the disk works. */
 static void expect_disk(void)
 {
 	struct mock_blk req;
@@ -102,8 +101,8 @@ static void expect_disk(void)
 }
 
 /*
- * A new disk, started once with no more than that: it runs, or it does after a reset. Then all that
- * it took is given back. True: it ran at once.
+ * Starts a new disk with a limited resource. It must run at once, or after a reset without the
+ * limit, and leak nothing. True: it ran at once.
  */
 static bool try_limit(int way, int what, rlim_t spare)
 {
@@ -119,30 +118,30 @@ static bool try_limit(int way, int what, rlim_t spare)
 	if (ran)
 		expect_disk();
 	else
-		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* leads nowhere */
+		reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* has no effect */
 	rows_recover(&d, ROWS_RING, DISK_FEATURES);
 	expect_disk();
 	must(disk_close(&d) == 0);
 	must(count_fds() == fds);
-	/* The thread sanitizer may have started its own. */
+	/* The thread sanitizer may have started a thread of its own. */
 	mock_wait_until(count_threads() <= threads + 1);
 	disk_fini(&d);
 	return ran;
 }
 
-/* With no descriptor left, with one, with two, until there are enough. */
+/* The number of descriptors left is 0, 1, 2, until it is enough. */
 START_TEST(host_out_of_descriptors_on_every_engine)
 {
 	unsigned int spare = 0;
 
 	while (!try_limit(_i, RLIMIT_NOFILE, spare))
 		ck_assert_uint_lt(++spare, 16);
-	/* The loop's two at least. */
+	/* The event loop needs at least two. */
 	ck_assert_uint_ge(spare, 2);
 }
 END_TEST
 
-/* Sanitizers reserve more address space than any limit, and end the process when they get none. */
+/* Sanitizers reserve more address space than any limit, and end the process without it. */
 START_TEST(host_out_of_address_space_on_every_engine)
 {
 	rlim_t spare = 0;
@@ -160,7 +159,7 @@ END_TEST
 
 START_TEST(host_locks_no_memory_on_every_engine)
 {
-	/* An engine that wants to lock some falls back or goes without. */
+	/* An engine that locks memory falls back, or works without. */
 	ck_assert(try_limit(_i, RLIMIT_MEMLOCK, 0));
 }
 END_TEST
@@ -173,8 +172,8 @@ static void *nothing(void *arg)
 }
 
 /*
- * This thread alone as another user, root being above the limit. The system calls themselves: the
- * C library would change all threads.
+ * Changes the user of this thread alone, because the limit does not hold for root. The C library
+ * would change all threads, so the system call is used.
  */
 static bool become(unsigned int uid, unsigned int saved)
 {
@@ -217,33 +216,16 @@ END_TEST
 
 /* ---- system calls ---- */
 
-/* io_setup answers `err` from now on, as on a host without AIO, or whose aio-max-nr is used up, or
- * in a container that forbids it. */
-static bool refuse_io_setup(unsigned int err)
+/* Checks that a disk works on a host where io_setup fails with this error. */
+static void expect_disk_without_aio(int way, int err)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned int)offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-}
-
-static void expect_disk_without_aio(int way, unsigned int err)
-{
+	static const int no_aio[] = { SYS_io_setup, -1 };
 	unsigned int fds;
 
-	if (!refuse_io_setup(err)) {
-		fprintf(stderr, "skip: no seccomp\n");
-		return;
-	}
+	refuse_calls(no_aio, err);
 	rows_init(&d, way);
 	fds = count_fds();
-	/* Twice: a second disk finds the host as the first one did, and leaves as little behind. */
+	/* A second disk must work as well, after the first one has left no descriptors. */
 	for (unsigned int i = 0; i < 2; i++) {
 		rows_open(&d);
 		expect_disk();
@@ -254,7 +236,7 @@ static void expect_disk_without_aio(int way, unsigned int err)
 	disk_fini(&d);
 }
 
-START_TEST(host_aio_used_up_on_every_engine)
+START_TEST(host_has_no_aio_context_left_on_every_engine)
 {
 	expect_disk_without_aio(_i, EAGAIN);
 }
@@ -278,13 +260,13 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("hostfault_limits");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, host_out_of_descriptors_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_out_of_address_space_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_locks_no_memory_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_starts_no_thread_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_aio_used_up_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_without_aio_on_every_engine, 0, n);
-	tcase_add_loop_test(t, host_forbids_aio_on_every_engine, 0, n);
+	tcase_add_named_test(t, host_out_of_descriptors_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, host_out_of_address_space_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, host_locks_no_memory_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, host_starts_no_thread_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, host_has_no_aio_context_left_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, host_without_aio_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, host_forbids_aio_on_every_engine, n, engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

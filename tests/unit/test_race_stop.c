@@ -8,6 +8,7 @@
  * never finds the ring empty.
  */
 #include "dataplane/evloop.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -21,16 +22,16 @@ void __real_evloop_wake(struct evloop *loop);
 void __wrap_evloop_wake(struct evloop *loop);
 
 #define RING 32u
-/* A device that does not stop by itself is not flooded for ever: the test has to end, and fail. */
+/* Number of requests after which the flood ends, so that the test fails instead of hanging. */
 #define TOO_MANY (100u * RING)
 
 static struct disk d;
 static struct mockdrv *const m = &d.m;
 static bool flooding, stopping;
-static unsigned int taken;    /* requests; atomic, as what follows */
-static uint16_t pushed[RING]; /* packed: the device thread's, and not published yet */
+static unsigned int taken;    /* atomic: number of requests popped */
+static uint16_t pushed[RING]; /* heads of a packed ring pushed and not published yet */
 static unsigned int pushed_count;
-static unsigned int asked; /* `taken` when the stop had been asked for; 0: not yet */
+static unsigned int asked; /* atomic: `taken` when the stop was requested; 0: not yet */
 
 static unsigned int get(const unsigned int *n)
 {
@@ -78,16 +79,19 @@ bool __wrap_vring_publish(struct vring_dev *vr)
 void __wrap_evloop_wake(struct evloop *loop)
 {
 	__real_evloop_wake(loop);
-	/* From here on the thread finds the call whenever it looks. */
+	/* From here on, the dataplane thread can see the call. */
 	if (stopping)
 		__atomic_store_n(&asked, get(&taken), __ATOMIC_SEQ_CST);
 }
 
-/* A ring full of requests, each one descriptor of it: all reads, none, or one in four. */
+/* The kinds of floods. */
+enum { READS, MIXED, IDS };
+
+/* Fills the ring with requests of one descriptor each. In a mixed flood, one in four is a read. */
 static void fill_ring(unsigned int kind)
 {
 	for (unsigned int i = 0; i < RING; i++) {
-		bool read = kind == 0 || (kind == 1 && i % 4 == 0);
+		bool read = kind == READS || (kind == MIXED && i % 4 == 0);
 		const struct mock_piece piece[] = {
 			{ mock_header(m, read ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_GET_ID, i), 16,
 			  false },
@@ -120,26 +124,26 @@ static void flood_and_stop(int way, unsigned int kind)
 	flooding = stopping = false;
 
 	ck_assert_uint_ne(asked, 0);
-	/* What was left of the batch that the stop came in. */
+	/* The device may pop the rest of the batch during which the stop came. */
 	ck_assert_uint_le(taken - asked, RING);
 	rows_end(&d, false);
 }
 
-START_TEST(row17_stop_under_a_flood_of_reads_takes_a_ring_full_at_most_on_every_engine)
+START_TEST(row17_stop_under_a_flood_of_reads_pops_a_ring_full_at_most_on_every_engine)
 {
-	flood_and_stop(_i, 0);
+	flood_and_stop(_i, READS);
 }
 END_TEST
 
-START_TEST(row17_stop_under_a_mixed_flood_takes_a_ring_full_at_most_on_every_engine)
+START_TEST(row17_stop_under_a_mixed_flood_pops_a_ring_full_at_most_on_every_engine)
 {
-	flood_and_stop(_i, 1);
+	flood_and_stop(_i, MIXED);
 }
 END_TEST
 
-START_TEST(row17_stop_under_a_flood_of_ids_takes_a_ring_full_at_most_on_every_engine)
+START_TEST(row17_stop_under_a_flood_of_ids_pops_a_ring_full_at_most_on_every_engine)
 {
-	flood_and_stop(_i, 2);
+	flood_and_stop(_i, IDS);
 }
 END_TEST
 
@@ -149,13 +153,15 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("race_stop");
 	const int n = rows_ways();
 
-	tcase_add_loop_test(
-		t, row17_stop_under_a_flood_of_reads_takes_a_ring_full_at_most_on_every_engine, 0,
-		n);
-	tcase_add_loop_test(
-		t, row17_stop_under_a_mixed_flood_takes_a_ring_full_at_most_on_every_engine, 0, n);
-	tcase_add_loop_test(
-		t, row17_stop_under_a_flood_of_ids_takes_a_ring_full_at_most_on_every_engine, 0, n);
+	tcase_add_named_test(
+		t, row17_stop_under_a_flood_of_reads_pops_a_ring_full_at_most_on_every_engine, n,
+		rows_way_name);
+	tcase_add_named_test(
+		t, row17_stop_under_a_mixed_flood_pops_a_ring_full_at_most_on_every_engine, n,
+		rows_way_name);
+	tcase_add_named_test(
+		t, row17_stop_under_a_flood_of_ids_pops_a_ring_full_at_most_on_every_engine, n,
+		rows_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

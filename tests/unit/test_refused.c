@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/lib/capture.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/queues.h"
 #include "tests/lib/refuse.h"
@@ -30,34 +32,9 @@ static const int get[] = { SYS_io_getevents, -1 };
 static const int submit[] = { SYS_io_submit, -1 };
 static const int timer[] = { SYS_timerfd_settime, -1 };
 
-/* ---- what is logged ---- */
-
-static int log_fd, stderr_fd;
-
-static void begin_to_listen(void)
-{
-	log_fd = memfd_create("log", MFD_CLOEXEC);
-	stderr_fd = dup(STDERR_FILENO);
-	must(log_fd >= 0 && stderr_fd >= 0 && dup2(log_fd, STDERR_FILENO) >= 0);
-}
-
-/* How many times the log has those words. */
-static unsigned int heard(const char *words)
-{
-	static char text[8192];
-	ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
-	unsigned int count = 0;
-
-	must(n >= 0);
-	text[n] = 0;
-	for (const char *at = text; (at = strstr(at, words)); at++)
-		count++;
-	return count;
-}
-
 /* ---- from the start ---- */
 
-START_TEST(io_uring_enter_refused_is_noticed_when_the_ring_is_made)
+START_TEST(io_uring_enter_refused_is_noticed_when_the_ring_is_created)
 {
 	static const enum evloop_kind kinds[] = { EVLOOP_URING, EVLOOP_IOPOLL };
 	unsigned int fds = count_fds();
@@ -71,7 +48,7 @@ START_TEST(io_uring_enter_refused_is_noticed_when_the_ring_is_made)
 }
 END_TEST
 
-START_TEST(epoll_wait_refused_is_noticed_when_the_loop_is_made)
+START_TEST(epoll_wait_refused_is_noticed_when_the_loop_is_created)
 {
 	unsigned int fds = count_fds();
 	struct evloop loop;
@@ -82,48 +59,52 @@ START_TEST(epoll_wait_refused_is_noticed_when_the_loop_is_made)
 }
 END_TEST
 
-/* An engine, what is refused, and the engine that the disk gets instead. */
 static const struct {
+	const char *name;
 	enum blk_engine engine;
-	const int *call;
-	const char *next;
-} falls[] = {
-	{ BLK_ENGINE_URING, enter, "using libaio" },
-	{ BLK_ENGINE_IOPOLL, enter, "using libaio" },
-	{ BLK_ENGINE_LIBAIO, submit, "using sync" },
-	{ BLK_ENGINE_LIBAIO, get, "using sync" },
+	const int *call;  /* the system call that is refused */
+	const char *next; /* what the log says about the engine that is used instead */
+} fallbacks[] = {
+	{ "io_uring without io_uring_enter", BLK_ENGINE_URING, enter, "using libaio" },
+	{ "iopoll without io_uring_enter", BLK_ENGINE_IOPOLL, enter, "using libaio" },
+	{ "libaio without io_submit", BLK_ENGINE_LIBAIO, submit, "using sync" },
+	{ "libaio without io_getevents", BLK_ENGINE_LIBAIO, get, "using sync" },
 };
 
-START_TEST(disk_whose_engine_is_refused_takes_the_next_one)
+START_TEST(disk_whose_engine_is_refused_uses_the_next_one)
 {
 	static struct disk d;
 	struct mock_blk req;
 
-	begin_to_listen();
-	refuse_calls(falls[_i].call, EPERM);
-	disk_init(&d, falls[_i].engine);
+	capture_begin();
+	refuse_calls(fallbacks[_i].call, EPERM);
+	disk_init(&d, fallbacks[_i].engine);
 	disk_open(&d);
 	disk_bring_up(&d, 16, DISK_FEATURES);
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 0, 512, &req, NULL), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(heard(falls[_i].next), 1);
-	ck_assert_uint_eq(heard(" is unavailable ("), 1);
+	ck_assert_uint_eq(capture_count(fallbacks[_i].next), 1);
+	ck_assert_uint_eq(capture_count(" is unavailable ("), 1);
 	disk_fini(&d);
 }
 END_TEST
 
-/* ---- from some moment on ---- */
+/* ---- after the start ---- */
 
 static const struct {
-	const struct ioengine_ops *ops;
-	const int *call;
 	const char *name;
-} ways[] = {
-	{ &ioengine_uring, enter, "io_uring_enter" }, { &ioengine_iopoll, enter, "io_uring_enter" },
-	{ &ioengine_libaio, epoll, "epoll_wait" },    { &ioengine_libaio, get, "io_getevents" },
-	{ &ioengine_libaio, submit, "io_submit" },    { &ioengine_sync, epoll, "epoll_wait" },
+	const struct ioengine_ops *ops;
+	const int *call; /* the system call that is refused */
+	const char *logged;
+} refusals[] = {
+	{ "io_uring without io_uring_enter", &ioengine_uring, enter, "io_uring_enter" },
+	{ "iopoll without io_uring_enter", &ioengine_iopoll, enter, "io_uring_enter" },
+	{ "libaio without epoll_wait", &ioengine_libaio, epoll, "epoll_wait" },
+	{ "libaio without io_getevents", &ioengine_libaio, get, "io_getevents" },
+	{ "libaio without io_submit", &ioengine_libaio, submit, "io_submit" },
+	{ "sync without epoll_wait", &ioengine_sync, epoll, "epoll_wait" },
 };
 
-static unsigned int told;
+static unsigned int told; /* number of broken() calls */
 
 static void count_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
@@ -133,7 +114,7 @@ static void count_broken(struct blkplane_listener *watch, unsigned int queue, co
 	told++;
 }
 
-/* Five reads are offered to a thread that has just begun to be refused. */
+/* Offers five reads. */
 static void offer(struct mockdrv *m, struct mock_blk *req)
 {
 	mock_forget(m);
@@ -145,56 +126,56 @@ static void offer(struct mockdrv *m, struct mock_blk *req)
 	mock_kick(m);
 }
 
-START_TEST(refused_wait_or_submit_breaks_the_disk_and_heeds_a_stop)
+START_TEST(refused_wait_or_submit_breaks_the_disk_and_stop_returns)
 {
 	static struct rig r;
 	struct blkplane_listener watch = { .broken = count_broken };
 	struct mock_blk req[5];
 
-	begin_to_listen();
-	rig_init_file(&r, ways[_i].ops, 16, true);
-	r.config.watch = &watch;
+	capture_begin();
+	rig_init_file(&r, refusals[_i].ops, 16, true);
+	r.config.listener = &watch;
 	rig_start(&r);
 	mock_blk(&r.m, req, VIRTIO_BLK_T_IN, 0, 512);
 	ck_assert_uint_eq(mock_do(&r.m, req, NULL), VIRTIO_BLK_S_OK);
 	wait_idle_thread();
-	refuse_calls(ways[_i].call, EPERM);
+	refuse_calls(refusals[_i].call, EPERM);
 	offer(&r.m, req);
 	rig_wait_broken(&r);
-	/* It does not spin. */
+	/* The thread does not spin. */
 	mock_wait_until(thread_sleeps_in(0, SYS_futex));
-	/* Whatever waits for the host's I/O has its answer. */
+	/* Calls that wait for requests in flight return. */
 	blkplane_pause(r.plane);
 	blkplane_resume(r.plane);
 	blkplane_set_writethrough(r.plane, true);
 	rig_stop(&r);
 	ck_assert_uint_eq(told, 1);
-	ck_assert_uint_eq(heard(ways[_i].name), 1);
-	ck_assert_uint_eq(heard("Operation not permitted"), 1);
-	/* It is not served again. */
+	ck_assert_uint_eq(capture_count(refusals[_i].logged), 1);
+	ck_assert_uint_eq(capture_count("Operation not permitted"), 1);
+	/* The thread accepts no further plane. */
 	ck_assert_int_eq(blkplane_start(&r.plane, &r.config), -EPERM);
 	r.plane = NULL;
 	rig_fini(&r);
 }
 END_TEST
 
-/* A host that answers as after a signal is not one that refuses. */
-START_TEST(signal_at_the_trial_of_libaio)
+/* EINTR does not mean that the host refuses the call. */
+START_TEST(signal_while_libaio_is_probed)
 {
 	static struct disk d;
 
-	begin_to_listen();
+	capture_begin();
 	refuse_calls(get, EINTR);
 	disk_init(&d, BLK_ENGINE_LIBAIO);
 	disk_open(&d);
 	disk_bring_up(&d, 16, DISK_FEATURES);
-	ck_assert_uint_eq(heard(" is unavailable ("), 0);
+	ck_assert_uint_eq(capture_count(" is unavailable ("), 0);
 	disk_fini(&d);
 }
 END_TEST
 
-/* What the helper thread does is not lost: a stop waits for it. */
-START_TEST(discards_of_a_failed_loop_are_waited_for)
+/* The worker still executes discards, so that stop must wait for them. */
+START_TEST(stop_waits_for_discards_of_a_failed_loop)
 {
 	struct evloop loop = { .failed = -EPERM };
 	struct ioengine e = {
@@ -211,15 +192,14 @@ START_TEST(discards_of_a_failed_loop_are_waited_for)
 }
 END_TEST
 
-/* The driver sees that it has to reset its disk, can do so, and finds that the disk does not
- * start. */
+/* The driver sees NEEDS_RESET and can reset the disk, but the disk does not start again. */
 START_TEST(driver_of_a_refused_disk_can_reset_it)
 {
 	static struct mockdrv q[2];
 	static struct disk d;
 	struct mock_blk req[5];
 
-	begin_to_listen();
+	capture_begin();
 	queues_init(&d, BLK_ENGINE_URING, 2);
 	d.config.iothreads = 1;
 	disk_open(&d);
@@ -230,7 +210,7 @@ START_TEST(driver_of_a_refused_disk_can_reset_it)
 	offer(&q[1], req);
 	mock_wait_until(reg_status(&d.mmio) & ST_NEEDS_RESET);
 	mock_wait_until(thread_sleeps_in(0, SYS_futex));
-	ck_assert_uint_eq(heard("io_uring_enter: Operation not permitted"), 1);
+	ck_assert_uint_eq(capture_count("io_uring_enter: Operation not permitted"), 1);
 	reg_set_status(&d.mmio, 0);
 	ck_assert_uint_eq(reg_status(&d.mmio), 0);
 	ck_assert(reg_negotiate(&d.mmio, DISK_FEATURES));
@@ -238,13 +218,13 @@ START_TEST(driver_of_a_refused_disk_can_reset_it)
 	ck_assert(reg_queue(&d.mmio, &d.m.ring));
 	reg_set_status(&d.mmio, ST_DRIVER_OK);
 	ck_assert(reg_status(&d.mmio) & ST_NEEDS_RESET);
-	ck_assert_uint_eq(heard("cannot start the dataplane: Operation not permitted"), 1);
+	ck_assert_uint_eq(capture_count("cannot start the dataplane: Operation not permitted"), 1);
 	disk_fini(&d);
 }
 END_TEST
 
-/* Whoever waits for an alarm that cannot be set would wait for ever. */
-START_TEST(alarm_that_is_refused)
+/* A thread would wait forever for a timer that cannot be set. */
+START_TEST(timer_that_is_refused_fails_the_loop)
 {
 	struct evloop loop;
 
@@ -260,8 +240,8 @@ START_TEST(alarm_that_is_refused)
 }
 END_TEST
 
-/* A ring that is full when its loop fails has a place for whatever comes. */
-START_TEST(full_ring_that_is_refused)
+/* evloop_sqe returns an entry also when the ring is full and its loop has failed. */
+START_TEST(full_ring_of_a_failed_loop_still_returns_entries)
 {
 	struct evloop loop;
 
@@ -278,8 +258,9 @@ START_TEST(full_ring_that_is_refused)
 }
 END_TEST
 
-/* Only turns see polled requests through, and there are no more turns. */
-START_TEST(polled_requests_of_a_failed_loop_are_not_turned_for)
+/* Polled requests of a failed loop are never completed, so that its thread must not wait for
+ * them. */
+START_TEST(failed_loop_does_not_poll)
 {
 	struct evloop loop;
 
@@ -301,18 +282,16 @@ Suite *test_suite(void)
 	Suite *s = suite_create("refused");
 	TCase *t = tcase_create("refused");
 
-	tcase_add_test(t, io_uring_enter_refused_is_noticed_when_the_ring_is_made);
-	tcase_add_test(t, epoll_wait_refused_is_noticed_when_the_loop_is_made);
-	tcase_add_loop_test(t, disk_whose_engine_is_refused_takes_the_next_one, 0,
-			    ARRAY_SIZE(falls));
-	tcase_add_loop_test(t, refused_wait_or_submit_breaks_the_disk_and_heeds_a_stop, 0,
-			    ARRAY_SIZE(ways));
-	tcase_add_test(t, signal_at_the_trial_of_libaio);
-	tcase_add_test(t, discards_of_a_failed_loop_are_waited_for);
+	tcase_add_test(t, io_uring_enter_refused_is_noticed_when_the_ring_is_created);
+	tcase_add_test(t, epoll_wait_refused_is_noticed_when_the_loop_is_created);
+	tcase_add_table_test(t, disk_whose_engine_is_refused_uses_the_next_one, fallbacks);
+	tcase_add_table_test(t, refused_wait_or_submit_breaks_the_disk_and_stop_returns, refusals);
+	tcase_add_test(t, signal_while_libaio_is_probed);
+	tcase_add_test(t, stop_waits_for_discards_of_a_failed_loop);
 	tcase_add_test(t, driver_of_a_refused_disk_can_reset_it);
-	tcase_add_test(t, alarm_that_is_refused);
-	tcase_add_test(t, full_ring_that_is_refused);
-	tcase_add_test(t, polled_requests_of_a_failed_loop_are_not_turned_for);
+	tcase_add_test(t, timer_that_is_refused_fails_the_loop);
+	tcase_add_test(t, full_ring_of_a_failed_loop_still_returns_entries);
+	tcase_add_test(t, failed_loop_does_not_poll);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of a host that refuses an engine's waits while requests are in flight: a stop waits for
- * those that end without them. Linked with --wrap: the test decides when fallocate returns.
+ * Tests of a host that refuses the waits of an engine while requests are in flight: stop waits for
+ * requests that still end. Linked with --wrap: the test decides when fallocate returns.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ struct held {
 	void (*release)(struct held *held);
 };
 
-static sem_t fallocate_began, fallocate_goes_on;
+static sem_t fallocate_began, fallocate_continues;
 
 int __real_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
@@ -39,14 +39,14 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	sem_post(&fallocate_began);
-	must(!sem_wait(&fallocate_goes_on));
+	must(!sem_wait(&fallocate_continues));
 	return __real_fallocate(fd, mode, offset, len);
 }
 
 static void release_discard(struct held *held)
 {
 	(void)held;
-	sem_post(&fallocate_goes_on);
+	sem_post(&fallocate_continues);
 }
 
 static void release_read(struct held *held)
@@ -54,7 +54,7 @@ static void release_read(struct held *held)
 	scripted_complete(held->rig.engine, 0, SCRIPTED_ALL);
 }
 
-/* Whoever stops the plane waits for the dataplane thread. */
+/* The host: lets the request end when the thread that stops the plane waits. */
 static void *host(void *arg)
 {
 	struct held *held = arg;
@@ -64,6 +64,7 @@ static void *host(void *arg)
 	return NULL;
 }
 
+/* Refuses a system call, and checks that stop waits for the request. */
 static void stop_waits_for(struct held *held, const int *call)
 {
 	refuse_calls(call, EPERM);
@@ -77,7 +78,7 @@ static void stop_waits_for(struct held *held, const int *call)
 	rig_fini(&held->rig);
 }
 
-/* A loop that cannot wait any more finds without a wake-up what an engine has finished. */
+/* The failed loop reaps completions without a wake-up. */
 START_TEST(stop_waits_for_requests_that_still_complete)
 {
 	static struct held held = { .release = release_read };
@@ -91,14 +92,14 @@ START_TEST(stop_waits_for_requests_that_still_complete)
 }
 END_TEST
 
-/* The helper thread does its work whatever the ring does, and uses the request's memory for it. */
+/* The worker still uses the memory of the request. */
 START_TEST(stop_waits_for_discards_while_the_ring_is_lost)
 {
 	static struct held held = { .release = release_discard };
 	struct virtio_blk_discard_write_zeroes range = { .sector = 0, .num_sectors = 8 };
 
 	sem_init(&fallocate_began, 0, 0);
-	sem_init(&fallocate_goes_on, 0, 0);
+	sem_init(&fallocate_continues, 0, 0);
 	rig_init_file(&held.rig, &ioengine_uring, 16, false);
 	held.rig.config.disk.discard_max = 1024;
 	mock_blk(&held.rig.m, &held.req, VIRTIO_BLK_T_DISCARD, 0, sizeof(range));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows 1 to 13, where the queue has to break: the whole disk, over every engine. */
+/* Rows 1 to 13 of tests/rows/table that break the queue, on a whole disk with every engine. */
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -22,11 +23,11 @@ static void move_index(struct mockdrv *m, const struct mock_blk *good, uint64_t 
 	m->avail_idx = (uint16_t)(m->avail_idx + by);
 }
 
-START_TEST(row01_avail_index_jumps_on_every_engine)
+START_TEST(row01_avail_index_moved_too_far_on_every_engine)
 {
-	/* With the two good reads' entries: one more than the ring holds, and far more. */
+	/* The two good reads of a batch add two entries to these. */
 	static const struct row_bad cases[] = {
-		{ "a ring and one ahead", move_index, ROWS_RING - 1, HIDES_EARLIER },
+		{ "one more than the ring ahead", move_index, ROWS_RING - 1, HIDES_EARLIER },
 		{ "32768 ahead", move_index, 0x8000, HIDES_EARLIER },
 		{ "backwards", move_index, 0xfffd, HIDES_EARLIER },
 	};
@@ -48,7 +49,7 @@ static void offer_next(struct mockdrv *m, const struct mock_blk *good, uint64_t 
 	mock_stage(m, 20);
 }
 
-/* A table of two, the second one of which leads to number `next`. */
+/* Offers an indirect table of two descriptors, of which the second leads to number `next`. */
 static void offer_next_in_table(struct mockdrv *m, const struct mock_blk *good, uint64_t next)
 {
 	uint64_t table = mock_alloc(m, 2 * sizeof(struct vring_desc), 16);
@@ -63,7 +64,7 @@ static void offer_next_in_table(struct mockdrv *m, const struct mock_blk *good, 
 	mock_stage(m, 20);
 }
 
-/* A chain whose second descriptor is not available. */
+/* Offers a chain whose second descriptor is not available. */
 static void offer_gap(struct mockdrv *m, const struct mock_blk *good, uint64_t arg)
 {
 	(void)arg;
@@ -82,14 +83,14 @@ START_TEST(row02_head_or_next_outside_the_table_on_every_engine)
 		{ "next outside the indirect table", offer_next_in_table, 2, SPLIT_ONLY },
 		{ "next in the ring's table, not in the indirect one", offer_next_in_table, 21,
 		  SPLIT_ONLY },
-		{ "next where nothing is available", offer_gap, 0, PACKED_ONLY },
+		{ "next one is not available", offer_gap, 0, PACKED_ONLY },
 	};
 
 	BREAK(cases);
 }
 END_TEST
 
-/* A chain that enters a loop of `len` descriptors at its third one. */
+/* Offers a chain that enters a loop of `len` descriptors at its third one. */
 static void offer_loop(struct mockdrv *m, const struct mock_blk *good, uint64_t len)
 {
 	uint64_t header = mock_header(m, VIRTIO_BLK_T_OUT, 0);
@@ -120,7 +121,7 @@ static void offer_loop_in_table(struct mockdrv *m, const struct mock_blk *good, 
 	mock_stage(m, 22);
 }
 
-/* `count` bytes of a chain in a table of as many, behind a header of its own when `normal`. */
+/* Offers `count` pieces of one byte in an indirect table, which follows a header when `normal`. */
 static void offer_long(struct mockdrv *m, uint64_t count, bool normal)
 {
 	static struct mock_piece piece[ROWS_RING + 1];
@@ -156,13 +157,13 @@ static void offer_long_sum(struct mockdrv *m, const struct mock_blk *good, uint6
 START_TEST(row03_chain_that_loops_or_is_too_long_on_every_engine)
 {
 	static const struct row_bad cases[] = {
-		{ "loop to itself, behind two others", offer_loop, 1, SPLIT_ONLY },
+		{ "loop of one, after two others", offer_loop, 1, SPLIT_ONLY },
 		{ "loop of two", offer_loop, 2, SPLIT_ONLY },
 		{ "loop of seven", offer_loop, 7, SPLIT_ONLY },
 		{ "loop of empty descriptors", offer_loop_of_empties, 0, SPLIT_ONLY },
 		{ "loop inside an indirect table", offer_loop_in_table, 1, SPLIT_ONLY },
 		{ "table with one too many", offer_long_table, ROWS_RING + 1, 0 },
-		{ "ring and table together one too many", offer_long_sum, ROWS_RING, 0 },
+		{ "one too many in ring and table together", offer_long_sum, ROWS_RING, 0 },
 	};
 
 	BREAK(cases);
@@ -185,7 +186,7 @@ END_TEST
 
 /* ---- buffers ---- */
 
-/* A read whose data is `len` bytes at `at`. */
+/* Offers a read whose data is `len` bytes at `at`. */
 static void offer_buffer(struct mockdrv *m, uint64_t at, uint32_t len)
 {
 	struct mock_blk req;
@@ -239,11 +240,11 @@ START_TEST(row08_buffer_outside_ram_on_every_engine)
 	static const struct row_bad cases[] = {
 		{ "in the hole", offer_sector, MOCK_HOLE + 4096, 0 },
 		{ "one byte too far", offer_sector, MOCK_TOP - 511, 0 },
-		{ "right behind RAM", offer_sector, MOCK_TOP, 0 },
+		{ "right after RAM", offer_sector, MOCK_TOP, 0 },
 		{ "one byte too early", offer_sector, MOCK_LOW - 1, 0 },
 		{ "address 0", offer_sector, 0, 0 },
-		{ "the last bytes there are", offer_sector, ~0ull - 511, 0 },
-		{ "the sign bit", offer_sector, MOCK_LOW | 1ull << 63, 0 },
+		{ "the last possible addresses", offer_sector, ~0ull - 511, 0 },
+		{ "an address with the sign bit", offer_sector, MOCK_LOW | 1ull << 63, 0 },
 	};
 
 	BREAK(cases);
@@ -253,10 +254,10 @@ END_TEST
 START_TEST(row09_buffer_from_ram_into_the_hole_on_every_engine)
 {
 	static const struct row_bad cases[] = {
-		{ "half of it", offer_sector, MOCK_HOLE - 256, 0 },
-		{ "but for one byte", offer_sector, MOCK_HOLE - 1, 0 },
-		{ "its last byte", offer_sector, MOCK_HOLE - 511, 0 },
-		{ "out of the hole", offer_sector, MOCK_FAR - 1, 0 },
+		{ "half in the hole", offer_sector, MOCK_HOLE - 256, 0 },
+		{ "all but one byte in the hole", offer_sector, MOCK_HOLE - 1, 0 },
+		{ "last byte in the hole", offer_sector, MOCK_HOLE - 511, 0 },
+		{ "first byte in the hole", offer_sector, MOCK_FAR - 1, 0 },
 	};
 
 	BREAK(cases);
@@ -294,7 +295,7 @@ static void offer_table(struct mockdrv *m, const struct mock_blk *good, uint64_t
 	case NESTED: {
 		struct vring_desc *first = mock_ptr(m, m->desc[20].addr);
 
-		/* In both formats. */
+		/* This entry is a reference to the table itself, in both formats. */
 		*first = (struct vring_desc){ m->desc[20].addr, 48, INDIRECT, INDIRECT };
 		break;
 	}
@@ -338,9 +339,9 @@ START_TEST(row10_indirect_against_the_rules_on_every_engine)
 }
 END_TEST
 
-/* ---- what a request must have ---- */
+/* ---- header, status and order of a request ---- */
 
-/* One readable piece and one writable, of those lengths; 0: none. */
+/* Offers a readable and a writable piece of these lengths; 0: none. */
 static void offer_pieces(struct mockdrv *m, uint32_t out, uint32_t in)
 {
 	struct mock_piece piece[2];
@@ -371,7 +372,7 @@ static void offer_short_header(struct mockdrv *m, const struct mock_blk *good, u
 START_TEST(row06_row12_no_header_or_no_status_on_every_engine)
 {
 	static const struct row_bad cases[] = {
-		{ "all zero", offer_without_status, 0, COMES_BACK },
+		{ "one empty descriptor", offer_without_status, 0, COMES_BACK },
 		{ "header alone", offer_without_status, 16, COMES_BACK },
 		{ "header and data", offer_without_status, 528, COMES_BACK },
 		{ "no header", offer_short_header, 0, COMES_BACK },
@@ -383,7 +384,7 @@ START_TEST(row06_row12_no_header_or_no_status_on_every_engine)
 }
 END_TEST
 
-/* A read whose three descriptors are writable or not as the bits of `writable` say. */
+/* Offers a read of which descriptor i is writable when bit i of `writable` is set. */
 static void offer_directions(struct mockdrv *m, const struct mock_blk *good, uint64_t writable)
 {
 	struct mock_blk req;
@@ -417,16 +418,23 @@ Suite *test_suite(void)
 	const int ways = rows_ways();
 
 	/* A packed ring has no index. */
-	tcase_add_loop_test(t, row01_avail_index_jumps_on_every_engine, 0, engine_ways());
-	tcase_add_loop_test(t, row02_head_or_next_outside_the_table_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row03_chain_that_loops_or_is_too_long_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row04_head_offered_again_while_in_flight_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row06_row12_no_header_or_no_status_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row07_lengths_that_wrap_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row08_buffer_outside_ram_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row09_buffer_from_ram_into_the_hole_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row10_indirect_against_the_rules_on_every_engine, 0, ways);
-	tcase_add_loop_test(t, row13_readable_after_writable_on_every_engine, 0, ways);
+	tcase_add_named_test(t, row01_avail_index_moved_too_far_on_every_engine, engine_ways(),
+			     engine_way_name);
+	tcase_add_named_test(t, row02_head_or_next_outside_the_table_on_every_engine, ways,
+			     rows_way_name);
+	tcase_add_named_test(t, row03_chain_that_loops_or_is_too_long_on_every_engine, ways,
+			     rows_way_name);
+	tcase_add_named_test(t, row04_head_offered_again_while_in_flight_on_every_engine, ways,
+			     rows_way_name);
+	tcase_add_named_test(t, row06_row12_no_header_or_no_status_on_every_engine, ways,
+			     rows_way_name);
+	tcase_add_named_test(t, row07_lengths_that_wrap_on_every_engine, ways, rows_way_name);
+	tcase_add_named_test(t, row08_buffer_outside_ram_on_every_engine, ways, rows_way_name);
+	tcase_add_named_test(t, row09_buffer_from_ram_into_the_hole_on_every_engine, ways,
+			     rows_way_name);
+	tcase_add_named_test(t, row10_indirect_against_the_rules_on_every_engine, ways,
+			     rows_way_name);
+	tcase_add_named_test(t, row13_readable_after_writable_on_every_engine, ways, rows_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rows 26, 29, 33, 37 and 38, discards and zeroes: the whole disk, over every engine. Linked with
- * --wrap: what the image's file is asked to do comes by here, and is held up where a test wants it.
+ * Rows 26, 29, 33, 37 and 38 of tests/rows/table for discards and write zeroes, on a whole disk
+ * with every engine. Linked with --wrap: the test counts fallocate calls, and can block them.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -33,11 +34,11 @@ typedef struct virtio_blk_discard_write_zeroes segment;
 
 static struct disk d;
 static struct mockdrv *const m = &d.m;
-static bool held; /* who calls fallocate waits for `go` */
+static bool held; /* a caller of fallocate waits for `go` */
 static sem_t arrived, go;
-static unsigned int punched, zeroed; /* atomic, as what follows */
-static unsigned int flushes;
-static bool hurried;
+static unsigned int punched, zeroed; /* atomic: fallocate calls by mode */
+static unsigned int flushes;	     /* atomic: fdatasync calls */
+static bool cancels;		     /* atomic: ioengine_cancel_ranges was called */
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
@@ -59,9 +60,10 @@ int __wrap_fdatasync(int fd)
 void __wrap_ioengine_cancel_ranges(struct ioengine *engine)
 {
 	__real_ioengine_cancel_ranges(engine);
-	WRITE_ONCE(hurried, true);
+	WRITE_ONCE(cancels, true);
 }
 
+/* Makes callers of fallocate wait. */
 static void hold(void)
 {
 	sem_init(&arrived, 0, 0);
@@ -88,6 +90,7 @@ static void lay_out(struct mock_blk *req, uint32_t type, const segment *seg, uns
 	memcpy(mock_ptr(m, req->data), seg, count * sizeof(*seg));
 }
 
+/* Makes a request with these segments. Returns its status. */
 static uint8_t change(uint32_t type, const segment *seg, unsigned int count)
 {
 	struct mock_blk req;
@@ -102,6 +105,7 @@ static uint8_t change(uint32_t type, const segment *seg, unsigned int count)
 	return status;
 }
 
+/* Returns the number of blocks that the image occupies. */
 static blkcnt_t blocks(void)
 {
 	struct stat st;
@@ -111,6 +115,7 @@ static blkcnt_t blocks(void)
 	return st.st_blocks;
 }
 
+/* Checks that these sectors read as zeros, and those before and after them as at first. */
 static void expect_zeros(uint64_t sector, uint32_t sectors)
 {
 	static uint8_t bytes[65536];
@@ -153,7 +158,7 @@ START_TEST(discard_and_zeroes_on_every_engine)
 }
 END_TEST
 
-/* discard=off: the driver is not offered it, and what it says of zeroes is not heeded. */
+/* With discard=off, DISCARD is not offered, and UNMAP of write zeroes is ignored. */
 START_TEST(discard_off_keeps_all_blocks_on_every_engine)
 {
 	const struct virtio_blk_config *space;
@@ -211,7 +216,7 @@ START_TEST(row37_segments_against_the_rules_on_every_engine)
 
 	begin(_i, RANGES);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
-		/* The last of many, of which the others would do. */
+		/* The bad segment follows 15 valid ones. */
 		for (unsigned int k = 0; k < 15; k++)
 			seg[k] = (segment){ 64 + 8 * k, 8, 0 };
 		seg[15] = cases[i].seg;
@@ -234,7 +239,7 @@ START_TEST(row37_segments_against_the_rules_on_every_engine)
 }
 END_TEST
 
-/* The host takes its time over zeroes; reads, writes and flushes do not notice. */
+/* Reads, writes and flushes are served while the host executes zeroes. */
 START_TEST(row38_zeroes_that_take_long_on_every_engine)
 {
 	enum { OTHERS = 30 };
@@ -285,7 +290,7 @@ static void *reset(void *arg)
 	return arg;
 }
 
-/* The one with the host is waited for, the others are given up. */
+/* The reset waits for the step that is being executed, and cancels the others. */
 START_TEST(row26_reset_with_many_zeroes_in_flight_on_every_engine)
 {
 	struct mock_blk req[16];
@@ -303,7 +308,7 @@ START_TEST(row26_reset_with_many_zeroes_in_flight_on_every_engine)
 	while (sem_wait(&arrived))
 		;
 	ck_assert_int_eq(pthread_create(&vcpu, NULL, reset, NULL), 0);
-	mock_wait_until(READ_ONCE(hurried));
+	mock_wait_until(READ_ONCE(cancels));
 	ck_assert(!__atomic_load_n(&is_reset, __ATOMIC_SEQ_CST));
 	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
 	let_go();
@@ -311,7 +316,7 @@ START_TEST(row26_reset_with_many_zeroes_in_flight_on_every_engine)
 	ck_assert_uint_eq(reg_status(&d.mmio), 0);
 	ck_assert_uint_eq(READ_ONCE(zeroed), 1);
 
-	/* Nothing of it is left over for the next driver. */
+	/* The device writes nothing after the reset, and works for the next driver. */
 	memset(mock_ptr(m, m->ring.desc), 0x77, m->heap - m->ring.desc);
 	for (unsigned int i = 0; i < 100; i++)
 		mock_kick(m);
@@ -323,7 +328,7 @@ START_TEST(row26_reset_with_many_zeroes_in_flight_on_every_engine)
 }
 END_TEST
 
-/* Who changes the cache does not wait for zeroes: they fit in. */
+/* A change of the cache mode does not wait for zeroes, which end in the new mode. */
 START_TEST(row29_cache_changed_beside_zeroes_that_take_long_on_every_engine)
 {
 	struct mock_blk slow;
@@ -351,7 +356,7 @@ START_TEST(row29_cache_changed_beside_zeroes_that_take_long_on_every_engine)
 }
 END_TEST
 
-/* 5.2.6.2, as for a write. */
+/* Without FLUSH, they are stable when they are completed, like writes (5.2.6.2). */
 START_TEST(zeroes_and_discards_are_stable_without_a_flush_on_every_engine)
 {
 	const segment seg = { 64, 64, 0 };
@@ -360,7 +365,7 @@ START_TEST(zeroes_and_discards_are_stable_without_a_flush_on_every_engine)
 	ck_assert_uint_eq(change(ZEROES, &seg, 1), OK);
 	ck_assert_uint_eq(change(DISCARD, &seg, 1), OK);
 	ck_assert_uint_eq(READ_ONCE(flushes), 2);
-	/* The next driver flushes itself. */
+	/* The next driver negotiates FLUSH. */
 	rows_recover(&d, ROWS_RING, RANGES);
 	ck_assert_uint_eq(change(ZEROES, &seg, 1), OK);
 	ck_assert_uint_eq(READ_ONCE(flushes), 2);
@@ -368,7 +373,7 @@ START_TEST(zeroes_and_discards_are_stable_without_a_flush_on_every_engine)
 }
 END_TEST
 
-/* ---- all at once ---- */
+/* ---- concurrent accesses ---- */
 
 #define ROUNDS 100
 
@@ -379,7 +384,7 @@ static void *toggle(void *arg)
 	return arg;
 }
 
-static void *live(void *arg)
+static void *start_and_reset(void *arg)
 {
 	struct vring_config ring = m->ring;
 
@@ -393,7 +398,7 @@ static void *live(void *arg)
 	return arg;
 }
 
-START_TEST(row27_ranges_toggles_resets_and_kicks_on_every_engine)
+START_TEST(row27_ranges_beside_wce_changes_resets_and_kicks_on_every_engine)
 {
 	pthread_t vcpu[2];
 	struct mock_blk req;
@@ -410,7 +415,7 @@ START_TEST(row27_ranges_toggles_resets_and_kicks_on_every_engine)
 	}
 	mock_show(m);
 	ck_assert_int_eq(pthread_create(&vcpu[0], NULL, toggle, NULL), 0);
-	ck_assert_int_eq(pthread_create(&vcpu[1], NULL, live, NULL), 0);
+	ck_assert_int_eq(pthread_create(&vcpu[1], NULL, start_and_reset, NULL), 0);
 	for (unsigned int i = 0; i < 300; i++)
 		mock_kick(m);
 	for (unsigned int i = 0; i < 2; i++)
@@ -425,17 +430,21 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("ranges");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, discard_and_zeroes_on_every_engine, 0, n);
-	tcase_add_loop_test(t, discard_off_keeps_all_blocks_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row33_discard_and_zeroes_on_a_read_only_disk_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row37_segments_against_the_rules_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row38_zeroes_that_take_long_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row26_reset_with_many_zeroes_in_flight_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row29_cache_changed_beside_zeroes_that_take_long_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, zeroes_and_discards_are_stable_without_a_flush_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, row27_ranges_toggles_resets_and_kicks_on_every_engine, 0, n);
+	tcase_add_named_test(t, discard_and_zeroes_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, discard_off_keeps_all_blocks_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, row33_discard_and_zeroes_on_a_read_only_disk_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row37_segments_against_the_rules_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row38_zeroes_that_take_long_on_every_engine, n, engine_way_name);
+	tcase_add_named_test(t, row26_reset_with_many_zeroes_in_flight_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row29_cache_changed_beside_zeroes_that_take_long_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, zeroes_and_discards_are_stable_without_a_flush_on_every_engine, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row27_ranges_beside_wce_changes_resets_and_kicks_on_every_engine, n,
+			     engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows 29 to 39, block requests: the whole disk, over every engine. */
+/* Rows 29 to 39 of tests/rows/table for block requests, on a whole disk with every engine. */
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -13,6 +14,7 @@ static struct mockdrv *const m = &d.m;
 enum { IN = VIRTIO_BLK_T_IN, OUT = VIRTIO_BLK_T_OUT, FLUSH = VIRTIO_BLK_T_FLUSH };
 enum { OK = VIRTIO_BLK_S_OK, IOERR = VIRTIO_BLK_S_IOERR, UNSUPP = VIRTIO_BLK_S_UNSUPP };
 
+/* Tests these requests on a new disk. */
 static void answer(int way, const struct row_request *cases, unsigned int count)
 {
 	rows_begin(&d, way);
@@ -20,7 +22,7 @@ static void answer(int way, const struct row_request *cases, unsigned int count)
 	rows_end(&d, false);
 }
 
-/* With a write, which is refused with nothing but its status byte written. */
+/* A read and a write that fail. The device writes only their status bytes. */
 #define BOTH(sector, len, used)                          \
 	{ IN, (sector), (len), true, IOERR, 0, (used) }, \
 	{                                                \
@@ -35,7 +37,8 @@ START_TEST(row30_beyond_the_capacity_on_every_engine)
 		BOTH(SECTORS - 7, 4096, 0),
 		BOTH(1ull << 31, 512, 0),
 		BOTH(1ull << 40, 512, 0),
-		/* In bytes: the sign bit, what io_submit itself refuses, and back to 0. */
+		/* As byte offsets, these reach the sign bit, which io_submit refuses, or wrap to
+		 * 0. */
 		BOTH((1ull << 54) - 1, 512, 0),
 		BOTH(1ull << 54, 512, 0),
 		BOTH(1ull << 55, 512, 0),
@@ -49,7 +52,7 @@ START_TEST(row30_beyond_the_capacity_on_every_engine)
 }
 END_TEST
 
-/* Each buffer alone would fit: the first one to the last sector, the sum one further. */
+/* Each buffer would fit alone, but the sum of them exceeds the capacity by one sector. */
 START_TEST(row30_segments_inside_and_the_sum_outside_on_every_engine)
 {
 	rows_begin(&d, _i);
@@ -124,8 +127,8 @@ END_TEST
 
 START_TEST(row34_unknown_types_on_every_engine)
 {
-	/* SCSI commands, with and without an answer, BARRIER, zones, and what nobody has named;
-	 * with data either way, and without. */
+	/* These include SCSI commands, BARRIER, zone commands and undefined types; each is tested
+	 * with data in either direction, and without. */
 	static const uint32_t types[] = { 2,  3,  5,  6,	  7,	      9,	  10,
 					  12, 15, 24, 0x80000000, 0x80000001, 0x7fffffff, ~0u };
 
@@ -145,8 +148,8 @@ END_TEST
 
 START_TEST(row35_get_id_of_any_length_on_every_engine)
 {
-	/* used.len: what was written without a gap from the first byte on; the status byte counts
-	 * when the 20 bytes reach it. */
+	/* used.len counts the bytes that were written without a gap, which include the status byte
+	 * when the 20 bytes of the ID reach it. */
 	static const struct {
 		uint32_t len, used;
 	} cases[] = { { 0, 1 },	  { 1, 2 },   { 19, 20 },  { 20, 21 },
@@ -172,7 +175,7 @@ START_TEST(row35_get_id_of_any_length_on_every_engine)
 }
 END_TEST
 
-/* Done or refused, and no byte of what comes with it counts. */
+/* A flush succeeds or is unsupported, and its data is ignored. */
 START_TEST(row36_flush_with_data_or_a_sector_on_every_engine)
 {
 	static const struct row_request cases[] = {
@@ -190,7 +193,7 @@ START_TEST(row36_flush_with_data_or_a_sector_on_every_engine)
 }
 END_TEST
 
-/* As a segment that would be right, as one that would not, and as none at all. */
+/* The segments are valid, invalid, or missing. */
 START_TEST(row37_discard_and_write_zeroes_not_negotiated_on_every_engine)
 {
 	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
@@ -225,7 +228,7 @@ START_TEST(row37_discard_and_write_zeroes_not_negotiated_on_every_engine)
 }
 END_TEST
 
-/* As many as the ring holds, and a few reads and writes among them. */
+/* The ring is full of flushes, with a few reads among them. */
 START_TEST(row38_flood_of_flushes_on_every_engine)
 {
 	enum { COUNT = 28 };
@@ -259,7 +262,8 @@ START_TEST(row38_flood_of_flushes_on_every_engine)
 }
 END_TEST
 
-/* The guest writes what another format begins with, and reboots: size and content stay raw. */
+/* The guest writes the magic number of another format, and restarts. The image must still be
+ * raw. */
 START_TEST(row39_another_formats_header_stays_data_on_every_engine)
 {
 	static const char *const magic[] = {
@@ -301,18 +305,23 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("requests");
 	const int n = rows_ways();
 
-	tcase_add_loop_test(t, row30_beyond_the_capacity_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row30_segments_inside_and_the_sum_outside_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row31_length_not_a_multiple_of_a_sector_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row31_length_or_sector_not_a_multiple_of_a_block_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, row33_read_only_disk_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row34_unknown_types_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row35_get_id_of_any_length_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row36_flush_with_data_or_a_sector_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row37_discard_and_write_zeroes_not_negotiated_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row38_flood_of_flushes_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row39_another_formats_header_stays_data_on_every_engine, 0, n);
+	tcase_add_named_test(t, row30_beyond_the_capacity_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row30_segments_inside_and_the_sum_outside_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row31_length_not_a_multiple_of_a_sector_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row31_length_or_sector_not_a_multiple_of_a_block_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row33_read_only_disk_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row34_unknown_types_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row35_get_id_of_any_length_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row36_flush_with_data_or_a_sector_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row37_discard_and_write_zeroes_not_negotiated_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row38_flood_of_flushes_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row39_another_formats_header_stays_data_on_every_engine, n,
+			     rows_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

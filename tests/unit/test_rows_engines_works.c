@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows 5 to 19, where odd guests are served like any other: the whole disk, over every engine. */
+/* Rows 5 to 19 of tests/rows/table that the device must serve, on a whole disk with every
+ * engine. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rows.h"
 #include "tests/lib/suite.h"
 
@@ -28,9 +30,9 @@ END_TEST
 
 START_TEST(row08_buffer_ends_exactly_at_the_end_of_ram_on_every_engine)
 {
-	FRAME({ { .what = "of all RAM", .len = 4096, .at = MOCK_TOP - 4096 },
-		{ .what = "in front of the hole", .len = 512, .at = MOCK_HOLE - 512 },
-		{ .what = "right behind the hole", .len = 4096, .at = MOCK_FAR } });
+	FRAME({ { .what = "at the end of RAM", .len = 4096, .at = MOCK_TOP - 4096 },
+		{ .what = "before the hole", .len = 512, .at = MOCK_HOLE - 512 },
+		{ .what = "after the hole", .len = 4096, .at = MOCK_FAR } });
 }
 END_TEST
 
@@ -101,7 +103,7 @@ START_TEST(row32_odd_addresses_and_lengths_on_every_engine)
 }
 END_TEST
 
-/* ---- requests that have something in common ---- */
+/* ---- requests that share descriptors ---- */
 
 static uint32_t wait_for(uint16_t head)
 {
@@ -144,7 +146,7 @@ START_TEST(row05_two_heads_share_a_tail_on_every_engine)
 }
 END_TEST
 
-/* ---- guests that change what they offered ---- */
+/* ---- guests that rewrite requests in flight ---- */
 
 static struct mock_blk moving;
 
@@ -165,14 +167,15 @@ static void end_change(pthread_t thread)
 	pthread_join(thread, NULL);
 }
 
-/* The sector: one of the disk's, one behind its end, in the same 8 bytes. */
-/* Guests that never rest do so in bursts: on a busy machine the device waits for no time slice. */
+/* Gives up the CPU now and then, so that on a busy machine the device does not wait for time
+ * slices. */
 static void give_way(uint64_t i)
 {
 	if (i % 256 == 0)
 		mock_pester();
 }
 
+/* Changes the sector between one of the disk and one beyond its end. */
 static void *move_sector(void *arg)
 {
 	uint64_t *sector = mock_ptr(m, moving.header + 8);
@@ -184,10 +187,10 @@ static void *move_sector(void *arg)
 	return arg;
 }
 
-/* Where the data is: RAM, or the middle of the hole, whose halves look like RAM and like nothing. */
+/* Changes the data buffer between RAM and the hole, with two lengths. */
 static void *move_buffer(void *arg)
 {
-	/* In a packed ring, behind the read that worked. */
+	/* In a packed ring, the chain follows the three descriptors of the read of rows_recover. */
 	struct vring_desc *ring = (struct vring_desc *)m->packed;
 	struct vring_desc *desc = ring ? &ring[3 + 1] : &m->desc[moving.head + 1];
 
@@ -235,7 +238,7 @@ START_TEST(row15_descriptor_rewritten_while_it_is_processed_on_every_engine)
 		begin_change(&guest, move_buffer);
 		mock_stage(m, moving.head);
 		ring();
-		/* Served, or the end of the queue; nothing else. */
+		/* The device must serve the request or break the queue. */
 		mock_wait_until(mock_has_used(m) || reg_status(&d.mmio) & ST_NEEDS_RESET);
 		end_change(guest);
 		if (!(reg_status(&d.mmio) & ST_NEEDS_RESET)) {
@@ -250,7 +253,7 @@ START_TEST(row15_descriptor_rewritten_while_it_is_processed_on_every_engine)
 }
 END_TEST
 
-/* ---- what asks for interrupts and doorbells ---- */
+/* ---- notifications ---- */
 
 static void *flip_suppression(void *arg)
 {
@@ -273,8 +276,8 @@ START_TEST(row16_suppression_flipped_all_the_time_on_every_engine)
 	pthread_t guest;
 
 	rows_begin(&d, _i);
-	for (unsigned int life = 0; life < 4; life++) {
-		disk_bring_up(&d, ROWS_RING, DISK_FEATURES | (life % 2 ? DISK_RING : 0));
+	for (unsigned int start = 0; start < 4; start++) {
+		disk_bring_up(&d, ROWS_RING, DISK_FEATURES | (start % 2 ? DISK_RING : 0));
 		for (unsigned int i = 0; i < 8; i++)
 			mock_blk(m, &req[i], VIRTIO_BLK_T_IN, i * 8, 4096);
 		begin_change(&guest, flip_suppression);
@@ -298,7 +301,7 @@ END_TEST
 #define WRAP_REQUESTS 66000u
 #define WRAP_BATCH    32u
 
-/* One read in each batch, and each request's turn counted. */
+/* Each batch has one read among GET_ID requests. */
 START_TEST(row18_indices_wrap_on_every_engine)
 {
 	struct mock_blk req[WRAP_BATCH];
@@ -340,7 +343,8 @@ static void *kick_everything(void *arg)
 	return arg;
 }
 
-/* Before DRIVER_OK, while running, and when the queue is broken; then silence without a kick. */
+/* The guest notifies before DRIVER_OK, while the device runs, and when the queue is broken. The
+ * thread must sleep when the notifications end. */
 START_TEST(row19_kick_storm_on_every_engine)
 {
 	struct mock_blk req;
@@ -372,19 +376,22 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("works");
 	const int n = rows_ways();
 
-	tcase_add_loop_test(t, row05_two_heads_share_a_tail_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row06_empty_descriptors_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row08_buffer_ends_exactly_at_the_end_of_ram_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row09_buffer_over_two_regions_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row11_indirect_within_the_rules_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row14_any_framing_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row15_header_rewritten_while_it_is_processed_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row15_descriptor_rewritten_while_it_is_processed_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, row16_suppression_flipped_all_the_time_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row18_indices_wrap_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row19_kick_storm_on_every_engine, 0, n);
-	tcase_add_loop_test(t, row32_odd_addresses_and_lengths_on_every_engine, 0, n);
+	tcase_add_named_test(t, row05_two_heads_share_a_tail_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row06_empty_descriptors_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row08_buffer_ends_exactly_at_the_end_of_ram_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row09_buffer_over_two_regions_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row11_indirect_within_the_rules_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row14_any_framing_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row15_header_rewritten_while_it_is_processed_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row15_descriptor_rewritten_while_it_is_processed_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row16_suppression_flipped_all_the_time_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, row18_indices_wrap_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row19_kick_storm_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, row32_odd_addresses_and_lengths_on_every_engine, n, rows_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

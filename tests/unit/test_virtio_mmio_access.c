@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of accesses of any size at any offset, and of the queue registers. */
 #include <string.h>
-#include <linux/virtio_ids.h>
 
-#include "tests/lib/regs.h"
-#include "tests/lib/suite.h"
-
-#define VERSION_1 BIT64(VIRTIO_F_VERSION_1)
-#define QUEUE_MAX 256
-
-static const char space[] = "0123456789"; /* config space: 10 bytes */
-static struct mockdrv m;
-static struct virtio_device dev;
-static struct virtio_mmio mmio;
+#include "tests/unit/mmio_rig.h"
 
 static int activate(struct virtio_device *d)
 {
@@ -29,28 +19,10 @@ static const struct virtio_ops ops = { .activate = activate, .reset = reset };
 
 static void setup(void)
 {
-	mock_init(&m, QUEUE_MAX, false, false);
-	dev = (struct virtio_device){
-		.id = VIRTIO_ID_BLOCK,
-		.offered = VERSION_1,
-		.irq.fd = m.irq_fd,
-		.mem = &m.hostmem,
-		.queue_count = 1,
-		.queue[0] = { .max_size = QUEUE_MAX, .kick_fd = m.kick_fd },
-		.ops = &ops,
-	};
-	reg_open(&dev, space, 10);
-	virtio_mmio_init(&mmio, &dev);
+	rig_setup(VERSION_1, &ops);
 }
 
-static void teardown(void)
-{
-	virtio_mmio_destroy(&mmio);
-	reg_close(&dev);
-	mock_fini(&m);
-}
-
-/* ---- row 20 to 22: queues ---- */
+/* ---- rows 20 to 22: queues ---- */
 
 static void expect_not_ready(struct vring_config c)
 {
@@ -89,7 +61,7 @@ START_TEST(row20_queue_that_cannot_be)
 }
 END_TEST
 
-/* All 32 bits of QueueNum are judged, not the lower 16. */
+/* All 32 bits of QueueNum count, not only the lower 16. */
 START_TEST(row20_queue_size_in_the_upper_half)
 {
 	ck_assert(reg_queue(&mmio, &m.ring));
@@ -141,7 +113,7 @@ START_TEST(row21_queue_registers_after_driver_ok)
 	write_queue_registers(0x77777777);
 	ck_assert_mem_eq(&before, &dev.queue[0], sizeof(before));
 
-	/* One that was not ready in time does not become so. */
+	/* A queue that was not ready before DRIVER_OK cannot become ready afterwards. */
 	reg_set_status(&mmio, 0);
 	ck_assert(reg_negotiate(&mmio, VERSION_1));
 	reg_set_status(&mmio, ST_DRIVER_OK);
@@ -168,7 +140,7 @@ START_TEST(row22_queue_beyond_the_last)
 }
 END_TEST
 
-/* ---- row 23: sizes and places ---- */
+/* ---- row 23: sizes and offsets ---- */
 
 static bool reads_0(uint64_t offset, unsigned int len)
 {
@@ -261,7 +233,7 @@ START_TEST(row23_beyond_the_device)
 			ck_assert(reads_0(far[i], len));
 		reg_set(&mmio, far[i], 1);
 	}
-	/* The last bytes that there are. */
+	/* The last bytes of the configuration space are nonzero. */
 	memset(dev.regpage->config + REGPAGE_CONFIG - 4, 0xff, 4);
 	ck_assert(reads_0(0x1ff, 2));
 	ck_assert(reads_0(0x1fd, 4));
@@ -274,7 +246,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("virtio_mmio_access");
 	TCase *t = tcase_create("virtio_mmio_access");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, rig_teardown);
 	tcase_add_test(t, row20_queue_that_cannot_be);
 	tcase_add_test(t, row20_queue_size_in_the_upper_half);
 	tcase_add_test(t, row21_queue_registers_while_the_queue_is_ready);

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/boot/file.h"
+#include "vmm/boot/initrd.h"
 
 struct devtree {
 	void *fdt;

@@ -18,12 +18,6 @@ struct boot_file {
 	uint64_t size;
 };
 
-/* Location of the initrd in guest RAM; size 0: no initrd. */
-struct boot_initrd {
-	uint64_t gpa;
-	uint64_t size;
-};
-
 /* Fill *error and return `err`. */
 int boot_fail(struct arch_boot_error *error, enum arch_boot_part part, const char *why, int err);
 /* Fill *error for a command line of `size` characters where the kernel accepts `limit`. Returns
@@ -39,18 +33,5 @@ int boot_file_open(struct boot_file *file, int fd);
 /* Read all of [offset, offset + len) into buf. Returns 0, -ENODATA if the file ends earlier, or
  * -errno of pread. */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, uint64_t len);
-
-/* Queue the read of [offset, offset + len) into guest RAM at `gpa` (config->read does it later).
- * Returns 0, -EFAULT if the destination is not all RAM, or -E2BIG if there are too many parts. */
-int boot_file_load(const struct arch_boot_config *config, enum arch_boot_part what,
-		   const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len);
-
-/*
- * Place the initrd, if there is one, page-aligned and as high as possible in the GPA range [floor,
- * limit), and queue its read. On failure the function has filled *error; error->memory is then the
- * smallest `limit` that would have been enough, or 0 if the failure has another reason.
- */
-int boot_initrd_load(const struct arch_boot_config *config, uint64_t floor, uint64_t limit,
-		     struct boot_initrd *initrd, struct arch_boot_error *error);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "dataplane/base.h"
+
 /* Bytes per read. Pieces are aligned to it, so that no two threads touch the same huge page: one
  * thread's page fault would block the other. */
 #define PIECE	     (2u << 20)
@@ -16,6 +18,15 @@ int bootread_add(struct bootread *r, const struct bootread_part *part)
 		return -E2BIG;
 	r->part[r->count++] = *part;
 	return 0;
+}
+
+int bootread_add_file(const struct arch_boot_config *config, enum arch_boot_part what,
+		      const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len)
+{
+	struct bootread_part part = { what, *file, offset,
+				      hostmem_lookup(config->mem, gpa, len, true), len };
+
+	return part.to ? bootread_add(config->read, &part) : -EFAULT;
 }
 
 /* Take the next piece to read. False: nothing is left, or a read has failed. */
@@ -68,16 +79,12 @@ static void *read_pieces(void *arg)
 
 void bootread_start(struct bootread *r)
 {
-	pthread_attr_t attr;
 	uint64_t len = 0;
 
 	for (unsigned int i = 0; i < r->count; i++)
 		len += r->part[i].len;
-	if (len <= PIECE || pthread_attr_init(&attr))
-		return;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	r->helped = !pthread_create(&r->helper, &attr, read_pieces, r);
-	pthread_attr_destroy(&attr);
+	r->helped = len > PIECE &&
+		    !thread_create(&r->helper, THREAD_STACK, THREAD_ANY_CPU, read_pieces, r);
 }
 
 static void join(struct bootread *r)

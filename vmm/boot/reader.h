@@ -47,6 +47,11 @@ struct bootread {
  * destinations of two parts must not overlap. */
 int bootread_add(struct bootread *r, const struct bootread_part *part);
 
+/* Queue the read of [offset, offset + len) into guest RAM at `gpa` (config->read does it later).
+ * Returns 0, -EFAULT if the destination is not all RAM, or -E2BIG if there are too many parts. */
+int bootread_add_file(const struct arch_boot_config *config, enum arch_boot_part what,
+		      const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t len);
+
 /* Start the helper thread. If none can be created, or there is little to read, bootread_finish
  * reads everything. */
 void bootread_start(struct bootread *r);

@@ -144,25 +144,17 @@ static void wait_for_start(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Executes coalesced writes, handles the exit if there is one, and counts it. `left` is false if a
  * signal interrupted KVM_RUN, in which case *run describes no exit to handle. */
 static void handle_and_count(struct vcpu *vcpu, bool left)
 {
-	uint64_t began = vcpu->exits ? now_ns() : 0;
+	uint64_t began = vcpu->exits ? monotonic_ns() : 0;
 
 	coalesced_mmio_flush(&vcpu->coalesced_mmio, vcpu->mmio);
 	if (left)
 		handle_exit(vcpu);
 	if (vcpu->exits)
-		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, now_ns() - began);
+		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, monotonic_ns() - began);
 }
 
 /* Calls KVM_RUN once and handles the exit. Returns 0 or the (positive) error number of KVM_RUN;
@@ -234,19 +226,14 @@ static void *vcpu_main(void *arg)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
+	int err;
 
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	vcpu_pause_add(vcpu->vcpu_pause);
-	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
-	pthread_attr_destroy(&attr);
+	err = thread_create(&vcpu->thread, THREAD_STACK, THREAD_ANY_CPU, vcpu_main, vcpu);
 	vcpu->started = !err;
 	if (err)
 		vcpu_pause_remove(vcpu->vcpu_pause);
-	return -err;
+	return err;
 }
 
 void vcpu_kick(struct vcpu *vcpu)

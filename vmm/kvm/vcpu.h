@@ -12,11 +12,11 @@
 #include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/bus.h"
-#include "vmm/devlist.h"
 #include "vmm/kvm/exit_stats.h"
 #include "vmm/kvm/vcpu_pause.h"
 #include "vmm/kvm/coalesced_mmio.h"
 #include "vmm/kvm/vm.h"
+#include "vmm/vm_exit.h"
 
 struct vcpu {
 	unsigned int index;

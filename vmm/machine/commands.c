@@ -278,7 +278,8 @@ static void halt_done(struct job *job)
 		tell_state(control_job->machine);
 }
 
-void machine_control_halt(struct machine *m)
+/* Queues a pause of the guest, as by the pause command; does not wait. */
+static void queue_halt(struct machine *m)
 {
 	/* Finished jobs are reaped first: a pause that has already been executed must not count as
 	 * pending, because the guest may have been resumed since. */
@@ -335,29 +336,9 @@ void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_C
 {
 	if (fds[0].revents)
 		jobs_reap(m->jobs);
-	if (fds[1].revents)
-		machine_disk_events_handle(m);
+	if (fds[1].revents && machine_disk_events_handle(m))
+		queue_halt(m);
 	control_handle(m->control, fds + 2);
-}
-
-const char *machine_end_reason(enum vm_end why)
-{
-	switch (why) {
-	case VM_END_POWEROFF:
-		return "guest-poweroff";
-	case VM_END_REBOOT:
-		return "guest-reboot";
-	case VM_END_PANIC:
-		return "guest-panic";
-	case VM_END_CRASH:
-		return "guest-crash";
-	case VM_END_QUIT:
-		return "quit";
-	case VM_RUNNING:
-	case VM_END_ERROR:
-		break;
-	}
-	return "error";
 }
 
 void machine_control_end(struct machine *m)
@@ -367,7 +348,7 @@ void machine_control_end(struct machine *m)
 	if (!m->control)
 		return;
 	event = control_event_object("shutdown");
-	control_put_text(event, "reason", machine_end_reason((enum vm_end)m->vm_exit.why));
+	control_put_text(event, "reason", vm_end_info[m->vm_exit.why].reason);
 	control_event(m->control, event);
 	/* vCPUs are stopped before jobs_destroy waits for a running job: a guest that keeps writing
 	 * would prolong a flush. */

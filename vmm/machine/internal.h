@@ -39,7 +39,7 @@ struct control_job {
 struct disk {
 	struct blk *blk;
 	struct virtio_mmio mmio;
-	struct blkplane_listener watch;
+	struct blkplane_listener listener;
 	/* Why the queue is broken (static string), until the event has been sent; atomic. */
 	const char *broken[VIRTIO_MAX_QUEUES];
 	/* The I/O error that stopped the VM, until the event has been sent; atomic. Bits 0-7 hold
@@ -54,6 +54,7 @@ struct disk {
 /* A VM. The members are in the order in which the set-up fills them. */
 struct machine {
 	const struct machine_config *config;
+	const struct supervisor_link *link;
 	struct vm_exit vm_exit;
 	struct vm_sandbox vm_sandbox;
 	int end_fd;	  /* an eventfd, signalled when vm_exit.why is set */
@@ -124,15 +125,12 @@ void machine_control_end(struct machine *m);
  * that sees its connection end can rely on images and KVM being released. */
 void machine_control_close(struct machine *m);
 
-/* Queues a pause of the guest, as by the pause command; does not wait. */
-void machine_control_halt(struct machine *m);
-
 /* Registers the listeners of the disks' alerts. 0 or -errno, logged. */
 int machine_alerts_open(struct machine *m);
 
-/* Sends the events of pending alerts, and queues a pause if an I/O error stopped a queue. Called
- * when alert_fd is readable. */
-void machine_disk_events_handle(struct machine *m);
+/* Sends the events of pending alerts. Called when alert_fd is readable. Returns true if an I/O error
+ * stopped a queue, so that the guest has to be paused. */
+bool machine_disk_events_handle(struct machine *m);
 
 /* Number of entries that machine_control_prepare fills. */
 #define MACHINE_CONTROL_POLLFDS (2 + CONTROL_POLLFDS)
@@ -170,9 +168,6 @@ struct json_object *machine_alerts_stopped(const struct disk *disk);
 /* Clears the I/O errors that machine_alerts_stopped returns, before a resume retries the parked
  * requests. Job thread, while the disks are paused. */
 void machine_alerts_forget(struct machine *m);
-
-/* Returns the reason in the shutdown event, a static string. */
-const char *machine_end_reason(enum vm_end why);
 
 /* Returns the statistics of all queues of all disks, for the stats command. The caller owns
  * them. */

@@ -26,14 +26,11 @@ static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
 {
 	struct machine *m = container_of(vm_exit, struct machine, vm_exit);
 	uint32_t running = VM_RUNNING;
-	uint64_t one = 1;
 
 	/* Only the first reason counts. */
-	if (!__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		return;
-	ssize_t ignored = write(m->end_fd, &one, sizeof(one));
-	(void)ignored;
+	if (__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		eventfd_signal(m->end_fd);
 }
 
 /* ---- set-up ---- */
@@ -200,7 +197,8 @@ static int (*const set_up[])(struct machine *m) = {
 	open_console,
 };
 
-int machine_create(struct machine **machine, const struct machine_config *config)
+int machine_create(struct machine **machine, const struct machine_config *config,
+		   const struct supervisor_link *link)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	int err = 0;
@@ -208,6 +206,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!m)
 		return report_host(-ENOMEM, "machine");
 	m->config = config;
+	m->link = link;
 	m->vm_exit.end = machine_end;
 	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
@@ -292,7 +291,7 @@ enum vm_end machine_run(struct machine *m)
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
 			machine_end(&m->vm_exit, VM_END_QUIT);
 	}
-	log_debug("the VM ends: %s", machine_end_reason((enum vm_end)m->vm_exit.why));
+	log_debug("the VM ends: %s", vm_end_info[m->vm_exit.why].reason);
 	machine_control_end(m);
 	return (enum vm_end)m->vm_exit.why;
 }

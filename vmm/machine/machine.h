@@ -8,10 +8,11 @@
 #ifndef VMM_MACHINE_MACHINE_H
 #define VMM_MACHINE_MACHINE_H
 
-#include "vmm/devlist.h"
 #include "vmm/options/options.h"
+#include "vmm/vm_exit.h"
 
 struct machine;
+struct supervisor_link;
 
 /*
  * Blocks SIGTERM, SIGINT and SIGQUIT, which stay pending until the machine reads them, and ignores
@@ -22,11 +23,12 @@ void machine_hold_signals(void);
 
 /*
  * Opens, checks and loads everything the VM needs; no guest instruction runs and no image is
- * written yet. *config must outlive the machine. 0 or -errno; on error, one line that names option,
+ * written yet. *config and *link must outlive the machine. 0 or -errno; on error, one line that names option,
  * value and reason has been logged and the files created are removed again. -ECANCELED: SIGTERM,
  * SIGINT or SIGQUIT arrived meanwhile.
  */
-int machine_create(struct machine **machine, const struct machine_config *config);
+int machine_create(struct machine **machine, const struct machine_config *config,
+		   const struct supervisor_link *link);
 
 /*
  * Enters the sandbox and starts all threads; vCPUs wait before their first instruction. Errors are

@@ -47,7 +47,7 @@ int machine_stop_open(struct machine *m)
 	sigset_t set;
 
 	stop_signals(&set);
-	if (m->config->supervisor_fd) {
+	if (m->link->fd) {
 		sigemptyset(&set);
 		sigaddset(&set, SUPERVISOR_SIGNAL);
 		sigprocmask(SIG_BLOCK, &set, NULL);
@@ -58,10 +58,7 @@ int machine_stop_open(struct machine *m)
 
 void machine_press_button(const struct machine *m)
 {
-	uint64_t one = 1;
-	ssize_t ignored = write(m->button_fd, &one, sizeof(one));
-
-	(void)ignored;
+	eventfd_signal(m->button_fd);
 }
 
 /* Returns true if the guest can react to the power button: the machine has one, and the guest has
@@ -92,8 +89,7 @@ void machine_stop_take(struct machine *m)
 	struct signalfd_siginfo info;
 
 	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		int signal =
-			m->config->supervisor_fd ? supervisor_passed(&info) : (int)info.ssi_signo;
+		int signal = m->link->fd ? supervisor_passed(&info) : (int)info.ssi_signo;
 
 		if (signal)
 			take_signal(m, signal);

@@ -22,7 +22,7 @@ static int enter_sandbox(struct machine *m)
 	m->vm.kvm_fd = -1;
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		fds += blk_fds(m->disk[i].blk);
-	err = vm_sandbox_enter(&m->vm_sandbox, fds);
+	err = vm_sandbox_enter(&m->vm_sandbox, m->link, fds);
 	/* -EMFILE (the descriptor limit is too low) is returned before any privilege is given
 	 * up. */
 	m->confined = m->config->sandbox != SANDBOX_OFF && err != -EMFILE;

@@ -35,7 +35,8 @@ struct blk_config vm_sandbox_disk(const struct vm_sandbox *c, unsigned int i)
 	return disk;
 }
 
-int vm_sandbox_enter(struct vm_sandbox *c, unsigned int more_fds)
+int vm_sandbox_enter(struct vm_sandbox *c, const struct supervisor_link *link,
+		     unsigned int more_fds)
 {
 	const struct machine_config *config = c->config;
 	struct sandbox_config sandbox = {
@@ -43,8 +44,8 @@ int vm_sandbox_enter(struct vm_sandbox *c, unsigned int more_fds)
 		.user = config->user ? &c->user : NULL,
 		.core_dump = config->core_dump,
 		.more_fds = more_fds,
-		.supervisor_fd = config->supervisor_fd,
-		.pids_err = config->pids_err,
+		.supervisor_fd = link->fd,
+		.pids_err = link->pids_err,
 	};
 	int err;
 

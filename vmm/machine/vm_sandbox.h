@@ -13,6 +13,7 @@
 #include "vmm/sandbox/spawner.h"
 #include "vmm/options/options.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/service/supervisor.h"
 
 struct vm_sandbox {
 	const struct machine_config *config;
@@ -30,7 +31,8 @@ struct blk_config vm_sandbox_disk(const struct vm_sandbox *vm_sandbox, unsigned 
 
 /* Enters the sandbox and starts the spawner. The caller is the only thread, and at most more_fds
  * descriptors will be opened afterwards. 0 or -errno; a failure has been logged. */
-int vm_sandbox_enter(struct vm_sandbox *vm_sandbox, unsigned int more_fds);
+int vm_sandbox_enter(struct vm_sandbox *vm_sandbox, const struct supervisor_link *link,
+		     unsigned int more_fds);
 
 /* Stops the spawner, after all vCPU threads have ended. Does nothing if the sandbox was not
  * entered; *vm_sandbox may be zeroed. */

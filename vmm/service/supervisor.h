@@ -53,6 +53,12 @@ int supervisor_run(struct supervisor *supervisor, const struct service *service,
  */
 #define SUPERVISOR_SIGNAL (SIGRTMIN + 1)
 
+/* What the VM's process knows of its supervisor. */
+struct supervisor_link {
+	int fd;	      /* its end of the socket pair; 0: there is no supervisor */
+	int pids_err; /* -errno of the PID namespace, if one was wanted and failed */
+};
+
 /* Returns the forwarded signal (SIGTERM, SIGINT or SIGQUIT) of a SUPERVISOR_SIGNAL; 0: the signal
  * carries none of these, and was not sent by the supervisor. */
 int supervisor_passed(const struct signalfd_siginfo *info);

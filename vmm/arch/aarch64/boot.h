@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "vmm/boot/file.h"
+#include "vmm/boot/initrd.h"
 
 /* Entry state of the first vCPU: it starts at `entry` with X0 = tree (Linux, arm64/booting.rst). */
 struct arch_boot {

@@ -10,11 +10,6 @@
 #include "vmm/arch/x86_64/acpi.h"
 #include "vmm/arch/x86_64/layout.h"
 
-uint64_t boot_low_ram(const struct arch_boot_config *config)
-{
-	return config->ram_size < LAYOUT_HOLE ? config->ram_size : LAYOUT_HOLE;
-}
-
 /* Return why a file is not a kernel of a known format; for common mistakes the text says what to
  * do. */
 static const char *wrong_kernel(const uint8_t head[BOOT_HEAD_SIZE])
@@ -68,7 +63,7 @@ static int load_kernel(const struct arch_boot_config *config, struct boot_kernel
 static int load_initrd(const struct arch_boot_config *config, const struct boot_kernel *kernel,
 		       struct boot_initrd *initrd, struct arch_boot_error *error)
 {
-	uint64_t limit = boot_low_ram(config);
+	uint64_t limit = layout_low_ram(config->ram_size);
 	int err;
 
 	if (kernel->initrd_limit < limit)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "vmm/boot/file.h"
+#include "vmm/boot/initrd.h"
 
 enum boot_entry {
 	BOOT_ENTRY_64,	/* long mode, RSI = boot_params (Linux boot protocol 2.12, 64-bit) */
@@ -42,9 +43,6 @@ struct boot_kernel {
 /* Errors of both formats for a kernel that is linked to an address where it cannot be loaded. */
 #define BOOT_BELOW_1_MIB "wants to be loaded below 1 MiB, where the machine's tables are"
 #define BOOT_BEYOND_RAM	 "wants to be loaded beyond 3 GiB, where no guest has memory"
-
-/* Return the size of low RAM, from 0 to the MMIO hole: kernel and initrd must be inside it. */
-uint64_t boot_low_ram(const struct arch_boot_config *config);
 
 /* Return whether the head has the magic numbers of a bzImage (bzimage.c). */
 bool bzimage_probe(const uint8_t head[BOOT_HEAD_SIZE]);

@@ -10,6 +10,7 @@
 #include "dataplane/base.h"
 #include "vmm/arch/x86_64/boot.h"
 #include "vmm/arch/x86_64/layout.h"
+#include "vmm/boot/reader.h"
 
 #define HDR_OFFSET	0x1f1
 #define HDR_JUMP_LEN	0x201 /* byte with the length of the header behind HDR_JUMP_END */
@@ -138,11 +139,11 @@ int bzimage_load(const struct arch_boot_config *config, const struct boot_file *
 	err = check_code(&kernel->hdr, file->size, &image, error);
 	if (err)
 		return err;
-	err = place(&kernel->hdr, boot_low_ram(config), &image, error);
+	err = place(&kernel->hdr, layout_low_ram(config->ram_size), &image, error);
 	if (err)
 		return err;
-	err = boot_file_load(config, BOOT_KERNEL, file, image.code_offset, image.load,
-			     image.code_size);
+	err = bootread_add_file(config, BOOT_KERNEL, file, image.code_offset, image.load,
+				image.code_size);
 	if (err)
 		return boot_fail(error, BOOT_KERNEL, "cannot be read", err);
 	kernel->boot.entry = BOOT_ENTRY_64;

@@ -13,6 +13,7 @@
 #include "dataplane/base.h"
 #include "vmm/arch/x86_64/boot.h"
 #include "vmm/arch/x86_64/layout.h"
+#include "vmm/boot/reader.h"
 
 #define MAX_PHDRS	    64
 #define MAX_NOTE_SEGMENT    8192 /* bytes; vmlinux has about 500 bytes of notes */
@@ -277,8 +278,8 @@ static int load_segments(const struct arch_boot_config *config, const struct boo
 		if (!is_load(phdr))
 			continue;
 		to = hostmem_lookup(config->mem, phdr->p_paddr, phdr->p_memsz, true);
-		err = to ? boot_file_load(config, BOOT_KERNEL, file, phdr->p_offset, phdr->p_paddr,
-					  phdr->p_filesz)
+		err = to ? bootread_add_file(config, BOOT_KERNEL, file, phdr->p_offset,
+					     phdr->p_paddr, phdr->p_filesz)
 			 : -EFAULT;
 		if (err)
 			return read_fail(error, err);
@@ -311,7 +312,7 @@ int elf_load(const struct arch_boot_config *config, const struct boot_file *file
 	err = refuse_program(&elf, error);
 	if (err)
 		return err;
-	err = check_segments(&elf, file->size, boot_low_ram(config), kernel, error);
+	err = check_segments(&elf, file->size, layout_low_ram(config->ram_size), kernel, error);
 	if (err)
 		return err;
 	err = choose_entry(&elf, kernel->wants_tree, &kernel->boot, error);

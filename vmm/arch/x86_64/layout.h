@@ -13,6 +13,13 @@
 #define LAYOUT_HOLE 0xc0000000ull /* end of low RAM at the latest; MMIO is above */
 #define LAYOUT_4G   0x100000000ull
 
+/* Returns the size of low RAM, from 0 to the MMIO hole, in a guest with `size` bytes of RAM. Kernel
+ * and initrd must be inside it. */
+static inline uint64_t layout_low_ram(uint64_t size)
+{
+	return size < LAYOUT_HOLE ? size : LAYOUT_HOLE;
+}
+
 /* Boot structures. The kernel reads them before it allocates memory for the first time. Until then
  * it does not use the first 64 KiB, and it puts its 16-bit trampoline right below LAYOUT_EBDA. */
 #define LAYOUT_GDT	    0x1000ull

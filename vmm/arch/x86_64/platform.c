@@ -21,7 +21,7 @@ _Static_assert(ARRAY_SIZE(disk_gsi) == DEVLIST_MAX_DISKS, "one GSI per disk");
 
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX_RAM_RANGES])
 {
-	range[0] = (struct arch_ram_range){ 0, size < LAYOUT_HOLE ? size : LAYOUT_HOLE };
+	range[0] = (struct arch_ram_range){ 0, layout_low_ram(size) };
 	if (size <= LAYOUT_HOLE)
 		return 1;
 	range[1] = (struct arch_ram_range){ LAYOUT_4G, size - LAYOUT_HOLE };

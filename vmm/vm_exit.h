@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vm_exit: why a VM ended, and the callback by which devices and vCPUs end it.
+ */
+#ifndef VMM_VM_EXIT_H
+#define VMM_VM_EXIT_H
+
+#include <stdint.h>
+
+/* Reason why the VM ended; the first one reported counts. */
+enum vm_end {
+	VM_RUNNING = 0,
+	VM_END_POWEROFF,
+	VM_END_REBOOT,
+	VM_END_PANIC, /* the guest reported a panic by pvpanic */
+	VM_END_CRASH, /* triple fault, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY */
+	VM_END_QUIT,  /* requested by the user or a signal */
+	VM_END_ERROR, /* the VMM cannot continue */
+};
+
+/* Exit codes of the process, documented in --help, the man page and README.md. */
+enum exit_code {
+	EXIT_POWEROFF = 0,
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_SETUP = 3,
+	EXIT_REBOOT = 4,
+	EXIT_PANIC = 5,
+	EXIT_CRASH = 6,
+	EXIT_QUIT = 7,
+};
+
+/* What users are told of each end, by enum vm_end. */
+extern const struct vm_end_info {
+	const char *reason; /* in the shutdown event of the control socket */
+	enum exit_code code;
+} vm_end_info[];
+
+/* end() may be called from any thread and returns at once: vCPUs stop when they see `why` set. */
+struct vm_exit {
+	void (*end)(struct vm_exit *vm_exit, enum vm_end why);
+	uint32_t why; /* enum vm_end; atomic; set once */
+};
+
+#endif
