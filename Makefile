@@ -248,7 +248,7 @@ deb-lint: deb
 
 guest: $(BUILD)/guest/done
 
-GUEST_FILES := guest/lib.sh $(shell find guest/rootfs -type f)
+GUEST_FILES := guest/lib.sh guest/disk-image tools/mkroot tools/lib.sh $(shell find guest/rootfs -type f)
 
 $(BUILD)/guest/done: guest/build guest/initramfs guest/init $(GUEST_FILES) tools/fetch-kernel
 	$(Q)guest/build $(BUILD)/guest
@@ -286,6 +286,7 @@ help:
 	@echo 'make linux      tests of Linux guests and their disks; RUNS="NAME..." for some tests only'
 	@echo 'make soak       the tests of `make linux` for longer'
 	@echo 'make check-systemd  test the example unit under a real systemd, in an emulated host'
+	@echo 'make check-distro  Debian 12 with systemd, made by tools/mkroot: log in, power off, reboot, panic'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
 	@echo 'make coverage   lines and branches of dataplane/ and devices/ that the tests reach'
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Functions that build the guest's images. Sourced by guest/build and guest/fio-image, whose
-# variables it uses: guest, busybox, work.
+# Functions that build the guest's images. Sourced by the scripts of this folder and tools/mkroot,
+# whose variables it uses: guest, busybox.
 # shellcheck shell=sh disable=SC2154
 
-hash_seed=6d696372-6f76-4d00-8000-726f6f740002
 : "${SOURCE_DATE_EPOCH:=1735689600}"
 
 # File modes are part of the images, so they must not depend on the caller's umask.
@@ -41,27 +40,4 @@ userland() {
 # copied.
 same_times() {
     find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-}
-
-# make_ext4 DIR IMAGE SIZE LABEL UUID: creates an ext4 image with the files of DIR, owned by root.
-make_ext4() {
-    same_times "$1"
-    rm -f "$2.new"
-    truncate -s "$3" "$2.new"
-    # The journal is small because the disk is. Older versions of e2fsprogs read E2FSPROGS_FAKE_TIME
-    # instead of SOURCE_DATE_EPOCH.
-    export E2FSPROGS_FAKE_TIME="$SOURCE_DATE_EPOCH"
-    mke2fs -q -t ext4 -b 4096 -L "$4" -U "$5" -J size=4 -d "$1" \
-        -E "root_owner=0:0,hash_seed=$hash_seed,lazy_itable_init=0,lazy_journal_init=0" "$2.new"
-    # mke2fs copies owner and change time from the files, where only root could set them; debugfs
-    # sets them in the image.
-    (cd "$1" && find . -mindepth 1 | LC_ALL=C sort) | while read -r file; do
-        for field in 'uid 0' 'gid 0' "ctime @$SOURCE_DATE_EPOCH" "atime @$SOURCE_DATE_EPOCH" \
-            "crtime @$SOURCE_DATE_EPOCH"; do
-            echo "set_inode_field \"${file#.}\" $field"
-        done
-    done >"$work/owners"
-    debugfs -w -f "$work/owners" "$2.new" >"$work/log" 2>&1
-    ! grep -v -e '^debugfs: ' -e '^debugfs [0-9]' "$work/log" >&2 || die "$2" 'its owners cannot be set'
-    mv "$2.new" "$2"
 }

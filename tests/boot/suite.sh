@@ -62,6 +62,30 @@ test_elf_vmlinux() {
     [ "$(contents disk.img /root/elf)" = x ] || fail 'nothing was written'
 }
 
+# The initrd of tools/mkroot needs no parameters: it mounts the disk that mkroot made of a directory,
+# and runs the init there.
+test_mkroot_directory() {
+    cp dir.img disk.img
+    boot --kernel vmlinuz --initrd dir.initrd --append quiet --disk disk.img
+    want_code 0
+    want 'init-of-the-directory on Linux: /dev/vda / ext4 rw'
+}
+
+# A container's tar without an init, on a read-only file system whose driver is a module, runs its
+# job: files come in on a second disk, and go out as a tar on a third one.
+test_mkroot_tar_runs_its_job() {
+    dd if=/dev/zero of=out.img bs=1024 seek=1023 count=1 2>/dev/null
+    boot --kernel vmlinuz --initrd tar.initrd --append quiet --disk tar.img,readonly --disk data.img,readonly \
+        --disk out.img
+    want_code 0
+    want 'microvm-guest: run: exit status 0'
+    mkdir -p result
+    tar -xf out.img -C result >>"$log" 2>&1 || fail 'out.img is no tar'
+    [ "$(cat result/output result/status)" = '42 on container
+3' ] || fail 'the job left something else'
+    rm -rf out.img result
+}
+
 test_initrd_only() {
     boot_stock 'run="echo disks-$(ls /sys/block | grep -c vd)"'
     want_code 0
