@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make            build ./microvm and ./microvm-ctl
+# make            build ./microvm, ./microvm-ctl and ./microvm-blk
 # make run        install missing packages, build, boot a busybox guest; KERNEL=FILE: another kernel
 # make check      install missing packages, run every test
 # make check-arm64  cross-build for aarch64 and boot in an emulated arm64 host
@@ -104,10 +104,10 @@ C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .PHONY: all objects test-objects run check unit unit-all boot budget boot-budget bench-programs guest fio-image deps-run deps-check format install uninstall deb deb-lint clean help FORCE
 .SECONDARY:
-all: $(PLACE)microvm $(PLACE)microvm-ctl
+all: $(PLACE)microvm $(PLACE)microvm-ctl $(PLACE)microvm-blk
 
 # objects: compile everything, link nothing.
-objects: $(OBJ)/vmm/main.o $(LIB) $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c))
+objects: $(OBJ)/vmm/main.o $(LIB) $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c vmm/blk/*.c))
 
 $(PLACE)microvm: $(OBJ)/microvm
 	$(Q)cp $< $@
@@ -125,6 +125,12 @@ $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 
 $(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c) $(OBJ)/linked
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(call library,json-c)
+
+$(PLACE)microvm-blk: $(OBJ)/microvm-blk
+	$(Q)cp $< $@
+
+$(OBJ)/microvm-blk: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/blk/*.c)) $(LIB) $(OBJ)/linked
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 # Cross builds link with libraries unpacked from Debian's packages.
 $(BUILD)/sysroot: tools/fetch-sysroot
@@ -150,7 +156,7 @@ $(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
 $(FILTERED): $(BUILD)/seccomp/seccomp.h
 
 # Only these files include the version, so that a commit recompiles no others.
-VERSIONED := main control/protocol ctl/ctl
+VERSIONED := main control/protocol ctl/ctl blk/main
 $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@
@@ -270,7 +276,7 @@ format:
 	clang-format -i $(C_FILES)
 
 clean:
-	rm -rf $(BUILD) microvm microvm-ctl compile_commands.json
+	rm -rf $(BUILD) microvm microvm-ctl microvm-blk compile_commands.json
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile

@@ -31,8 +31,14 @@ void cacheline_free(void *memory)
 static struct {
 	int fd;
 	enum log_level most;
+	const char *program;
 	pid_t pid; /* for the prefix of lines in a log file; 0: the log goes to standard error */
-} sink = { .fd = STDERR_FILENO, .most = LOG_LEVEL_INFO };
+} sink = { .fd = STDERR_FILENO, .most = LOG_LEVEL_INFO, .program = "microvm" };
+
+void log_set_program(const char *name)
+{
+	sink.program = name;
+}
 
 void log_set_level(enum log_level most)
 {
@@ -65,11 +71,11 @@ static size_t put_prefix(char *line, size_t size, enum log_level level)
 	size_t len;
 
 	if (!sink.pid)
-		return (size_t)snprintf(line, size, "microvm: ");
+		return (size_t)snprintf(line, size, "%s: ", sink.program);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	len = strftime(line, size, "%Y-%m-%dT%H:%M:%SZ ", &tm);
-	len += (size_t)snprintf(line + len, size - len, "microvm[%d]: %s: ", sink.pid,
+	len += (size_t)snprintf(line + len, size - len, "%s[%d]: %s: ", sink.program, sink.pid,
 				names[level]);
 	return len;
 }

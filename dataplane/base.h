@@ -110,6 +110,10 @@ void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(pr
  */
 void log_to_file(int fd);
 
+/* Sets the name of the program in log lines, a static string; the default is "microvm". The caller
+ * must be the only thread. */
+void log_set_program(const char *name);
+
 /* Sets the highest level that is logged; the default is info. The caller must be the only
  * thread. */
 void log_set_level(enum log_level most);

@@ -5,10 +5,8 @@
  * This is the only file that may end the process.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
@@ -17,22 +15,9 @@
 #include "vmm/report.h"
 #include "vmm/service/service.h"
 #include "vmm/service/supervisor.h"
+#include "vmm/startup.h"
 #include "vmm/vm_exit.h"
 #include "version.h" /* generated: tools/version */
-
-static int open_log(const struct machine_config *config)
-{
-	/* O_NONBLOCK: neither open nor a later write may block, even if the path is a FIFO. */
-	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	int fd = config->log ? open(config->log, flags, 0640) : -1;
-
-	if (config->log && fd < 0)
-		return report_option(-errno, "--log", config->log, NULL);
-	if (config->log)
-		log_to_file(fd);
-	log_set_level(config->log_level);
-	return 0;
-}
 
 /* Cleans up a VM whose guest has executed nothing and returns the exit code. `paths` is true if the
  * pidfile can still be removed, that is, if the process is not sandboxed yet. */
@@ -83,8 +68,8 @@ static int run(const struct machine_config *config)
 	struct service service;
 	int role;
 
-	machine_hold_signals();
-	if (options_check_outputs(config) || open_log(config))
+	startup_hold_signals();
+	if (options_check_outputs(config) || startup_open_log(config->log, config->log_level))
 		return EXIT_SETUP;
 	if (service_open(&service, config->pidfile))
 		return EXIT_SETUP;
@@ -119,50 +104,26 @@ static int end_by(int signal_number)
 	return EXIT_ERROR;
 }
 
-/* Opens /dev/null on descriptors 0 to 2 if they are closed: otherwise an image or KVM could get
- * such a number, and console or log output would be written to it. */
-static void fill_standard_fds(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Prints the output of --help or --version and returns the exit code. `closed`: standard output was
- * closed at start, which must be reported although descriptor 1 is /dev/null by now. */
-static int print(const char *text, bool closed)
-{
-	if (closed)
-		errno = EBADF;
-	else if (fputs(text, stdout) != EOF && fflush(stdout) != EOF)
-		return 0;
-	report_host(-errno, "standard output");
-	return EXIT_ERROR;
-}
-
 int main(int argc, char **argv)
 {
 	static struct machine_config config;
-	bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
 	char message[OPTIONS_MESSAGE_MAX];
+	bool open_output;
 	int status;
 
 	/* One malloc arena: threads hardly allocate, so that an arena per thread would waste
 	 * memory. */
 	mallopt(M_ARENA_MAX, 1);
-	fill_standard_fds();
+	open_output = startup_fill_fds();
 	switch (options_parse(argc, argv, &config, message)) {
 	case OPTIONS_RUN:
 		status = run(&config);
 		return status < 0 ? end_by(-status) : status;
 	case OPTIONS_HELP:
-		return print(options_help(), closed);
+		return startup_print(options_help(), open_output) ? EXIT_ERROR : EXIT_POWEROFF;
 	case OPTIONS_VERSION:
-		return print("microvm " MICROVM_VERSION "\n", closed);
+		return startup_print("microvm " MICROVM_VERSION "\n", open_output) ? EXIT_ERROR
+										   : EXIT_POWEROFF;
 	case OPTIONS_ERROR:
 		break;
 	}

@@ -142,7 +142,7 @@ int machine_control_prepare(struct machine *m, struct pollfd fds[MACHINE_CONTROL
 /* Acts on the results of poll(2) for the entries of machine_control_prepare. */
 void machine_control_handle(struct machine *m, const struct pollfd fds[MACHINE_CONTROL_POLLFDS]);
 
-/* Opens signal_fd for the stop signals, which machine_hold_signals has blocked. 0 or -errno,
+/* Opens signal_fd for the stop signals, which startup_hold_signals has blocked. 0 or -errno,
  * logged. */
 int machine_stop_open(struct machine *m);
 

@@ -15,13 +15,6 @@ struct machine;
 struct supervisor_link;
 
 /*
- * Blocks SIGTERM, SIGINT and SIGQUIT, which stay pending until the machine reads them, and ignores
- * SIGHUP, SIGPIPE and SIGXFSZ, which would kill the process. Called before the first file is
- * created, so that no signal leaves a file behind.
- */
-void machine_hold_signals(void);
-
-/*
  * Opens, checks and loads everything the VM needs; no guest instruction runs and no image is
  * written yet. *config and *link must outlive the machine. 0 or -errno; on error, one line that names option,
  * value and reason has been logged and the files created are removed again. -ECANCELED: SIGTERM,

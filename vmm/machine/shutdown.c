@@ -15,38 +15,16 @@
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 #include "vmm/service/supervisor.h"
+#include "vmm/startup.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
-
-static void stop_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGQUIT);
-}
-
-void machine_hold_signals(void)
-{
-	sigset_t set;
-
-	/* Threads inherit the mask. */
-	stop_signals(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* The VM goes on when its terminal or the reader of its output disappears. */
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	/* A write beyond RLIMIT_FSIZE then fails with EFBIG: an I/O error of the disk, or, for the
-	 * pidfile, of the set-up. */
-	signal(SIGXFSZ, SIG_IGN);
-}
 
 int machine_stop_open(struct machine *m)
 {
 	sigset_t set;
 
-	stop_signals(&set);
+	startup_stop_signals(&set);
 	if (m->link->fd) {
 		sigemptyset(&set);
 		sigaddset(&set, SUPERVISOR_SIGNAL);

@@ -37,6 +37,7 @@ enum sandbox_kind {
 	SANDBOX_LIBAIO,
 	SANDBOX_SYNC,
 	SANDBOX_WORKER,
+	SANDBOX_EXPORT, /* main thread of microvm-blk */
 	SANDBOX_KINDS,
 };
 

@@ -27,6 +27,7 @@ static struct filter of_kind[SANDBOX_KINDS] = {
 	[SANDBOX_MAIN] = FILTER(program_main),	    [SANDBOX_VCPU] = FILTER(program_vcpu),
 	[SANDBOX_URING] = FILTER(program_io_uring), [SANDBOX_LIBAIO] = FILTER(program_libaio),
 	[SANDBOX_SYNC] = FILTER(program_sync),	    [SANDBOX_WORKER] = FILTER(program_worker),
+	[SANDBOX_EXPORT] = FILTER(program_export),
 };
 static bool entered;
 

@@ -42,7 +42,7 @@ static void take_signals(struct supervisor *s, sigset_t *before)
 {
 	sigset_t blocked;
 
-	/* These signals are ignored for the reasons given in machine_hold_signals. */
+	/* These signals are ignored for the reasons given in startup_hold_signals. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

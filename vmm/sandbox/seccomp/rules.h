@@ -37,10 +37,11 @@
 #define WORKER	   (1u << 5)
 #define SPAWNER	   0u	     /* spawner and jobs threads: only the filter of the process */
 #define SUPERVISOR (1u << 6) /* not a thread: the supervisor process (supervisor.h) */
+#define EXPORT	   (1u << 7) /* main thread of microvm-blk, which serves the front end */
 #define EPOLL	   (LIBAIO | SYNC)
 #define PLANES	   (URING | EPOLL)
 #define BLOCKS	   (PLANES | WORKER) /* threads that execute discard and write zeroes */
-#define ALL	   (MAIN | VCPU | BLOCKS)
+#define ALL	   (MAIN | VCPU | BLOCKS | EXPORT)
 
 /* Placeholder for the process's own PID, which is inserted when the filter is loaded. */
 #define OWN_PID		0x5eccb0d1u
@@ -91,18 +92,26 @@ static const struct rule rules[] = {
 	CALL(PLANES, "pwritev"), /* used by a C library when pwritev2 is missing */
 	CALL(ALL, "write"),
 	CALL(ALL, "futex"),
-	CALL(MAIN, "poll"),
-	CALL(MAIN, "ppoll"),
-	CALL(MAIN, "read"),
+	CALL(MAIN | EXPORT, "poll"),
+	CALL(MAIN | EXPORT, "ppoll"),
+	CALL(MAIN | EXPORT, "read"),
 	CALL_IF(MAIN, "sendto", ARG_IS(4, 0)), /* console, when standard output is a socket */
 
+	/* Messages of a vhost-user front end and their descriptors. */
+	CALL(EXPORT, "recvmsg"),
+	CALL(EXPORT, "sendmsg"),
+	CALL(EXPORT, "dup3"),
+	CALL(EXPORT, "fstat"),
+	CALL_IF2(EXPORT, "fcntl", ARG_IS(1, F_SETFL), ARG_IS(2, O_NONBLOCK)),
+	CALL(EXPORT, "timerfd_settime"),
+
 	/* The control socket. */
-	CALL(MAIN, "accept4"),
+	CALL(MAIN | EXPORT, "accept4"),
 	CALL(MAIN, "recvfrom"),
 
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),
-	CALL(SPAWNER, "newfstatat"),
+	CALL(EXPORT, "newfstatat"),
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 
@@ -141,17 +150,17 @@ static const struct rule rules[] = {
 	CALL(SPAWNER, "io_uring_setup"),
 	CALL(SPAWNER, "io_setup"),
 	CALL(SPAWNER, "epoll_create1"),
-	CALL(SPAWNER, "eventfd2"),
+	CALL(EXPORT, "eventfd2"),
 	CALL(SPAWNER, "timerfd_create"),
 	REGISTER(SPAWNER, IORING_REGISTER_FILES2),
 	REGISTER(SPAWNER, IORING_REGISTER_RESTRICTIONS),
-	REGISTER(MAIN, IORING_UNREGISTER_RING_FDS),
-	CALL(MAIN, "io_destroy"),
-	CALL(MAIN, "close"),
+	REGISTER(MAIN | EXPORT, IORING_UNREGISTER_RING_FDS),
+	CALL(MAIN | EXPORT, "io_destroy"),
+	CALL(MAIN | EXPORT, "close"),
 
 	/* Exit and crash handlers: a handler restores the terminal and raises the signal again. */
 	CALL(ALL, "exit"),
-	CALL(MAIN, "exit_group"),
+	CALL(MAIN | EXPORT, "exit_group"),
 	CALL(ALL, "rt_sigreturn"),
 	CALL(ALL, "rt_sigprocmask"),
 	CALL_IF(ALL, "rt_sigaction", ARG_IS(0, SIGSEGV)),
@@ -215,6 +224,7 @@ static const struct {
 } filters[] = {
 	{ "process", 0 },     { "main", MAIN }, { "vcpu", VCPU },     { "io_uring", URING },
 	{ "libaio", LIBAIO }, { "sync", SYNC }, { "worker", WORKER }, { "supervisor", SUPERVISOR },
+	{ "export", EXPORT },
 };
 
 #endif

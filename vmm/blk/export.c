@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/blk/export.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "devices/vhost_user/memory.h"
+#include "devices/vhost_user/session.h"
+#include "vmm/control/socket.h"
+#include "vmm/report.h"
+#include "vmm/sandbox/spawner.h"
+#include "vmm/startup.h"
+
+/* Descriptors that a connection may open besides those of the disk's threads: the connection, the
+ * descriptors of one message, and what takes their place. */
+#define CONNECTION_FDS 40
+
+/* First inherited socket of systemd's socket activation, see sd_listen_fds(3). */
+#define LISTEN_FDS_START 3
+
+struct export
+{
+	const struct export_config *config;
+	struct control_socket socket; /* listening; fd -1: `connected` is the only connection */
+	int connected;		      /* an inherited connection that is still to be served; -1 */
+	int signal_fd;
+	int lost_fd; /* eventfd: the front end has truncated its memory */
+	struct sandbox_user user;
+	struct spawner *spawner;
+	struct blk_threads threads;
+	struct vhost_user_memory memory;
+	struct blk *blk;
+	struct vhost_user *vu;
+};
+
+/* ---- set-up ---- */
+
+static int open_events(struct export *x)
+{
+	sigset_t set;
+
+	startup_stop_signals(&set);
+	x->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	x->lost_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (x->signal_fd < 0 || x->lost_fd < 0)
+		return report_host(-errno, "event file descriptors");
+	return 0;
+}
+
+/* Takes an inherited socket, which may be listening or connected. */
+static int take_socket(struct export *x, int fd, const char *option)
+{
+	int listening = 0, type = 0;
+	socklen_t len = sizeof(type);
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", fd);
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM)
+		return report_option(-ENOTSOCK, option, number, "is no stream socket");
+	len = sizeof(listening);
+	getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+	if (listening)
+		x->socket.fd = fd;
+	else
+		x->connected = fd;
+	return 0;
+}
+
+/* Returns the number of sockets that systemd has passed to this process. */
+static unsigned int inherited_sockets(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+
+	if (!pid || !count || strtol(pid, NULL, 10) != getpid())
+		return 0;
+	return (unsigned int)strtoul(count, NULL, 10);
+}
+
+static int open_socket(struct export *x)
+{
+	const struct export_config *config = x->config;
+	const char *why;
+	int err;
+
+	if (config->fd != EXPORT_NO_FD)
+		return take_socket(x, (int)config->fd, "--fd");
+	if (!config->socket_path && inherited_sockets() == 1)
+		return take_socket(x, LISTEN_FDS_START, "LISTEN_FDS");
+	if (!config->socket_path)
+		return report_option(-EINVAL, "--socket-path", "PATH", "is missing (see --help)");
+	err = control_socket_open(&x->socket, config->socket_path, &why);
+	if (!err)
+		return 0;
+	return why ? report_option(err, "--socket-path", config->socket_path, why)
+		   : report_host(err, "the socket of the front end");
+}
+
+static int open_disk(struct export *x)
+{
+	struct blk_config disk = x->config->disk;
+	const char *why;
+	int err;
+
+	x->threads = (struct blk_threads){
+		.make = spawner_run,
+		.plane = {
+			[BLK_ENGINE_URING] = sandbox_thread(SANDBOX_URING),
+			[BLK_ENGINE_LIBAIO] = sandbox_thread(SANDBOX_LIBAIO),
+			[BLK_ENGINE_SYNC] = sandbox_thread(SANDBOX_SYNC),
+		},
+		.worker = sandbox_thread(SANDBOX_WORKER),
+	};
+	if (x->config->sandbox != SANDBOX_OFF)
+		disk.threads = &x->threads;
+	err = blk_create(&x->blk, &disk, 0, &x->memory.table, &why);
+	if (err)
+		return why ? report_option(err, "--disk", disk.path, why) : err;
+	err = vhost_user_create(&x->vu, x->blk, &x->memory, NULL);
+	if (!err)
+		err = vhost_user_memory_guard(&x->memory, x->lost_fd);
+	return err ? report_host(err, "the back end") : 0;
+}
+
+int export_create(struct export **to, const struct export_config *config)
+{
+	struct export *x = calloc(1, sizeof(*x));
+	const char *why;
+	int err;
+
+	if (!x)
+		return report_host(-ENOMEM, "the export");
+	x->config = config;
+	x->socket.fd = x->connected = x->signal_fd = x->lost_fd = -1;
+	*to = x;
+	err = config->user ? sandbox_find_user(&x->user, config->user, &why) : 0;
+	if (err)
+		return report_option(err, "--user", config->user, why);
+	err = open_events(x);
+	if (!err)
+		err = open_disk(x);
+	return err ? err : open_socket(x);
+}
+
+int export_start(struct export *x)
+{
+	const struct export_config *config = x->config;
+	struct sandbox_config sandbox = {
+		.mode = config->sandbox,
+		.user = config->user ? &x->user : NULL,
+		.core_dump = config->core_dump,
+		.more_fds = blk_fds(x->blk) + CONNECTION_FDS,
+	};
+	int err = sandbox_enter(&sandbox);
+
+	if (err || config->sandbox == SANDBOX_OFF)
+		return err;
+	err = spawner_start(&x->spawner);
+	x->threads.spawner = x->spawner;
+	if (err)
+		return report_start(err, "the spawner thread");
+	err = thread_init(sandbox_thread(SANDBOX_EXPORT));
+	return err ? report_host(err, "seccomp") : 0;
+}
+
+/* ---- the main loop ---- */
+
+static void connect_front_end(struct export *x)
+{
+	int sock = x->connected;
+
+	x->connected = -1;
+	if (sock < 0)
+		sock = accept4(x->socket.fd, NULL, NULL, SOCK_CLOEXEC);
+	if (sock < 0)
+		return;
+	log_debug("vhost-user: a front end has connected");
+	vhost_user_connect(x->vu, sock);
+}
+
+static void disconnect_front_end(struct export *x, const char *why)
+{
+	log_debug("vhost-user: the connection ends: %s", why);
+	vhost_user_disconnect(x->vu);
+}
+
+/* A front end that truncates the memory that it shares can expect nothing from it. */
+static void handle_lost_memory(struct export *x)
+{
+	uint64_t count;
+
+	if (read(x->lost_fd, &count, sizeof(count)) < 0 || vhost_user_socket(x->vu) < 0)
+		return;
+	log_limited("vhost-user: the front end has truncated its memory");
+	disconnect_front_end(x, "no memory");
+}
+
+enum { SIGNAL, LOST, TIMER, FRONT_END, EVENTS };
+
+void export_run(struct export *x)
+{
+	bool served = false;
+
+	for (;;) {
+		bool idle = vhost_user_socket(x->vu) < 0;
+		struct pollfd events[EVENTS] = {
+			[SIGNAL] = { x->signal_fd, POLLIN, 0 },
+			[LOST] = { x->lost_fd, POLLIN, 0 },
+			[TIMER] = { vhost_user_timer(x->vu), POLLIN, 0 },
+			[FRONT_END] = { idle ? x->socket.fd : vhost_user_socket(x->vu), POLLIN, 0 },
+		};
+		int err = 0;
+
+		if (idle && x->connected >= 0) {
+			connect_front_end(x);
+			served = true;
+			continue;
+		}
+		/* An inherited connection has ended, and there is no socket for another. */
+		if (idle && (x->socket.fd < 0 || (served && x->config->once)))
+			return;
+		if (poll(events, EVENTS, -1) < 0 || events[SIGNAL].revents)
+			return;
+		if (events[LOST].revents)
+			handle_lost_memory(x);
+		else if (events[TIMER].revents)
+			vhost_user_tick(x->vu);
+		else if (events[FRONT_END].revents && idle)
+			connect_front_end(x);
+		else if (events[FRONT_END].revents)
+			err = vhost_user_handle(x->vu);
+		served |= vhost_user_socket(x->vu) >= 0;
+		if (err)
+			disconnect_front_end(x, strerror(-err));
+	}
+}
+
+int export_destroy(struct export *x, bool paths)
+{
+	int err;
+
+	if (!x)
+		return 0;
+	if (paths && x->socket.path)
+		control_socket_remove(&x->socket);
+	control_socket_close(&x->socket);
+	vhost_user_destroy(x->vu);
+	err = blk_destroy(x->blk);
+	if (err)
+		log_error("--disk %s: flush at the end: %s", x->config->disk.path, strerror(-err));
+	spawner_stop(x->spawner);
+	if (x->signal_fd >= 0)
+		close(x->signal_fd);
+	if (x->lost_fd >= 0)
+		close(x->lost_fd);
+	free(x);
+	return err;
+}
