@@ -4,6 +4,9 @@
 # make run        install missing packages, build, boot a busybox guest; KERNEL=FILE: another kernel
 # make check      install missing packages, run every test
 # make check-arm64  cross-build for aarch64 and boot in an emulated arm64 host
+# make CC=clang   the same with another compiler
+# make SHARED=1   the same with liburing, json-c and libfdt as shared libraries
+# make WERROR=1   the same, but a warning is an error, as in `make check`
 # make budget     print and check the size and start-up budgets
 # make help       all targets and variables
 
@@ -22,7 +25,11 @@ export LC_ALL := C
 
 # ---- how each variant is compiled -----------------------------------------------------------
 
-CC_release    := $(if $(CROSS),$(CROSS)-)gcc
+# CC on the command line or in the environment replaces gcc; make's own default of CC is not used.
+GIVEN_CC      := $(if $(filter default,$(origin CC)),,$(CC))
+CC_release    := $(or $(GIVEN_CC),$(if $(CROSS),$(CROSS)-)gcc)
+# For programs that run during the build.
+BUILD_CC      := $(or $(if $(CROSS),,$(GIVEN_CC)),gcc)
 CC_gcc-asan   := gcc
 CC_gcc-tsan   := gcc
 CC_clang-asan := clang
@@ -44,7 +51,7 @@ MODE_clang-tsan := $(TSAN)
 MODE_coverage   := -O1
 MODE_clang      := $(MODE_release) -Qunused-arguments
 
-WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+WARN   := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts, which would break
 # strict aliasing.
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
@@ -64,10 +71,10 @@ ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc
 	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)
 # zlib unpacks guest kernels that are compressed with gzip.
 LDLIBS_aarch64 := -l:libz.a
-# liburing is linked statically because the shared one of Debian 12 does not export
-# io_uring_enable_rings. json-c is linked statically because loading the shared library, of which
-# little is used, would cost a third of a millisecond at each start.
-LDLIBS := -laio -l:liburing.a -l:libjson-c.a -l:libfdt.a $(LDLIBS_$(ARCH))
+# liburing, json-c and libfdt are linked statically: little of them is used, and loading json-c's
+# shared library alone would cost a third of a millisecond at each start.
+library = $(if $(filter 1,$(SHARED)),-l$(1),-l:lib$(1).a)
+LDLIBS := -laio $(call library,uring) $(call library,json-c) $(call library,fdt) $(LDLIBS_$(ARCH))
 
 # ---- what is built --------------------------------------------------------------------------
 
@@ -76,17 +83,13 @@ LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.
 COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/%,%)
-SHARED    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
+COMMON    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
 LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
-	     $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))
+	     $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))
 # Tests of code that only the x86_64 machine has.
 TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf elf_program initrd loader x86_%)
 TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
-TESTS     := $(TEST_SRC:%.c=$(OBJ)/%)
-# The exhaustive tests have one thread, so a thread sanitizer finds nothing in them and makes them
-# slow.
-TESTS     := $(if $(filter %-tsan,$(VARIANT)),$(filter-out $(OBJ)/tests/unit/test_exhaustive%,$(TESTS)),$(TESTS))
-TEST_LIB  := $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
+TEST_LIB  := $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
 # A benchmark is NAME.c with NAME_*.c, where they exist.
 BENCH_SRC := $(filter-out tests/bench/ringbench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
@@ -108,14 +111,14 @@ compile_commands.json: FORCE
 	$(Q)$(MAKE) -s $(BUILD)/version/version.h $(BUILD)/seccomp/seccomp.h
 	$(Q)$(MAKE) -Bn --no-print-directory objects test-objects 2>/dev/null | tools/compile-commands >$@.new && mv $@.new $@
 
-$(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
-	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+$(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB) $(OBJ)/linked
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c)
-	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c) $(OBJ)/linked
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(call library,json-c)
 
 # Cross builds link with libraries unpacked from Debian's packages.
 $(BUILD)/sysroot: tools/fetch-sysroot
@@ -123,13 +126,13 @@ $(BUILD)/sysroot: tools/fetch-sysroot
 
 $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) $(unit-defines) -MMD -MP -c -o $@ $<
 
 # The seccomp filters, as BPF for each kind of thread. The generator runs on the build machine, so
-# it is compiled with the native gcc in every variant.
+# it is compiled for that machine in every variant.
 $(BUILD)/seccomp/compile: vmm/sandbox/seccomp/compile.c vmm/sandbox/seccomp/rules.h
 	$(Q)mkdir -p $(@D)
-	$(Q)gcc $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
+	$(Q)$(BUILD_CC) $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
 
 $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
@@ -153,6 +156,11 @@ VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/
 $(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
 $(VERSIONED): $(BUILD)/version/version.h
 
+# Another choice of libraries links the programs again.
+$(OBJ)/linked: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(ALL_LDFLAGS) $(LDLIBS)' | cmp -s - $@ || echo '$(ALL_LDFLAGS) $(LDLIBS)' >$@
+
 # A change of the flags recompiles everything.
 $(OBJ)/flags: FORCE
 	$(Q)mkdir -p $(@D)
@@ -169,62 +177,17 @@ comma := ,
 # flags of release that lld does not know. Cross compilers do not find lld.
 TEST_LD      := $(if $(CROSS),,$(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$(comma)--threads=1))
 TEST_LDFLAGS  = $(filter-out $(LINK_$(ARCH)),$(ALL_LDFLAGS)) $(TEST_LD)
-# marks.h of tests/lib records the line of each assertion without a system call; these two functions
-# are replaced for it.
-MARKS        := -Wl,--wrap=_mark_point,--wrap=waitpid
-CHECK_LIBS   := $(shell pkg-config --libs check 2>/dev/null)
-
-# The tests of the libaio engine replace the library's calls.
-$(OBJ)/tests/unit/test_ioengine_libaio: ALL_LDFLAGS += -Wl,--wrap=io_submit,--wrap=io_getevents
-
-# Every test program is linked with this archive and takes the members that it needs. The archive is
-# rebuilt when a source file is added, removed or changed.
-$(OBJ)/tests/lib.a: $(TEST_LIB) $(LIB) $(OBJ)/tests/members
-	$(Q)rm -f $@ && $(if $(CROSS),$(CROSS)-)ar rcsT $@ $(TEST_LIB) $(LIB)
-
-# The symbols that --wrap can replace: undefined symbols of the library's objects, and the C
-# library's exports.
-$(OBJ)/tests/symbols: $(OBJ)/tests/lib.a
-	$(Q){ $(if $(CROSS),$(CROSS)-)nm -u $<; nm -D --defined-only "$$(gcc -print-file-name=libc.so.6)"; } 2>/dev/null | \
-		sed 's/.* //; s/@.*//' | sort -u >$@
-
-# The functions that a program's linker flags wrap.
-WRAPPED = $(patsubst -Wl$(comma)--wrap=%,%,$(filter -Wl$(comma)--wrap=%,$(subst $(comma)--wrap, -Wl$(comma)--wrap,$(ALL_LDFLAGS))))
-
-$(OBJ)/tests/members: FORCE
-	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(TEST_LIB) $(LIB)' | cmp -s - $@ || echo '$(TEST_LIB) $(LIB)' >$@
-
-$(OBJ)/tests/unit/%: $(SHARED)/tests/unit/%.o $(OBJ)/tests/lib.a $(OBJ)/tests/symbols
-	$(Q)mkdir -p $(@D)
-	$(Q)tests/unit/check-wraps $(OBJ)/tests/symbols $@ $(WRAPPED)
-	$(Q)$(COMPILER) $(TEST_LDFLAGS) $(MARKS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) $(CHECK_LIBS) -lutil
-
-# Code of aarch64 that does not need such a machine is tested on every architecture.
-OF_ARM64 := $(patsubst %,$(SHARED)/vmm/arch/aarch64/%.o,image tree)
-$(OBJ)/tests/unit/test_arm64_%: private LDLIBS += $(LDLIBS_aarch64)
-$(addprefix $(OBJ)/tests/unit/test_arm64_,image tree): $(OF_ARM64)
-
-# Objects of the release variant that other variants link with.
-test-objects: $(TEST_SRC:%.c=$(SHARED)/%.o) $(TEST_LIB) $(LIB) $(OF_ARM64)
 
 $(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
 
 $(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# One variant's unit tests: make unit VARIANT=clang-tsan
-unit: $(TESTS)
-	$(Q)tests/unit/run $(VARIANT) $(TESTS)
-
-# unit-all runs the variants that `check` runs, and each sanitizer with the other compiler as well.
-unit-all:
-	$(Q)for v in release gcc-asan gcc-tsan clang-asan clang-tsan; do $(MAKE) -s unit VARIANT=$$v || exit 1; done
-
 bench-programs: $(BENCHES)
 
-# Each of these folders defines targets for its kind of test or guest.
-include $(wildcard tests/*/targets.mk guest/*/targets.mk)
+# Each of these folders defines targets for its kind of test or guest. The unit tests come first,
+# because others use their variables.
+include tests/unit/targets.mk $(filter-out tests/unit/%,$(wildcard tests/*/targets.mk guest/*/targets.mk))
 
 run: deps-run microvm guest
 	$(Q)tools/run ./microvm $(BUILD)/guest

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/base.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,4 +120,37 @@ bool log_allowed(struct log_limit *limit)
 		WRITE_ONCE(limit->used, 0);
 	}
 	return __atomic_fetch_add(&limit->used, 1, __ATOMIC_RELAXED) < LOG_BURST;
+}
+
+int thread_create(pthread_t *thread, size_t stack, int cpu, void *(*run)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	cpu_set_t set;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	pthread_attr_setstacksize(&attr, stack);
+	if (cpu != THREAD_ANY_CPU) {
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	}
+	err = pthread_create(thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+void semaphore_wait(sem_t *semaphore)
+{
+	while (sem_wait(semaphore))
+		; /* EINTR: a signal interrupted the wait */
+}
+
+void eventfd_signal(int fd)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(fd, &one, sizeof(one));
+
+	(void)ignored;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * base: checked arithmetic, atomic access, cache-line allocation, time and the log.
+ * base: checked arithmetic, atomic access, cache-line allocation, time, threads and the log.
  *
  * All other modules use these helpers. The log is the only one that has state.
  */
 #ifndef DATAPLANE_BASE_H
 #define DATAPLANE_BASE_H
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -149,5 +151,21 @@ static inline int thread_init(const struct thread_init *begin)
 {
 	return begin ? begin->run(begin) : 0;
 }
+
+#define THREAD_ANY_CPU (-1)
+
+/*
+ * Creates a joinable thread with a stack of `stack` bytes, which executes run(arg) on the given CPU
+ * or, with THREAD_ANY_CPU, wherever its creator may run. It inherits the creator's signal mask.
+ * Returns 0 or -errno. Any thread.
+ */
+int thread_create(pthread_t *thread, size_t stack, int cpu, void *(*run)(void *arg), void *arg);
+
+/* Waits for a semaphore and decrements it; interruptions by signals do not end the wait. */
+void semaphore_wait(sem_t *semaphore);
+
+/* Adds 1 to the counter of an eventfd. The write fails only when the counter is at its maximum, and
+ * then a wake-up is already pending. Any thread. */
+void eventfd_signal(int fd);
 
 #endif

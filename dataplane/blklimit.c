@@ -5,19 +5,20 @@
 
 #define SECOND_NS 1000000000u
 
-/* Maximum of span(), ns: the sum of two spans, or of a span and a time, does not overflow. */
+/* Maximum of blklimit_span(), ns: the sum of two spans, or of a span and a time, does not
+ * overflow. */
 #define SPAN_MAX (1ull << 62)
 
 /* Returns the time in which a bucket gains `tokens` at `rate` per second: ns, rounded up, at most
  * SPAN_MAX. */
-static uint64_t span(uint64_t tokens, uint64_t rate)
+static uint64_t blklimit_span(uint64_t tokens, uint64_t rate)
 {
 	unsigned __int128 ns = ((unsigned __int128)tokens * SECOND_NS + rate - 1) / rate;
 
 	return ns < SPAN_MAX ? (uint64_t)ns : SPAN_MAX;
 }
 
-static bool settle(uint64_t rate, uint64_t *burst, uint64_t most)
+static bool blklimit_settle(uint64_t rate, uint64_t *burst, uint64_t most)
 {
 	if (!rate)
 		return !*burst;
@@ -28,18 +29,19 @@ static bool settle(uint64_t rate, uint64_t *burst, uint64_t most)
 
 COLD bool blklimit_fill_defaults(struct blklimit_rates *rates)
 {
-	return settle(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
-	       settle(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
+	return blklimit_settle(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
+	       blklimit_settle(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
 }
 
-static void set_bucket(struct blklimit_bucket *b, uint64_t rate, uint64_t burst, uint64_t now)
+static void blklimit_set_bucket(struct blklimit_bucket *b, uint64_t rate, uint64_t burst,
+				uint64_t now)
 {
-	WRITE_ONCE(b->burst_ns, rate ? span(burst, rate) : 0);
+	WRITE_ONCE(b->burst_ns, rate ? blklimit_span(burst, rate) : 0);
 	WRITE_ONCE(b->rate, rate);
 	/*
-	 * Pairs with the acquire in take_from: a taker whose compare-and-swap replaces this full_at
-	 * has seen the new rate. A taker that used an older rate has an older full_at, so that its
-	 * compare-and-swap fails and it starts again.
+	 * Pairs with the acquire in blklimit_take_from: a taker whose compare-and-swap replaces
+	 * this full_at has seen the new rate. A taker that used an older rate has an older full_at,
+	 * so that its compare-and-swap fails and it starts again.
 	 */
 	STORE_RELEASE(b->full_at, now);
 }
@@ -50,8 +52,8 @@ COLD void blklimit_set(struct blklimit *limit, const struct blklimit_rates *rate
 	WRITE_ONCE(limit->rates.iops_burst, rates->iops_burst);
 	WRITE_ONCE(limit->rates.bps, rates->bps);
 	WRITE_ONCE(limit->rates.bps_burst, rates->bps_burst);
-	set_bucket(&limit->ops, rates->iops, rates->iops_burst, now);
-	set_bucket(&limit->bytes, rates->bps, rates->bps_burst, now);
+	blklimit_set_bucket(&limit->ops, rates->iops, rates->iops_burst, now);
+	blklimit_set_bucket(&limit->bytes, rates->bps, rates->bps_burst, now);
 }
 
 void blklimit_get(const struct blklimit *limit, struct blklimit_rates *rates)
@@ -70,7 +72,7 @@ bool blklimit_any(const struct blklimit *limit)
 }
 
 /* blklimit_next_ns for one bucket. */
-static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
+static uint64_t blklimit_bucket_due(const struct blklimit_bucket *b, uint64_t now)
 {
 	uint64_t rate = READ_ONCE(b->rate);
 	uint64_t burst = READ_ONCE(b->burst_ns);
@@ -79,7 +81,7 @@ static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
 
 	if (!rate)
 		return 0;
-	one = span(1, rate);
+	one = blklimit_span(1, rate);
 	if (full_at + one <= now + burst)
 		return 0;
 	rest = one > BLKLIMIT_REFILL_NS ? one : BLKLIMIT_REFILL_NS;
@@ -88,13 +90,13 @@ static uint64_t bucket_due(const struct blklimit_bucket *b, uint64_t now)
 
 uint64_t blklimit_next_ns(const struct blklimit *limit, uint64_t now)
 {
-	uint64_t ops = bucket_due(&limit->ops, now);
-	uint64_t bytes = bucket_due(&limit->bytes, now);
+	uint64_t ops = blklimit_bucket_due(&limit->ops, now);
+	uint64_t bytes = blklimit_bucket_due(&limit->bytes, now);
 
 	return ops > bytes ? ops : bytes;
 }
 
-static void take_from(struct blklimit_bucket *b, uint64_t tokens, uint64_t now)
+static void blklimit_take_from(struct blklimit_bucket *b, uint64_t tokens, uint64_t now)
 {
 	/* Pairs with the release in set_bucket. */
 	uint64_t full_at = LOAD_ACQUIRE(b->full_at);
@@ -104,7 +106,7 @@ static void take_from(struct blklimit_bucket *b, uint64_t tokens, uint64_t now)
 		rate = READ_ONCE(b->rate);
 		if (!rate || !tokens)
 			return;
-		next = (full_at > now ? full_at : now) + span(tokens, rate);
+		next = (full_at > now ? full_at : now) + blklimit_span(tokens, rate);
 		if (next > 2 * SPAN_MAX)
 			next = 2 * SPAN_MAX;
 	} while (!__atomic_compare_exchange_n(&b->full_at, &full_at, next, false, __ATOMIC_ACQ_REL,
@@ -122,6 +124,6 @@ void blklimit_take(struct blklimit *limit, const struct io_task *task, uint64_t 
 	if (task && task->op == IO_WRITE_ZEROES)
 		for (unsigned int i = 0; i < task->range_count; i++)
 			bytes += task->range[i].len;
-	take_from(&limit->ops, ops, now);
-	take_from(&limit->bytes, bytes, now);
+	blklimit_take_from(&limit->ops, ops, now);
+	blklimit_take_from(&limit->bytes, bytes, now);
 }

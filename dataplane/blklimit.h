@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/ioengine.h"
+#include "dataplane/io_task.h"
 
 /* Maximum of a rate (per second) and of a burst, in operations and in bytes. */
 #define BLKLIMIT_IOPS_MAX 1000000000ull

@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void blkplane_finish_request(struct
 	const struct blkreq *req = &slot->req;
 
 	/* The requests of a broken ring are drained without an answer to the driver. */
-	if (!p->broken) {
+	if (!(p->blocked & BLOCKED_BROKEN)) {
 		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
 		PROBE_2(push, p, req->chain.head, result);
 		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
@@ -76,15 +76,17 @@ static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 {
 	bool first = !p->parked.head;
 
-	/* A plane that is being stopped will not be resumed, and the driver is not told how a request
-	 * of a broken ring ended: neither parks anything. */
-	if (p->stop || p->broken || !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
+	/* A plane that is being stopped will not be resumed, and the driver is not told how a
+	 * request of a broken ring ended: neither parks anything. */
+	if (p->blocked & (BLOCKED_STOP | BLOCKED_BROKEN) ||
+	    !blkpolicy_should_park(&p->config.policy, task, &p->parked)) {
 		blkplane_finish_task(p, task);
 		return;
 	}
-	p->paused = true;
-	if (first && p->config.watch)
-		p->config.watch->stopped(p->config.watch, p->config.queue, task->op, -task->result);
+	p->blocked |= BLOCKED_PAUSE;
+	if (first && p->config.listener)
+		p->config.listener->stopped(p->config.listener, p->config.queue, task->op,
+					    -task->result);
 }
 
 void blkplane_fail_parked(struct blkplane *p)
@@ -101,8 +103,8 @@ static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 	struct ioengine *engine = p->config.engine;
 	/* A request of another ring on this thread since this ring's previous request counts, too:
 	 * a synchronous call here would delay that ring. */
-	bool others_in_flight = !iothread_was_last_active(p->config.thread, &p->client) ||
-				engine->in_flight || vring_has_avail(&p->ring);
+	bool others_in_flight =
+		!p->client.last_active || engine->in_flight || vring_has_avail(&p->ring);
 	uint64_t begin;
 
 	PROBE_4(submit, p, slot->req.chain.head, task->op, task->offset, task->len);
@@ -140,12 +142,12 @@ static int blkplane_pop_request(struct blkplane *p)
 	PROBE_3(parse, p, chain->head, slot->req.kind, verdict);
 	switch (verdict) {
 	case BLKREQ_SUBMIT:
-		if (p->has_limit)
+		if (p->throttle.active)
 			blkplane_throttle_charge(p, &slot->task);
 		blkplane_submit_request(p, slot);
 		return 1;
 	case BLKREQ_DONE:
-		if (p->has_limit)
+		if (p->throttle.active)
 			blkplane_throttle_charge(p, NULL);
 		blkplane_finish_request(p, slot, 0, 0);
 		return 1;
@@ -157,15 +159,16 @@ static int blkplane_pop_request(struct blkplane *p)
 	return vring_fail(&p->ring, "request without header or status byte");
 }
 
-/* Called when the plane had work: counts a poll hit if a successful poll led to this turn. */
-static void count_poll_hit(struct blkplane *p)
+/* Called when the plane has work: counts a poll hit if a successful poll led to this turn. */
+static void blkplane_count_poll_hit(struct blkplane *p)
 {
-	if (iothread_take_poll_hit(p->config.thread))
+	if (p->client.poll_hit)
 		blkstats_add(&p->config.stats->poll_hits, 1);
+	p->client.poll_hit = false;
 }
 
 /* Push all finished requests, publish them together, and raise at most one interrupt. */
-static void blkplane_complete(struct blkplane *p)
+static void blkplane_complete(struct blkplane *p, struct iothread_served *served)
 {
 	struct io_task *task;
 	bool wanted;
@@ -185,14 +188,14 @@ static void blkplane_complete(struct blkplane *p)
 	p->times.reaped = 0;
 	if (!vring_publish(&p->ring))
 		return;
-	count_poll_hit(p);
-	iothread_expect_requests(p->config.thread);
+	served->published = true;
+	blkplane_count_poll_hit(p);
 	wanted = vring_should_notify(&p->ring);
 	PROBE_1(notify, p, wanted);
 	if (wanted) {
 		blkstats_add(&p->config.stats->interrupts, 1);
 		irqline_raise(p->config.irq, IRQLINE_USED_RING);
-		iothread_irq_raised(p->config.thread);
+		served->irq = true;
 	} else {
 		blkstats_add(&p->config.stats->suppressed, 1);
 	}
@@ -203,14 +206,14 @@ static void blkplane_complete(struct blkplane *p)
 /* Report the broken ring, once, to the driver and the listener. It is not served again. */
 static void blkplane_report_broken(struct blkplane *p)
 {
-	p->broken = true;
+	p->blocked |= BLOCKED_BROKEN;
 	blkplane_fail_parked(p);
 	PROBE_1(broken, p, p->ring.broken);
 	/* Pairs with the acquire load of the status register on the vCPU thread. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
-	if (p->config.watch)
-		p->config.watch->broken(p->config.watch, p->config.queue, p->ring.broken);
+	if (p->config.listener)
+		p->config.listener->broken(p->config.listener, p->config.queue, p->ring.broken);
 }
 
 /*
@@ -231,27 +234,34 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 	return vring_fail(&p->ring, "available entries change when the device writes used ones");
 }
 
+static void blkplane_check_room(struct blkplane *p)
+{
+	if (ioengine_room(p->config.engine))
+		p->blocked &= ~BLOCKED_NO_SLOT;
+	else
+		p->blocked |= BLOCKED_NO_SLOT;
+}
+
 /* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
  * has finished. True: the ring may have more. */
-static bool blkplane_process_batch(struct blkplane *p)
+static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *served)
 {
 	unsigned int budget = p->ring.size;
-	unsigned int room = ioengine_room(p->config.engine);
 	unsigned int taken = 0;
 	int got = 1;
 
-	p->no_slots = false;
-	if (p->has_limit)
+	blkplane_check_room(p);
+	if (p->throttle.active)
 		blkplane_throttle_check(p);
 	vring_disable_notify(&p->ring);
-	while (!p->throttled_until && budget-- && room && (got = blkplane_pop_request(p)) > 0) {
+	while (!p->blocked && budget-- && (got = blkplane_pop_request(p)) > 0) {
 		taken++;
-		room = ioengine_room(p->config.engine);
+		blkplane_check_room(p);
 	}
 	if (taken) {
-		count_poll_hit(p);
+		served->popped = taken;
+		blkplane_count_poll_hit(p);
 		blkstats_batch(p->config.stats, taken);
-		iothread_count_requests(p->config.thread, taken);
 	}
 	if (got >= 0 && blkplane_check_progress(p, taken))
 		got = -EBADMSG;
@@ -260,58 +270,36 @@ static bool blkplane_process_batch(struct blkplane *p)
 	if (p->config.latency)
 		blkplane_times_end_batch(p);
 	ioengine_submit(p->config.engine);
-	/* Requests that are finished by now are completed in this turn. Those of the io_uring
-	 * engines were only queued; evloop_turn submits them. */
+	/* Requests that are finished by now are completed in this turn. With an io_uring engine the
+	 * batch has not left yet: it is on the event loop's ring, and evloop_turn, which the thread
+	 * calls next, submits it. */
 	if (ioengine_ready(p->config.engine))
 		ioengine_reap(p->config.engine);
-	blkplane_complete(p);
+	blkplane_complete(p, served);
 
 	if (got < 0) {
 		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
 		blkplane_report_broken(p);
-	} else if (!room && ioengine_room(p->config.engine) == 0)
-		p->no_slots = true; /* requests stay in the ring; doorbells stay disabled */
-	else if (p->throttled_until)
+		return false;
+	}
+	blkplane_check_room(p);
+	/* While the engine is full, requests stay in the ring and doorbells stay disabled. */
+	if (p->blocked & BLOCKED_NO_SLOT)
+		return false;
+	if (p->blocked & BLOCKED_THROTTLE) {
 		blkplane_throttle_wait(p);
-	else
-		return got > 0;
-	return false;
+		return false;
+	}
+	return got > 0;
 }
 
-static void blkplane_detach(struct blkplane *p)
+static struct iothread_served blkplane_serve(struct iothread_client *client)
 {
-	struct iothread *t = p->config.thread;
-
-	PROBE(reset, p);
-	iothread_remove(t, &p->client);
-	evloop_unwatch(&t->loop, &p->kick);
-	if (p->config.engine->event_fd >= 0)
-		evloop_unwatch(&t->loop, &p->completion);
-	iothread_call_done(p->stop);
-}
-
-static bool blkplane_accepts_requests(const struct blkplane *p)
-{
-	return !p->stop && !p->cache && !p->broken && !p->paused;
-}
-
-static void blkplane_switch_cache(struct blkplane *p)
-{
-	struct plane_call *cache = p->cache;
-
-	p->config.disk.writethrough = cache->writethrough;
-	ioengine_set_writethrough(p->config.engine, cache->writethrough);
-	p->cache = NULL;
-	if (!p->paused)
-		ioengine_release(p->config.engine);
-	iothread_call_done(&cache->call);
-}
-
-static bool blkplane_serve(struct iothread_client *client)
-{
+	struct iothread_served served = { 0 };
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
 	p->client.due = 0;
+	p->blocked &= ~(BLOCKED_NO_SLOT | BLOCKED_THROTTLE);
 	if (p->kick.wakeups) {
 		blkstats_add(&p->config.stats->kicks, p->kick.wakeups);
 		p->kick.wakeups = 0;
@@ -322,28 +310,17 @@ static bool blkplane_serve(struct iothread_client *client)
 		 * doorbell. */
 		vring_disable_notify(&p->ring);
 		ioengine_reap(p->config.engine);
-		blkplane_complete(p);
+		blkplane_complete(p, &served);
 	}
-	if (blkplane_accepts_requests(p))
-		return blkplane_process_batch(p);
-	/* The plane may not pop requests now, but has to finish those in flight. */
+	if (!p->blocked) {
+		served.more = blkplane_process_batch(p, &served);
+		return served;
+	}
+	/* The plane must not pop requests now, but has to finish those in flight. */
 	ioengine_submit(p->config.engine);
-	blkplane_complete(p);
-	/* The rest of an interrupted discard, write-zeroes or transfer follows the new cache mode,
-	 * so these tasks may stay in flight. */
-	if (p->cache && ioengine_transfers_done(p->config.engine)) {
-		/* Doorbells rung during the switch had no effect, hence another turn. */
-		blkplane_switch_cache(p);
-		return true;
-	}
-	if (p->pause && !ioengine_working(p->config.engine)) {
-		iothread_call_done(p->pause);
-		p->pause = NULL;
-	}
-	/* Nothing stays parked in the engine: run_stop has called ioengine_cancel_ranges. */
-	if (p->stop && ioengine_drained(p->config.engine))
-		blkplane_detach(p);
-	return false;
+	blkplane_complete(p, &served);
+	served.more = blkplane_answer_calls(p);
+	return served;
 }
 
 static bool blkplane_peek(struct iothread_client *client)
@@ -352,14 +329,13 @@ static bool blkplane_peek(struct iothread_client *client)
 
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due ||
-	    !vring_has_avail(&p->ring))
+	if (p->blocked || !vring_has_avail(&p->ring))
 		return false;
 	p->has_avail = true;
 	return true;
 }
 
-static bool blkplane_arm(struct iothread_client *client)
+static bool blkplane_enable_notify(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 
@@ -367,7 +343,7 @@ static bool blkplane_arm(struct iothread_client *client)
 	 * evloop_unwatch of another ring, so no further wake-up will announce them. */
 	if (ioengine_ready(p->config.engine))
 		return true;
-	if (!blkplane_accepts_requests(p) || p->no_slots || p->client.due)
+	if (p->blocked)
 		return false;
 	blkstats_add(&p->config.stats->sleeps, 1);
 	if (!vring_enable_notify(&p->ring))
@@ -377,12 +353,12 @@ static bool blkplane_arm(struct iothread_client *client)
 }
 
 /* The event loop has failed. The driver is told by DEVICE_NEEDS_RESET, as for a broken ring. */
-static void failed(struct iothread_client *client)
+static void blkplane_loop_failed(struct iothread_client *client)
 {
 	struct blkplane *p = container_of(client, struct blkplane, client);
 	struct evloop *loop = &p->config.thread->loop;
 
-	if (p->broken)
+	if (p->blocked & BLOCKED_BROKEN)
 		return;
 	if (!loop->failure_logged)
 		log_error("%s: %s: %s: a dataplane thread of this disk stops", p->config.name,
@@ -395,6 +371,6 @@ static void failed(struct iothread_client *client)
 const struct iothread_client blkplane_client = {
 	.serve = blkplane_serve,
 	.peek = blkplane_peek,
-	.arm = blkplane_arm,
-	.failed = failed,
+	.enable_notify = blkplane_enable_notify,
+	.failed = blkplane_loop_failed,
 };

@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "dataplane/inline_io.h"
 #include "dataplane/blkplane.h"
 #include "dataplane/evloop.h"
+#include "dataplane/poll_policy.h"
 
 /* A request's state from pop to push. */
 struct slot {
@@ -35,26 +35,45 @@ struct plane_times {
 	unsigned int answers; /* requests reaped, and not yet published to the driver */
 };
 
+/* The reasons for which a plane pops no requests: a set of bits in plane->blocked. */
+enum plane_blocked {
+	BLOCKED_STOP = 1 << 0,	   /* the plane is being stopped */
+	BLOCKED_CACHE = 1 << 1,	   /* the transfers of the old cache mode have to finish first */
+	BLOCKED_PAUSE = 1 << 2,	   /* until blkplane_resume */
+	BLOCKED_BROKEN = 1 << 3,   /* the ring's failure has been reported to the driver */
+	BLOCKED_NO_SLOT = 1 << 4,  /* until the next turn: the engine has no room */
+	BLOCKED_THROTTLE = 1 << 5, /* until the next turn: requests in the ring wait for tokens */
+};
+
+/* Calls that are answered in a later turn, when what they wait for has happened. */
+enum plane_pending {
+	PENDING_CACHE, /* a switch of the cache mode: answered after the transfers */
+	PENDING_PAUSE, /* answered when all tasks are done or parked */
+	PENDING_STOP,  /* answered when the engine is drained */
+	PENDING_CALLS
+};
+
+/* State of the throttle; times in CLOCK_MONOTONIC nanoseconds. */
+struct plane_throttle {
+	bool active;	/* the disk has a limit at present */
+	bool counted;	/* the statistics include the present wait of the ring's requests */
+	uint64_t now;	/* time at which the limit was last checked */
+	uint64_t until; /* no request may be popped before; 0: tokens are left */
+};
+
 struct blkplane {
 	struct blkplane_config config;
 	struct vring_dev ring;
 	struct iothread_client client;
 	struct ev_watch kick;
 	struct ev_watch completion;
-	struct iothread_call *stop;  /* pending stop, answered when the engine is drained */
-	struct plane_call *cache;    /* pending cache mode switch, answered after the transfers */
-	struct iothread_call *pause; /* pending pause, answered when all tasks are done or parked */
+	struct plane_call *pending[PENDING_CALLS]; /* by enum plane_pending; NULL: none */
 
+	unsigned int blocked; /* a set of enum plane_blocked; 0: the plane may pop requests */
+	struct plane_throttle throttle;
 	struct inline_io inline_io;
-	bool has_avail; /* peek or arm has seen an available chain since the last batch began */
+	bool has_avail;		  /* peek or enable_notify saw a chain since the last batch began */
 	unsigned int empty_turns; /* consecutive batches that popped nothing despite has_avail */
-	bool no_slots;		  /* popping stopped because the engine has no room */
-	bool broken;		  /* the ring's failure has been reported to the driver */
-	bool has_limit;		  /* the disk has a limit at present */
-	bool throttled;		  /* requests in the ring wait for tokens */
-	uint64_t now;		  /* time at which the limit was last checked, ns */
-	uint64_t throttled_until; /* ns; no request may be popped before; 0: tokens are left */
-	bool paused;		  /* no request is popped until blkplane_resume */
 	struct io_queue parked;	  /* failed requests, repeated by blkplane_resume */
 	struct plane_times times;
 
@@ -87,11 +106,13 @@ extern const struct iothread_client blkplane_client;
  * disk has a limit.
  */
 
-/* At the start of a batch: read the clock and set plane->throttled_until. */
+/* At the start of a batch: read the clock, and block popping if no tokens are left. */
 void blkplane_throttle_check(struct blkplane *p);
-/* Charge a popped request to the token buckets; `task` as in blklimit_take. */
+/* Charge a popped request to the token buckets, and block popping if that empties one; `task` as in
+ * blklimit_take. */
 void blkplane_throttle_charge(struct blkplane *p, const struct io_task *task);
-/* No tokens are left: if the ring has requests, set the time at which the thread serves them. */
+/* No tokens are left: if the ring has requests, set the time at which the thread serves them, else
+ * end the blocking. */
 void blkplane_throttle_wait(struct blkplane *p);
 /* Read the limit again, after it was set, changed or lifted. */
 void blkplane_throttle_reload(struct blkplane *p);
@@ -110,6 +131,13 @@ void blkplane_times_end_batch(struct blkplane *p);
 void blkplane_times_reap(struct blkplane *p, const struct slot *slot);
 /* Finished requests, at least one, have been published to the driver. */
 void blkplane_times_answer(struct blkplane *p);
+
+/*
+ * Answer the pending calls for which the engine has done its part. Returns true when the plane
+ * needs another turn. The plane is gone afterwards if the answered call was a stop. Called on the
+ * dataplane thread.
+ */
+bool blkplane_answer_calls(struct blkplane *p);
 
 /* Complete all parked requests as failed. On the dataplane thread. */
 void blkplane_fail_parked(struct blkplane *plane);

@@ -12,7 +12,7 @@ void blkplane_times_take(struct blkplane *p, struct slot *slot)
 
 /* Returns how long requests submitted at `now` were in the ring and the batch, ns: since an earlier
  * batch left them in the ring, else since `taken`, when the first of them was popped. */
-static uint64_t waited(const struct blkplane *p, uint64_t taken, uint64_t now)
+static uint64_t blkplane_times_waited(const struct blkplane *p, uint64_t taken, uint64_t now)
 {
 	return now - (p->times.left ? p->times.left : taken);
 }
@@ -20,7 +20,7 @@ static uint64_t waited(const struct blkplane *p, uint64_t taken, uint64_t now)
 void blkplane_times_run(struct blkplane *p, struct slot *slot, uint64_t now)
 {
 	slot->begun = now;
-	latency_add(&p->config.latency->ring, waited(p, now, now), 1);
+	latency_add(&p->config.latency->ring, blkplane_times_waited(p, now, now), 1);
 	p->times.left = 0;
 }
 
@@ -32,7 +32,7 @@ void blkplane_times_submit(struct blkplane *p)
 		slot->begun = now;
 		count++;
 	}
-	latency_add(&p->config.latency->ring, waited(p, p->times.taken, now), count);
+	latency_add(&p->config.latency->ring, blkplane_times_waited(p, p->times.taken, now), count);
 	p->times.batch = NULL;
 	p->times.taken = p->times.left = 0;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A failed read may have filled part of the driver's buffers, so all of them are zeroed. */
-static void ignore(struct io_task *task)
+static void blkpolicy_ignore(struct io_task *task)
 {
 	if (task->op == IO_READ) {
 		ioengine_rewind(task);
@@ -23,7 +23,7 @@ bool blkpolicy_should_park(const struct blkpolicy *policy, struct io_task *task,
 	bool no_room = task->result == -ENOSPC || task->result == -EDQUOT;
 
 	if (action == BLKPOLICY_IGNORE)
-		ignore(task);
+		blkpolicy_ignore(task);
 	if (action != BLKPOLICY_STOP && !(action == BLKPOLICY_ENOSPC && no_room))
 		return false;
 	if (task->op == IO_FLUSH && policy->cached)

@@ -15,8 +15,8 @@ struct pieces {
 
 /* Removes the first `len` bytes and copies them to dst. The caller ensures that there are as many.
  * Inline, because each request's header passes here, with a length known at compile time. */
-static inline __attribute__((always_inline)) void take_front(struct pieces *p, void *dst,
-							     uint32_t len)
+static inline __attribute__((always_inline)) void blkreq_take_front(struct pieces *p, void *dst,
+								    uint32_t len)
 {
 	p->len -= len;
 	while (len) {
@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) void take_front(struct pieces *p, v
 }
 
 /* Removes the last byte and returns its address. The caller ensures that there is one. */
-static uint8_t *take_last_byte(struct pieces *p)
+static uint8_t *blkreq_take_last_byte(struct pieces *p)
 {
 	struct iovec *last = &p->iov[p->count - 1];
 	uint8_t *byte = (uint8_t *)last->iov_base + last->iov_len - 1;
@@ -47,7 +47,7 @@ static uint8_t *take_last_byte(struct pieces *p)
 }
 
 /* Copies src to the front of the buffers. Returns the number of bytes that fitted. */
-static uint32_t fill(const struct pieces *p, const char *src, uint32_t len)
+static uint32_t blkreq_fill(const struct pieces *p, const char *src, uint32_t len)
 {
 	uint32_t done = 0;
 
@@ -61,27 +61,27 @@ static uint32_t fill(const struct pieces *p, const char *src, uint32_t len)
 }
 
 /* Answers a request without I/O. */
-static enum blkreq_verdict done(struct blkreq *req, uint8_t status)
+static enum blkreq_verdict blkreq_end(struct blkreq *req, uint8_t status)
 {
 	req->status_code = status;
 	return BLKREQ_DONE;
 }
 
 /* Validates a read or write of the buffers in `data` (5.2.6.2). */
-static enum blkreq_verdict parse_transfer(struct blkreq *req, const struct blkreq_disk *disk,
-					  struct io_task *task, enum io_op op, uint64_t sector,
-					  const struct pieces *data)
+static enum blkreq_verdict blkreq_parse_transfer(struct blkreq *req, const struct blkreq_disk *disk,
+						 struct io_task *task, enum io_op op,
+						 uint64_t sector, const struct pieces *data)
 {
 	uint32_t per_block = disk->blk_size / BLKREQ_SECTOR;
 
 	req->kind = op;
 	if (op == IO_WRITE && disk->readonly)
-		return done(req, VIRTIO_BLK_S_IOERR);
+		return blkreq_end(req, VIRTIO_BLK_S_IOERR);
 	if (data->len % disk->blk_size || sector % per_block ||
 	    !range_inside(sector, data->len / BLKREQ_SECTOR, disk->capacity / BLKREQ_SECTOR))
-		return done(req, VIRTIO_BLK_S_IOERR);
+		return blkreq_end(req, VIRTIO_BLK_S_IOERR);
 	if (!data->len)
-		return done(req, VIRTIO_BLK_S_OK);
+		return blkreq_end(req, VIRTIO_BLK_S_OK);
 
 	task->op = op;
 	task->stable = op == IO_WRITE && disk->writethrough;
@@ -95,8 +95,8 @@ static enum blkreq_verdict parse_transfer(struct blkreq *req, const struct blkre
 
 /* Validates a segment of a discard or write zeroes request (5.2.6.2). False: the segment is
  * invalid, and *status is the status code of the request. */
-static bool judge_segment(const struct virtio_blk_discard_write_zeroes *seg, enum io_op op,
-			  const struct blkreq_disk *disk, uint8_t *status)
+static bool blkreq_check_segment(const struct virtio_blk_discard_write_zeroes *seg, enum io_op op,
+				 const struct blkreq_disk *disk, uint8_t *status)
 {
 	uint32_t flags = op == IO_DISCARD ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 	uint32_t max = op == IO_DISCARD ? disk->discard_max : disk->zeroes_max;
@@ -113,31 +113,31 @@ static bool judge_segment(const struct virtio_blk_discard_write_zeroes *seg, enu
 
 /* Validates a discard or write zeroes request. All segments are validated before any is carried
  * out. */
-static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_disk *disk,
-					struct io_task *task, enum io_op op,
-					struct pieces *segments)
+static enum blkreq_verdict blkreq_parse_ranges(struct blkreq *req, const struct blkreq_disk *disk,
+					       struct io_task *task, enum io_op op,
+					       struct pieces *segments)
 {
 	struct virtio_blk_discard_write_zeroes seg;
 	uint8_t status;
 
 	req->kind = op;
 	if (disk->readonly)
-		return done(req, VIRTIO_BLK_S_IOERR);
+		return blkreq_end(req, VIRTIO_BLK_S_IOERR);
 	if (!(op == IO_DISCARD ? disk->discard_max : disk->zeroes_max))
-		return done(req, VIRTIO_BLK_S_UNSUPP);
+		return blkreq_end(req, VIRTIO_BLK_S_UNSUPP);
 	if (!segments->len || segments->len % sizeof(seg) ||
-	    segments->len / sizeof(seg) > IORANGES_MAX)
-		return done(req, VIRTIO_BLK_S_IOERR);
+	    segments->len / sizeof(seg) > IO_RANGES_MAX)
+		return blkreq_end(req, VIRTIO_BLK_S_IOERR);
 
 	task->op = op;
 	task->range_count = 0;
 	while (segments->len) {
-		take_front(segments, &seg, sizeof(seg));
+		blkreq_take_front(segments, &seg, sizeof(seg));
 		/* The driver may change the segment at any time. After this compiler barrier, only
 		 * the copy is used. */
 		__asm__ volatile("" : : : "memory");
-		if (!judge_segment(&seg, op, disk, &status))
-			return done(req, status);
+		if (!blkreq_check_segment(&seg, op, disk, &status))
+			return blkreq_end(req, status);
 		if (seg.num_sectors)
 			task->range[task->range_count++] = (struct io_range){
 				.offset = seg.sector * BLKREQ_SECTOR,
@@ -145,16 +145,14 @@ static enum blkreq_verdict parse_ranges(struct blkreq *req, const struct blkreq_
 				.unmap = disk->unmap && seg.flags,
 			};
 	}
-	return task->range_count ? BLKREQ_SUBMIT : done(req, VIRTIO_BLK_S_OK);
+	return task->range_count ? BLKREQ_SUBMIT : blkreq_end(req, VIRTIO_BLK_S_OK);
 }
 
 /* Validates all requests that are not reads or writes. Not inlined, which makes blkreq_parse faster
  * for reads and writes. */
-static __attribute__((noinline)) enum blkreq_verdict parse_rare(struct blkreq *req,
-								const struct blkreq_disk *disk,
-								struct io_task *task, uint32_t type,
-								struct pieces *out,
-								const struct pieces *in)
+static __attribute__((noinline)) enum blkreq_verdict blkreq_parse_rare(
+	struct blkreq *req, const struct blkreq_disk *disk, struct io_task *task, uint32_t type,
+	struct pieces *out, const struct pieces *in)
 {
 	switch (type) {
 	case VIRTIO_BLK_T_FLUSH:
@@ -163,16 +161,16 @@ static __attribute__((noinline)) enum blkreq_verdict parse_rare(struct blkreq *r
 		task->stable = false;
 		return BLKREQ_SUBMIT;
 	case VIRTIO_BLK_T_DISCARD:
-		return parse_ranges(req, disk, task, IO_DISCARD, out);
+		return blkreq_parse_ranges(req, disk, task, IO_DISCARD, out);
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return parse_ranges(req, disk, task, IO_WRITE_ZEROES, out);
+		return blkreq_parse_ranges(req, disk, task, IO_WRITE_ZEROES, out);
 	case VIRTIO_BLK_T_GET_ID:
 		req->kind = BLKREQ_GET_ID;
-		req->written = fill(in, disk->id, BLKREQ_ID_BYTES);
-		return done(req, VIRTIO_BLK_S_OK);
+		req->written = blkreq_fill(in, disk->id, BLKREQ_ID_BYTES);
+		return blkreq_end(req, VIRTIO_BLK_S_OK);
 	default:
 		req->kind = BLKREQ_UNKNOWN;
-		return done(req, VIRTIO_BLK_S_UNSUPP);
+		return blkreq_end(req, VIRTIO_BLK_S_UNSUPP);
 	}
 }
 
@@ -186,23 +184,23 @@ enum blkreq_verdict blkreq_parse(struct blkreq *req, const struct blkreq_disk *d
 
 	if (out.len < sizeof(header) || !in.len)
 		return BLKREQ_BROKEN;
-	take_front(&out, &header, sizeof(header));
+	blkreq_take_front(&out, &header, sizeof(header));
 	/* The driver may change the header at any time. After this compiler barrier, only the copy
 	 * is used. */
 	__asm__ volatile("" : : : "memory");
 
-	req->status = take_last_byte(&in);
+	req->status = blkreq_take_last_byte(&in);
 	req->in_len = in.len;
 	req->written = 0;
 	req->status_code = VIRTIO_BLK_S_OK;
 
 	switch (header.type) {
 	case VIRTIO_BLK_T_IN:
-		return parse_transfer(req, disk, task, IO_READ, header.sector, &in);
+		return blkreq_parse_transfer(req, disk, task, IO_READ, header.sector, &in);
 	case VIRTIO_BLK_T_OUT:
-		return parse_transfer(req, disk, task, IO_WRITE, header.sector, &out);
+		return blkreq_parse_transfer(req, disk, task, IO_WRITE, header.sector, &out);
 	default:
-		return parse_rare(req, disk, task, header.type, &out, &in);
+		return blkreq_parse_rare(req, disk, task, header.type, &out, &in);
 	}
 }
 

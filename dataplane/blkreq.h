@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/ioengine.h"
+#include "dataplane/io_task.h"
 #include "dataplane/vring.h"
 
 #define BLKREQ_SECTOR	512u

@@ -33,7 +33,7 @@ void evloop_fail(struct evloop *loop, int err, const char *call)
 	WRITE_ONCE(loop->failed, err);
 }
 
-static void failed_sleep(struct evloop *loop)
+static void evloop_sleep_failed(struct evloop *loop)
 {
 	uint64_t end = monotonic_ns() + FAILED_WAIT_NS;
 	const struct timespec until = { .tv_sec = (time_t)(end / 1000000000u),
@@ -45,32 +45,33 @@ static void failed_sleep(struct evloop *loop)
 /* ---- io_uring ---- */
 
 /*
- * Handles an error of io_uring_enter, or of a poll. A signal, a shortage of memory, and too many uncollected
- * completions (EBUSY) are transient: requests that were not submitted stay in the submission queue
- * for the next turn. Every other error is permanent.
+ * Handles an error of io_uring_enter, or of a poll. A signal, a shortage of memory, and too many
+ * uncollected completions (EBUSY) are transient: requests that were not submitted stay in the
+ * submission queue for the next turn. Every other error is permanent.
  */
-static __attribute__((noinline)) void call_failed(struct evloop *loop, int err, const char *call)
+static __attribute__((noinline)) void evloop_call_failed(struct evloop *loop, int err,
+							 const char *call)
 {
 	if (err != -EINTR && err != -EAGAIN && err != -ENOMEM && err != -EBUSY)
 		evloop_fail(loop, err, call);
 }
 
-static inline void entered(struct evloop *loop, int res)
+static inline void evloop_entered(struct evloop *loop, int res)
 {
 	if (__builtin_expect(res < 0, 0))
-		call_failed(loop, res, "io_uring_enter");
+		evloop_call_failed(loop, res, "io_uring_enter");
 }
 
 /* Submits the full ring early and returns a free entry. After a failure of the loop, returns an
  * entry that is never submitted. */
-static struct io_uring_sqe *make_room(struct evloop *loop, struct io_uring *ring)
+static struct io_uring_sqe *evloop_make_room(struct evloop *loop, struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe = NULL;
 
 	while (!sqe && !loop->failed) {
 		int res = io_uring_submit(ring);
 
-		entered(loop, res);
+		evloop_entered(loop, res);
 		/* The kernel may refuse until pending completions are collected. */
 		if (res < 0)
 			evloop_turn(loop, false);
@@ -83,7 +84,7 @@ struct io_uring_sqe *evloop_sqe(struct evloop *loop)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
-	return sqe ? sqe : make_room(loop, &loop->ring);
+	return sqe ? sqe : evloop_make_room(loop, &loop->ring);
 }
 
 struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop)
@@ -91,7 +92,7 @@ struct io_uring_sqe *evloop_polled_sqe(struct evloop *loop)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->polled);
 
 	if (!sqe)
-		sqe = make_room(loop, &loop->polled);
+		sqe = evloop_make_room(loop, &loop->polled);
 	loop->polling++;
 	return sqe;
 }
@@ -101,7 +102,7 @@ void evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 	io_uring_sqe_set_data(sqe, request);
 }
 
-static void ring_arm_watch(struct evloop *loop, struct ev_watch *watch)
+static void evloop_ring_arm_watch(struct evloop *loop, struct ev_watch *watch)
 {
 	struct io_uring_sqe *sqe = evloop_sqe(loop);
 
@@ -110,7 +111,7 @@ static void ring_arm_watch(struct evloop *loop, struct ev_watch *watch)
 	watch->armed = true;
 }
 
-static void ring_completion(struct evloop *loop, uint64_t user_data, int res, bool more)
+static void evloop_ring_completion(struct evloop *loop, uint64_t user_data, int res, bool more)
 {
 	uintptr_t data = (uintptr_t)user_data;
 
@@ -123,8 +124,8 @@ static void ring_completion(struct evloop *loop, uint64_t user_data, int res, bo
 			return;
 		/* A poll that the kernel refuses would be refused again at once. */
 		if (res < 0)
-			call_failed(loop, res, "io_uring poll");
-		ring_arm_watch(loop, watch);
+			evloop_call_failed(loop, res, "io_uring poll");
+		evloop_ring_arm_watch(loop, watch);
 	} else if (data) {
 		struct ev_request *request = (struct ev_request *)data;
 
@@ -132,14 +133,15 @@ static void ring_completion(struct evloop *loop, uint64_t user_data, int res, bo
 	}
 }
 
-static bool ring_wants_kernel(const struct evloop *loop)
+static bool evloop_ring_wants_kernel(const struct evloop *loop)
 {
 	return READ_ONCE(*loop->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
 /* Delivers the completions that were there at the start, and no later ones. Each is removed from
  * the ring before it is delivered, because its done function may need a turn of its own. */
-static inline void hand_out(struct evloop *loop, struct io_uring *ring, unsigned int *pending)
+static inline void evloop_hand_out(struct evloop *loop, struct io_uring *ring,
+				   unsigned int *pending)
 {
 	struct io_uring_cqe *cqe;
 
@@ -152,29 +154,29 @@ static inline void hand_out(struct evloop *loop, struct io_uring *ring, unsigned
 		io_uring_cq_advance(ring, 1);
 		if (pending)
 			--*pending;
-		ring_completion(loop, data, res, more);
+		evloop_ring_completion(loop, data, res, more);
 	}
 }
 
-static void ring_turn(struct evloop *loop, bool wait)
+static void evloop_ring_turn(struct evloop *loop, bool wait)
 {
 	struct io_uring *ring = &loop->ring;
 
 	if (loop->polling) {
 		/* This call submits the prepared requests and polls the device once. */
-		entered(loop, io_uring_submit_and_get_events(&loop->polled));
-		hand_out(loop, &loop->polled, &loop->polling);
+		evloop_entered(loop, io_uring_submit_and_get_events(&loop->polled));
+		evloop_hand_out(loop, &loop->polled, &loop->polling);
 		wait = false;
 	}
 	if (wait && !io_uring_cq_ready(ring))
-		entered(loop, io_uring_submit_and_wait(ring, 1));
-	else if (io_uring_sq_ready(ring) || ring_wants_kernel(loop))
-		entered(loop, io_uring_submit_and_get_events(ring));
+		evloop_entered(loop, io_uring_submit_and_wait(ring, 1));
+	else if (io_uring_sq_ready(ring) || evloop_ring_wants_kernel(loop))
+		evloop_entered(loop, io_uring_submit_and_get_events(ring));
 
-	hand_out(loop, ring, NULL);
+	evloop_hand_out(loop, ring, NULL);
 }
 
-static void ring_unwatch(struct evloop *loop, struct ev_watch *watch)
+static void evloop_ring_unwatch(struct evloop *loop, struct ev_watch *watch)
 {
 	struct io_uring_sqe *sqe;
 
@@ -192,7 +194,7 @@ static void ring_unwatch(struct evloop *loop, struct ev_watch *watch)
 
 /* Creates the epoll instance and tries epoll_wait once, so that a host that refuses this call is
  * noticed at set-up and not when a guest waits for its disk. */
-static int create_epoll(struct evloop *loop)
+static int evloop_create_epoll(struct evloop *loop)
 {
 	struct epoll_event none;
 	int err;
@@ -230,7 +232,7 @@ COLD int evloop_init(struct evloop *loop, enum evloop_kind kind)
 		close(loop->wake_fd);
 		return err;
 	}
-	err = kind == EVLOOP_EPOLL ? create_epoll(loop) : evloop_create_rings(loop);
+	err = kind == EVLOOP_EPOLL ? evloop_create_epoll(loop) : evloop_create_rings(loop);
 	if (err) {
 		close(loop->alarm_fd);
 		close(loop->wake_fd);
@@ -255,7 +257,9 @@ COLD int evloop_begin(struct evloop *loop)
 	int err;
 
 	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++) {
-		err = io_uring_enable_rings(evloop_ring(loop, i));
+		/* The shared liburing of Debian 12 does not export io_uring_enable_rings(). */
+		err = io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
+					IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 		if (err)
 			return err;
 		/* Registers the ring's own descriptor, which saves the kernel a lookup for each
@@ -294,7 +298,7 @@ COLD int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 	if (loop->failed)
 		return loop->failed;
 	if (loop->kind != EVLOOP_EPOLL) {
-		ring_arm_watch(loop, watch);
+		evloop_ring_arm_watch(loop, watch);
 		return 0;
 	}
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
@@ -303,14 +307,14 @@ COLD int evloop_watch(struct evloop *loop, struct ev_watch *watch, int fd)
 COLD void evloop_unwatch(struct evloop *loop, struct ev_watch *watch)
 {
 	if (loop->kind != EVLOOP_EPOLL)
-		ring_unwatch(loop, watch);
+		evloop_ring_unwatch(loop, watch);
 	else
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }
 
 /* Sleeps in epoll_wait. EINTR is ignored, since the caller loops; every other error is
  * permanent. */
-static void epoll_sleep(struct evloop *loop)
+static void evloop_epoll_sleep(struct evloop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
 	int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
@@ -325,27 +329,23 @@ void evloop_turn(struct evloop *loop, bool wait)
 {
 	if (__builtin_expect(loop->failed, 0)) {
 		if (wait)
-			failed_sleep(loop);
+			evloop_sleep_failed(loop);
 	} else if (loop->kind != EVLOOP_EPOLL) {
-		ring_turn(loop, wait);
+		evloop_ring_turn(loop, wait);
 	} else if (wait) {
-		epoll_sleep(loop);
+		evloop_epoll_sleep(loop);
 	}
 }
 
 bool evloop_ready(const struct evloop *loop)
 {
 	return loop->kind != EVLOOP_EPOLL && !loop->failed &&
-	       (io_uring_cq_ready(&loop->ring) || ring_wants_kernel(loop));
+	       (io_uring_cq_ready(&loop->ring) || evloop_ring_wants_kernel(loop));
 }
 
 void evloop_wake(struct evloop *loop)
 {
-	uint64_t one = 1;
-	/* The write fails only when the counter is full, and then a wake-up is already pending. */
-	ssize_t ignored = write(loop->wake_fd, &one, sizeof(one));
-
-	(void)ignored;
+	eventfd_signal(loop->wake_fd);
 	if (READ_ONCE(loop->failed))
 		sem_post(&loop->woken);
 }

@@ -34,7 +34,8 @@ COLD int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva
 
 /* Returns the region that contains gpa, or NULL, also when the region is read-only and `write` is
  * set. A linear search is fastest for so few regions. */
-static const struct hostmem_region *find(const struct hostmem *mem, uint64_t gpa, bool write)
+static const struct hostmem_region *hostmem_find(const struct hostmem *mem, uint64_t gpa,
+						 bool write)
 {
 	for (unsigned int i = 0; i < mem->count; i++) {
 		const struct hostmem_region *r = &mem->region[i];
@@ -47,7 +48,7 @@ static const struct hostmem_region *find(const struct hostmem *mem, uint64_t gpa
 
 void *hostmem_lookup(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write)
 {
-	const struct hostmem_region *r = find(mem, gpa, write);
+	const struct hostmem_region *r = hostmem_find(mem, gpa, write);
 
 	if (!r || !len || !range_inside(gpa - r->gpa, len, r->size))
 		return NULL;
@@ -56,14 +57,14 @@ void *hostmem_lookup(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool
 
 /* The slow path of hostmem_map: maps a range that may cross from one region into the next, or reach
  * outside guest RAM. */
-static __attribute__((noinline)) int map_pieces(const struct hostmem *mem, uint64_t gpa,
-						uint64_t len, bool write, struct iovec *iov,
-						unsigned int max)
+static __attribute__((noinline)) int hostmem_map_pieces(const struct hostmem *mem, uint64_t gpa,
+							uint64_t len, bool write, struct iovec *iov,
+							unsigned int max)
 {
 	unsigned int n = 0;
 
 	while (len) {
-		const struct hostmem_region *r = find(mem, gpa, write);
+		const struct hostmem_region *r = hostmem_find(mem, gpa, write);
 		if (!r)
 			return -EFAULT;
 		if (n == max)
@@ -86,12 +87,12 @@ static __attribute__((noinline)) int map_pieces(const struct hostmem *mem, uint6
 int hostmem_map(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write,
 		struct iovec *iov, unsigned int max)
 {
-	const struct hostmem_region *r = find(mem, gpa, write);
+	const struct hostmem_region *r = hostmem_find(mem, gpa, write);
 
 	/* Nearly all buffers lie within one region and skip this branch. For len 0, len - 1 wraps,
 	 * and the branch is taken. */
 	if (!r || !max || len - 1 >= r->size - (gpa - r->gpa))
-		return map_pieces(mem, gpa, len, write, iov, max);
+		return hostmem_map_pieces(mem, gpa, len, write, iov, max);
 	iov->iov_base = (char *)r->hva + (gpa - r->gpa);
 	iov->iov_len = len;
 	return 1;

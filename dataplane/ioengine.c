@@ -16,25 +16,6 @@
 
 _Static_assert(BOUNCE_BUFFERS <= ARRAY_SIZE(((struct ioengine *)0)->bounce_stack), "stack");
 
-void io_queue_put(struct io_queue *q, struct io_task *task)
-{
-	task->next = NULL;
-	*q->tail = task;
-	q->tail = &task->next;
-}
-
-struct io_task *io_queue_take(struct io_queue *q)
-{
-	struct io_task *task = q->head;
-
-	if (task) {
-		q->head = task->next;
-		if (!q->head)
-			q->tail = &q->head;
-	}
-	return task;
-}
-
 COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *ops,
 			 const struct ioengine_config *config)
 {
@@ -65,7 +46,7 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	for (unsigned int i = 0; i < BOUNCE_BUFFERS; i++)
 		e->bounce_stack[e->bounce_free++] = e->bounce_pool + (size_t)i * BOUNCE_SIZE;
 
-	int err = ops->open(e);
+	int err = ops->open ? ops->open(e) : 0;
 	if (err) {
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 		cacheline_free(e);
@@ -80,7 +61,8 @@ COLD void ioengine_destroy(struct ioengine *e)
 	if (!e)
 		return;
 	ioworker_destroy(e->worker);
-	e->ops->close(e);
+	if (e->ops->close)
+		e->ops->close(e);
 	/* The kernel may still write to the bounce buffers of lost requests, so these
 	 * stay mapped. */
 	if (!e->in_flight)
@@ -102,7 +84,7 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-static void drop_bounce(struct ioengine *e, struct io_task *task)
+static void ioengine_drop_bounce(struct ioengine *e, struct io_task *task)
 {
 	if (task->bounce) {
 		e->bounce_stack[e->bounce_free++] = task->bounce;
@@ -112,13 +94,13 @@ static void drop_bounce(struct ioengine *e, struct io_task *task)
 
 void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
 {
-	drop_bounce(e, task);
+	ioengine_drop_bounce(e, task);
 	task->result = result;
 	io_queue_put(&e->finished, task);
 }
 
 /* Copies len bytes between the bounce buffer and the front of the task's memory. */
-static void bounce_copy(struct io_task *task, size_t len, bool to_bounce)
+static void ioengine_bounce_copy(struct io_task *task, size_t len, bool to_bounce)
 {
 	char *buffer = task->bounce;
 	const struct iovec *iov = task->iov;
@@ -137,7 +119,7 @@ static void bounce_copy(struct io_task *task, size_t len, bool to_bounce)
 }
 
 /* Restores the first element of iov to its full length. */
-static void uncut(struct io_task *task)
+static void ioengine_uncut(struct io_task *task)
 {
 	task->iov->iov_base = (char *)task->iov->iov_base - task->cut;
 	task->iov->iov_len += task->cut;
@@ -146,12 +128,12 @@ static void uncut(struct io_task *task)
 
 /* Advances the front of the task's memory past `bytes` finished bytes. Elements that are completely
  * finished keep their full length, so that ioengine_rewind can restore iov. */
-static void advance(struct io_task *task, size_t bytes)
+static void ioengine_advance(struct io_task *task, size_t bytes)
 {
 	task->done += (uint32_t)bytes;
 	if (task->cut) {
 		bytes += task->cut;
-		uncut(task);
+		ioengine_uncut(task);
 	}
 	while (bytes && bytes >= task->iov->iov_len) {
 		bytes -= task->iov->iov_len;
@@ -167,7 +149,7 @@ static void advance(struct io_task *task, size_t bytes)
 
 /* Zeroes the front of the read's memory, because the image ends before its next byte. At most one
  * segment is zeroed per call, so that a huge read does not block the thread. */
-static void zero_front(struct io_task *task)
+static void ioengine_zero_front(struct io_task *task)
 {
 	uint32_t left = task->len - task->done;
 	size_t len = left < IOENGINE_SEGMENT_MAX ? left : IOENGINE_SEGMENT_MAX;
@@ -179,7 +161,7 @@ static void zero_front(struct io_task *task)
 		memset(iov->iov_base, 0, n);
 		rest -= n;
 	}
-	advance(task, len);
+	ioengine_advance(task, len);
 }
 
 void ioengine_rewind(struct io_task *task)
@@ -189,7 +171,7 @@ void ioengine_rewind(struct io_task *task)
 	if (task->op >= IO_FLUSH)
 		return;
 	if (task->cut)
-		uncut(task);
+		ioengine_uncut(task);
 	while (left) {
 		task->iov--;
 		task->iov_count++;
@@ -199,7 +181,7 @@ void ioengine_rewind(struct io_task *task)
 
 /* Starts the task's next segment, directly from its memory or through a bounce buffer. The task is
  * queued if no bounce buffer is free. */
-static void start_segment(struct ioengine *e, struct io_task *task)
+static void ioengine_start_segment(struct ioengine *e, struct io_task *task)
 {
 	if (task->needs_bounce) {
 		uint32_t left = task->len - task->done;
@@ -214,7 +196,7 @@ static void start_segment(struct ioengine *e, struct io_task *task)
 		task->seg.iov_base = task->bounce;
 		task->seg.iov_len = left < BOUNCE_SIZE ? left : BOUNCE_SIZE;
 		if (task->op == IO_WRITE)
-			bounce_copy(task, task->seg.iov_len, true);
+			ioengine_bounce_copy(task, task->seg.iov_len, true);
 	}
 	e->need_submit = true;
 	e->ops->prep(e, task);
@@ -227,17 +209,17 @@ void ioengine_next_segment(struct ioengine *e, struct io_task *task)
 	if (can_wait && READ_ONCE(e->ranges.cancel)) {
 		ioengine_finish(e, task, -ECANCELED);
 	} else if (can_wait && READ_ONCE(e->ranges.hold)) {
-		drop_bounce(e, task);
+		ioengine_drop_bounce(e, task);
 		e->parked_transfers++;
 		ioengine_park(e, task);
 	} else {
-		start_segment(e, task);
+		ioengine_start_segment(e, task);
 	}
 }
 
 /* Returns whether the task needs bounce buffers: O_DIRECT refuses misaligned elements, and every
  * system call refuses more than IOV_MAX elements. */
-static bool needs_bounce(const struct ioengine *e, const struct io_task *task)
+static bool ioengine_needs_bounce(const struct ioengine *e, const struct io_task *task)
 {
 	uintptr_t mask = e->config.direct_align - 1;
 	uintptr_t bits = 0;
@@ -251,34 +233,34 @@ static bool needs_bounce(const struct ioengine *e, const struct io_task *task)
 	return bits & mask;
 }
 
-static void take_over(struct ioengine *e, struct io_task *task)
+static void ioengine_take_over(struct ioengine *e, struct io_task *task)
 {
 	e->in_flight++;
 	task->done = 0;
 	task->cut = 0;
 	task->bounce = NULL;
-	task->needs_bounce = task->op < IO_FLUSH && needs_bounce(e, task);
+	task->needs_bounce = task->op < IO_FLUSH && ioengine_needs_bounce(e, task);
 }
 
-static void start_task(struct ioengine *e, struct io_task *task)
+static void ioengine_start_task(struct ioengine *e, struct io_task *task)
 {
 	if (task->op <= IO_FLUSH)
-		start_segment(e, task);
+		ioengine_start_segment(e, task);
 	else
 		ioengine_ranges_prep(e, task);
 }
 
 void ioengine_prep(struct ioengine *e, struct io_task *task)
 {
-	take_over(e, task);
-	start_task(e, task);
+	ioengine_take_over(e, task);
+	ioengine_start_task(e, task);
 }
 
 void ioengine_run(struct ioengine *e, struct io_task *task)
 {
-	take_over(e, task);
+	ioengine_take_over(e, task);
 	if (task->needs_bounce || task->op >= IO_FLUSH)
-		start_task(e, task);
+		ioengine_start_task(e, task);
 	else
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
@@ -289,8 +271,8 @@ void ioengine_run(struct ioengine *e, struct io_task *task)
  * reach an aligned position has met the end of the image. Returns the number of bytes that count as
  * done, or -errno; sets *end at the end of the image.
  */
-static int64_t settle_short(const struct ioengine *e, const struct io_task *task, int64_t bytes,
-			    bool *end)
+static int64_t ioengine_settle_short(const struct ioengine *e, const struct io_task *task,
+				     int64_t bytes, bool *end)
 {
 	int64_t aligned = bytes - bytes % e->config.direct_align;
 
@@ -317,21 +299,27 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	else if (res == 0 || res > asked)
 		res = -EIO; /* a write without progress, or more bytes than asked for */
 	else if (res < asked)
-		res = settle_short(e, task, res, &end);
+		res = ioengine_settle_short(e, task, res, &end);
 	if (res < 0) {
 		ioengine_finish(e, task, (int)res);
 		return;
 	}
 
 	if (task->bounce && task->op == IO_READ)
-		bounce_copy(task, (size_t)res, false);
-	advance(task, (size_t)res);
+		ioengine_bounce_copy(task, (size_t)res, false);
+	ioengine_advance(task, (size_t)res);
 	if (end)
-		zero_front(task);
+		ioengine_zero_front(task);
 	if (task->done == task->len)
 		ioengine_finish(e, task, 0);
 	else
 		ioengine_next_segment(e, task);
+}
+
+static void ioengine_submit_segments(struct ioengine *e)
+{
+	if (e->ops->submit)
+		e->ops->submit(e);
 }
 
 void ioengine_submit(struct ioengine *e)
@@ -339,11 +327,11 @@ void ioengine_submit(struct ioengine *e)
 	if (!e->need_submit)
 		return;
 	e->need_submit = false;
-	e->ops->submit(e);
+	ioengine_submit_segments(e);
 	while (e->bounce_waiters.head && e->bounce_free) {
 		while (e->bounce_waiters.head && e->bounce_free)
 			ioengine_next_segment(e, io_queue_take(&e->bounce_waiters));
-		e->ops->submit(e);
+		ioengine_submit_segments(e);
 	}
 	if (e->range_tasks.head)
 		ioengine_ranges_submit(e);
@@ -351,7 +339,8 @@ void ioengine_submit(struct ioengine *e)
 
 void ioengine_reap(struct ioengine *e)
 {
-	e->ops->reap(e);
+	if (e->ops->reap)
+		e->ops->reap(e);
 	if (e->worker)
 		ioengine_ranges_reap(e);
 }

@@ -9,6 +9,11 @@
  * task, its iovec and the memory that this refers to belong to the engine. These functions do not
  * allocate. One thread at a time uses an engine. Errors are -errno.
  *
+ * The io_uring backends, the default, share the ring of the thread's event loop. There the batch
+ * leaves in evloop_turn and its completions arrive in evloop_turn: one io_uring_enter submits the
+ * tasks of all engines of the thread and waits. For these backends ioengine_submit and
+ * ioengine_reap only do what concerns bounce buffers, discards and write-zeroes.
+ *
  * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
  * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
  * copies through bounce buffers where O_DIRECT refuses the memory. A backend (struct ioengine_ops)
@@ -18,12 +23,11 @@
 #ifndef DATAPLANE_IOENGINE_H
 #define DATAPLANE_IOENGINE_H
 
-#include <libaio.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "dataplane/evloop.h"
+#include "dataplane/io_task.h"
 #include "dataplane/ioranges.h"
 #include "dataplane/ioworker.h"
 
@@ -33,49 +37,6 @@
  * wait for at most one segment of each. Common drivers send smaller requests, which are not split.
  */
 #define IOENGINE_SEGMENT_MAX (4u << 20)
-
-/* Operations. IO_READ and IO_WRITE move data; those after IO_FLUSH are for the helper thread. */
-enum io_op { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD, IO_WRITE_ZEROES };
-#define IO_OPS (IO_WRITE_ZEROES + 1)
-
-struct io_task {
-	/* Set by the caller before ioengine_prep. offset, len, iov and iov_count are for reads and
-	 * writes only. */
-	enum io_op op;
-	bool stable;	   /* write: on stable storage when it completes (writethrough) */
-	uint64_t offset;   /* position in the image, bytes */
-	uint32_t len;	   /* bytes, > 0 */
-	struct iovec *iov; /* covers len bytes exactly; the engine changes it */
-	unsigned int iov_count;
-
-	/* Set when ioengine_finished returns the task: 0 or -errno. A failed read may have written
-	 * to a part of its memory. */
-	int result;
-
-	/* Private to the engine, down to `engine`. */
-	struct io_task *next;
-	uint32_t done;	  /* bytes finished (discard, zeroes: of range[range_at]) */
-	uint32_t cut;	  /* finished bytes that were cut off the front of iov[0] */
-	void *bounce;	  /* buffer held, or NULL */
-	struct iovec seg; /* the current segment, if it is not all of iov */
-	bool needs_bounce;
-	struct iocb iocb; /* libaio's control block */
-	/* io_uring: the request on the loop's ring, and the engine that its completion is for. */
-	struct ev_request uring;
-	struct ioengine *engine;
-
-	/* Discards and write-zeroes use these members in place of offset, len and iov. range_at
-	 * belongs to the engine; the caller sets the others. */
-	unsigned int range_at; /* all ranges before this one are finished */
-	unsigned int range_count;
-	struct io_range range[IORANGES_MAX];
-};
-
-/* A FIFO list of tasks. An empty list has a NULL head, and its tail points at head. */
-struct io_queue {
-	struct io_task *head;
-	struct io_task **tail;
-};
 
 struct ioengine;
 
@@ -88,14 +49,15 @@ struct ioengine_config {
 	const struct thread_init *worker_begin; /* see ioworker_create */
 };
 
-/* A backend: one host interface that moves data. Called by ioengine.c only. */
+/* A backend: one host interface that moves data. Called by ioengine.c only. Every function but prep
+ * may be NULL, which stands for one that does nothing and succeeds. */
 struct ioengine_ops {
 	const char *name;
 	enum evloop_kind loop; /* kind of event loop that the backend needs */
 	unsigned int fds;      /* file descriptors that open creates */
 	int (*open)(struct ioengine *engine);
 	void (*close)(struct ioengine *engine);
-	/* Called by ioengine_begin on the engine's thread. May be NULL. */
+	/* Called by ioengine_begin on the engine's thread. */
 	void (*begin)(struct ioengine *engine);
 	/* Queues the task's current segment (ioengine_segment); there is room for `depth`
 	 * of them. */
@@ -104,13 +66,14 @@ struct ioengine_ops {
 	 * Submits the queued segments. A segment that the kernel refuses is reported by
 	 * ioengine_segment_done. If the kernel is short of memory or queue space, segments stay
 	 * queued as long as one is in flight whose completion leads to the next submit; otherwise
-	 * the backend transfers them synchronously.
+	 * the backend transfers them synchronously. NULL: the event loop submits.
 	 */
 	void (*submit)(struct ioengine *engine);
-	/* Reports every finished segment by ioengine_segment_done. */
+	/* Reports every finished segment by ioengine_segment_done. NULL: the event loop, or submit,
+	 * does so. */
 	void (*reap)(struct ioengine *engine);
-	/* Returns whether reap would find a completion: a hint, without a system call. NULL: the
-	 * backend cannot tell. */
+	/* Returns whether a completion is there to be reaped, or a segment to be submitted: a hint,
+	 * without a system call. NULL: the backend cannot tell. */
 	bool (*ready)(const struct ioengine *engine);
 };
 
@@ -182,7 +145,8 @@ void ioengine_run(struct ioengine *engine, struct io_task *task);
 void ioengine_rewind(struct io_task *task);
 
 /* Hands the queued tasks to the host kernel, and discards and write-zeroes to the helper thread.
- * For the io_uring backends the next evloop_turn submits the requests instead. */
+ * The transfers of the io_uring backends are on the event loop's ring already, and its next turn
+ * submits them. */
 void ioengine_submit(struct ioengine *engine);
 
 /* Collects the completions of the backend and of the helper thread. */
@@ -252,11 +216,6 @@ static inline bool ioengine_working(const struct ioengine *engine)
 struct io_task *ioengine_finished(struct ioengine *engine);
 
 /* ---- for backends ---- */
-
-/* Appends a task to the list. */
-void io_queue_put(struct io_queue *queue, struct io_task *task);
-/* Removes and returns the first task of the list; NULL if it is empty. */
-struct io_task *io_queue_take(struct io_queue *queue);
 
 /* Records the result of a task and queues it for ioengine_finished; the task stays in flight until
  * then. For ioengine.c and ioengine_ranges.c only. */

@@ -31,7 +31,7 @@ struct aio_backend {
  * The function issues both calls for zero requests, which has no effect. It bypasses libaio, whose
  * io_getevents enters the kernel only when there are completions.
  */
-static int refused(const struct aio_backend *b)
+static int aio_refused(const struct aio_backend *b)
 {
 	struct timespec now = { 0 };
 
@@ -61,7 +61,7 @@ static COLD int aio_open(struct ioengine *e)
 	err = io_setup((int)depth, &b->ctx);
 	if (err)
 		goto close_event;
-	err = refused(b);
+	err = aio_refused(b);
 	if (err)
 		goto destroy_context;
 	e->backend = b;
@@ -110,7 +110,7 @@ static void aio_prep(struct ioengine *e, struct io_task *task)
 	b->batch[b->batched++] = cb;
 }
 
-static struct io_task *take_head(struct aio_backend *b)
+static struct io_task *aio_take_head(struct aio_backend *b)
 {
 	struct io_task *task = container_of(b->batch[0], struct io_task, iocb);
 
@@ -146,15 +146,15 @@ static void aio_submit(struct ioengine *e)
 			 */
 			if (b->in_kernel)
 				return;
-			struct io_task *task = take_head(b);
+			struct io_task *task = aio_take_head(b);
 			ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 			continue;
 		}
 		/* The kernel refuses this one request; those behind it may be valid. If the host
 		 * refuses io_submit itself, every request fails here in turn. */
-		if (refused(b))
+		if (aio_refused(b))
 			evloop_fail(e->config.loop, n, "io_submit");
-		ioengine_segment_done(e, take_head(b), n);
+		ioengine_segment_done(e, aio_take_head(b), n);
 	}
 }
 

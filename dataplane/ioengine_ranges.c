@@ -24,7 +24,7 @@ void ioengine_park(struct ioengine *e, struct io_task *task)
 
 /* Takes a task back from the worker: finishes it, or parks it if the worker was interrupted by a
  * hold. */
-static void settle(struct ioengine *e, struct io_task *task, int result)
+static void ioengine_ranges_settle(struct ioengine *e, struct io_task *task, int result)
 {
 	if (result != IORANGES_PARKED) {
 		e->ranges_in_flight--;
@@ -57,7 +57,7 @@ void ioengine_ranges_submit(struct ioengine *e)
 		if (e->worker)
 			ioworker_give(e->worker, task);
 		else
-			settle(e, task, ioranges_run(&e->ranges, task));
+			ioengine_ranges_settle(e, task, ioranges_run(&e->ranges, task));
 	}
 }
 
@@ -67,7 +67,7 @@ void ioengine_ranges_reap(struct ioengine *e)
 
 	for (task = ioworker_collect(e->worker); task; task = next) {
 		next = task->next;
-		settle(e, task, task->result);
+		ioengine_ranges_settle(e, task, task->result);
 	}
 }
 

@@ -8,7 +8,8 @@
 
 /* Returns the segment of a task that has more than IOENGINE_SEGMENT_MAX bytes left: as many whole
  * elements of its iov as fit, or a part of the first one. The length in bytes is in seg.iov_len. */
-static __attribute__((noinline)) unsigned int cut_segment(struct io_task *task, struct iovec **iov)
+static __attribute__((noinline)) unsigned int ioengine_cut_segment(struct io_task *task,
+								   struct iovec **iov)
 {
 	unsigned int count = 0;
 	size_t len = 0;
@@ -23,12 +24,12 @@ static __attribute__((noinline)) unsigned int cut_segment(struct io_task *task, 
 unsigned int ioengine_segment(struct io_task *task, struct iovec **iov)
 {
 	if (!task->bounce && task->len - task->done > IOENGINE_SEGMENT_MAX)
-		return cut_segment(task, iov);
+		return ioengine_cut_segment(task, iov);
 	*iov = task->bounce ? &task->seg : task->iov;
 	return task->bounce ? 1 : task->iov_count;
 }
 
-static int64_t transfer(const struct ioengine *e, struct io_task *task)
+static int64_t ioengine_transfer(const struct ioengine *e, struct io_task *task)
 {
 	off_t offset = (off_t)(task->offset + task->done);
 	struct iovec *iov;
@@ -47,7 +48,7 @@ int64_t ioengine_segment_blocking(struct ioengine *e, struct io_task *task)
 	int64_t res;
 
 	do {
-		res = transfer(e, task);
+		res = ioengine_transfer(e, task);
 	} while (res < 0 && errno == EINTR);
 	return res < 0 ? -errno : res;
 }

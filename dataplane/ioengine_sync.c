@@ -8,17 +8,6 @@
  */
 #include "dataplane/ioengine.h"
 
-static int sync_open(struct ioengine *e)
-{
-	(void)e;
-	return 0;
-}
-
-static void sync_close(struct ioengine *e)
-{
-	(void)e;
-}
-
 static void sync_prep(struct ioengine *e, struct io_task *task)
 {
 	io_queue_put(&e->queued, task);
@@ -37,11 +26,6 @@ static void sync_submit(struct ioengine *e)
 	}
 }
 
-static void sync_reap(struct ioengine *e)
-{
-	(void)e; /* sync_submit has executed the segments */
-}
-
 /* The thread must not sleep while segments are left. */
 static bool sync_ready(const struct ioengine *e)
 {
@@ -50,10 +34,7 @@ static bool sync_ready(const struct ioengine *e)
 
 const struct ioengine_ops ioengine_sync = {
 	.name = "sync",
-	.open = sync_open,
-	.close = sync_close,
 	.prep = sync_prep,
 	.submit = sync_submit,
-	.reap = sync_reap,
 	.ready = sync_ready,
 };

@@ -30,7 +30,8 @@ static void uring_begin(struct ioengine *e)
 	}
 }
 
-static void prep_transfer(const struct ioengine *e, struct io_task *task, struct io_uring_sqe *sqe)
+static void uring_prep_transfer(const struct ioengine *e, struct io_task *task,
+				struct io_uring_sqe *sqe)
 {
 	uint64_t offset = task->offset + task->done;
 	bool write = task->op == IO_WRITE;
@@ -72,7 +73,7 @@ static void uring_prep(struct ioengine *e, struct io_task *task)
 	if (task->op == IO_FLUSH)
 		io_uring_prep_fsync(sqe, e->config.fd, IORING_FSYNC_DATASYNC);
 	else
-		prep_transfer(e, task, sqe);
+		uring_prep_transfer(e, task, sqe);
 	sqe->fd = e->sqe_fd;
 	sqe->flags = e->sqe_flags;
 	evloop_request(sqe, &task->uring);
@@ -80,7 +81,7 @@ static void uring_prep(struct ioengine *e, struct io_task *task)
 
 /* Completion of a polled read or write. If the file does not support polling, the engine switches
  * to ioengine_uring, with one warning per process. */
-static void polled_done(struct ev_request *request, int res)
+static void uring_polled_done(struct ev_request *request, int res)
 {
 	struct io_task *task = container_of(request, struct io_task, uring);
 	static bool said; /* atomic */
@@ -104,7 +105,7 @@ static void polled_done(struct ev_request *request, int res)
 	uring_prep(task->engine, task);
 }
 
-static void polled_prep(struct ioengine *e, struct io_task *task)
+static void uring_polled_prep(struct ioengine *e, struct io_task *task)
 {
 	struct io_uring_sqe *sqe;
 
@@ -113,9 +114,9 @@ static void polled_prep(struct ioengine *e, struct io_task *task)
 		return;
 	}
 	sqe = evloop_polled_sqe(e->config.loop);
-	task->uring.done = polled_done;
+	task->uring.done = uring_polled_done;
 	task->engine = e;
-	prep_transfer(e, task, sqe);
+	uring_prep_transfer(e, task, sqe);
 	sqe->fd = e->sqe_fd;
 	sqe->flags = e->sqe_flags;
 	evloop_request(sqe, &task->uring);
@@ -140,18 +141,13 @@ static void uring_done(struct ev_request *request, int res)
 						: res);
 }
 
-/* Implements submit, reap and close of both backends. The ring belongs to the event loop, whose
- * turns submit requests and collect completions. */
-static void nothing(struct ioengine *e)
-{
-	(void)e;
-}
-
-#define URING(name_, loop_, prep_)                                                        \
-	{                                                                                 \
-		.name = (name_), .loop = (loop_), .open = uring_open, .close = nothing,   \
-		.begin = uring_begin, .prep = (prep_), .submit = nothing, .reap = nothing \
+/* There is no submit, reap and close: the ring belongs to the event loop, whose turns submit
+ * requests and collect completions. */
+#define URING(name_, loop_, prep_)                                                          \
+	{                                                                                   \
+		.name = (name_), .loop = (loop_), .open = uring_open, .begin = uring_begin, \
+		.prep = (prep_),                                                            \
 	}
 
 const struct ioengine_ops ioengine_uring = URING("io_uring", EVLOOP_URING, uring_prep);
-const struct ioengine_ops ioengine_iopoll = URING("iopoll", EVLOOP_IOPOLL, polled_prep);
+const struct ioengine_ops ioengine_iopoll = URING("iopoll", EVLOOP_IOPOLL, uring_polled_prep);

@@ -8,7 +8,7 @@
 #include <linux/fs.h>
 
 #include "dataplane/base.h"
-#include "dataplane/ioengine.h"
+#include "dataplane/io_task.h"
 
 /* Longest step in bytes. A cancellation or a hold takes effect between two steps. */
 #define STEP (128u << 20)
@@ -17,15 +17,15 @@
  * The alignment suffices for every O_DIRECT. */
 static char zeros[1 << 20] __attribute__((aligned(4096)));
 
-static bool lacks(int err)
+static bool ioranges_lacks(int err)
 {
 	return err == EOPNOTSUPP || err == ENOTTY;
 }
 
 /* Calls fallocate. Returns 0, -EOPNOTSUPP if the host does not support the mode, or another -errno.
  * *missing records that the mode is not supported. */
-static int allocate(const struct ioranges *r, int mode, uint64_t offset, uint64_t len,
-		    bool *missing)
+static int ioranges_allocate(const struct ioranges *r, int mode, uint64_t offset, uint64_t len,
+			     bool *missing)
 {
 	int res;
 
@@ -36,11 +36,11 @@ static int allocate(const struct ioranges *r, int mode, uint64_t offset, uint64_
 	} while (res && errno == EINTR);
 	if (!res)
 		return 0;
-	*missing = lacks(errno);
+	*missing = ioranges_lacks(errno);
 	return *missing ? -EOPNOTSUPP : -errno;
 }
 
-static int discard_device(struct ioranges *r, uint64_t offset, uint64_t len)
+static int ioranges_discard_device(struct ioranges *r, uint64_t offset, uint64_t len)
 {
 	uint64_t range[2] = { offset, len };
 	int res;
@@ -52,22 +52,23 @@ static int discard_device(struct ioranges *r, uint64_t offset, uint64_t len)
 	} while (res && errno == EINTR);
 	if (!res)
 		return 0;
-	r->no_discard = lacks(errno);
+	r->no_discard = ioranges_lacks(errno);
 	return r->no_discard ? -EOPNOTSUPP : -errno;
 }
 
 /* Discards the front of [offset, offset + len). Returns how many bytes are finished, or -errno. */
-static int64_t discard(struct ioranges *r, uint64_t offset, uint64_t len)
+static int64_t ioranges_discard(struct ioranges *r, uint64_t offset, uint64_t len)
 {
-	int err = r->device_block ? discard_device(r, offset, len)
-				  : allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
+	int err = r->device_block
+			  ? ioranges_discard_device(r, offset, len)
+			  : ioranges_allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
 
 	return err && err != -EOPNOTSUPP ? err : (int64_t)len;
 }
 
 /* Writes zeros to the front of [offset, offset + len), up to the end of the image. Returns how many
  * bytes are finished (0 after a signal), or -errno. */
-static int64_t write_zeros(const struct ioranges *r, uint64_t offset, uint64_t len)
+static int64_t ioranges_write_zeros(const struct ioranges *r, uint64_t offset, uint64_t len)
 {
 	off_t end = lseek(r->fd, 0, SEEK_END);
 	size_t count = len < sizeof(zeros) ? len : sizeof(zeros);
@@ -90,31 +91,31 @@ static int64_t write_zeros(const struct ioranges *r, uint64_t offset, uint64_t l
 
 /* Zeroes the front of [offset, offset + len) in the fastest way that the host supports. Returns how
  * many bytes are finished, or -errno. */
-static int64_t zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
+static int64_t ioranges_zero(struct ioranges *r, uint64_t offset, uint64_t len, bool unmap)
 {
 	int err = -EOPNOTSUPP;
 
 	/* On a block device fallocate accepts whole logical blocks only. */
 	if (r->device_block && (offset | len) & (r->device_block - 1))
-		return write_zeros(r, offset, len);
+		return ioranges_write_zeros(r, offset, len);
 	if (unmap)
-		err = allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
+		err = ioranges_allocate(r, FALLOC_FL_PUNCH_HOLE, offset, len, &r->no_punch);
 	if (err == -EOPNOTSUPP)
-		err = allocate(r, FALLOC_FL_ZERO_RANGE, offset, len, &r->no_zero_range);
+		err = ioranges_allocate(r, FALLOC_FL_ZERO_RANGE, offset, len, &r->no_zero_range);
 	if (err == -EOPNOTSUPP)
-		return write_zeros(r, offset, len);
+		return ioranges_write_zeros(r, offset, len);
 	return err ? err : (int64_t)len;
 }
 
 /* Returns why the task must stop before its next step, or 0 to continue. */
-static int interruption(const struct ioranges *r)
+static int ioranges_interruption(const struct ioranges *r)
 {
 	if (READ_ONCE(r->cancel))
 		return -ECANCELED;
 	return READ_ONCE(r->hold) ? IORANGES_PARKED : 0;
 }
 
-static int run_range(struct ioranges *r, struct io_task *task, bool *stepped)
+static int ioranges_run_range(struct ioranges *r, struct io_task *task, bool *stepped)
 {
 	const struct io_range *range = &task->range[task->range_at];
 	uint64_t start = range->offset, end = range->offset + range->len;
@@ -129,12 +130,13 @@ static int run_range(struct ioranges *r, struct io_task *task, bool *stepped)
 	while (start + task->done < end) {
 		uint64_t at = start + task->done;
 		uint64_t len = end - at < STEP ? end - at : STEP;
-		int why = *stepped ? IORANGES_PARKED : interruption(r);
+		int why = *stepped ? IORANGES_PARKED : ioranges_interruption(r);
 		int64_t n;
 
 		if (why)
 			return why;
-		n = discards ? discard(r, at, len) : zero(r, at, len, range->unmap);
+		n = discards ? ioranges_discard(r, at, len)
+			     : ioranges_zero(r, at, len, range->unmap);
 		if (n < 0)
 			return (int)n;
 		task->done += (uint32_t)n;
@@ -148,7 +150,7 @@ int ioranges_run(struct ioranges *r, struct io_task *task)
 	bool stepped = false;
 
 	while (task->range_at < task->range_count) {
-		int err = run_range(r, task, &stepped);
+		int err = ioranges_run_range(r, task, &stepped);
 
 		if (err)
 			return err;

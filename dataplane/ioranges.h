@@ -17,14 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IORANGES_MAX 16
-
-struct io_range {
-	uint64_t offset; /* position in the image, bytes */
-	uint32_t len;	 /* bytes, > 0 */
-	bool unmap;	 /* write-zeroes: the host may deallocate the blocks */
-};
-
 struct io_task;
 
 struct ioranges {
@@ -38,7 +30,8 @@ struct ioranges {
 	bool cancel; /* atomic; tasks fail with -ECANCELED at their next step */
 	bool hold;   /* atomic; tasks return IORANGES_PARKED; cancel takes precedence */
 
-	/* The owner's: ioranges_run returns after each step, as if a hold had been set in between. */
+	/* Set by the owner: ioranges_run returns after each step, as if a hold had been set in
+	 * between. */
 	bool stepwise;
 
 	/* Private: each flag is set when the host has refused an operation as unsupported, which is

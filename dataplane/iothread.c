@@ -13,22 +13,16 @@
 /* Number of polls between two reads of the clock. */
 #define POLLS_PER_CLOCK_READ 16
 
-static void wait_for(sem_t *sem)
-{
-	while (sem_wait(sem))
-		; /* interrupted by a signal */
-}
-
-static bool calls_waiting(const struct iothread *t)
+static bool iothread_calls_waiting(const struct iothread *t)
 {
 	return READ_ONCE(t->calls);
 }
 
-static void run_calls(struct iothread *t)
+static void iothread_run_calls(struct iothread *t)
 {
 	struct iothread_call *call, *next;
 
-	if (!calls_waiting(t))
+	if (!iothread_calls_waiting(t))
 		return;
 	/* Pairs with the release in iothread_call: the contents of each call are visible. */
 	call = __atomic_exchange_n(&t->calls, NULL, __ATOMIC_ACQUIRE);
@@ -39,9 +33,9 @@ static void run_calls(struct iothread *t)
 	}
 }
 
-static bool has_work(struct iothread *t)
+static bool iothread_has_work(struct iothread *t)
 {
-	if (evloop_ready(&t->loop) || calls_waiting(t))
+	if (evloop_ready(&t->loop) || iothread_calls_waiting(t))
 		return true;
 	for (struct iothread_client *c = t->clients; c; c = c->next)
 		if (c->peek(c))
@@ -50,7 +44,7 @@ static bool has_work(struct iothread *t)
 }
 
 /* The earliest time at which a client is due, ns; UINT64_MAX: no client has such a time. */
-static uint64_t first_due(const struct iothread *t)
+static uint64_t iothread_first_due(const struct iothread *t)
 {
 	uint64_t first = UINT64_MAX;
 
@@ -61,7 +55,7 @@ static uint64_t first_due(const struct iothread *t)
 }
 
 /* False when all clients only wait for their due times, so that polling would find nothing. */
-static bool should_poll(const struct iothread *t)
+static bool iothread_should_poll(const struct iothread *t)
 {
 	const struct iothread_client *c = t->clients;
 
@@ -70,13 +64,13 @@ static bool should_poll(const struct iothread *t)
 	return c || !t->clients;
 }
 
-static bool busy_poll(struct iothread *t, uint64_t ns)
+static bool iothread_busy_poll(struct iothread *t, uint64_t ns)
 {
-	uint64_t end = monotonic_ns() + ns, due = first_due(t);
+	uint64_t end = monotonic_ns() + ns, due = iothread_first_due(t);
 
 	do {
 		for (unsigned int i = 0; i < POLLS_PER_CLOCK_READ; i++)
-			if (has_work(t))
+			if (iothread_has_work(t))
 				return true;
 	} while (monotonic_ns() < (end < due ? end : due));
 	return false;
@@ -87,49 +81,49 @@ static bool busy_poll(struct iothread *t, uint64_t ns)
  * (on x86_64, through the I/O APIC), a kernel thread of this CPU does. Busy-polling would keep it
  * from running, and so the driver from submitting the requests that the poll waits for.
  */
-static void yield_for_irq(struct iothread *t)
+static void iothread_yield_for_irq(struct iothread *t)
 {
-	if (t->raised)
+	if (t->irq)
 		sched_yield();
-	t->raised = false;
+	t->irq = false;
 }
 
 /* Poll for the time that adaptive_poll allows. True: there is work. */
-static bool poll_before_sleep(struct iothread *t)
+static bool iothread_poll_before_sleep(struct iothread *t)
 {
 	uint64_t budget_ns;
 	bool found;
 
 	/* With one CPU, polling would starve the vCPU that produces the work. */
-	if (t->single_cpu || !should_poll(t))
+	if (t->single_cpu || !iothread_should_poll(t))
 		return false;
 	budget_ns = adaptive_poll_budget(&t->adaptive_poll, t->expected);
 	if (!budget_ns)
 		return false;
 	/* Submit the prepared requests first, so that the host works on them during the poll. */
 	evloop_turn(&t->loop, false);
-	yield_for_irq(t);
-	found = busy_poll(t, budget_ns);
+	iothread_yield_for_irq(t);
+	found = iothread_busy_poll(t, budget_ns);
 	adaptive_poll_polled(&t->adaptive_poll, t->expected, found);
 	if (found)
 		t->asleep_since = 0;
-	t->found = found;
+	t->poll_hit = found;
 	return found;
 }
 
-static bool arm(struct iothread *t)
+static bool iothread_enable_notify(struct iothread *t)
 {
 	bool more = false;
 
 	for (struct iothread_client *c = t->clients; c; c = c->next)
-		more |= c->arm(c);
-	return more || calls_waiting(t);
+		more |= c->enable_notify(c);
+	return more || iothread_calls_waiting(t);
 }
 
 /* True when a client is due. Otherwise sets the loop's timer for the earliest due time, if any. */
-static bool timer_expired(struct iothread *t)
+static bool iothread_timer_expired(struct iothread *t)
 {
-	uint64_t due = first_due(t);
+	uint64_t due = iothread_first_due(t);
 
 	if (due == UINT64_MAX)
 		return false;
@@ -141,87 +135,102 @@ static bool timer_expired(struct iothread *t)
 
 /* Report a finished sleep. A sleep that only a timer ended goes on, since no work has arrived,
  * unless it has already lasted for poll_ns, which is too long to poll. */
-static void account_sleep(struct iothread *t)
+static void iothread_account_sleep(struct iothread *t)
 {
 	uint64_t now = monotonic_ns();
 	uint64_t ns = now - t->asleep_since;
 
-	if (ns < t->adaptive_poll.poll_ns && now >= first_due(t))
+	if (ns < t->adaptive_poll.poll_ns && now >= iothread_first_due(t))
 		return;
 	adaptive_poll_slept(&t->adaptive_poll, ns);
 	t->asleep_since = 0;
 }
 
 /* Apply wakeup_policy: a waking thread of class SCHED_BATCH preempts no other thread. */
-static void update_sched_class(struct iothread *t)
+static void iothread_update_sched_class(struct iothread *t)
 {
 	struct sched_param none = { 0 };
 	bool before = t->wakeup_policy.batch_class;
-	bool batch_class = wakeup_policy_update(&t->wakeup_policy, t->taken, monotonic_ns());
+	bool batch_class = wakeup_policy_update(&t->wakeup_policy, t->popped, monotonic_ns());
 
-	t->taken = 0;
+	t->popped = 0;
 	if (batch_class != before)
 		sched_setscheduler(0, batch_class ? SCHED_BATCH : SCHED_OTHER, &none);
 }
 
-static void sleep_until_woken(struct iothread *t)
+static void iothread_sleep_until_woken(struct iothread *t)
 {
 	bool timed = t->adaptive_poll.poll_ns;
 
 	if (timed && !t->asleep_since)
 		t->asleep_since = monotonic_ns();
 	if (t->sched_other)
-		update_sched_class(t);
+		iothread_update_sched_class(t);
 	evloop_turn(&t->loop, true);
-	t->raised = false;
+	t->irq = false;
 	if (timed)
-		account_sleep(t);
+		iothread_account_sleep(t);
 }
 
-static bool serve(struct iothread *t)
+/* Serve all clients, and note what the polling policy needs to know. True: there may be more. */
+static bool iothread_serve(struct iothread *t)
 {
 	bool more = false;
 
+	t->expected = POLL_COMPLETIONS;
 	for (struct iothread_client *c = t->clients, *next; c; c = next) {
+		struct iothread_served served;
+
 		/* The client may remove itself and be freed. */
 		next = c->next;
-		more |= c->serve(c);
+		c->last_active = t->last_active == c;
+		c->poll_hit = t->poll_hit;
+		served = c->serve(c);
+		more |= served.more;
+		t->irq |= served.irq;
+		t->popped += served.popped;
+		if (served.popped)
+			t->last_active = c;
+		if (served.published)
+			t->expected = POLL_REQUESTS;
+		if (served.popped || served.published)
+			t->poll_hit = false;
 	}
+	t->poll_hit = false;
 	return more;
 }
 
-static void fail_clients(struct iothread *t)
+static void iothread_fail_clients(struct iothread *t)
 {
 	for (struct iothread_client *c = t->clients; c; c = c->next)
 		c->failed(c);
 }
 
-static void run(struct iothread *t)
+static void iothread_run(struct iothread *t)
 {
 	for (;;) {
 		bool more;
 
-		run_calls(t);
+		iothread_run_calls(t);
 		if (t->quit)
 			return;
 		if (__builtin_expect(t->loop.failed, 0))
-			fail_clients(t);
-		t->expected = POLL_COMPLETIONS;
-		more = serve(t);
-		t->found = false;
+			iothread_fail_clients(t);
+		more = iothread_serve(t);
 		if (!more && evloop_polling(&t->loop)) {
-			yield_for_irq(t);
+			iothread_yield_for_irq(t);
 			more = true;
 		}
-		if (more || poll_before_sleep(t) || arm(t) || timer_expired(t))
+		if (more || iothread_poll_before_sleep(t) || iothread_enable_notify(t) ||
+		    iothread_timer_expired(t))
 			evloop_turn(&t->loop, false);
 		else
-			sleep_until_woken(t);
+			iothread_sleep_until_woken(t);
 	}
 }
 
-/* Handshake between start_thread and the new thread. */
-struct thread_start {
+/* Handshake between iothread_start and the new thread. */
+struct iothread_starting {
 	struct iothread *thread;
 	sem_t done; /* posted when `err` is set */
 	int err;    /* result of the thread's set-up: 0, or -errno and the thread ends */
@@ -229,27 +238,27 @@ struct thread_start {
 
 static void *iothread_main(void *arg)
 {
-	struct thread_start *thread_start = arg;
-	struct iothread *t = thread_start->thread;
+	struct iothread_starting *starting = arg;
+	struct iothread *t = starting->thread;
 	int err = thread_init(t->config.begin);
 
 	if (!err)
 		err = evloop_begin(&t->loop);
-	thread_start->err = err;
-	sem_post(&thread_start->done);
+	starting->err = err;
+	sem_post(&starting->done);
 	if (!err)
-		run(t);
+		iothread_run(t);
 	return NULL;
 }
 
-struct quit_call {
+struct iothread_quit {
 	struct iothread_call call;
 	struct iothread *thread;
 };
 
-static void run_quit(struct iothread_call *call)
+static void iothread_run_quit(struct iothread_call *call)
 {
-	struct quit_call *end = container_of(call, struct quit_call, call);
+	struct iothread_quit *end = container_of(call, struct iothread_quit, call);
 
 	evloop_end(&end->thread->loop);
 	end->thread->quit = true;
@@ -257,35 +266,26 @@ static void run_quit(struct iothread_call *call)
 }
 
 /* Returns 0 when the thread accepts calls, or -errno when it could not start or has ended. */
-static int start_thread(struct iothread *t)
+static int iothread_start(struct iothread *t)
 {
-	struct thread_start thread_start = { .thread = t };
-	pthread_attr_t attr;
-	cpu_set_t cpu;
-	int err = pthread_attr_init(&attr);
+	struct iothread_starting starting = { .thread = t };
+	int cpu = t->config.pinned ? (int)t->config.cpu : THREAD_ANY_CPU;
+	int err;
 
-	if (err)
-		return -err;
-	sem_init(&thread_start.done, 0, 0);
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	if (t->config.pinned) {
-		CPU_ZERO(&cpu);
-		CPU_SET(t->config.cpu, &cpu);
-		pthread_attr_setaffinity_np(&attr, sizeof(cpu), &cpu);
-	}
-	err = pthread_create(&t->thread, &attr, iothread_main, &thread_start);
-	pthread_attr_destroy(&attr);
+	sem_init(&starting.done, 0, 0);
+	err = thread_create(&t->thread, THREAD_STACK, cpu, iothread_main, &starting);
 	if (!err) {
-		wait_for(&thread_start.done);
-		if (thread_start.err)
+		semaphore_wait(&starting.done);
+		err = starting.err;
+		if (err)
 			pthread_join(t->thread, NULL);
 	}
-	sem_destroy(&thread_start.done);
-	return err ? -err : thread_start.err;
+	sem_destroy(&starting.done);
+	return err;
 }
 
 /* Register guest RAM as io_uring fixed buffers. A failure is logged and otherwise harmless. */
-static void register_guest_memory(struct iothread *t)
+static void iothread_register_guest_memory(struct iothread *t)
 {
 	int err = 0;
 
@@ -314,9 +314,9 @@ COLD int iothread_create(struct iothread **thread, const struct iothread_config 
 	err = evloop_init(&t->loop, config->loop);
 	if (err)
 		goto free_thread;
-	register_guest_memory(t);
+	iothread_register_guest_memory(t);
 	evloop_restrict(&t->loop);
-	err = start_thread(t);
+	err = iothread_start(t);
 	if (err)
 		goto destroy_loop;
 	*thread = t;
@@ -331,7 +331,7 @@ free_thread:
 
 COLD void iothread_destroy(struct iothread *t)
 {
-	struct quit_call end = { .call.run = run_quit, .thread = t };
+	struct iothread_quit end = { .call.run = iothread_run_quit, .thread = t };
 
 	if (!t)
 		return;
@@ -345,12 +345,13 @@ void iothread_call(struct iothread *t, struct iothread_call *call)
 {
 	sem_init(&call->answered, 0, 0);
 	call->next = NULL;
-	/* Pairs with the acquire in run_calls. Fails and repeats if another call was added. */
+	/* Pairs with the acquire in iothread_run_calls. Fails and repeats if another call was
+	 * added. */
 	while (!__atomic_compare_exchange_n(&t->calls, &call->next, call, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;
 	evloop_wake(&t->loop);
-	wait_for(&call->answered);
+	semaphore_wait(&call->answered);
 	sem_destroy(&call->answered);
 }
 
@@ -365,29 +366,6 @@ void iothread_add(struct iothread *t, struct iothread_client *client)
 	t->clients = client;
 }
 
-void iothread_count_requests(struct iothread *t, unsigned int requests)
-{
-	t->taken += requests;
-}
-
-void iothread_irq_raised(struct iothread *t)
-{
-	t->raised = true;
-}
-
-void iothread_expect_requests(struct iothread *t)
-{
-	t->expected = POLL_REQUESTS;
-}
-
-bool iothread_was_last_active(struct iothread *t, const struct iothread_client *client)
-{
-	bool again = t->busy == client;
-
-	t->busy = client;
-	return again;
-}
-
 void iothread_remove(struct iothread *t, struct iothread_client *client)
 {
 	struct iothread_client **at = &t->clients;
@@ -395,5 +373,5 @@ void iothread_remove(struct iothread *t, struct iothread_client *client)
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
-	t->busy = NULL;
+	t->last_active = NULL;
 }

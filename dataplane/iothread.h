@@ -3,7 +3,7 @@
  * iothread: a dataplane thread, which serves virtqueues in an event loop.
  *
  * The thread serves all its clients once in each turn. When no client has work, the thread
- * busy-polls for a time that adapts to the load (adaptive_poll.h), then enables the clients'
+ * busy-polls for a time that adapts to the load (poll_policy.h), then enables the clients'
  * wake-ups and sleeps.
  *
  * Other threads reach the thread by calls. The thread runs a call between two turns; the caller
@@ -20,19 +20,27 @@
 
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
-#include "dataplane/adaptive_poll.h"
-#include "dataplane/wakeup_policy.h"
+#include "dataplane/poll_policy.h"
+
+/* What a client did in one turn. */
+struct iothread_served {
+	unsigned int popped; /* requests popped from the ring */
+	bool published; /* requests were returned to the driver, which may soon submit new ones */
+	bool irq;	/* an interrupt was raised for them */
+	bool more;	/* there may be more work, for which no wake-up was requested */
+};
 
 /* What a thread serves. All callbacks run on the thread. */
 struct iothread_client {
-	/* Process the work that is ready, up to a bound. Returns true when there may be more. */
-	bool (*serve)(struct iothread_client *client);
+	/* Process the work that is ready, up to a bound. A client that pops no request in this turn
+	 * may remove itself and be freed. */
+	struct iothread_served (*serve)(struct iothread_client *client);
 	/* True when the client has work for which no wake-up was requested. The poll loop calls
 	 * this in every iteration, so it must be cheap. */
 	bool (*peek)(struct iothread_client *client);
 	/* The thread is about to sleep: enable the client's wake-ups. Returns true when work
 	 * arrived before they were enabled; the thread then does not sleep. */
-	bool (*arm)(struct iothread_client *client);
+	bool (*enable_notify)(struct iothread_client *client);
 	/*
 	 * The thread's event loop has failed (evloop.h): it delivers no more wake-ups and no more
 	 * completions of io_uring requests. Called before each turn until the client is removed;
@@ -42,6 +50,12 @@ struct iothread_client {
 	/* Time (CLOCK_MONOTONIC, ns) at which the thread must serve the client again; the thread
 	 * does not poll for this client's work before. Set by serve. 0: no such time. */
 	uint64_t due;
+	/* Set by the thread before each serve: no other client has popped requests since this one
+	 * did. */
+	bool last_active;
+	/* Set by the thread before each serve: a successful poll led to the turn, and no client
+	 * served earlier in the turn had work. The client may clear it. */
+	bool poll_hit;
 	struct iothread_client *next; /* in iothread.clients */
 };
 
@@ -54,7 +68,7 @@ struct iothread_call {
 
 struct iothread_config {
 	enum evloop_kind loop;
-	uint64_t poll_ns;	     /* longest busy-poll before a sleep, ns (adaptive_poll.h) */
+	uint64_t poll_ns;	     /* longest busy-poll before a sleep, ns (poll_policy.h) */
 	const struct hostmem *fixed; /* memory to register as io_uring fixed buffers; NULL: none */
 	bool pinned;
 	unsigned int cpu;		 /* CPU that the thread is bound to, if pinned */
@@ -65,12 +79,12 @@ struct iothread {
 	struct evloop loop; /* used by the thread only, except for evloop_wake */
 	struct iothread_config config;
 	struct iothread_client *clients;
-	const struct iothread_client *busy; /* client last recorded by iothread_was_last_active */
-	struct iothread_call *calls;	    /* pending calls, a LIFO list; atomic */
+	const struct iothread_client *last_active; /* the client that popped last; NULL: none */
+	struct iothread_call *calls;		   /* pending calls, a LIFO list; atomic */
 	struct adaptive_poll adaptive_poll;
 	enum poll_target expected; /* which kind of work a poll after this turn would find */
-	bool found;  /* a successful poll led to this turn; iothread_take_poll_hit clears it */
-	bool raised; /* an interrupt was raised since the thread last yielded the CPU or slept */
+	bool poll_hit; /* a successful poll led to this turn, and no client has had work in it */
+	bool irq;      /* an interrupt was raised since the thread last yielded the CPU or slept */
 	/* Start of the current sleep, ns; 0: none. A turn that only served an expired timer does
 	 * not end the sleep. */
 	uint64_t asleep_since;
@@ -79,7 +93,7 @@ struct iothread {
 	 * thread's class. */
 	bool sched_other;
 	struct wakeup_policy wakeup_policy;
-	unsigned int taken; /* requests popped since the last sleep */
+	unsigned int popped; /* requests popped since the last sleep */
 	bool quit;
 	pthread_t thread;
 };
@@ -102,23 +116,6 @@ void iothread_call(struct iothread *thread, struct iothread_call *call);
 void iothread_call_done(struct iothread_call *call);
 /* Serve a client from the next turn on. */
 void iothread_add(struct iothread *thread, struct iothread_client *client);
-/* A client reports that it popped this many requests. */
-void iothread_count_requests(struct iothread *thread, unsigned int requests);
-/* A client reports that it returned requests to the driver, which may soon submit new ones. */
-void iothread_expect_requests(struct iothread *thread);
-/* A client reports that it raised an interrupt. */
-void iothread_irq_raised(struct iothread *thread);
-/* For a client that had work in this turn: true when a successful poll led to the turn. Only the
- * first client that asks in a turn gets true, so that each successful poll is counted once. */
-static inline bool iothread_take_poll_hit(struct iothread *thread)
-{
-	bool found = thread->found;
-
-	thread->found = false;
-	return found;
-}
-/* Record `client` as the last active one; true when it already was. */
-bool iothread_was_last_active(struct iothread *thread, const struct iothread_client *client);
 /* Stop serving a client. A client may remove itself in its serve callback. */
 void iothread_remove(struct iothread *thread, struct iothread_client *client);
 

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 
 #include "dataplane/base.h"
-#include "dataplane/ioengine.h"
+#include "dataplane/io_task.h"
 
 #define THREAD_STACK (128u << 10)
 
-/* Pushes a task onto a lock-free list. The release pairs with the acquire in take_all. */
-static void put(struct io_task **list, struct io_task *task)
+/* Pushes a task onto a lock-free list. The release pairs with the acquire in
+ * ioworker_take_all. */
+static void ioworker_put(struct io_task **list, struct io_task *task)
 {
 	task->next = NULL;
 	/* A failed exchange updates task->next to the current head of the list. */
@@ -20,8 +21,8 @@ static void put(struct io_task **list, struct io_task *task)
 }
 
 /* Removes all tasks from a list and returns them oldest first. The acquire pairs with the release
- * in put, so that all writes to the tasks before put are visible. */
-static struct io_task *take_all(struct io_task **list)
+ * in ioworker_put, so that all writes to the tasks before it are visible. */
+static struct io_task *ioworker_take_all(struct io_task **list)
 {
 	struct io_task *last_first = __atomic_exchange_n(list, NULL, __ATOMIC_ACQUIRE);
 	struct io_task *first = NULL;
@@ -36,38 +37,24 @@ static struct io_task *take_all(struct io_task **list)
 	return first;
 }
 
-static void *work(void *arg)
+static void *ioworker_work(void *arg)
 {
 	struct ioworker *w = arg;
 	struct io_task *task, *next;
 
 	thread_init(w->begin);
 	for (;;) {
-		while (sem_wait(&w->wanted))
-			; /* interrupted by a signal */
+		semaphore_wait(&w->wanted);
 		if (READ_ONCE(w->quit))
 			return NULL;
-		for (task = take_all(&w->given); task; task = next) {
-			/* After put the engine's thread owns the task. */
+		for (task = ioworker_take_all(&w->given); task; task = next) {
+			/* After ioworker_put the engine's thread owns the task. */
 			next = task->next;
 			task->result = ioranges_run(w->ranges, task);
-			put(&w->done, task);
+			ioworker_put(&w->done, task);
 			evloop_wake(w->loop);
 		}
 	}
-}
-
-static int start_thread(struct ioworker *w)
-{
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
-
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	err = pthread_create(&w->thread, &attr, work, w);
-	pthread_attr_destroy(&attr);
-	return -err;
 }
 
 int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct evloop *loop,
@@ -82,7 +69,7 @@ int ioworker_create(struct ioworker **worker, struct ioranges *ranges, struct ev
 	w->loop = loop;
 	w->begin = begin;
 	sem_init(&w->wanted, 0, 0);
-	err = start_thread(w);
+	err = thread_create(&w->thread, THREAD_STACK, THREAD_ANY_CPU, ioworker_work, w);
 	if (err) {
 		sem_destroy(&w->wanted);
 		free(w);
@@ -105,13 +92,13 @@ void ioworker_destroy(struct ioworker *w)
 
 void ioworker_give(struct ioworker *w, struct io_task *task)
 {
-	put(&w->given, task);
+	ioworker_put(&w->given, task);
 	sem_post(&w->wanted);
 }
 
 struct io_task *ioworker_collect(struct ioworker *w)
 {
-	return take_all(&w->done);
+	return ioworker_take_all(&w->done);
 }
 
 bool ioworker_ready(const struct ioworker *w)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/irqline.h"
 
-#include <unistd.h>
+#include "dataplane/base.h"
 
 void irqline_raise(struct irqline *line, uint32_t bits)
 {
-	uint64_t one = 1;
-
 	/* The atomic OR is skipped when the used-ring bit is set already, so that the cache line
 	 * can stay with the driver's CPU. Only a reset clears this bit, and no thread raises
 	 * interrupts during a reset. */
@@ -16,8 +14,7 @@ void irqline_raise(struct irqline *line, uint32_t bits)
 
 	/* A write to an irqfd cannot fail. The status bit becomes visible before the interrupt; the
 	 * access that this pairs with is the driver's read of InterruptStatus in its handler. */
-	ssize_t ignored = write(line->fd, &one, sizeof(one));
-	(void)ignored;
+	eventfd_signal(line->fd);
 }
 
 void irqline_acknowledge(struct irqline *line, uint32_t bits)

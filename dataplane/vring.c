@@ -28,9 +28,7 @@ COLD int vring_setup(struct vring_dev *vr, const struct hostmem *mem,
 
 int vring_fail(struct vring_dev *vr, const char *why)
 {
-	if (!vr->broken)
-		vr->broken = why;
-	return -EBADMSG;
+	return vr->broken ? -EBADMSG : break_ring(vr, why);
 }
 
 int vring_pop(struct vring_dev *vr, struct vring_chain *chain)

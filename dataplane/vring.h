@@ -57,7 +57,7 @@ struct vring_packed {
 	uint16_t avail_flags;	      /* AVAIL and USED of an available descriptor at avail_next */
 	uint16_t used_next;	      /* index at which the next used element is written */
 	uint16_t used_flags;	      /* AVAIL and USED of a used element at used_next */
-	uint16_t held;		      /* descriptors read and not published as used yet */
+	uint16_t desc_in_flight;      /* descriptors read and not published as used yet */
 	uint16_t batch;		      /* descriptors pushed and not published yet */
 	uint16_t batch_at;	      /* index of the batch's first used element */
 	uint16_t batch_flags;	      /* flags of the batch's first element, for vring_publish */
@@ -93,7 +93,7 @@ struct vring_dev {
 	uint16_t used_next;  /* index of the next used element to fill */
 	uint16_t published;  /* used.idx as last written */
 	uint16_t signalled;  /* `published` at the last should_notify, with EVENT_IDX */
-	bool armed;	     /* driver notifications are enabled */
+	bool notify_enabled; /* the driver is asked for a notification */
 
 	uint64_t in_flight[VRING_MAX_SIZE / 64]; /* one bit per head, set from pop to push */
 	struct vring_packed ring;

@@ -17,9 +17,9 @@
  *
  * Used elements overwrite descriptors, and neither side shows an index to the other. The device
  * must never write an element to a descriptor that it has not read, whatever the driver does with
- * the flags. `held` ensures this: it counts the descriptors that were read and are not published as
- * used yet, and never exceeds the size of the ring. As used_next advances by the lengths of popped
- * chains, it cannot overtake avail_next.
+ * the flags. `desc_in_flight` ensures this: it counts the descriptors that were read and are not
+ * published as used yet, and never exceeds the size of the ring. As used_next advances by the
+ * lengths of popped chains, it cannot overtake avail_next.
  */
 #include "dataplane/vring_internal.h"
 
@@ -119,7 +119,7 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 				   struct vring_packed_desc *d, uint16_t *at, uint16_t *flags)
 {
 	const struct vring_packed *p = &vr->ring;
-	int room = vr->size - p->held, count = 0;
+	int room = vr->size - p->desc_in_flight, count = 0;
 
 	chain_begin(chain);
 	for (;;) {
@@ -167,7 +167,7 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain)
 	chain->head = d.id;
 	chain_popped(vr, d.id);
 	p->length[d.id] = (uint16_t)count;
-	p->held = (uint16_t)(p->held + count);
+	p->desc_in_flight = (uint16_t)(p->desc_in_flight + count);
 	p->avail_next = at;
 	p->avail_flags = flags;
 	return 1;
@@ -202,7 +202,7 @@ bool vring_packed_publish(struct vring_dev *vr)
 	/* Pairs with the driver's read barrier: a driver that sees these flags sees all elements of
 	 * the batch and the data, too. */
 	STORE_RELEASE(p->desc[p->batch_at].flags, p->batch_flags);
-	p->held = (uint16_t)(p->held - p->batch);
+	p->desc_in_flight = (uint16_t)(p->desc_in_flight - p->batch);
 	p->unsignalled = (uint16_t)(p->unsignalled + p->batch);
 	p->batch = 0;
 	return true;

@@ -8,13 +8,13 @@
 #define USED_BYTES(size)  (sizeof(struct vring_used) + sizeof(struct vring_used_elem) * (size) + 2)
 
 /* The driver writes used_event, which follows the last entry of the available ring (2.7.6). */
-static uint16_t *used_event(const struct vring_dev *vr)
+static uint16_t *vring_split_used_event(const struct vring_dev *vr)
 {
 	return &vr->avail->ring[vr->size];
 }
 
 /* The device writes avail_event, which follows the last element of the used ring (2.7.8). */
-static uint16_t *avail_event(const struct vring_dev *vr)
+static uint16_t *vring_split_avail_event(const struct vring_dev *vr)
 {
 	return (uint16_t *)&vr->used->ring[vr->size];
 }
@@ -144,7 +144,7 @@ bool vring_split_should_notify(struct vring_dev *vr)
 	if (!vr->event_idx)
 		return !(READ_ONCE(vr->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	vr->signalled = vr->published;
-	return vring_need_event(READ_ONCE(*used_event(vr)), vr->published, old);
+	return vring_need_event(READ_ONCE(*vring_split_used_event(vr)), vr->published, old);
 }
 
 bool vring_split_has_avail(const struct vring_dev *vr)
@@ -156,21 +156,21 @@ void vring_split_disable_notify(struct vring_dev *vr)
 {
 	if (!vr->event_idx)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
-	else if (vr->armed && !vring_split_has_avail(vr))
+	else if (vr->notify_enabled && !vring_split_has_avail(vr))
 		/* An avail_event behind the driver's index requests no notification. When the
 		 * driver has added entries, avail_event is behind its index already: no store
 		 * needed. */
-		WRITE_ONCE(*avail_event(vr), (uint16_t)(vr->last_avail - 1));
-	vr->armed = false;
+		WRITE_ONCE(*vring_split_avail_event(vr), (uint16_t)(vr->last_avail - 1));
+	vr->notify_enabled = false;
 }
 
 bool vring_split_enable_notify(struct vring_dev *vr)
 {
 	/* The event is the device's index, not the driver's: for an entry added since the last pop,
 	 * either the driver must notify, or the load below must find the entry. */
-	vr->armed = true;
+	vr->notify_enabled = true;
 	if (vr->event_idx)
-		WRITE_ONCE(*avail_event(vr), vr->last_avail);
+		WRITE_ONCE(*vring_split_avail_event(vr), vr->last_avail);
 	else
 		WRITE_ONCE(vr->used->flags, 0);
 

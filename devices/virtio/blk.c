@@ -127,7 +127,7 @@ static int start_queue(struct blk *b, unsigned int n)
 		.limit = &b->limit,
 		.kick_fd = dev->queue[n].kick_fd,
 		.irq = &dev->irq,
-		.watch = b->watch,
+		.listener = b->listener,
 		.queue = n,
 		.device_status = virtio_status_reg(dev),
 	};
@@ -294,9 +294,9 @@ unsigned int blk_fds(const struct blk *b)
 	return blk_queues_fds(&b->queues);
 }
 
-void blk_set_listener(struct blk *b, struct blkplane_listener *watch)
+void blk_set_listener(struct blk *b, struct blkplane_listener *listener)
 {
-	b->watch = watch;
+	b->listener = listener;
 }
 
 int blk_destroy(struct blk *b)

@@ -107,7 +107,7 @@ unsigned int blk_fds(const struct blk *blk);
 
 /* Sets the listener for broken rings and failed requests of queues that start from now on. The
  * caller owns it and keeps it valid until blk_destroy. */
-void blk_set_listener(struct blk *blk, struct blkplane_listener *watch);
+void blk_set_listener(struct blk *blk, struct blkplane_listener *listener);
 
 /* Copies the counters of a queue. Any thread. */
 void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);

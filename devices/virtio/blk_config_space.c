@@ -79,12 +79,12 @@ uint64_t blk_config_space_fill(struct virtio_blk_config *space, const struct blk
 	};
 	fill_topology(space, config, image);
 	if (space->max_discard_sectors) {
-		space->max_discard_seg = IORANGES_MAX;
+		space->max_discard_seg = IO_RANGES_MAX;
 		space->discard_sector_alignment = discard_alignment(config, image);
 	}
 	if (!config->readonly) {
 		space->max_write_zeroes_sectors = BLK_SEGMENT_SECTORS;
-		space->max_write_zeroes_seg = IORANGES_MAX;
+		space->max_write_zeroes_seg = IO_RANGES_MAX;
 		space->write_zeroes_may_unmap = config->discard;
 	}
 	return features(config, space->max_discard_sectors);

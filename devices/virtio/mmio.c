@@ -251,12 +251,8 @@ static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t valu
  * others. */
 static void kick(struct virtio_mmio *m, uint32_t queue)
 {
-	uint64_t one = 1;
-
-	if (queue >= m->dev->queue_count)
-		return;
-	ssize_t ignored = write(m->dev->queue[queue].kick_fd, &one, sizeof(one));
-	(void)ignored;
+	if (queue < m->dev->queue_count)
+		eventfd_signal(m->dev->queue[queue].kick_fd);
 }
 
 /* Handles a write to a register that needs no lock. Returns false for other registers. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * exec_to_run PROGRAM [ARG...]: how long from exec to the first KVM_RUN, and what is resident then.
+ * exec_to_run PROGRAM [ARG...]: measures the time from exec to the first KVM_RUN of a monitor, and
+ * its resident memory at that moment.
  *
- * Starts the program with a seccomp filter that has one system call only, ioctl(KVM_RUN), ask this
- * program, so that nothing else it does is slowed down: a tracer would stop each thread it starts. Prints
+ * The program starts with a seccomp filter that reports one system call only, ioctl(KVM_RUN), to
+ * this process, so that nothing else is slowed down. (A tracer would stop each new thread.) Prints
  *   run_us=N cpu_us=N rss_kib=N
- * where cpu_us is the processor time of all its threads until then, and rss_kib leaves out the largest
- * mapping, guest RAM. Both are of the process that runs it, which may have a supervisor. Then ends the program. Exit 1 with a line on standard error when it never gets
- * there.
+ * cpu_us is the CPU time of all threads of the process that runs the vCPU, which may have a
+ * supervisor; rss_kib leaves out its largest mapping, guest RAM. Then the program is killed. Exit
+ * code 1, with a message on standard error, if the program ends without KVM_RUN.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -48,7 +49,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Just before exec, for the parent to see; us. */
+/* Times that the child writes just before exec, in microseconds; shared with the parent. */
 struct began {
 	double at;
 	double cpu;
@@ -69,12 +70,12 @@ static void start(char **argv, int parent, struct began *began)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL))
 		fail("prctl");
-	/* Closed by exec. */
+	/* The listener has close-on-exec set, so that exec closes it. */
 	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
 			  &program);
 	if (fd < 0)
 		fail("seccomp");
-	/* The parent takes it over and says so. */
+	/* The parent duplicates the descriptor and sends a byte to confirm it. */
 	if (write(parent, &fd, sizeof(fd)) != sizeof(fd) || read(parent, &byte, 1) != 1)
 		fail("socketpair");
 	began->cpu = us(CLOCK_PROCESS_CPUTIME_ID);
@@ -83,7 +84,7 @@ static void start(char **argv, int parent, struct began *began)
 	fail(argv[0]);
 }
 
-/* KiB resident outside the largest mapping. */
+/* Returns the resident memory outside the largest mapping, in KiB. */
 static long resident_kib(pid_t pid)
 {
 	long size = 0, largest = 0, of_largest = 0, sum = 0, value;
@@ -108,7 +109,7 @@ static long resident_kib(pid_t pid)
 	return sum - of_largest;
 }
 
-/* The child's descriptor to be asked by. */
+/* Duplicates the child's seccomp notification descriptor into this process. */
 static int take_over(pid_t child, int socket)
 {
 	int process = (int)syscall(SYS_pidfd_open, child, 0);
@@ -124,7 +125,7 @@ static int take_over(pid_t child, int socket)
 	return fd;
 }
 
-/* The process of the thread that asks; it goes on waiting. */
+/* Returns the process of the thread whose KVM_RUN is reported; the thread continues to wait. */
 static pid_t who_asks(int fd)
 {
 	struct seccomp_notif ask = { 0 };
@@ -143,7 +144,7 @@ static pid_t who_asks(int fd)
 	return process;
 }
 
-/* Its locks are gone then. */
+/* Kills the process and waits for its end, after which its file locks are released. */
 static void end_process(pid_t process)
 {
 	struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, process, 0), .events = POLLIN };
@@ -174,7 +175,7 @@ int main(int argc, char **argv)
 	close(pair[1]);
 	asked.fd = take_over(child, pair[0]);
 
-	/* It hangs up when nobody is left who could ask. */
+	/* The kernel reports a hang-up when no process with the filter is left. */
 	while (poll(&asked, 1, -1) < 0 && errno == EINTR)
 		;
 	double end = us(CLOCK_MONOTONIC);
@@ -182,7 +183,7 @@ int main(int argc, char **argv)
 	pid_t process = runs ? who_asks(asked.fd) : child;
 	clockid_t cpu = CLOCK_PROCESS_CPUTIME_ID;
 
-	/* What it took before exec is no part of it; who was forked since began with nothing. */
+	/* The CPU time before exec is subtracted; a process forked later has none of it. */
 	if (runs && clock_getcpuclockid(process, &cpu) == 0)
 		printf("run_us=%.0f cpu_us=%.0f rss_kib=%ld\n", end - began->at,
 		       us(cpu) - (process == child ? began->cpu : 0), resident_kib(process));

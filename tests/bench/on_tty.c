@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * on_tty PROGRAM [ARG...]: runs the program, as this process, with a terminal of its own as standard input, output and
- * error, for one that reads from nothing else (lkvm). What comes by our input is typed there, and what is shown there
- * goes to our output, unchanged, until the program and whoever has its terminal have ended.
+ * on_tty PROGRAM [ARG...]: runs the program, as this process, on a terminal of its own, for
+ * programs that use only a terminal (lkvm). Standard input is typed on that terminal, and the
+ * terminal's output is copied to standard output unchanged, until the program and all other
+ * processes that have the terminal open have ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@ static _Noreturn void fail(const char *what)
 	exit(127);
 }
 
-/* False at the end of what can be read, and when nobody takes it any more. */
+/* Copies available data. Returns false at end of file, and when the output cannot be written. */
 static bool pass(int from, int to)
 {
 	char buf[4096];
@@ -43,14 +44,14 @@ static void relay(int terminal)
 	struct pollfd fds[] = { { .fd = terminal, .events = POLLIN },
 				{ .fd = STDIN_FILENO, .events = POLLIN } };
 
-	/* A Ctrl-C is the program's business: it ends, and so does this. */
+	/* Ctrl-C is for the program: when it ends, this process ends as well. */
 	signal(SIGINT, SIG_IGN);
 	for (;;) {
 		if (poll(fds, 2, -1) < 0)
 			continue;
 		if (fds[0].revents && !pass(terminal, STDOUT_FILENO))
 			return;
-		/* The terminal stays, without anybody who types. */
+		/* At the end of standard input the terminal stays open, without further input. */
 		if (fds[1].revents && !pass(STDIN_FILENO, terminal))
 			fds[1].fd = -1;
 	}
@@ -78,7 +79,7 @@ int main(int argc, char **argv)
 	case -1:
 		fail("fork");
 	case 0:
-		/* Not the program's child, but nobody's: it may wait for those that it has. */
+		/* A double fork, because the program may wait for all of its children. */
 		if (fork() == 0) {
 			close(end);
 			relay(terminal);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * read_floor FILE: how long this machine takes just now to read a file into fresh memory, in large
- * pages where it has them: what no monitor that loads it can do without. Prints read_us=N.
+ * read_floor FILE: measures how long this machine currently takes to read a file into fresh memory,
+ * in huge pages where possible: the lower bound for any monitor that loads this file. Prints
+ * read_us=N.
  */
 #include <fcntl.h>
 #include <stdio.h>

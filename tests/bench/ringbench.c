@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ringbench: what the dataplane itself can do. A driver thread per queue keeps `depth` requests of
- * 4 KiB in flight, by shared memory and an eventfd; no KVM, no exits, no interrupts.
+ * ringbench: measures the dataplane without KVM, exits and interrupts. A driver thread per queue
+ * keeps `depth` requests of 4 KiB in flight, by shared memory and an eventfd.
  *
- * One line of JSON for each run: requests per second, the dataplane threads' CPU time per request,
- * doorbells per request. --times: with the planes measuring, too. With --stages the same calls in one thread, and how long each stage takes.
+ * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
+ * request, and doorbells per request. With --times the planes take time stamps as well. With
+ * --stages one thread calls each stage, and the line has the time of each.
  */
 #include "tests/bench/ringbench.h"
 
@@ -35,7 +36,7 @@ static struct {
 	unsigned int queues;
 	unsigned int threads;
 	unsigned int poll_us;
-	unsigned int cpu; /* the first to pin to */
+	unsigned int cpu; /* first CPU of --pin */
 	double seconds;
 	bool indirect;
 	bool packed;
@@ -64,7 +65,7 @@ static struct queue queues[MAX_QUEUES];
 static struct iothread *threads[MAX_QUEUES];
 static struct hostmem mem;
 static uint64_t disk_bytes = 1ull << 30;
-static int phase; /* 1: count; 2: stop; atomic */
+static int phase; /* atomic; 1: count, 2: stop */
 
 static void die(const char *what)
 {
@@ -90,7 +91,7 @@ static double cpu_seconds(pthread_t thread)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* With --pin everybody has a processor; with --share a queue has one, for both of its threads. */
+/* --pin gives each thread a CPU of its own; --share gives one to both threads of a queue. */
 static void pin(pthread_t thread, unsigned int queue, unsigned int which)
 {
 	cpu_set_t set;

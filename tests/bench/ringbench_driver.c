@@ -15,7 +15,7 @@ static uint16_t *avail_event(struct driver *d)
 	return (uint16_t *)&d->used->ring[RING_SIZE];
 }
 
-/* Header, data and status of one request, in three descriptors; `next` of the first is first + 1. */
+/* Writes the descriptors of a request: header, data and status, chained from `first` on. */
 static void lay_out(struct vring_desc *desc, unsigned int first, uint64_t gpa, unsigned int slot)
 {
 	desc[0] = (struct vring_desc){
@@ -85,7 +85,7 @@ void driver_stage(struct driver *d, unsigned int slot)
 	d->seed ^= d->seed << 13;
 	d->seed ^= d->seed >> 7;
 	d->seed ^= d->seed << 17;
-	/* The upper half of a product is below its factor: no division. */
+	/* Scales a random number to the range; a multiplication is faster than a division. */
 	d->header[slot].sector = (uint64_t)((__uint128_t)d->seed * d->sectors >> 64) * 8;
 	if (d->ring.packed) {
 		packed_stage(d, slot);
@@ -100,9 +100,9 @@ bool driver_show(struct driver *d)
 
 	if (d->ring.packed)
 		return packed_show(d);
-	/* Pairs with vring_pop's acquire. */
+	/* Release: pairs with vring_pop's acquire. */
 	STORE_RELEASE(d->avail->idx, d->avail_idx);
-	/* Never an interrupt, please: what is behind us for half the index space is not crossed. */
+	/* Disables interrupts: this event stays half the index space away from the used index. */
 	WRITE_ONCE(*used_event(d), (uint16_t)(d->used_idx + 0x8000));
 	full_barrier();
 	return vring_need_event(READ_ONCE(*avail_event(d)), d->avail_idx, old);
@@ -114,41 +114,21 @@ int driver_take(struct driver *d)
 
 	if (d->ring.packed)
 		return packed_take(d);
-	/* Pairs with vring_publish's release. */
+	/* Acquire: pairs with vring_publish's release. */
 	if (LOAD_ACQUIRE(d->used->idx) == d->used_idx)
 		return -1;
 	id = d->used->ring[d->used_idx++ % RING_SIZE].id;
 	return (int)(id / d->per_slot);
 }
 
-/* ---- the engine ---- */
-
-static int null_open(struct ioengine *e)
-{
-	(void)e;
-	return 0;
-}
-
-static void null_close(struct ioengine *e)
-{
-	(void)e;
-}
+/* ---- an engine that completes at once ---- */
 
 static void null_prep(struct ioengine *e, struct io_task *task)
 {
 	ioengine_segment_done(e, task, task->len);
 }
 
-static void null_nothing(struct ioengine *e)
-{
-	(void)e;
-}
-
 const struct ioengine_ops ioengine_null = {
 	.name = "null",
-	.open = null_open,
-	.close = null_close,
 	.prep = null_prep,
-	.submit = null_nothing,
-	.reap = null_nothing,
 };

@@ -19,7 +19,7 @@ static void advance(uint16_t *at, uint16_t *flags, unsigned int count)
 	}
 }
 
-/* Header, data and status of a request. */
+/* Writes the descriptors of a request: header, data and status. */
 static void lay_out(struct vring_packed_desc *desc, uint64_t gpa, unsigned int slot)
 {
 	desc[0] = (struct vring_packed_desc){
@@ -46,7 +46,7 @@ void packed_init(struct driver *d, void *base)
 	d->device_event = (uint32_t *)(at + AT_USED);
 	d->put_flags = AVAIL;
 	d->take_flags = BOTH;
-	/* Never an interrupt, please. */
+	/* Disables interrupts. */
 	WRITE_ONCE(*(uint32_t *)(at + AT_AVAIL), DISABLE);
 	for (unsigned int slot = 0; d->ring.indirect && slot < d->slots; slot++)
 		lay_out((struct vring_packed_desc *)(at + AT_TABLES) + slot * 4ul, d->gpa, slot);
@@ -94,7 +94,7 @@ bool packed_show(struct driver *d)
 	uint16_t old = d->shown, at;
 	uint32_t event;
 
-	/* Pairs with vring_pop's acquire. */
+	/* Release: pairs with vring_pop's acquire. */
 	if (d->first)
 		STORE_RELEASE(d->first->flags, d->first_flags);
 	d->first = NULL;
@@ -103,7 +103,7 @@ bool packed_show(struct driver *d)
 	event = READ_ONCE(*d->device_event);
 	if ((event & ~0xffffu) != DESC)
 		return (event & ~0xffffu) != DISABLE;
-	/* Positions as if the ring went on without end. */
+	/* Converts ring positions to a running count, as if the ring had no end. */
 	at = (uint16_t)(event & 0x7fff);
 	if (!(event & 0x8000) != !(d->put_flags & AVAIL))
 		at = (uint16_t)(at - RING_SIZE);
@@ -117,7 +117,7 @@ int packed_take(struct driver *d)
 	const struct vring_packed_desc *at = &d->packed[d->take];
 	int id;
 
-	/* Pairs with vring_publish's release. */
+	/* Acquire: pairs with vring_publish's release. */
 	if ((LOAD_ACQUIRE(at->flags) & BOTH) != d->take_flags)
 		return -1;
 	id = at->id;

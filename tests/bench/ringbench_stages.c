@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The stages of a request one by one: a whole batch is popped, then parsed, finished, pushed and
- * published. Driver and device take turns in one thread, so no cache line moves between cores.
+ * Measures each stage of a request: a whole batch is popped, then parsed, completed, pushed and
+ * published. Driver and device alternate in one thread, so that no cache line moves between CPUs.
  */
 #include "tests/bench/ringbench_stages.h"
 
@@ -39,7 +39,7 @@ static struct request requests[RING_SIZE];
 static const struct blkreq_disk disk = { .capacity = 1ull << 30, .blk_size = 512 };
 static uint64_t took[STAGES];
 
-/* What passed since the last call is that stage's; one look at the clock is taken off. */
+/* Adds the time since the last call to the stage, without the cost of reading the clock. */
 static void lap(uint64_t *since, enum stage stage)
 {
 	uint64_t t = ticks_ns();
@@ -76,7 +76,7 @@ static void one_batch(unsigned int depth)
 	lap(&since, PUBLISH);
 }
 
-/* The quickest of many: what is taken off must not be more than what was put on. */
+/* Returns the minimum of many measurements, so that no more is subtracted than was added. */
 static uint64_t clock_cost(void)
 {
 	uint64_t least = UINT64_MAX;

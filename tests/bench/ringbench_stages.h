@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* Batches of `depth` requests through the dataplane's stages in this thread; prints a line of JSON. */
+/* Runs batches of `depth` requests through all stages in this thread; prints a line of JSON. */
 void stages_measure(unsigned int depth, bool packed, bool indirect);
 
 #endif

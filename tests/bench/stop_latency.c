@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How long it takes to stop a disk's dataplane while the guest floods it, for each engine, with
- * O_DIRECT and through the page cache.
+ * Measures how long it takes to stop a disk's dataplane while the guest floods it, for each engine,
+ * with O_DIRECT and through the page cache.
  *
- *   stop_latency [FILE [ROUNDS]]      FILE: made, and removed; must not exist; ./stop_latency.img, 500
+ *   stop_latency [FILE [ROUNDS]]      (./stop_latency.img, 500)
  *
- * One thread is the guest: it keeps a ring of 256 full of 4 KiB reads and offers each head again as
- * soon as it comes back. Prints, in microseconds from the call of blkplane_stop to its return,
+ * FILE is created and removed, and must not exist. One thread acts as the guest: it keeps a ring of
+ * 256 full of 4 KiB reads, and offers each head again as soon as it is completed. Prints, in
+ * microseconds from the call of blkplane_stop to its return,
  *   engine=NAME direct=0|1 rounds=N requests=N median_us=N p99_us=N max_us=N
- * `requests`: how many the guest got answered in all rounds. An engine the host lacks is left out.
+ * `requests` is the number of completed requests in all rounds. Engines that the host lacks are
+ * left out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +32,7 @@
 #define RING	   256u
 #define READ_BYTES 4096u
 #define FILE_BYTES (64ull << 20)
-#define RAM	   0x100000ull /* guest physical */
+#define RAM	   0x100000ull /* guest physical address */
 #define RAM_BYTES  (4ull << 20)
 #define DESC	   0ull /* offsets in RAM */
 #define AVAIL	   0x10000ull
@@ -52,7 +54,7 @@ static uint8_t *ram;
 static struct hostmem mem;
 static int kick_fd, irq_fd;
 static bool over;	  /* atomic */
-static uint64_t answered; /* by the guest thread; read after it was joined */
+static uint64_t answered; /* requests completed; written by the guest thread, read after its end */
 
 static void fail(const char *what)
 {
@@ -68,7 +70,7 @@ static double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-/* Request number i: a descriptor that refers to a table of three. */
+/* Writes request number i: a descriptor that refers to an indirect table of three. */
 static void lay_out(unsigned int i)
 {
 	struct vring_desc *desc = (struct vring_desc *)(ram + DESC) + i;
@@ -94,7 +96,7 @@ static void kick(void)
 		fail("kick");
 }
 
-/* The ring is full, and stays so. */
+/* Guest thread: keeps the ring full. */
 static void *guest(void *arg)
 {
 	struct vring_avail *avail = (struct vring_avail *)(ram + AVAIL);
@@ -227,7 +229,7 @@ int main(int argc, char **argv)
 	ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (ram == MAP_FAILED || hostmem_add(&mem, RAM, RAM_BYTES, ram, false))
 		fail("memory");
-	/* No holes: those are read without a device. */
+	/* Allocates all blocks of the file, because holes are read without a device access. */
 	for (uint64_t at = 0; at < FILE_BYTES; at += RAM_BYTES)
 		if (pwrite(fd, ram, RAM_BYTES, (off_t)at) != (ssize_t)RAM_BYTES)
 			fail(path);

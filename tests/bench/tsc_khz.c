@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tsc_khz: how fast the processor's time stamp counter (aarch64: virtual counter) runs, in kHz, on
- * standard output. The freestanding guests read it as their clock; a guest sees it run as fast as
- * its host does.
+ * tsc_khz: prints the frequency of the processor's time stamp counter (aarch64: virtual counter) in
+ * kHz. The freestanding guests use the counter as their clock; it has the same frequency in the
+ * guest and on its host.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +36,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
 }
 
-/* Both clocks at one time: of many looks the one that took least, which nothing interrupted. */
+/*
+ * Reads both clocks at one time: returns the quickest of many readings, which was not interrupted.
+ */
 static struct moment look(void)
 {
 	struct moment best = { 0, 0 };

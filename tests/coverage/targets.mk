@@ -17,7 +17,7 @@ COVERAGE_FLAGS := -fprofile-instr-generate -fcoverage-mapping -fprofile-update=a
 coverage:
 	$(Q)$(MAKE) --no-print-directory VARIANT=release test-objects
 	$(Q)$(MAKE) --no-print-directory VARIANT=coverage coverage-programs
-	$(Q)tests/coverage/run $(BUILD)/coverage $(TEST_SRC) $(FUZZ_SRC)
+	$(Q)tests/coverage/run $(BUILD)/coverage $(COVERAGE_BIN:$(OBJ)/%=$(BUILD)/coverage/%)
 
 coverage-programs: $(COVERAGE_BIN)
 

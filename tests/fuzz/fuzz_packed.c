@@ -89,7 +89,7 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 	struct slot *s = &slots[GUEST_RING_MAX];
 	struct place next = ring.avail;
 	uint16_t id = 0;
-	int length = model_walk_packed(d, &next, ring.held, &id, &m);
+	int length = model_walk_packed(d, &next, ring.desc_in_flight, &id, &m);
 	bool good = length > 0 && id < vr->size && !ring.chain[id].in_flight;
 	enum blkreq_verdict verdict;
 	int got;
@@ -104,7 +104,7 @@ static bool take(struct vring_dev *vr, const struct driver *d, struct input *in)
 	fuzz_must(s->req.chain.head == id);
 	request_compare(&r, &s->req.chain, &m);
 	ring.avail = next;
-	ring.held += (unsigned int)length;
+	ring.desc_in_flight += (unsigned int)length;
 	ring.order[ring.flying++] = id;
 	ring.chain[id].in_flight = true;
 	ring.chain[id].length = (uint16_t)length;
@@ -179,7 +179,7 @@ static void serve(struct vring_dev *vr, const struct driver *d, struct input *in
 	fuzz_must(vring_publish(vr) == (ring.batch != 0));
 	if (ring.batch) {
 		fuzz_must(ring.first->flags == ring.first_flags);
-		ring.held -= ring.batch;
+		ring.desc_in_flight -= ring.batch;
 		ring.unsignalled += ring.batch;
 		ring.batch = 0;
 		check_notify(vr, d);
@@ -283,7 +283,7 @@ static void one_ring(struct input *in)
 	memset(&ring, 0, sizeof(ring));
 	start_at(&vr, &d, (struct place){ (uint16_t)in_below(in, config.size), !in_rarely(in) });
 	for (unsigned int round = 0; round < ROUNDS && in->left && !vr.broken; round++) {
-		d.room = config.size - ring.held;
+		d.room = config.size - ring.desc_in_flight;
 		for (unsigned int n = 1 + in_below(in, config.size); n && in->left; n--)
 			driver_stage(&d, driver_request(&d, in));
 		driver_show(&d);

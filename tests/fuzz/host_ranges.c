@@ -35,7 +35,7 @@ static bool refuses(uint32_t n, uint32_t *bits)
 
 void ranges_check(const struct io_task *task)
 {
-	fuzz_must(!readonly && task->range_count && task->range_count <= IORANGES_MAX);
+	fuzz_must(!readonly && task->range_count && task->range_count <= IO_RANGES_MAX);
 	for (unsigned int i = 0; i < task->range_count; i++)
 		fuzz_must(task->range[i].len &&
 			  range_inside(task->range[i].offset, task->range[i].len, capacity));

@@ -162,7 +162,7 @@ static void judge_ranges(struct model_answer *a, const struct guest *g, const st
 	if (disk->readonly)
 		return;
 	a->status = max ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_UNSUPP;
-	if (!max || !len || len % 16 || len > 16 * IORANGES_MAX)
+	if (!max || !len || len % 16 || len > 16 * IO_RANGES_MAX)
 		return;
 	for (uint64_t at = 0; at < len; at += 16) {
 		struct virtio_blk_discard_write_zeroes seg = read_segment(g, m, 16 + at);

@@ -46,7 +46,7 @@ struct model_answer {
 	uint64_t offset;
 	uint64_t len;
 	unsigned int range_count;
-	struct io_range range[IORANGES_MAX];
+	struct io_range range[IO_RANGES_MAX];
 	uint8_t status;
 	uint32_t own;	   /* leading writable bytes that the device fills itself */
 	uint32_t used_len; /* used.len with this status */

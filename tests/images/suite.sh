@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The boot tests of the minimal guest kernel, run by tests/images/kernel on the host with KVM: every function test_NAME is
-# one. Arguments: the names of the tests to run; all, in this order, if there are none.
+# Boot tests of the minimal guest kernel, run by tests/images/kernel on the host with KVM; every
+# function test_NAME is a test. Arguments: the names of the tests to run; default: all, in this order.
 #
 # Kernel parameters are quoted for the kernel, and $ in them is for the guest's shell.
 # shellcheck disable=SC2016
 # shellcheck source=tests/boot/lib.sh
 . ./lib.sh
 
-# minimal KERNEL APPEND OPTION...: boots it from a copy of fio.img, without an initramfs.
+# minimal KERNEL APPEND OPTION...: boots the kernel from a copy of fio.img, without an initramfs.
 minimal() {
     kernel=$1 append=$(one_line "$2")
     shift 2
@@ -16,12 +16,13 @@ minimal() {
     boot --kernel "$kernel" --append "quiet $append" --disk disk.img "$@"
 }
 
-# The engines of a disk's measurements, and the ways in which fio's jobs hold together: processes and threads.
+# The engines with which disks are measured, and both kinds of fio's jobs: processes and threads.
 fio_jobs='for engine in libaio io_uring psync; do for thread in 0 1; do
     fio --name=job --numjobs=2 --directory=/root --size=256k --bs=4k --rw=randrw --direct=1 --iodepth=8
         --verify=crc32c --ioengine=$engine --thread=$thread --output=/tmp/fio && echo fio-$engine-$thread-good; done; done;'
 
-# finds_all KERNEL CPUS OPTION...: both disks, the clock and the CPUs are found; fio works; the guest powers off.
+# finds_all KERNEL CPUS OPTION...: checks that the guest finds both disks, the clock and the CPUs, that
+# fio works, and that the guest powers off.
 finds_all() {
     kernel=$1 cpus=$2
     shift 2
@@ -54,7 +55,8 @@ with_tree() {
     want 'acpi-0 tree-1'
 }
 
-# without_acpi KERNEL: the disks are those on the command line, there is one CPU, and the keyboard controller ends it.
+# without_acpi KERNEL: the guest finds the disks on the command line and one CPU, and reboots by the
+# keyboard controller.
 without_acpi() {
     minimal "$1" 'acpi=off reboot=k run="echo acpi-$(ls -d /sys/firmware/acpi 2>/dev/null | wc -l) cpus-$(nproc);
         ls /sys/bus/platform/drivers/virtio-mmio; echo y >/root/written; sync; mount -o remount,ro /; reboot -f"' --cpus 2
@@ -97,7 +99,7 @@ test_elf_two_cpus_device_tree() {
     with_tree vmlinux 2
 }
 
-# The interrupts are pins of the I/O APIC, and pvpanic is found.
+# Interrupts are pins of the I/O APIC, and the guest finds pvpanic.
 test_device_tree_interrupts_and_panic() {
     minimal bzImage 'run="cat /proc/interrupts; echo c >/proc/sysrq-trigger"' --describe fdt
     want_code 5
@@ -106,7 +108,7 @@ test_device_tree_interrupts_and_panic() {
     want '5-edge      virtio0'
 }
 
-# As `make run KERNEL=...` boots it: the stock kernel's initramfs, whose modules this one has no use for.
+# `make run KERNEL=...` boots this kernel with the stock kernel's initramfs, whose modules it ignores.
 test_initramfs() {
     cp root.img disk.img
     boot --kernel bzImage --initrd initramfs.cpio.gz --disk disk.img \
@@ -119,7 +121,7 @@ test_initramfs() {
     [ "$(contents disk.img /root/written)" = y ] || fail 'nothing was written'
 }
 
-test_panic_is_told() {
+test_panic_is_reported() {
     minimal bzImage 'run="echo c >/proc/sysrq-trigger"'
     want_code 5
     want 'Kernel panic'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The documents that tests/install/documents compares, their entries, their example commands, and
-# the answers of the program.
+# Parts of tests/install/documents: the documents, their entries and example commands, and the
+# messages of the program.
 import functools
 import os
 import re
@@ -27,7 +27,7 @@ def output(*command):
 
 
 def load():
-    """All documents, as they are."""
+    """Returns the text of each document by its name."""
     return {
         "--help": output(MICROVM, "--help"),
         "microvm.1": read("vmm/man/microvm.1"),
@@ -44,7 +44,8 @@ def load():
 
 @functools.lru_cache(maxsize=None)
 def complaint(name, value, key=False):
-    """What the program says about a value of an option or of a key of --disk; None: it accepts it."""
+    """Returns the program's error message about a value of an option, or of a key of --disk; None if
+    the value is accepted."""
     needed = {"iops-burst": "iops=1,", "bps-burst": "bps=1,"}.get(name, "")
     said = output(MICROVM, *(["--disk", f"f,{needed}{name}={value}"] if key else [f"{name}={value}"]))
     if "--kernel FILE is missing" in said or "with --control, which" in said:
@@ -58,7 +59,7 @@ def size(text):
 
 
 RANGE = re.compile(r"\b(\d+[KMGT]?) to (\d+[KMGT]?)\b")
-# Values that some option or key refuses, and for whose sake it says what it wants.
+# Each option and key refuses some of these values with a message that describes the valid ones.
 TRIALS = ("?", "0", "1K", "99999999999", "x" * 21)
 
 
@@ -69,7 +70,7 @@ def wants(name, key):
 def names_of(path, pattern):
     names = re.findall(pattern, read(path))
     if not names:
-        raise SystemExit(f"documents: {path}: no names found: its tables have changed, and {pattern!r} has to follow them")
+        raise SystemExit(f"documents: {path}: no names found by {pattern!r}, which must match its tables")
     return names
 
 
@@ -97,7 +98,7 @@ def subjects():
 
 
 def examples(text, program):
-    """The arguments of each command that starts PROGRAM in an indented block, without redirections."""
+    """Yields the arguments of each indented command that starts `program`, without redirections."""
     for line in re.findall(rf"^ {{4}}\./{program} ((?:.*\\\n)*.*)$", text, flags=re.M):
         words = shlex.split(line.replace("\\\n", " "), comments=True)
         yield [word for word in words if word != "&" and not re.match(r"\d?[<>]", word)]
@@ -107,17 +108,17 @@ def examples(text, program):
 
 
 def plain(roff):
-    """The text of a man page's source."""
+    """Returns the text of a man page without roff's requests and escapes."""
     text = re.sub(r"^'?\\?\.?\\\".*$", "", roff, flags=re.M)
     text = re.sub(r'^\.[A-Z]{1,3}\b ?', "", text, flags=re.M)
     text = re.sub(r"\\f[A-Z]|\\\|", "", text)
     text = text.replace("\\(dq", '"').replace("\\-", "-").replace("\\e", "\\")
-    # In BR and BI lines blanks separate fonts, and quotes hold what has blanks.
+    # Quotes stay: in BR and BI lines they enclose words that contain blanks.
     return text
 
 
 def man_entries(roff):
-    """name -> span of the source: from its .TP on to the next one."""
+    """Returns {name: (begin, end)}: the entry of a name reaches from its .TP to the next one."""
     entries = {}
     marks = [m.start() for m in re.finditer(r"^\.(?:TP|TQ|SS|SH)\b", roff, flags=re.M)] + [len(roff)]
     for at, end in zip(marks, marks[1:]):
@@ -127,7 +128,7 @@ def man_entries(roff):
         found = re.match(r"\.B[IR]? ([^ \"|=]+)", lines[1])
         if found:
             entries[found[1].replace("\\-", "-").rstrip("=")] = [at, end]
-    # .TQ: several names with one text.
+    # Names that are joined by .TQ have the same text.
     joined = sorted(entries.values())
     for span, following in zip(reversed(joined[:-1]), reversed(joined[1:])):
         if roff.startswith(".TQ", following[0]):
@@ -158,7 +159,7 @@ def spans(doc, text):
 
 
 def entry(docs, doc, name):
-    """What a document says about an option or a key; "" if nothing."""
+    """Returns a document's entry for an option or a key as one line, or an empty string."""
     span = spans(doc, docs[doc]).get(name)
     text = docs[doc][span[0]:span[1]] if span else ""
     text = plain(text) if doc.endswith(".1") else text
@@ -166,7 +167,7 @@ def entry(docs, doc, name):
 
 
 def section(docs, doc, begin, end=None):
-    """From a heading on to the next one."""
+    """Returns the text from a heading to the next one."""
     text = docs[doc]
     at = text.find(begin)
     if at < 0:

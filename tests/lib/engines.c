@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/lib/engines.h"
 
+#include <stdio.h>
+
 #include "dataplane/base.h"
 
 static const struct {
@@ -32,6 +34,31 @@ struct engine_way engine_way(int way)
 		.engine = engines[way / 2].engine,
 		.direct = way % 2 == 0,
 	};
+}
+
+const char *engine_name(int i)
+{
+	return engines[i].name;
+}
+
+const char *engine_way_name(int way)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "%s%s", engines[way / 2].name,
+		 engine_way(way).direct ? ", O_DIRECT" : "");
+	return name;
+}
+
+const char *loop_name(int kind)
+{
+	static const char *const names[] = {
+		[EVLOOP_EPOLL] = "epoll",
+		[EVLOOP_URING] = "io_uring",
+		[EVLOOP_IOPOLL] = "iopoll",
+	};
+
+	return names[kind];
 }
 
 unsigned int engine_rounds(int way, unsigned int rounds)

@@ -30,6 +30,13 @@ int engine_ways(void);
 /* Returns combination `way`. */
 struct engine_way engine_way(int way);
 
+/* Return the name of engine i, and of combination `way`, valid until the next call. */
+const char *engine_name(int i);
+const char *engine_way_name(int way);
+
+/* Returns the name of an event loop: kind is an enum evloop_kind. */
+const char *loop_name(int kind);
+
 /* Returns how many of `rounds` repetitions a test makes on combination `way`: for iopoll a tenth,
  * because it is slow on hosts with few CPUs and differs from io_uring only by its second ring. */
 unsigned int engine_rounds(int way, unsigned int rounds);

@@ -93,6 +93,11 @@ void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int pl
 	m->base = MOCK_LOW + MOCK_LOW_SIZE / 2 + (place - 1) * (160ul << 10);
 }
 
+const char *mock_format_name(int packed)
+{
+	return packed ? "packed" : "split";
+}
+
 void *mock_ptr(const struct mockdrv *m, uint64_t gpa)
 {
 	must(gpa >= MOCK_LOW && gpa < MOCK_TOP);

@@ -97,6 +97,9 @@ void mock_beside(struct mockdrv *m, const struct mockdrv *first, unsigned int pl
 void mock_ring(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 void mock_ring_packed(struct mockdrv *m, uint16_t size, bool event_idx, bool indirect);
 
+/* Returns the name of a ring format, 0: split, 1: packed. */
+const char *mock_format_name(int packed);
+
 /* Returns the driver's pointer to guest memory at gpa. Any thread. */
 void *mock_ptr(const struct mockdrv *m, uint64_t gpa);
 

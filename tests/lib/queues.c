@@ -1,12 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/lib/queues.h"
 
+#include <stdio.h>
+
 #include "dataplane/base.h"
 #include "tests/lib/engines.h"
 
 int queues_ways(void)
 {
 	return QUEUES_FORMATS * engine_count();
+}
+
+const char *queues_format_name(int i)
+{
+	static char name[24];
+
+	snprintf(name, sizeof(name), "%s%s", mock_format_name(i & 1), i & 2 ? ", IN_ORDER" : "");
+	return name;
+}
+
+const char *queues_way_name(int way)
+{
+	static char name[48];
+
+	snprintf(name, sizeof(name), "%s, %s", engine_name(way / QUEUES_FORMATS),
+		 queues_format_name(way % QUEUES_FORMATS));
+	return name;
 }
 
 uint64_t queues_format(int i)

@@ -22,6 +22,10 @@
  * w % QUEUES_FORMATS and engine w / QUEUES_FORMATS. */
 int queues_ways(void);
 
+/* Return the names of format i and of combination `way`, valid until the next call. */
+const char *queues_format_name(int i);
+const char *queues_way_name(int way);
+
 /* Returns the feature bits of format i. */
 uint64_t queues_format(int i);
 

@@ -19,6 +19,15 @@ int rows_ways(void)
 	return 2 * engine_ways();
 }
 
+const char *rows_way_name(int way)
+{
+	static char name[48];
+
+	snprintf(name, sizeof(name), "%s, %s", engine_way_name(way % engine_ways()),
+		 mock_format_name(way >= engine_ways()));
+	return name;
+}
+
 void rows_init(struct disk *d, int way)
 {
 	struct engine_way engine = engine_way(way % engine_ways());

@@ -17,6 +17,9 @@
 /* Returns the number of combinations of engine_ways() with both ring formats. */
 int rows_ways(void);
 
+/* Returns the name of combination `way`, valid until the next call. */
+const char *rows_way_name(int way);
+
 /* Creates a disk for combination `way`. The test may change d->config before rows_open. */
 void rows_init(struct disk *d, int way);
 

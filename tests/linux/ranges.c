@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ranges zero|punch DISK OFFSET LEN: fallocate on a block device, for which busybox has no command.
- * Zeroes a range of a disk, and keeps or releases its blocks.
+ * ranges zero|punch DISK OFFSET LEN: zeroes a range of a block device by fallocate, and keeps or
+ * releases its blocks. busybox has no command for this.
  */
 #include <fcntl.h>
 #include <stdio.h>

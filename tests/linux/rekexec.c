@@ -3,7 +3,7 @@
  * Boots another kernel by kexec.
  *
  * rekexec load KERNEL INITRD COMMAND-LINE, then rekexec jump: the drivers shut their devices down
- * before.
+ * first.
  *
  * rekexec on-panic KERNEL INITRD COMMAND-LINE: the other kernel boots when this one panics. The
  * devices are then still running, with requests in flight.

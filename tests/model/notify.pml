@@ -8,11 +8,9 @@
  *   -D<MISTAKE>    one mistake (tests/model/run lists them); spin must find what it leads to
  *   -DROOM, -DMOD  other sizes
  *   -DOVERLAP=n    a hostile driver has laid out its rings so that a field of the device overlaps
- *   one
- *                  of its own: bit 0 selects the device's field, bit 1 the driver's. The driver
- *                  offers
- *                  some entries and falls silent; the only requirement is that the device sleeps,
- *                  too
+ *                  one of its own: bit 0 selects the device's field, bit 1 the driver's. The driver
+ *                  offers some entries and then stops; the only requirement is that the device
+ *                  sleeps, too
  *
  * An error is: a state in which neither side can continue although the driver waits for entries
  * that it added (a lost doorbell or interrupt), an index that moves further than it may
@@ -26,7 +24,7 @@
  */
 #define SIZE 2	 /* entries of the ring */
 #ifndef ROOM
-#define ROOM 2	 /* most entries the I/O engine holds; below SIZE, the device starves */
+#define ROOM 2	 /* most entries the I/O engine holds; below SIZE, the device runs out of room */
 #endif
 #ifndef MOD
 #define MOD  8	 /* indices are modulo this, not 2^16 */
@@ -69,14 +67,14 @@ inline drain_buffer(loc)
 }
 
 /* Disables notifications: the event index is behind the driver if the driver has gone past it. */
-inline disarm()
+inline disable_notify()
 {
 #ifndef EVENT_IDX
 	STORE(AVAIL_EVENT, 1)
 #else
 	if
-	:: armed ->
-		armed = false;
+	:: notify_enabled ->
+		notify_enabled = false;
 		LOAD(avail, AVAIL_IDX);
 		if
 		:: avail == last -> STORE(AVAIL_EVENT, MINUS(last, 1))
@@ -231,9 +229,9 @@ active proctype device()
 	byte published = 0; /* used.idx as last stored */
 	byte signalled = 0; /* published at the last decision to interrupt */
 	byte budget = 0, event = 0;
-	bool dry = false, starved = false, armed = false;
-	bool more = false; /* this turn began because an entry was seen, */
-	byte empty_turns = 0;	   /* and so many in a row found none */
+	bool drained = false, no_room = false, notify_enabled = false;
+	bool has_avail = false; /* this turn began because an entry was available */
+	byte empty_turns = 0;	/* consecutive such turns that popped no entry */
 
 sleep:
 	if
@@ -242,22 +240,22 @@ sleep:
 		doorbell = false;
 #endif
 		empty_turns = 0
-	:: used != last -> /* the engine has finished something */
+	:: used != last -> /* the engine has completed a request */
 		used = NEXT(used);
-		disarm();
+		disable_notify();
 		turn_over();
-#ifdef NO_LOOK_AFTER_DISARM
+#ifdef NO_RECHECK_AFTER_DISABLE
 		if
-		:: starved -> goto work
+		:: no_room -> goto work
 		:: else -> goto sleep
 		fi
 #endif
 	fi;
 
 work:
-	dry = false;
-	starved = false;
-	disarm();
+	drained = false;
+	no_room = false;
+	disable_notify();
 	budget = SIZE;
 	do
 	:: budget && MINUS(last, used) < ROOM ->
@@ -276,15 +274,15 @@ work:
 		:: else
 		fi;
 		if
-		:: last == avail -> dry = true; break
-		:: else -> last = NEXT(last); more = false; empty_turns = 0
+		:: last == avail -> drained = true; break
+		:: else -> last = NEXT(last); has_avail = false; empty_turns = 0
 		fi
 	:: else -> break
 	od;
 	budget = 0;
 	if
-	:: more ->
-		more = false;
+	:: has_avail ->
+		has_avail = false;
 #ifdef OVERLAP
 #ifndef NO_EMPTY_LIMIT
 		empty_turns++;
@@ -294,40 +292,40 @@ work:
 		fi
 #endif
 #else
-		assert(false) /* not by a driver that keeps the rules */
+		assert(false) /* a correct driver does not reach this */
 #endif
 	:: else
 	fi;
 	turn_over();
 
 	if
-	:: !dry && MINUS(last, used) == ROOM ->
+	:: !drained && MINUS(last, used) == ROOM ->
 		/* No room: doorbells stay disabled, and a completion continues. */
-		starved = true;
+		no_room = true;
 		goto rest
-	:: !dry && MINUS(last, used) != ROOM -> goto work
+	:: !drained && MINUS(last, used) != ROOM -> goto work
 	:: else
 	fi;
 
 	/* Enable notifications. */
-	armed = true;
-#if defined(ARM_ONE_AHEAD)
+	notify_enabled = true;
+#if defined(ENABLE_ONE_AHEAD)
 	STORE(AVAIL_EVENT, NEXT(last));
 #elif defined(EVENT_IDX)
 	STORE(AVAIL_EVENT, last);
 #else
 	STORE(AVAIL_EVENT, 0);
 #endif
-#ifndef NO_BARRIER_DEVICE_ARM
+#ifndef NO_BARRIER_DEVICE_ENABLE
 	DEVICE_BARRIER;
 #endif
 #ifndef NO_RECHECK_DEVICE
 	LOAD(event, AVAIL_IDX);
 	if
-#ifdef ALWAYS_MORE
+#ifdef ALWAYS_HAS_AVAIL
 	:: event == last -> goto work
 #endif
-	:: event != last -> event = 0; more = true; goto work
+	:: event != last -> event = 0; has_avail = true; goto work
 	:: else -> event = 0
 	fi;
 #endif

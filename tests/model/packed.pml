@@ -46,7 +46,7 @@
 byte memory[PLACES];
 byte stored[2 * PLACES];
 bool buffered[2 * PLACES];
-bool doorbell = true; /* a started device looks at once */
+bool doorbell = true; /* a device polls the ring when it is started */
 bool interrupt;
 
 #define STORE(who, loc, v) \
@@ -80,7 +80,7 @@ end:	do
 
 active proctype driver()
 {
-	byte put = 0, take = 0, out = 0; /* next to fill, next to take, in between */
+	byte put = 0, take = 0, out = 0; /* next to fill, next to take, number in between */
 	bool put_wrap = true, take_wrap = true;
 	byte added = 0, event = 0;
 	bool waits = false;
@@ -149,13 +149,13 @@ progress:
 /*
  * While the device's own store to a descriptor is in its buffer, the descriptor is not available.
  */
-#define MORE (!buffered[PLACES + at] && memory[at] == AVAIL(at_wrap))
+#define HAS_AVAIL (!buffered[PLACES + at] && memory[at] == AVAIL(at_wrap))
 
 active proctype device()
 {
-	byte at = 0, used = 0, flying = 0; /* next to pop, next to give back, in between */
+	byte at = 0, used = 0, in_flight = 0; /* next to pop, next to complete, number in between */
 	bool at_wrap = true, used_wrap = true;
-	byte count = 0, first = 0, event = 0, told = ENABLE;
+	byte count = 0, first = 0, event = 0, written = ENABLE;
 	bool first_wrap = false, done = false;
 
 sleep:
@@ -164,18 +164,18 @@ sleep:
 #ifndef CLEAR_DOORBELL_LATE
 		doorbell = false
 #endif
-	:: flying -> done = true /* the engine has finished something */
+	:: in_flight -> done = true /* the engine has completed a request */
 	fi;
 
 work:
 	/* Disable notifications. */
 	if
-	:: told != DISABLE -> told = DISABLE; STORE(1, DEVICE_EVENT, DISABLE)
+	:: written != DISABLE -> written = DISABLE; STORE(1, DEVICE_EVENT, DISABLE)
 	:: else
 	fi;
 	do
-	:: flying < SIZE && MORE ->
-		flying++;
+	:: in_flight < SIZE && HAS_AVAIL ->
+		in_flight++;
 		atomic { ADVANCE(at, at_wrap) }
 	:: else -> break
 	od;
@@ -187,13 +187,13 @@ work:
 	event = memory[DRIVER_EVENT];
 #endif
 	do
-	:: flying ->
+	:: in_flight ->
 		if
 		:: count -> STORE(1, used, USED(used_wrap))
 		:: else
 		fi;
 		done = false;
-		flying--;
+		in_flight--;
 		count++;
 		atomic { ADVANCE(used, used_wrap) }
 	:: !done -> break
@@ -223,23 +223,23 @@ work:
 	first_wrap = false;
 
 	/* Enable notifications. */
-#if defined(ARM_ONE_AHEAD)
-	told = AT((at + 1) % SIZE, (at + 1 == SIZE -> !at_wrap : at_wrap));
+#if defined(ENABLE_ONE_AHEAD)
+	written = AT((at + 1) % SIZE, (at + 1 == SIZE -> !at_wrap : at_wrap));
 #elif defined(EVENT_IDX)
-	told = AT(at, at_wrap);
+	written = AT(at, at_wrap);
 #else
-	told = ENABLE;
+	written = ENABLE;
 #endif
-	STORE(1, DEVICE_EVENT, told);
-#ifndef NO_BARRIER_DEVICE_ARM
+	STORE(1, DEVICE_EVENT, written);
+#ifndef NO_BARRIER_DEVICE_ENABLE
 	BARRIER(1);
 #endif
 #ifndef NO_RECHECK_DEVICE
 	if
-#ifdef ALWAYS_MORE
+#ifdef ALWAYS_HAS_AVAIL
 	:: true -> goto work
 #endif
-	:: flying < SIZE && MORE -> goto work
+	:: in_flight < SIZE && HAS_AVAIL -> goto work
 	:: else
 	fi;
 #endif

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The tests themselves, as a service of the systemd in question.
+# The tests, which run as a service of the systemd under test.
 passed=0 failed=0 reason=''
 export PATH=/bin:/usr/bin
 
@@ -18,11 +18,11 @@ is() {
     [ "$(show "$1" "$2")" = "$3" ] || fail "$1: $2 is $(show "$1" "$2") instead of $3"
 }
 
-# heard VM: until its guest would hear the button, as it has written.
-heard() {
+# ready VM: waits until its guest has written that it receives the power button.
+ready() {
     until [ "$(head -c 5 "/work/$1.flag")" = ready ]; do
         case $(show "$1" ActiveState) in
-        failed | inactive) fail "$1 has ended before"; return 1 ;;
+        failed | inactive) fail "$1 ended too early"; return 1 ;;
         esac
         sleep 0.2
     done
@@ -35,7 +35,7 @@ start() {
     systemctl start "microvm@$1"
 }
 
-# left VM: what is left of it.
+# left VM: prints its remaining processes and runtime directory.
 left() {
     cat "/sys/fs/cgroup/system.slice/system-microvm.slice/microvm@$1.service/cgroup.procs" 2>/dev/null
     [ ! -e "/run/microvm/$1" ] || echo "/run/microvm/$1"
@@ -47,37 +47,37 @@ test_start() {
     main=$(show plain MainPID)
     [ "$(cat "/proc/$main/comm")" = microvm ] || fail 'the main process is not microvm'
     inner=$(tr -d ' ' <"/proc/$main/task/$main/children")
-    # Seen from this systemd's own namespace.
+    # The last ids are those in the innermost namespaces.
     [ "$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$inner/status")" = 1 ] || fail 'the VM is not process 1 of its namespace'
-    [ "$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$inner/status")" = 65534 ] || fail "the VM is not nobody's"
+    [ "$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$inner/status")" = 65534 ] || fail "the user of the VM is not nobody"
     [ -S /run/microvm/plain/control ] || fail 'no control socket'
 }
 
 test_stop_is_the_power_button() {
-    heard plain
+    ready plain
     systemctl stop microvm@plain
     is plain ActiveState inactive
     is plain Result success
     is plain ExecMainStatus 0
     grep -q 'SIGTERM: pressing the power button' /work/out/plain.log || fail 'no button was pressed'
     grep -q 'ends: guest-poweroff' /work/out/plain.log || fail 'the guest has not powered off'
-    [ -z "$(left plain)" ] || fail "left: $(left plain)"
+    [ -z "$(left plain)" ] || fail "left behind: $(left plain)"
 }
 
 test_reboot_is_a_restart() {
     start reboots
-    heard reboots
+    ready reboots
     is reboots ActiveState active
     is reboots NRestarts 1
     systemctl stop microvm@reboots
     is reboots Result success
 }
 
-test_reboot_without_end_is_given_up() {
+test_endless_reboots_reach_the_start_limit() {
     start loops
     until [ "$(show loops ActiveState)" = failed ]; do
         if [ "$(show loops NRestarts)" -gt 3 ]; then
-            fail 'it is restarted for ever'
+            fail 'it is restarted without a limit'
             systemctl stop microvm@loops
             return
         fi
@@ -85,40 +85,40 @@ test_reboot_without_end_is_given_up() {
     done
     is loops ExecMainStatus 4
     runs=$(grep -c 'ends: guest-reboot' /work/out/loops.log)
-    [ "$runs" = 3 ] || fail "it has run $runs times and not 3"
-    [ -z "$(left loops)" ] || fail "left: $(left loops)"
+    [ "$runs" = 3 ] || fail "it ran $runs times instead of 3"
+    [ -z "$(left loops)" ] || fail "left behind: $(left loops)"
 }
 
 test_start_without_kvm_fails() {
     mv /dev/kvm /dev/kvm.away
-    start plain 2>/dev/null && fail 'a start without /dev/kvm is a success'
+    start plain 2>/dev/null && fail 'a start without /dev/kvm succeeded'
     is plain ActiveState inactive
     is plain AssertResult no
     mv /dev/kvm.away /dev/kvm
 }
 
 test_set_up_that_fails() {
-    start broken 2>/dev/null && fail 'it has started'
+    start broken 2>/dev/null && fail 'it started'
     is broken ActiveState failed
     is broken ExecMainStatus 3
-    [ -z "$(left broken)" ] || fail "left: $(left broken)"
+    [ -z "$(left broken)" ] || fail "left behind: $(left broken)"
 }
 
 test_kill_9() {
     start plain
-    heard plain
+    ready plain
     kill -9 "$(show plain MainPID)"
     until [ "$(show plain ActiveState)" = failed ]; do sleep 0.1; done
     is plain Result signal
-    [ -z "$(left plain)" ] || fail "left: $(left plain)"
+    [ -z "$(left plain)" ] || fail "left behind: $(left plain)"
     start plain || fail 'it does not start again'
-    heard plain
+    ready plain
     systemctl stop microvm@plain
     is plain Result success
 }
 
 for test in test_start test_stop_is_the_power_button test_reboot_is_a_restart test_set_up_that_fails \
-    test_start_without_kvm_fails test_kill_9 test_reboot_without_end_is_given_up; do
+    test_start_without_kvm_fails test_kill_9 test_endless_reboots_reach_the_start_limit; do
     reason=''
     $test
     if [ -z "$reason" ]; then

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Run by tests/systemd/run on the emulated host: makes the tree what systemd expects, and starts it.
+# Runs in the emulated host for tests/systemd/run: creates the files that systemd expects, and starts
+# it.
 cd /work || exit 2
 mkdir -p /usr/bin /etc/systemd/system /etc/microvm /lib/systemd/system /var/tmp /home /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 2
@@ -18,7 +19,7 @@ for file in vm-init evdev.ko button.ko; do
 done
 ./debugfs -w -R 'sif /vm-init mode 0100755' root.img >>out/debugfs 2>&1
 
-# vm NAME APPEND: what /etc/microvm has for it.
+# vm NAME APPEND: creates the disks of a VM and its file in /etc/microvm.
 vm() {
     cp root.img "$1.img"
     truncate -s 4096 "$1.flag"
@@ -30,7 +31,7 @@ vm reboots first=reboot
 vm broken ''
 rm broken.img
 vm loops always=reboot
-# Fewer boots than the unit allows, in the unit's time: these here are emulated.
+# The limit is lower than the unit's, because emulated boots take longer.
 mkdir /etc/systemd/system/microvm@loops.service.d
 echo '[Unit]
 StartLimitBurst=3' >/etc/systemd/system/microvm@loops.service.d/burst.conf

@@ -53,6 +53,23 @@ class Check(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(b"total: 6 passed, 1 failed, 2 skipped\n", done.stdout)
 
+    def test_only_check_makes_warnings_errors(self):
+        env = {name: value for name, value in os.environ.items() if name != "WERROR"}
+        with tempfile.TemporaryDirectory() as folder:
+            flags = os.path.join(folder, "flags")
+            build = ["make", "--no-print-directory", "-n", "-C", os.path.join(HERE, "../.."), f"BUILD={folder}/build",
+                     "objects"]
+            plain = subprocess.run(build, stdout=subprocess.PIPE, text=True, env=env, check=True)
+            self.assertIn(" -Wextra ", plain.stdout)
+            self.assertNotIn("-Werror", plain.stdout)
+            make = child(folder, "make", f"exec {' '.join(build)} >{flags}\n")
+            done = subprocess.run(["bash", script(folder, make)], stdout=subprocess.PIPE, env=env, check=False)
+            self.assertEqual(done.returncode, 0)
+            with open(flags, encoding="utf-8") as file:
+                compiled = [line for line in file if " -c " in line]
+            self.assertTrue(compiled)
+            self.assertEqual([], [line for line in compiled if "-Werror" not in line])
+
     def test_nothing_goes_on_after_a_signal_that_comes_twice(self):
         with tempfile.TemporaryDirectory() as folder:
             pid_file = os.path.join(folder, "pid")

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* For the function that runs in the child: skip the rest, or fail. */
+/* For functions that run in the child: SKIP_IF skips the rest of it, NEED fails the test. */
 #define SKIP_IF(condition)         \
 	do {                       \
 		if (condition)     \

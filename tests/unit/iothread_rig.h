@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Fixture of a dataplane thread with scripted clients. Each test program includes its own. */
+/*
+ * A fixture of a dataplane thread with scripted clients. A test program includes this file once.
+ * Most tests run on two kinds of loop: kind is EVLOOP_EPOLL or EVLOOP_URING.
+ */
 #ifndef TESTS_UNIT_IOTHREAD_RIG_H
 #define TESTS_UNIT_IOTHREAD_RIG_H
 
@@ -8,6 +11,8 @@
 
 #include "dataplane/base.h"
 #include "dataplane/iothread.h"
+#include "tests/lib/cases.h"
+#include "tests/lib/engines.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
@@ -16,12 +21,18 @@ static struct iothread *thread;
 
 struct client {
 	struct iothread_client client;
-	unsigned int work;  /* atomic: amount of work to do */
-	unsigned int done;  /* atomic */
-	unsigned int armed; /* atomic: number of times the thread was about to sleep */
-	unsigned int peeks; /* atomic */
-	bool raises;	    /* atomic: its work interrupts the driver */
-	unsigned int polls; /* atomic: turns left that have a polled request; not for io_uring */
+	unsigned int work;   /* atomic: amount of work to do */
+	unsigned int done;   /* atomic */
+	unsigned int armed;  /* atomic: number of times the thread was about to sleep */
+	unsigned int peeks;  /* atomic: number of times the thread looked for work while polling */
+	bool raises;	     /* atomic: the work of this client interrupts the driver */
+	bool pops;	     /* atomic: the work of this client pops a request */
+	bool publishes;	     /* atomic: the work of this client returns a request to the driver */
+	struct client *to;   /* its work causes work of this client; NULL: of none */
+	unsigned int active; /* atomic: how often it worked while it was last active */
+	unsigned int hits;   /* atomic: how often it worked after a successful poll */
+	unsigned int
+		polls; /* atomic: number of turns with a request that is polled for; epoll only */
 	struct ev_watch watch;
 	int fd;
 };
@@ -36,20 +47,27 @@ static void add(unsigned int *counter, unsigned int n)
 	__atomic_fetch_add(counter, n, __ATOMIC_ACQ_REL);
 }
 
-static bool serve(struct iothread_client *client)
+static struct iothread_served serve(struct iothread_client *client)
 {
 	struct client *c = container_of(client, struct client, client);
+	struct iothread_served served = { 0 };
 
 	if (thread->config.loop == EVLOOP_EPOLL)
 		thread->loop.polling = get(&c->polls);
 	if (get(&c->polls))
 		__atomic_fetch_sub(&c->polls, 1, __ATOMIC_ACQ_REL);
 	if (get(&c->done) == get(&c->work))
-		return false;
+		return served;
+	add(&c->active, client->last_active);
+	add(&c->hits, client->poll_hit);
+	if (c->to)
+		add(&c->to->work, 1);
+	served.popped = LOAD_ACQUIRE(c->pops);
+	served.published = LOAD_ACQUIRE(c->publishes);
+	served.irq = LOAD_ACQUIRE(c->raises);
 	add(&c->done, 1);
-	if (LOAD_ACQUIRE(c->raises))
-		iothread_irq_raised(thread);
-	return get(&c->done) != get(&c->work);
+	served.more = get(&c->done) != get(&c->work);
+	return served;
 }
 
 static bool peek(struct iothread_client *client)
@@ -60,7 +78,7 @@ static bool peek(struct iothread_client *client)
 	return get(&c->done) != get(&c->work);
 }
 
-static bool arm(struct iothread_client *client)
+static bool enable_notify(struct iothread_client *client)
 {
 	struct client *c = container_of(client, struct client, client);
 
@@ -91,15 +109,19 @@ static void run_leave(struct iothread_call *call)
 	iothread_call_done(call);
 }
 
+/* Registers a client with the thread. */
 static void join(struct client *c)
 {
 	struct client_call call = { .call.run = run_join, .client = c };
 
-	*c = (struct client){ .client = { .serve = serve, .peek = peek, .arm = arm } };
+	*c = (struct client){
+		.client = { .serve = serve, .peek = peek, .enable_notify = enable_notify }
+	};
 	c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	iothread_call(thread, &call.call);
 }
 
+/* Removes a client from the thread. */
 static void leave(struct client *c)
 {
 	struct client_call call = { .call.run = run_leave, .client = c };
@@ -108,14 +130,15 @@ static void leave(struct client *c)
 	close(c->fd);
 }
 
-static void begin(int kind, uint64_t poll_us)
+/* Creates the thread. */
+static void begin(enum evloop_kind kind, uint64_t poll_us)
 {
-	struct iothread_config config = { .loop = kind ? EVLOOP_URING : EVLOOP_EPOLL,
-					  .poll_ns = poll_us * 1000 };
+	struct iothread_config config = { .loop = kind, .poll_ns = poll_us * 1000 };
 
 	ck_assert_int_eq(iothread_create(&thread, &config), 0);
 }
 
+/* Writes to the eventfd of a client, which wakes the thread. */
 static void wake(struct client *c)
 {
 	uint64_t one = 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fixture of rings of a throttled disk. Linked with --wrap: the dataplane uses a simulated clock.
+ * A fixture of rings of a throttled disk. Linked with --wrap: the dataplane uses a simulated clock.
+ * A test program includes this file once.
  */
 #ifndef TESTS_UNIT_LIMIT_RIG_H
 #define TESTS_UNIT_LIMIT_RIG_H
@@ -18,13 +19,13 @@ static struct blklimit limit;
 
 #define DEPTH 5u
 
-/* ---- alarms ---- */
+/* ---- timers ---- */
 
 static unsigned int alarms; /* atomic: number of timers set */
 
-/* Timer of each thread. */
+/* Timer of each dataplane thread. */
 static struct alarm {
-	int fd;	     /* atomic; 0: unknown so far */
+	int fd;	     /* atomic; 0: not known yet */
 	uint64_t at; /* atomic; 0: not set since it last expired */
 } alarm_of[2];
 
@@ -49,6 +50,7 @@ static uint64_t alarm_set_by(unsigned int thread)
 	return __atomic_load_n(&alarm_of[thread].at, __ATOMIC_SEQ_CST);
 }
 
+/* Lets the timer of a thread expire. */
 static void ring_alarm(unsigned int thread)
 {
 	const struct itimerspec soon = { .it_value.tv_nsec = 1 };
@@ -71,7 +73,16 @@ static void set_limit(uint64_t iops, uint64_t burst)
 		blkplane_limit_changed(r.plane);
 }
 
-/* format: bits for packed and EVENT_IDX. */
+/* Returns the name of a format, which has bit 0 for packed and bit 1 for EVENT_IDX. */
+static inline const char *format_name(int format)
+{
+	static const char *const names[] = { "split", "packed", "split, EVENT_IDX",
+					     "packed, EVENT_IDX" };
+
+	return names[format];
+}
+
+/* Creates the disk and its rings; bits of `format` select packed rings and EVENT_IDX. */
 static void begin(int format, uint64_t iops, uint64_t burst)
 {
 	ownclock_begin();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fixture of a disk with discards and write-zeroes requests in flight. Linked with
+ * A fixture of a disk with discards and write zeroes in flight. Linked with
  * --wrap=fallocate,pthread_create,ioengine_hold,ioengine_cancel_ranges: the test decides when the
- * host's fallocate returns. Each test program includes its own.
+ * fallocate of the host returns. A test program includes this file once.
  */
 #ifndef RANGES_RIG_H
 #define RANGES_RIG_H
@@ -45,7 +45,7 @@ static int failure;	     /* error of the next fallocate */
 static bool no_thread;	     /* creating the worker thread fails */
 static unsigned int steps;   /* fallocate calls */
 static unsigned int holds;   /* ioengine_hold calls */
-static unsigned int hurried; /* ioengine_cancel_ranges calls */
+static unsigned int cancels; /* ioengine_cancel_ranges calls */
 static unsigned int ended;   /* operators that have returned */
 static off_t offset_of[REQUESTS * SEGMENTS * 2];
 
@@ -87,9 +87,10 @@ void __wrap_ioengine_hold(struct ioengine *engine)
 void __wrap_ioengine_cancel_ranges(struct ioengine *engine)
 {
 	__real_ioengine_cancel_ranges(engine);
-	__atomic_fetch_add(&hurried, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&cancels, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Makes callers of fallocate wait. */
 static void block(void)
 {
 	sem_init(&arrived, 0, 0);
@@ -97,6 +98,7 @@ static void block(void)
 	WRITE_ONCE(blocked, true);
 }
 
+/* Waits for a caller of fallocate. */
 static void wait_arrived(void)
 {
 	while (sem_wait(&arrived))
@@ -119,6 +121,7 @@ static void lay_out(struct mockdrv *q, struct mock_blk *r, unsigned int i)
 	mock_stage(q, r->head);
 }
 
+/* Offers REQUESTS requests. */
 static void offer(void)
 {
 	mock_forget(m);
@@ -193,6 +196,8 @@ static void wait_all(uint8_t status)
 	expect_status(status);
 }
 
+/* Checks that the segments of all requests read as zeros, and that the image around them has its
+ * original content. */
 static void expect_zeros(void)
 {
 	uint8_t bytes[512 * 8];

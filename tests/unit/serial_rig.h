@@ -16,7 +16,7 @@
 
 #define FIFO 16
 #define IDLE (UART_LSR_THRE | UART_LSR_TEMT)
-#define FE   0xc0 /* IIR: the FIFO is on */
+#define FE   0xc0 /* IIR: the FIFO is enabled */
 
 static struct serial *port;
 static int irq_fd, wake_fd;

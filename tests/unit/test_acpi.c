@@ -84,7 +84,7 @@ static void build(unsigned int cpus, unsigned int disks)
 		ck_assert_uint_eq(area[i], 0xa5);
 }
 
-START_TEST(tables_are_found_and_their_sums_are_right)
+START_TEST(tables_are_found_with_correct_checksums)
 {
 	build(1, 16);
 	ck_assert_mem_eq(area, "RSD PTR ", 8);
@@ -106,7 +106,7 @@ static void check_port(const uint8_t *gas, uint64_t port)
 	ck_assert_uint_eq(get(gas + 4, 8), port);
 }
 
-START_TEST(fadt_says_hardware_reduced)
+START_TEST(fadt_is_hardware_reduced)
 {
 	struct table fadt;
 
@@ -187,7 +187,7 @@ START_TEST(tables_that_do_not_fit_are_refused_at_every_size)
 }
 END_TEST
 
-/* ---- what iasl makes of them ---- */
+/* ---- disassembly by iasl ---- */
 
 static char dir[] = "/tmp/test_acpi.XXXXXX";
 
@@ -214,7 +214,7 @@ static void save(const char *name, const char *signature)
 	fclose(f);
 }
 
-/* grep for a fixed string in the disassembly. */
+/* Expects that `count` lines of the disassembly contain the fixed string. */
 static void expect_count(const char *file, const char *text, int count)
 {
 	char command[256];
@@ -223,7 +223,7 @@ static void expect_count(const char *file, const char *text, int count)
 	ck_assert_msg(run(command) == 0, "%s: not %d times \"%s\"", file, count, text);
 }
 
-START_TEST(iasl_reads_them_and_compiles_the_dsdt_again)
+START_TEST(iasl_disassembles_them_and_recompiles_the_dsdt)
 {
 	static const char *const tables[] = { "XSDT", "FACP", "APIC", "DSDT" };
 	char command[64];
@@ -271,11 +271,11 @@ Suite *test_suite(void)
 	TCase *tcase = tcase_create("acpi");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_test(tcase, tables_are_found_and_their_sums_are_right);
-	tcase_add_test(tcase, fadt_says_hardware_reduced);
+	tcase_add_test(tcase, tables_are_found_with_correct_checksums);
+	tcase_add_test(tcase, fadt_is_hardware_reduced);
 	tcase_add_loop_test(tcase, madt_has_every_cpu_and_the_ioapic, 0, 6);
 	tcase_add_test(tcase, tables_that_do_not_fit_are_refused_at_every_size);
-	tcase_add_test(tcase, iasl_reads_them_and_compiles_the_dsdt_again);
+	tcase_add_test(tcase, iasl_disassembles_them_and_recompiles_the_dsdt);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

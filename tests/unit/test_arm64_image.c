@@ -17,7 +17,7 @@
 
 #define KIB  1024ull
 #define MIB  (1024 * KIB)
-#define SIZE (300 * KIB) /* of the file: more than a chunk of the reader's */
+#define SIZE (300 * KIB) /* size of the file, larger than the reader's buffer */
 #define RAM  (8 * MIB)
 #define PAGE 4096
 
@@ -28,7 +28,7 @@ struct header {
 };
 
 static struct hostmem mem;
-static uint8_t *ram; /* RAM bytes, and pages that nobody may touch on both sides */
+static uint8_t *ram; /* RAM bytes, between two inaccessible pages */
 static uint8_t file[SIZE];
 static struct header *const header = (struct header *)file;
 static uint8_t packed[SIZE + KIB];
@@ -56,7 +56,7 @@ static void teardown(void)
 	munmap(ram - PAGE, RAM + 2 * PAGE);
 }
 
-/* gzip's format. Returns how many bytes. */
+/* Writes `data` in gzip's format to `packed`. Returns the length. */
 static size_t pack(const void *data, size_t len)
 {
 	z_stream z = { .next_in = (Bytef *)data, .avail_in = (uInt)len };
@@ -114,7 +114,7 @@ START_TEST(image_is_loaded_where_ram_begins)
 }
 END_TEST
 
-START_TEST(text_offset_moves_it)
+START_TEST(text_offset_moves_the_image)
 {
 	header->text_offset = 0x80000;
 	ck_assert_int_eq(load(file, SIZE), 0);
@@ -130,7 +130,7 @@ START_TEST(compressed_image_is_the_same)
 }
 END_TEST
 
-START_TEST(file_beyond_its_size_counts)
+START_TEST(file_larger_than_image_size_is_loaded_whole)
 {
 	header->image_size = 64;
 	ck_assert_int_eq(load(file, SIZE), 0);
@@ -140,7 +140,7 @@ START_TEST(file_beyond_its_size_counts)
 }
 END_TEST
 
-START_TEST(what_follows_the_compressed_data_is_left)
+START_TEST(bytes_after_the_compressed_data_are_ignored)
 {
 	size_t len = pack(file, SIZE);
 
@@ -150,7 +150,7 @@ START_TEST(what_follows_the_compressed_data_is_left)
 }
 END_TEST
 
-START_TEST(header_that_lies_is_refused)
+START_TEST(invalid_header_is_refused)
 {
 	header->image_size = 0;
 	expect_both(-ENOEXEC, "too old");
@@ -190,15 +190,15 @@ START_TEST(all_of_ram_is_enough_and_a_byte_less_is_not)
 	ck_assert_uint_eq(kernel.end, LAYOUT_RAM + RAM);
 	expect(big, RAM + 1, -EFBIG, "more memory");
 	ck_assert_uint_eq(error.memory, RAM + 1);
-	/* It is not decompressed to learn how much that would be. */
+	/* The error comes without decompressing the rest of the file. */
 	expect(packed, pack(big, RAM + 1), -EFBIG, "more memory");
 	ck_assert_uint_eq(error.memory, 0);
 	free(big);
 }
 END_TEST
 
-/* 64 MiB of zeros in 64 KiB. */
-START_TEST(bomb_ends_where_ram_does)
+/* A decompression bomb: 64 MiB of zeros in 64 KiB. */
+START_TEST(decompression_stops_at_the_end_of_ram)
 {
 	size_t len = 64 * MIB;
 	struct header *bomb = calloc(1, len);
@@ -211,7 +211,7 @@ START_TEST(bomb_ends_where_ram_does)
 }
 END_TEST
 
-START_TEST(every_truncation_is_noticed)
+START_TEST(every_truncation_is_detected)
 {
 	size_t len = pack(file, SIZE);
 	size_t step = len / 300;
@@ -228,11 +228,11 @@ START_TEST(every_truncation_is_noticed)
 }
 END_TEST
 
-START_TEST(every_flipped_byte_is_noticed)
+START_TEST(every_flipped_byte_is_detected)
 {
 	size_t len = pack(file, SIZE);
 
-	/* From behind the header of gzip, most of which says nothing. */
+	/* Starts behind the gzip header, most of whose bits are not checked. */
 	for (size_t i = 10; i < len; i += 1 + len / 300) {
 		packed[i] ^= 0x10;
 		ck_assert_msg(load(packed, len) < 0, "byte %zu", i);
@@ -243,7 +243,7 @@ START_TEST(every_flipped_byte_is_noticed)
 }
 END_TEST
 
-START_TEST(other_kernels_are_told_by_name)
+START_TEST(other_kernel_formats_are_named)
 {
 	static const struct {
 		const char *magic, *why;
@@ -262,7 +262,7 @@ START_TEST(other_kernels_are_told_by_name)
 }
 END_TEST
 
-START_TEST(directory_is_no_kernel)
+START_TEST(directory_is_refused)
 {
 	struct arch_boot_config config = { .kernel_fd = 0, .ram_size = RAM, .mem = &mem };
 	int pipes[2];
@@ -283,17 +283,17 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, image_is_loaded_where_ram_begins);
-	tcase_add_test(tc, text_offset_moves_it);
+	tcase_add_test(tc, text_offset_moves_the_image);
 	tcase_add_test(tc, compressed_image_is_the_same);
-	tcase_add_test(tc, file_beyond_its_size_counts);
-	tcase_add_test(tc, what_follows_the_compressed_data_is_left);
-	tcase_add_test(tc, header_that_lies_is_refused);
+	tcase_add_test(tc, file_larger_than_image_size_is_loaded_whole);
+	tcase_add_test(tc, bytes_after_the_compressed_data_are_ignored);
+	tcase_add_test(tc, invalid_header_is_refused);
 	tcase_add_test(tc, all_of_ram_is_enough_and_a_byte_less_is_not);
-	tcase_add_test(tc, bomb_ends_where_ram_does);
-	tcase_add_test(tc, every_truncation_is_noticed);
-	tcase_add_test(tc, every_flipped_byte_is_noticed);
-	tcase_add_test(tc, other_kernels_are_told_by_name);
-	tcase_add_test(tc, directory_is_no_kernel);
+	tcase_add_test(tc, decompression_stops_at_the_end_of_ram);
+	tcase_add_test(tc, every_truncation_is_detected);
+	tcase_add_test(tc, every_flipped_byte_is_detected);
+	tcase_add_test(tc, other_kernel_formats_are_named);
+	tcase_add_test(tc, directory_is_refused);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -46,7 +46,7 @@ static void build(void)
 	ck_assert_int_eq(tree_build(tree, LAYOUT_TREE_SIZE, &config, &initrd), 0);
 }
 
-START_TEST(kernel_is_told_what_it_was_given)
+START_TEST(tree_has_cmdline_initrd_and_console)
 {
 	build();
 	tree_check_text(tree, "/chosen", "bootargs", CMDLINE);
@@ -58,7 +58,7 @@ START_TEST(kernel_is_told_what_it_was_given)
 }
 END_TEST
 
-START_TEST(no_initrd_and_no_console_are_not_told_of)
+START_TEST(absent_initrd_and_console_are_not_in_the_tree)
 {
 	initrd.size = 0;
 	devices.count = 0;
@@ -70,7 +70,7 @@ START_TEST(no_initrd_and_no_console_are_not_told_of)
 }
 END_TEST
 
-START_TEST(seeds_are_never_the_same)
+START_TEST(seeds_differ_each_time)
 {
 	uint8_t first[32];
 
@@ -81,7 +81,7 @@ START_TEST(seeds_are_never_the_same)
 }
 END_TEST
 
-START_TEST(all_memory_is_there)
+START_TEST(tree_has_all_memory)
 {
 	build();
 	tree_check_text(tree, "/memory@40000000", "device_type", "memory");
@@ -90,7 +90,7 @@ START_TEST(all_memory_is_there)
 }
 END_TEST
 
-START_TEST(cpus_are_named_by_their_affinity)
+START_TEST(cpus_are_identified_by_their_affinity)
 {
 	config.cpus = 300;
 	build();
@@ -109,7 +109,7 @@ START_TEST(cpus_are_named_by_their_affinity)
 }
 END_TEST
 
-START_TEST(devices_have_the_addresses_and_interrupts_of_the_list)
+START_TEST(devices_have_the_addresses_and_interrupts_of_the_device_list)
 {
 	build();
 	tree_check_text(tree, "/serial@20000000", "compatible", "ns16550a");
@@ -129,7 +129,7 @@ START_TEST(devices_have_the_addresses_and_interrupts_of_the_list)
 }
 END_TEST
 
-START_TEST(gic_is_version_3_until_it_is_made_2)
+START_TEST(gic_is_version_3_unless_set_to_2)
 {
 	const char *gic = "/interrupt-controller@8000000";
 
@@ -168,7 +168,7 @@ START_TEST(tree_that_does_not_fit_is_refused)
 }
 END_TEST
 
-START_TEST(most_of_everything_fits)
+START_TEST(largest_machine_fits)
 {
 	static char longest[2048];
 
@@ -190,15 +190,15 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("tree");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, kernel_is_told_what_it_was_given);
-	tcase_add_test(tc, no_initrd_and_no_console_are_not_told_of);
-	tcase_add_test(tc, seeds_are_never_the_same);
-	tcase_add_test(tc, all_memory_is_there);
-	tcase_add_test(tc, cpus_are_named_by_their_affinity);
-	tcase_add_test(tc, devices_have_the_addresses_and_interrupts_of_the_list);
-	tcase_add_test(tc, gic_is_version_3_until_it_is_made_2);
+	tcase_add_test(tc, tree_has_cmdline_initrd_and_console);
+	tcase_add_test(tc, absent_initrd_and_console_are_not_in_the_tree);
+	tcase_add_test(tc, seeds_differ_each_time);
+	tcase_add_test(tc, tree_has_all_memory);
+	tcase_add_test(tc, cpus_are_identified_by_their_affinity);
+	tcase_add_test(tc, devices_have_the_addresses_and_interrupts_of_the_device_list);
+	tcase_add_test(tc, gic_is_version_3_unless_set_to_2);
 	tcase_add_test(tc, tree_that_does_not_fit_is_refused);
-	tcase_add_test(tc, most_of_everything_fits);
+	tcase_add_test(tc, largest_machine_fits);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

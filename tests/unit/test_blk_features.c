@@ -2,8 +2,8 @@
 /*
  * What a driver accepts is what it gets, each feature by itself; and a host without AIO.
  *
- * This program has its own io_submit and io_setup, which look at what the device asks for and hand
- * it on.
+ * The test replaces io_submit and io_setup by functions that record what the device asks for and
+ * pass it to the kernel.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,10 @@ static unsigned int writes;
 static bool no_aio;
 static unsigned int setups;
 
-int io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb *cbs[]);
+int __wrap_io_setup(int maxevents, io_context_t *ctx);
+
+int __wrap_io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
 {
 	long n;
 
@@ -38,7 +41,7 @@ int io_submit(io_context_t ctx, long nr, struct iocb *cbs[])
 	return n < 0 ? -errno : (int)n;
 }
 
-int io_setup(int maxevents, io_context_t *ctx)
+int __wrap_io_setup(int maxevents, io_context_t *ctx)
 {
 	setups++;
 	if (no_aio)

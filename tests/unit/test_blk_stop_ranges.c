@@ -19,7 +19,7 @@ START_TEST(stop_while_a_pause_waits_for_zeroes_on_every_engine)
 	pauser = begin_thread(pause_disk);
 	mock_wait_until(get(&holds));
 	vm_exit = begin_thread(reset_disk);
-	mock_wait_until(get(&hurried));
+	mock_wait_until(get(&cancels));
 	ck_assert_uint_eq(get(&ended), 0);
 	unblock();
 	pthread_join(pauser, NULL);

@@ -4,6 +4,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blklimit.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
@@ -14,6 +15,7 @@
 static struct blklimit limit;
 static uint64_t now;
 
+/* Sets the limits at a new time; 0: the default. */
 static void set(uint64_t iops, uint64_t iops_burst, uint64_t bps, uint64_t bps_burst)
 {
 	struct blklimit_rates rates = { iops, iops_burst, bps, bps_burst };
@@ -23,6 +25,7 @@ static void set(uint64_t iops, uint64_t iops_burst, uint64_t bps, uint64_t bps_b
 	blklimit_set(&limit, &rates, now);
 }
 
+/* Takes the tokens of a request. */
 static void move(enum io_op op, uint32_t bytes)
 {
 	struct io_task task = { .op = op, .len = bytes };
@@ -30,7 +33,7 @@ static void move(enum io_op op, uint32_t bytes)
 	blklimit_take(&limit, &task, now);
 }
 
-/* Takes as many as there are now. */
+/* Takes the tokens of requests while there are any. Returns their number. */
 static unsigned int drain(uint32_t bytes)
 {
 	unsigned int n = 0;
@@ -40,7 +43,7 @@ static unsigned int drain(uint32_t bytes)
 	return n;
 }
 
-START_TEST(without_a_limit_nothing_waits)
+START_TEST(without_a_limit_no_request_waits)
 {
 	struct blklimit_rates none = { 0 };
 
@@ -65,17 +68,24 @@ START_TEST(burst_then_rate)
 	ck_assert_uint_eq(drain(512), 1);
 	now += 10 * MS;
 	ck_assert_uint_eq(drain(512), 10);
-	/* No more than the burst is saved up. */
+	/* While idle, the bucket gathers no more than the burst. */
 	now += 1000 * SECOND;
 	ck_assert_uint_eq(drain(512), 50);
 }
 END_TEST
 
-/* Woken when it is due, and only then: as much as the rate allows, never more. */
-START_TEST(rate_is_kept)
+static const struct {
+	const char *name;
+	uint64_t rate; /* requests per second */
+} paces[] = {
+	{ "1/s", 1 },	    { "3/s", 3 },	{ "7/s", 7 },	      { "999/s", 999 },
+	{ "1000/s", 1000 }, { "4096/s", 4096 }, { "10^5/s", 100000 }, { "10^7/s", 10000000 },
+};
+
+/* The caller continues at the times that blklimit_next_ns returns. */
+START_TEST(rate_is_reached_and_not_exceeded)
 {
-	static const uint64_t rates[] = { 1, 3, 7, 999, 1000, 4096, 100000, 10000000 };
-	uint64_t rate = rates[_i], taken, begin;
+	uint64_t rate = paces[_i].rate, taken, begin;
 
 	set(rate, rate / 1000, 0, 0);
 	drain(512);
@@ -95,8 +105,9 @@ START_TEST(rate_is_kept)
 }
 END_TEST
 
-/* One token is enough for it to pass, and then it has to be paid for. */
-START_TEST(larger_than_the_burst_passes_and_is_paid_for)
+/* One token is enough for a request to pass. The tokens that are missing are subtracted
+ * afterwards. */
+START_TEST(request_larger_than_the_burst_passes_and_delays_the_next)
 {
 	set(0, 0, 1000, 10);
 	ck_assert_uint_eq(drain(2010), 1);
@@ -108,7 +119,7 @@ START_TEST(larger_than_the_burst_passes_and_is_paid_for)
 }
 END_TEST
 
-START_TEST(what_counts)
+START_TEST(tokens_of_each_operation)
 {
 	struct io_task task = { .op = IO_DISCARD,
 				.range_count = 3,
@@ -137,7 +148,7 @@ START_TEST(what_counts)
 }
 END_TEST
 
-START_TEST(the_later_of_both_buckets)
+START_TEST(request_waits_for_the_later_of_both_buckets)
 {
 	set(1000, 1, 1000, 1000);
 	move(IO_READ, 1);
@@ -147,8 +158,8 @@ START_TEST(the_later_of_both_buckets)
 }
 END_TEST
 
-/* Debts are forgotten, and what was saved up is. */
-START_TEST(set_begins_anew)
+/* Neither missing nor saved tokens are kept. */
+START_TEST(new_limits_begin_with_a_full_bucket)
 {
 	struct blklimit_rates rates;
 
@@ -166,13 +177,13 @@ START_TEST(set_begins_anew)
 }
 END_TEST
 
-/* The slowest there is, asked for the most there is, over and over. */
-START_TEST(nothing_overflows)
+/* The lowest rate gets the largest requests. */
+START_TEST(times_do_not_overflow)
 {
-	struct io_task task = { .op = IO_WRITE_ZEROES, .range_count = IORANGES_MAX };
+	struct io_task task = { .op = IO_WRITE_ZEROES, .range_count = IO_RANGES_MAX };
 	uint64_t due = 0;
 
-	for (unsigned int i = 0; i < IORANGES_MAX; i++)
+	for (unsigned int i = 0; i < IO_RANGES_MAX; i++)
 		task.range[i].len = UINT32_MAX;
 	set(1, BLKLIMIT_IOPS_MAX, 1, BLKLIMIT_BPS_MAX);
 	for (unsigned int i = 0; i < 100; i++) {
@@ -188,30 +199,33 @@ START_TEST(nothing_overflows)
 END_TEST
 
 static const struct {
+	const char *name;
 	struct blklimit_rates rates;
-	bool good;
-} settled[] = {
-	{ { 1, 0, 1, 0 }, true },
-	{ { BLKLIMIT_IOPS_MAX, BLKLIMIT_IOPS_MAX, BLKLIMIT_BPS_MAX, BLKLIMIT_BPS_MAX }, true },
-	{ { 0, 1, 0, 0 }, false },
-	{ { 0, 0, 0, 1 }, false },
-	{ { BLKLIMIT_IOPS_MAX + 1, 0, 0, 0 }, false },
-	{ { 1, BLKLIMIT_IOPS_MAX + 1, 0, 0 }, false },
-	{ { 0, 0, UINT64_MAX, 0 }, false },
-	{ { 0, 0, 1, BLKLIMIT_BPS_MAX + 1 }, false },
+	bool valid;
+} limits[] = {
+	{ "smallest", { 1, 0, 1, 0 }, true },
+	{ "largest",
+	  { BLKLIMIT_IOPS_MAX, BLKLIMIT_IOPS_MAX, BLKLIMIT_BPS_MAX, BLKLIMIT_BPS_MAX },
+	  true },
+	{ "iops-burst without iops", { 0, 1, 0, 0 }, false },
+	{ "bps-burst without bps", { 0, 0, 0, 1 }, false },
+	{ "iops too large", { BLKLIMIT_IOPS_MAX + 1, 0, 0, 0 }, false },
+	{ "iops-burst too large", { 1, BLKLIMIT_IOPS_MAX + 1, 0, 0 }, false },
+	{ "bps too large", { 0, 0, UINT64_MAX, 0 }, false },
+	{ "bps-burst too large", { 0, 0, 1, BLKLIMIT_BPS_MAX + 1 }, false },
 };
 
-START_TEST(settle)
+START_TEST(limits_are_checked_and_get_a_burst)
 {
-	struct blklimit_rates rates = settled[_i].rates;
+	struct blklimit_rates rates = limits[_i].rates;
 
-	ck_assert_int_eq(blklimit_fill_defaults(&rates), settled[_i].good);
-	if (settled[_i].good)
+	ck_assert_int_eq(blklimit_fill_defaults(&rates), limits[_i].valid);
+	if (limits[_i].valid)
 		ck_assert_uint_ge(rates.iops_burst, 1);
 }
 END_TEST
 
-/* Enough for them to meet between reading and changing it; all at once. */
+/* Number of requests of each thread: enough for the threads to change a bucket at the same time. */
 #define TAKES ROUNDS(200000u, 100000u, 20000u)
 static pthread_barrier_t together;
 
@@ -225,7 +239,7 @@ static void *take_some(void *arg)
 	return arg;
 }
 
-START_TEST(threads_that_share_it_lose_no_token)
+START_TEST(threads_that_share_a_limit_lose_no_token)
 {
 	pthread_t thread[3];
 	uint64_t begin;
@@ -247,16 +261,16 @@ Suite *test_suite(void)
 	Suite *s = suite_create("blklimit");
 	TCase *t = tcase_create("blklimit");
 
-	tcase_add_test(t, without_a_limit_nothing_waits);
+	tcase_add_test(t, without_a_limit_no_request_waits);
 	tcase_add_test(t, burst_then_rate);
-	tcase_add_loop_test(t, rate_is_kept, 0, 8);
-	tcase_add_test(t, larger_than_the_burst_passes_and_is_paid_for);
-	tcase_add_test(t, what_counts);
-	tcase_add_test(t, the_later_of_both_buckets);
-	tcase_add_test(t, set_begins_anew);
-	tcase_add_test(t, nothing_overflows);
-	tcase_add_loop_test(t, settle, 0, ARRAY_SIZE(settled));
-	tcase_add_test(t, threads_that_share_it_lose_no_token);
+	tcase_add_table_test(t, rate_is_reached_and_not_exceeded, paces);
+	tcase_add_test(t, request_larger_than_the_burst_passes_and_delays_the_next);
+	tcase_add_test(t, tokens_of_each_operation);
+	tcase_add_test(t, request_waits_for_the_later_of_both_buckets);
+	tcase_add_test(t, new_limits_begin_with_a_full_bucket);
+	tcase_add_test(t, times_do_not_overflow);
+	tcase_add_table_test(t, limits_are_checked_and_get_a_burst, limits);
+	tcase_add_test(t, threads_that_share_a_limit_lose_no_token);
 	suite_add_tcase(s, t);
 	return s;
 }

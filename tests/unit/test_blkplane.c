@@ -9,15 +9,28 @@
 static struct rig r;
 static struct mockdrv *const m = &r.m;
 
-static unsigned int raised; /* the thread was told so often of an interrupt; atomic */
+/* Sums of what the plane told its thread after each turn; atomic. */
+static unsigned int told_popped, told_published, told_irq;
+static __typeof__(((struct iothread_client *)0)->serve) plane_serve;
 
-void __wrap_iothread_irq_raised(struct iothread *thread);
-void __real_iothread_irq_raised(struct iothread *thread);
-
-void __wrap_iothread_irq_raised(struct iothread *thread)
+static struct iothread_served count_serve(struct iothread_client *client)
 {
-	__atomic_fetch_add(&raised, 1, __ATOMIC_SEQ_CST);
-	__real_iothread_irq_raised(thread);
+	struct iothread_served served = plane_serve(client);
+
+	__atomic_fetch_add(&told_popped, served.popped, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&told_published, served.published, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&told_irq, served.irq, __ATOMIC_SEQ_CST);
+	return served;
+}
+
+void __real_iothread_add(struct iothread *thread, struct iothread_client *client);
+void __wrap_iothread_add(struct iothread *thread, struct iothread_client *client);
+
+void __wrap_iothread_add(struct iothread *thread, struct iothread_client *client)
+{
+	plane_serve = client->serve;
+	client->serve = count_serve;
+	__real_iothread_add(thread, client);
 }
 
 static void expect_used(uint16_t head, uint32_t len)
@@ -127,7 +140,9 @@ START_TEST(one_submit_and_one_interrupt_per_batch)
 	mock_wait_index(m, 5);
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_irqs(m), 1);
-	ck_assert_uint_eq(raised, 1);
+	ck_assert_uint_eq(told_popped, 5);
+	ck_assert_uint_eq(told_published, 1);
+	ck_assert_uint_eq(told_irq, 1);
 	ck_assert_uint_eq(r.irq_status, IRQLINE_USED_RING);
 	rig_fini(&r);
 }

@@ -119,7 +119,8 @@ static unsigned int plain_ones(unsigned int n)
 	return __atomic_load_n(&plain_calls, __ATOMIC_ACQUIRE) - before;
 }
 
-/* After 32 that were alone, and the first, which came after nothing; if the call had to wait, not again before twice as many. */
+/* After 32 that were alone, and the first, which came after nothing; if the call had to wait, not
+ * again before twice as many. */
 START_TEST(plain_calls_that_wait_are_tried_ever_more_rarely)
 {
 	use_own_clock(10001);

@@ -2,7 +2,7 @@
 /* Tests of rings of a throttled disk, with simulated times. */
 #include <errno.h>
 
-#include "dataplane/inline_io.h"
+#include "dataplane/poll_policy.h"
 #include "tests/unit/limit_rig.h"
 
 static uint64_t alarm_set(void)
@@ -92,7 +92,8 @@ START_TEST(held_ring_sleeps)
 }
 END_TEST
 
-/* Of a disk with nothing left in its limit, the ring that is empty waits for its doorbell, not for time. */
+/* Of a disk with nothing left in its limit, the ring that is empty waits for its doorbell, not for
+ * time. */
 START_TEST(empty_ring_needs_no_alarm)
 {
 	begin(_i, 10, 2);
@@ -139,7 +140,8 @@ START_TEST(limit_raised_lifted_and_set_while_held)
 }
 END_TEST
 
-/* Pause and stop find nothing in flight, and leave the ring as it is; after a pause it is held on. */
+/* Pause and stop find nothing in flight, and leave the ring as it is; after a pause it is held
+ * on. */
 START_TEST(pause_and_stop_of_a_held_ring)
 {
 	begin(_i, 10, 1);
@@ -239,7 +241,7 @@ START_TEST(stopped_by_an_error_while_held)
 	ownclock_begin();
 	rig_init(&r, 16, false, false, 16);
 	r.config.limit = &limit;
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.policy.write = BLKPOLICY_STOP;
 	set_limit(10, 1);
 	rig_start(&r);

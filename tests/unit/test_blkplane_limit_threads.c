@@ -43,7 +43,8 @@ static void settle(void)
 	mock_wait_until(alarm_set_by(0) && alarm_set_by(1));
 }
 
-/* Its time has come, also if it is just asking for a later one since the other thread took something. */
+/* Its time has come, also if it is just asking for a later one since the other thread took
+ * something. */
 static void wake_by_alarm(unsigned int thread)
 {
 	uint64_t at = __atomic_exchange_n(&alarm_of[thread].at, 0, __ATOMIC_SEQ_CST) + MS;
@@ -53,8 +54,8 @@ static void wake_by_alarm(unsigned int thread)
 	ring_alarm(thread);
 }
 
-/* One by one and both at once: each gets something whenever it comes, and together never more than the
- * bucket had; but for one, since both may find the last token. */
+/* One by one and both at once: each gets something whenever it comes, and together never more than
+ * the bucket had; but for one, since both may find the last token. */
 START_TEST(queues_on_two_threads_share_a_bucket)
 {
 	const uint64_t rate = 3000, burst = 2, start = 7 * SECOND;

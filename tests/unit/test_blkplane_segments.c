@@ -117,7 +117,8 @@ START_TEST(pause_waits_for_a_segment_of_a_huge_transfer)
 }
 END_TEST
 
-/* A switch to writethrough waits for one segment of a large write. The segments after it are stable. */
+/* A switch to writethrough waits for one segment of a large write. The segments after it are
+ * stable. */
 START_TEST(cache_switch_waits_for_a_segment_of_a_huge_write)
 {
 	pthread_t vcpu;

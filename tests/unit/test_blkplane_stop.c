@@ -193,7 +193,8 @@ static bool device_wants_kicks(void)
 	return !(READ_ONCE(m->used->flags) & VRING_USED_F_NO_NOTIFY);
 }
 
-/* How many were published as used, modulo 2^16; of a packed ring the guest has to take them for that. */
+/* How many were published as used, modulo 2^16; of a packed ring the guest has to take them for
+ * that. */
 static uint16_t count_published(void)
 {
 	struct vring_used_elem elem;
@@ -207,8 +208,9 @@ static uint16_t count_published(void)
 
 /*
  * The guest offers each request again as soon as its status byte says so: it is never behind, and
- * the ring never empty. No more than a ring full may go by between two used indices. A packed ring has
- * room for it only until it is full of what is not published: there, the guest is held up by nothing else.
+ * the ring never empty. No more than a ring full may go by between two used indices. A packed ring
+ * has room for it only until it is full of what is not published: there, the guest is held up by
+ * nothing else.
  */
 static void *refill(void *arg)
 {
@@ -284,7 +286,8 @@ END_TEST
 
 static bool kept_going(void)
 {
-	/* A batch of a packed ring ends where its room does, and cannot be kept going: there, just long. */
+	/* A batch of a packed ring ends where its room does, and cannot be kept going: there, just
+	 * long. */
 	if (m->ring.packed)
 		return __atomic_load_n(&refilled, __ATOMIC_ACQUIRE) > KEPT_UP * FLOOD_RING;
 	return __atomic_load_n(&kept_up, __ATOMIC_SEQ_CST) >= KEPT_UP;

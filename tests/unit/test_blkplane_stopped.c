@@ -24,7 +24,7 @@ static struct {
 
 static void hear(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
-	must(watch == r.config.watch && queue == 5);
+	must(watch == r.config.listener && queue == 5);
 	heard.op = op;
 	heard.err = err;
 	__atomic_fetch_add(&heard.count, 1, __ATOMIC_SEQ_CST);
@@ -39,7 +39,7 @@ static void wait_heard(unsigned int count, enum io_op op, int err)
 
 static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
-	must(watch == r.config.watch && queue == 5 && *why);
+	must(watch == r.config.listener && queue == 5 && *why);
 }
 
 static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear };
@@ -47,7 +47,7 @@ static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear }
 static void set(enum blkpolicy_action action)
 {
 	r.config.policy = (struct blkpolicy){ .read = action, .write = action };
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.queue = 5;
 	heard.count = 0;
 }
@@ -138,8 +138,8 @@ START_TEST(stop_keeps_what_fails_and_resume_repeats_it_once)
 }
 END_TEST
 
-/* A chain of a header, `count` pieces of data of 1024 bytes, with their number in each byte (a read:
- * 0xee), and a status byte. */
+/* A chain of a header, `count` pieces of data of 1024 bytes, with their number in each byte (a
+ * read: 0xee), and a status byte. */
 static uint64_t data[8];
 
 static uint64_t pieces(uint32_t type, unsigned int count)
@@ -336,7 +336,7 @@ START_TEST(ring_breaks_behind_a_request_that_is_kept)
 
 	rig_init(&r, 16, false, false, 16);
 	set(BLKPOLICY_STOP);
-	r.config.watch = NULL;
+	r.config.listener = NULL;
 	rig_start(&r);
 	offer(&write, VIRTIO_BLK_T_OUT, 0, 512);
 	scripted_wait(r.engine, 1);

@@ -2,7 +2,7 @@
 /* Tests of latency statistics. Linked with --wrap: the dataplane uses a simulated clock. */
 #include <errno.h>
 
-#include "dataplane/inline_io.h"
+#include "dataplane/poll_policy.h"
 #define OWNCLOCK_TICK 10u
 #include "tests/lib/ownclock.h"
 #include "tests/lib/rig.h"
@@ -78,8 +78,8 @@ START_TEST(time_in_the_engine_by_operation)
 }
 END_TEST
 
-/* One at a time reaches the engine; the others wait for it in the ring, the last one from when it was passed over the
- * second time. */
+/* One at a time reaches the engine; the others wait for it in the ring, the last one from when it
+ * was passed over the second time. */
 START_TEST(what_has_no_room_waits_in_the_ring)
 {
 	struct mock_blk req[3];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of requests: validation, framing, status. */
+/* Tests of block requests: validation, framing, status. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +11,8 @@
 #define SECTORS	 (CAPACITY / 512)
 #define ID	 "0123456789abcdefghij"
 
-/* A request as a chain of host memory: out then in, cut anywhere. */
+/* A request as a chain of host memory: what the device reads, then what it writes, in any
+ * pieces. */
 static uint8_t out_bytes[16 + 65536];
 static uint8_t in_bytes[65536 + 64];
 static struct iovec iov[4096];
@@ -28,7 +29,7 @@ static void setup(void)
 	memset(&req, 0xa5, sizeof(req));
 }
 
-/* `len` bytes in pieces of `piece` bytes. */
+/* Splits `len` bytes into pieces of `piece` bytes. Returns the number of pieces. */
 static unsigned int cut(struct iovec *at, uint8_t *bytes, uint32_t len, uint32_t piece)
 {
 	unsigned int n = 0;
@@ -62,7 +63,8 @@ static void header(uint32_t type, uint64_t sector)
 	memcpy(out_bytes, &h, sizeof(h));
 }
 
-/* One request of one piece each way; data bytes without header and status. */
+/* Parses a request of one piece in each direction. out and in count data bytes, without header and
+ * status. */
 static enum blkreq_verdict parse(uint32_t type, uint64_t sector, uint32_t out, uint32_t in)
 {
 	header(type, sector);
@@ -74,7 +76,7 @@ static uint8_t status_at(uint32_t at)
 	return in_bytes[at];
 }
 
-/* Finished at once with this status, and this used.len. */
+/* Checks that a request is finished without I/O, with this status and used.len. */
 static void expect_done(enum blkreq_verdict verdict, uint32_t status_offset, uint8_t status,
 			uint32_t len)
 {
@@ -119,15 +121,16 @@ START_TEST(write_request)
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_OUT, 5, 4096, 0), BLKREQ_SUBMIT);
 	expect_task(IO_WRITE, 5 * 512, 4096, out_bytes + 16);
 	ck_assert(!task.stable);
-	/* used.len counts what is written to the guest: the status byte alone. */
+	/* used.len counts the bytes that the device writes, here the status byte alone. */
 	ck_assert_uint_eq(blkreq_finish(&req, 0), 1);
 	ck_assert_uint_eq(status_at(0), VIRTIO_BLK_S_OK);
 }
 END_TEST
 
-START_TEST(wart_used_len_of_every_outcome)
+START_TEST(used_len_of_every_outcome)
 {
-	/* A failed read wrote nothing that counts, and the status byte is behind a gap. */
+	/* The status byte of a failed read follows bytes that are not written, so that used.len is
+	 * 0. */
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_IN, 0, 0, 512), BLKREQ_SUBMIT);
 	ck_assert_uint_eq(blkreq_finish(&req, -EIO), 0);
 	ck_assert_uint_eq(status_at(512), VIRTIO_BLK_S_IOERR);
@@ -136,7 +139,7 @@ START_TEST(wart_used_len_of_every_outcome)
 	ck_assert_uint_eq(blkreq_finish(&req, -ENOSPC), 1);
 	ck_assert_uint_eq(status_at(0), VIRTIO_BLK_S_IOERR);
 
-	/* A write with writable bytes that nobody writes. */
+	/* This write has writable bytes before the status byte, which the device does not write. */
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_OUT, 0, 512, 7), BLKREQ_SUBMIT);
 	ck_assert_uint_eq(blkreq_finish(&req, 0), 0);
 	ck_assert_uint_eq(status_at(7), VIRTIO_BLK_S_OK);
@@ -147,14 +150,13 @@ START_TEST(wart_used_len_of_every_outcome)
 
 	expect_done(parse(99, 0, 0, 512), 512, VIRTIO_BLK_S_UNSUPP, 0);
 	expect_done(parse(99, 0, 512, 0), 0, VIRTIO_BLK_S_UNSUPP, 1);
-	/* Rejected without I/O: as a failed one. */
+	/* A request that is rejected without I/O has the used.len of one that failed. */
 	expect_done(parse(VIRTIO_BLK_T_IN, SECTORS, 0, 512), 512, VIRTIO_BLK_S_IOERR, 0);
 	expect_done(parse(VIRTIO_BLK_T_OUT, SECTORS, 512, 0), 0, VIRTIO_BLK_S_IOERR, 1);
 }
 END_TEST
 
-/* Nothing of a failed or refused read's data belongs to the answer. */
-START_TEST(refused_requests_touch_only_the_status_byte)
+START_TEST(rejected_requests_write_only_the_status_byte)
 {
 	expect_done(parse(VIRTIO_BLK_T_IN, SECTORS, 0, 512), 512, VIRTIO_BLK_S_IOERR, 0);
 	for (unsigned int i = 0; i < sizeof(in_bytes); i++)
@@ -188,8 +190,7 @@ START_TEST(row14_header_in_1_to_16_pieces)
 }
 END_TEST
 
-/* Header and data in pieces that do not end where the header does. */
-START_TEST(row14_header_glued_to_the_data)
+START_TEST(row14_piece_with_the_end_of_the_header_and_data)
 {
 	for (uint32_t piece = 1; piece < 540; piece += 3) {
 		header(VIRTIO_BLK_T_OUT, 9);
@@ -200,7 +201,7 @@ START_TEST(row14_header_glued_to_the_data)
 }
 END_TEST
 
-START_TEST(row14_status_byte_wherever_the_last_byte_is)
+START_TEST(row14_status_byte_in_any_piece)
 {
 	for (uint32_t piece = 1; piece <= 514; piece++) {
 		memset(in_bytes, 0xee, sizeof(in_bytes));
@@ -214,7 +215,7 @@ START_TEST(row14_status_byte_wherever_the_last_byte_is)
 }
 END_TEST
 
-START_TEST(row15_header_is_judged_from_a_copy)
+START_TEST(row15_header_is_checked_in_a_copy)
 {
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_IN, 2, 0, 512), BLKREQ_SUBMIT);
 	header(VIRTIO_BLK_T_OUT, ~0ull);
@@ -259,7 +260,7 @@ START_TEST(row30_beyond_the_capacity)
 }
 END_TEST
 
-/* Also with no data: a sector behind the end is an error, the end itself is not. */
+/* An empty transfer at the end of the disk is valid, and beyond it an error. */
 START_TEST(row30_empty_transfers)
 {
 	expect_done(parse(VIRTIO_BLK_T_IN, 0, 0, 0), 0, VIRTIO_BLK_S_OK, 1);
@@ -304,7 +305,8 @@ END_TEST
 
 START_TEST(row34_unknown_types)
 {
-	/* SCSI, DISCARD, WRITE_ZEROES, GET_LIFETIME, SECURE_ERASE, BARRIER, and IN, OUT with it. */
+	/* These include SCSI, DISCARD, WRITE_ZEROES, GET_LIFETIME, SECURE_ERASE and BARRIER, which
+	 * is also a flag of IN and OUT. */
 	static const uint32_t types[] = { 2,  3,  5,  7,  9,	      10,	  11,	     12,
 					  13, 14, 15, 16, 0x80000000, 0x80000001, 0xffffffff };
 
@@ -350,7 +352,7 @@ START_TEST(row36_flush_with_data_or_a_sector)
 }
 END_TEST
 
-START_TEST(writethrough_makes_writes_stable_and_nothing_else)
+START_TEST(writethrough_makes_only_writes_stable)
 {
 	disk.writethrough = true;
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_OUT, 0, 512, 0), BLKREQ_SUBMIT);
@@ -370,13 +372,13 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, read_request);
 	tcase_add_test(t, write_request);
-	tcase_add_test(t, wart_used_len_of_every_outcome);
-	tcase_add_test(t, refused_requests_touch_only_the_status_byte);
+	tcase_add_test(t, used_len_of_every_outcome);
+	tcase_add_test(t, rejected_requests_write_only_the_status_byte);
 	tcase_add_test(t, row12_no_header_or_no_status);
 	tcase_add_test(t, row14_header_in_1_to_16_pieces);
-	tcase_add_test(t, row14_header_glued_to_the_data);
-	tcase_add_test(t, row14_status_byte_wherever_the_last_byte_is);
-	tcase_add_test(t, row15_header_is_judged_from_a_copy);
+	tcase_add_test(t, row14_piece_with_the_end_of_the_header_and_data);
+	tcase_add_test(t, row14_status_byte_in_any_piece);
+	tcase_add_test(t, row15_header_is_checked_in_a_copy);
 	tcase_add_test(t, row30_beyond_the_capacity);
 	tcase_add_test(t, row30_empty_transfers);
 	tcase_add_test(t, row31_length_not_a_multiple_of_a_sector);
@@ -385,7 +387,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, row34_unknown_types);
 	tcase_add_test(t, row35_get_id_of_any_length);
 	tcase_add_test(t, row36_flush_with_data_or_a_sector);
-	tcase_add_test(t, writethrough_makes_writes_stable_and_nothing_else);
+	tcase_add_test(t, writethrough_makes_only_writes_stable);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Tests of discard and write zeroes (5.2.6): segments are copied from guest memory and validated.
- */
+/* Tests of discard and write zeroes (5.2.6), whose segments are copied from guest memory and
+ * checked. */
 #include <string.h>
 
 #include "dataplane/blkreq.h"
@@ -9,7 +8,7 @@
 #include "tests/lib/suite.h"
 
 #define SECTORS	   2048ull
-#define MAX	   64u /* sectors a segment */
+#define MAX	   64u /* sectors of a segment */
 #define UNMAP	   VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP
 #define SEGMENTS   20u
 #define HEADER_LEN 16u
@@ -37,7 +36,7 @@ static void setup(void)
 	memset(in, 0xee, sizeof(in));
 }
 
-/* `len` bytes of segments, with the header in front, in pieces of `piece` bytes. */
+/* Parses a request: the header and `len` bytes of segments, in pieces of `piece` bytes. */
 static enum blkreq_verdict parse_cut(uint32_t type, uint32_t len, uint32_t piece, uint32_t in_len)
 {
 	unsigned int n = 0;
@@ -65,6 +64,7 @@ static enum blkreq_verdict parse(uint32_t type, unsigned int count)
 	return parse_cut(type, count * sizeof(segment), HEADER_LEN + count * sizeof(segment), 0);
 }
 
+/* Returns the status of a request that is finished without I/O. */
 static uint8_t status_of(enum blkreq_verdict verdict)
 {
 	ck_assert_int_eq(verdict, BLKREQ_DONE);
@@ -73,6 +73,7 @@ static uint8_t status_of(enum blkreq_verdict verdict)
 	return in[0];
 }
 
+/* Returns the status of a request with one segment, which must be rejected. */
 static uint8_t one(uint32_t type, segment seg)
 {
 	setup();
@@ -104,7 +105,7 @@ START_TEST(segments_become_ranges)
 }
 END_TEST
 
-/* The longest there can be: 2^22 sectors are 2^31 bytes. */
+/* The largest limit is 2^22 sectors, which are 2^31 bytes. */
 START_TEST(longest_segment)
 {
 	disk.capacity = 1ull << 40;
@@ -133,7 +134,7 @@ START_TEST(row14_segments_in_any_pieces)
 }
 END_TEST
 
-START_TEST(row15_segments_are_judged_from_a_copy)
+START_TEST(row15_segments_are_checked_in_a_copy)
 {
 	out.seg[0] = (segment){ .sector = 1, .num_sectors = 2 };
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_WRITE_ZEROES, 1), BLKREQ_SUBMIT);
@@ -145,7 +146,7 @@ START_TEST(row15_segments_are_judged_from_a_copy)
 }
 END_TEST
 
-START_TEST(row37_no_segment_too_many_and_pieces_of_one)
+START_TEST(row37_number_of_segments_is_0_too_large_or_no_integer)
 {
 	static const uint32_t bad[] = { 0, 1, 15, 17, 31, 33, 255, 257, 272, 320 };
 
@@ -184,7 +185,7 @@ START_TEST(row37_beyond_the_limit_or_the_disk)
 		out.seg[0] = (segment){ .sector = SECTORS - MAX, .num_sectors = MAX };
 		ck_assert_int_eq(parse(types[t], 1), BLKREQ_SUBMIT);
 	}
-	/* Each kind has its own limit. */
+	/* Discards and zeroes have limits of their own. */
 	disk.zeroes_max = MAX - 1;
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_DISCARD, 1), BLKREQ_SUBMIT);
 	ck_assert_uint_eq(status_of(parse(VIRTIO_BLK_T_WRITE_ZEROES, 1)), VIRTIO_BLK_S_IOERR);
@@ -225,15 +226,15 @@ START_TEST(row37_flags)
 	out.seg[0] = (segment){ .sector = 0, .num_sectors = 1, .flags = UNMAP };
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_WRITE_ZEROES, 1), BLKREQ_SUBMIT);
 	ck_assert(task.range[0].unmap);
-	/* A driver may say that it does not mind; the user does. */
+	/* With discard=off, the user forbids unmapping that the driver allows. */
 	disk.unmap = false;
 	ck_assert_int_eq(parse(VIRTIO_BLK_T_WRITE_ZEROES, 1), BLKREQ_SUBMIT);
 	ck_assert(!task.range[0].unmap);
 }
 END_TEST
 
-/* A bad one anywhere: nothing is done of the good ones. */
-START_TEST(row37_all_segments_are_judged_before_the_first_runs)
+/* No segment is executed when any of them is invalid. */
+START_TEST(row37_all_segments_are_checked_before_the_first_is_executed)
 {
 	for (unsigned int t = 0; t < 2; t++) {
 		for (unsigned int bad = 0; bad < 16; bad++) {
@@ -292,7 +293,7 @@ START_TEST(row33_discard_and_zeroes_on_a_read_only_disk)
 }
 END_TEST
 
-/* Writable bytes in front of the status byte: nobody writes them, and there is a gap. */
+/* The device does not write the bytes before the status byte, so that used.len is 0. */
 START_TEST(used_len_of_ranges)
 {
 	out.seg[0] = (segment){ .sector = 0, .num_sectors = 1 };
@@ -315,12 +316,12 @@ Suite *test_suite(void)
 	tcase_add_test(t, segments_become_ranges);
 	tcase_add_test(t, longest_segment);
 	tcase_add_test(t, row14_segments_in_any_pieces);
-	tcase_add_test(t, row15_segments_are_judged_from_a_copy);
-	tcase_add_test(t, row37_no_segment_too_many_and_pieces_of_one);
+	tcase_add_test(t, row15_segments_are_checked_in_a_copy);
+	tcase_add_test(t, row37_number_of_segments_is_0_too_large_or_no_integer);
 	tcase_add_test(t, row37_beyond_the_limit_or_the_disk);
 	tcase_add_test(t, row37_parts_of_a_block);
 	tcase_add_test(t, row37_flags);
-	tcase_add_test(t, row37_all_segments_are_judged_before_the_first_runs);
+	tcase_add_test(t, row37_all_segments_are_checked_before_the_first_is_executed);
 	tcase_add_test(t, row37_segments_without_sectors);
 	tcase_add_test(t, row37_not_negotiated);
 	tcase_add_test(t, row33_discard_and_zeroes_on_a_read_only_disk);

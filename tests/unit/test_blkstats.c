@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
@@ -19,7 +20,8 @@ static void expect_op(enum blkreq_kind kind, uint64_t requests, uint64_t failed,
 		      op->failed, op->bytes);
 }
 
-/* Offer it, have the host answer what reaches it, wait for the end. */
+/* Sends a request and waits for its completion. res: result of the host; 0: the request does not
+ * reach it. */
 static void run(uint32_t type, uint64_t sector, uint32_t len, int64_t res)
 {
 	struct vring_used_elem elem;
@@ -43,7 +45,7 @@ START_TEST(each_operation_and_its_failures)
 	run(VIRTIO_BLK_T_IN, 0, 4096, SCRIPTED_ALL);
 	run(VIRTIO_BLK_T_IN, 0, 512, SCRIPTED_ALL);
 	run(VIRTIO_BLK_T_IN, 0, 1024, -EIO);
-	run(VIRTIO_BLK_T_IN, 0, 0, 0); /* nothing to read, in the slot of one that had */
+	run(VIRTIO_BLK_T_IN, 0, 0, 0); /* no data, in a slot whose last request had data */
 	run(VIRTIO_BLK_T_OUT, 8, 2048, SCRIPTED_ALL);
 	run(VIRTIO_BLK_T_OUT, RIG_CAPACITY, 512, 0);
 	run(VIRTIO_BLK_T_FLUSH, 0, 0, SCRIPTED_ALL);
@@ -62,14 +64,14 @@ START_TEST(each_operation_and_its_failures)
 	ck_assert_uint_eq(r.stats.batch[0], 10);
 	ck_assert_uint_eq(r.stats.interrupts, 10);
 	ck_assert_uint_eq(r.stats.suppressed, 0);
-	/* One for each, but where two were heeded at once. */
+	/* Each request has a doorbell, but the thread may see two of them at once. */
 	ck_assert_uint_ge(r.stats.kicks, 1);
 	ck_assert_uint_le(r.stats.kicks, 11);
 	rig_fini(&r);
 }
 END_TEST
 
-/* The helper thread does these, on an image. */
+/* The worker executes these operations, which need an image. */
 START_TEST(discards_and_zeroes_count_their_bytes)
 {
 	struct virtio_blk_discard_write_zeroes seg[2] = { { .num_sectors = 16 },
@@ -99,7 +101,7 @@ START_TEST(discards_and_zeroes_count_their_bytes)
 }
 END_TEST
 
-/* 1, 2 and 5 at a time, and nobody wants an interrupt. */
+/* The driver sends batches of 1, 2 and 5 requests, and suppresses interrupts. */
 START_TEST(batches_by_size_and_no_interrupts)
 {
 	static const unsigned int sizes[] = { 1, 2, 5 };
@@ -130,8 +132,8 @@ START_TEST(batches_by_size_and_no_interrupts)
 }
 END_TEST
 
-/* Each way of sleeping: who is woken by the doorbell, and only so, counts it. */
-START_TEST(a_doorbell_that_wakes_is_a_kick)
+/* Each engine sleeps in a way of its own. */
+START_TEST(doorbell_that_wakes_the_thread_is_counted)
 {
 	struct engine_way way = engine_way(_i);
 	struct vring_used_elem elem;
@@ -173,7 +175,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, each_operation_and_its_failures);
 	tcase_add_test(t, discards_and_zeroes_count_their_bytes);
 	tcase_add_test(t, batches_by_size_and_no_interrupts);
-	tcase_add_loop_test(t, a_doorbell_that_wakes_is_a_kick, 0, engine_ways());
+	tcase_add_named_test(t, doorbell_that_wakes_the_thread_is_counted, engine_ways(),
+			     engine_way_name);
 	tcase_add_test(t, every_kind_has_a_name);
 	return s;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests that the memory size that a guest is said to need is sufficient and necessary. */
+/* Tests of the memory size that an error message recommends: sufficient, and the least. */
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -30,8 +30,11 @@ static struct boot_result load(uint64_t ram_size)
 	return r;
 }
 
-/* With 16 MiB it fails, and says `memory`; with that many pages it works, and with one less not. */
-static void expect_need(enum arch_boot_part part, uint64_t memory)
+/*
+ * Loading fails with 16 MiB, and the error recommends `memory`. Loading works with this number of
+ * pages, and fails with one page less.
+ */
+static void expect_recommended(enum arch_boot_part part, uint64_t memory)
 {
 	uint64_t pages = (memory + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 	struct boot_result r = load(16 * MIB);
@@ -45,8 +48,8 @@ static void expect_need(enum arch_boot_part part, uint64_t memory)
 	free(r.boot);
 }
 
-/* No size would do, so none is said. */
-static void expect_unsaid(enum arch_boot_part part)
+/* Expects an error without a recommended size, because no size would be enough. */
+static void expect_not_recommended(enum arch_boot_part part)
 {
 	struct boot_result r = load(16 * MIB);
 
@@ -61,20 +64,20 @@ static void setup(void)
 	kernel_size = BZ_FILE_SIZE;
 }
 
-START_TEST(need_of_a_bzimage_is_said)
+START_TEST(memory_for_a_bzimage_is_recommended)
 {
 	bzimage_header(kernel)->init_size = 30 * MIB + 1;
-	expect_need(BOOT_KERNEL, 34 * MIB + 1);
+	expect_recommended(BOOT_KERNEL, 34 * MIB + 1);
 	bzimage_header(kernel)->init_size = UINT32_MAX;
-	expect_unsaid(BOOT_KERNEL);
+	expect_not_recommended(BOOT_KERNEL);
 	bzimage_header(kernel)->init_size = MIB;
 	bzimage_header(kernel)->pref_address = HOLE;
-	expect_unsaid(BOOT_KERNEL);
+	expect_not_recommended(BOOT_KERNEL);
 }
 END_TEST
 
-/* The end of all its segments, wherever the highest is among them. */
-START_TEST(need_of_an_elf_kernel_is_said)
+/* The size is the end of the highest segment, at any position among the segments. */
+START_TEST(memory_for_an_elf_kernel_is_recommended)
 {
 	static const uint64_t at[] = { 20, 40, 24 };
 	struct {
@@ -97,23 +100,23 @@ START_TEST(need_of_an_elf_kernel_is_said)
 					     .p_vaddr = at[i] * MIB,
 					     .p_filesz = 1,
 					     .p_memsz = PAGE + 1 };
-	expect_need(BOOT_KERNEL, 40 * MIB + PAGE + 1);
+	expect_recommended(BOOT_KERNEL, 40 * MIB + PAGE + 1);
 	elf->phdr[2].p_paddr = HOLE - PAGE;
-	expect_unsaid(BOOT_KERNEL);
+	expect_not_recommended(BOOT_KERNEL);
 }
 END_TEST
 
-/* The kernel ends at 7 MiB; the initrd begins and ends on a page. */
-START_TEST(need_of_an_initrd_is_said)
+/* The kernel ends at 7 MiB. The initrd begins and ends on a page boundary. */
+START_TEST(memory_for_an_initrd_is_recommended)
 {
 	initrd_fd = memfile(NULL, INITRD_MAX - 1);
-	expect_need(BOOT_INITRD, 7 * MIB + INITRD_MAX);
+	expect_recommended(BOOT_INITRD, 7 * MIB + INITRD_MAX);
 	close(initrd_fd);
 	initrd_fd = memfile(NULL, 10 * MIB);
-	expect_need(BOOT_INITRD, 17 * MIB);
-	/* This kernel takes none that ends above 12 MiB, however much memory there is. */
+	expect_recommended(BOOT_INITRD, 17 * MIB);
+	/* This kernel accepts no initrd that ends above 12 MiB, with any amount of memory. */
 	bzimage_header(kernel)->initrd_addr_max = 12 * MIB - 1;
-	expect_unsaid(BOOT_INITRD);
+	expect_not_recommended(BOOT_INITRD);
 	close(initrd_fd);
 	initrd_fd = -1;
 }
@@ -126,9 +129,9 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, need_of_a_bzimage_is_said);
-	tcase_add_test(tc, need_of_an_elf_kernel_is_said);
-	tcase_add_test(tc, need_of_an_initrd_is_said);
+	tcase_add_test(tc, memory_for_a_bzimage_is_recommended);
+	tcase_add_test(tc, memory_for_an_elf_kernel_is_recommended);
+	tcase_add_test(tc, memory_for_an_initrd_is_recommended);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

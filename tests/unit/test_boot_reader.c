@@ -47,7 +47,9 @@ static int add(enum arch_boot_part what, uint64_t offset, uint64_t at, uint64_t 
 	return bootread_add(&all, &part);
 }
 
-/* And nothing behind it, for what is not read is zero. */
+/*
+ * Expects the bytes of the file at `at`, and zeros before and behind them, where nothing was read.
+ */
 static void expect(uint64_t offset, uint64_t at, uint64_t len)
 {
 	ck_assert_int_eq(memcmp(ram + at, bytes + offset, len), 0);
@@ -74,7 +76,7 @@ START_TEST(every_part_is_read_whole)
 	expect(5, 10 * MIB + 7, 1);
 	ck_assert_uint_eq(ram[11 * MIB], 0);
 	expect(4097, 12 * MIB - 3, 5 * MIB + 11);
-	/* Nothing is done twice. */
+	/* A second call reads nothing again. */
 	memset(ram, 0, RAM_SIZE);
 	ck_assert_int_eq(bootread_finish(&all, &error), 0);
 	ck_assert_uint_eq(ram[0], 0);
@@ -82,7 +84,7 @@ START_TEST(every_part_is_read_whole)
 }
 END_TEST
 
-START_TEST(a_file_that_shrinks_meanwhile_is_noticed)
+START_TEST(file_truncated_during_the_read_is_reported)
 {
 	ck_assert_int_eq(add(BOOT_KERNEL, 0, 0, 3 * MIB), 0);
 	ck_assert_int_eq(add(BOOT_INITRD, 0, 10 * MIB, FILE_SIZE), 0);
@@ -94,7 +96,7 @@ START_TEST(a_file_that_shrinks_meanwhile_is_noticed)
 }
 END_TEST
 
-START_TEST(a_file_that_cannot_be_read_is_named)
+START_TEST(unreadable_file_is_reported)
 {
 	int fd = file.fd;
 
@@ -122,12 +124,12 @@ START_TEST(nothing_is_written_after_a_cancel)
 }
 END_TEST
 
-START_TEST(as_many_parts_as_a_kernel_may_have)
+START_TEST(maximum_number_of_parts)
 {
 	for (unsigned int i = 0; i < BOOTREAD_MAX; i++)
 		ck_assert_int_eq(add(BOOT_KERNEL, i, i * 4096, 100), 0);
 	ck_assert_int_eq(add(BOOT_INITRD, 0, MIB, 1), -E2BIG);
-	/* So little needs no thread. */
+	/* Parts this small are read without a helper thread. */
 	bootread_start(&all);
 	ck_assert(!all.helped);
 	ck_assert_int_eq(bootread_finish(&all, &error), 0);
@@ -143,10 +145,10 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, every_part_is_read_whole, 0, 2);
-	tcase_add_loop_test(t, a_file_that_shrinks_meanwhile_is_noticed, 0, 2);
-	tcase_add_loop_test(t, a_file_that_cannot_be_read_is_named, 0, 2);
+	tcase_add_loop_test(t, file_truncated_during_the_read_is_reported, 0, 2);
+	tcase_add_loop_test(t, unreadable_file_is_reported, 0, 2);
 	tcase_add_loop_test(t, nothing_is_written_after_a_cancel, 0, 2);
-	tcase_add_test(t, as_many_parts_as_a_kernel_may_have);
+	tcase_add_test(t, maximum_number_of_parts);
 	suite_add_tcase(s, t);
 	return s;
 }

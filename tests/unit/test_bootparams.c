@@ -20,7 +20,7 @@ struct range {
 
 static const struct {
 	uint64_t size;
-	struct range high[2]; /* RAM from 1 MiB on */
+	struct range high[2]; /* RAM above 1 MiB */
 } machines[] = {
 	{ 16 * MIB, { { MIB, 15 * MIB, 1 } } },
 	{ 256 * MIB, { { MIB, 255 * MIB, 1 } } },
@@ -45,7 +45,7 @@ static void write_params(struct guestram *ram, const char *cmdline)
 	ck_assert_int_eq(bootparams_write(&config, &kernel, &initrd), 0);
 }
 
-START_TEST(ram_layout_keeps_the_hole_free)
+START_TEST(ram_layout_has_a_hole_below_4_gib)
 {
 	struct arch_ram_range range[ARCH_MAX_RAM_RANGES];
 	unsigned int n = arch_ram_layout(machines[_i].size, range);
@@ -109,8 +109,8 @@ START_TEST(initrd_above_4g_is_split_into_halves)
 }
 END_TEST
 
-/* A set sentinel, say, makes the kernel throw most of boot_params away. */
-START_TEST(what_was_in_ram_before_does_not_show)
+/* Leftovers do harm: a nonzero sentinel makes the kernel discard most of boot_params. */
+START_TEST(previous_contents_of_ram_are_overwritten)
 {
 	const struct boot_params *params;
 	struct guestram ram;
@@ -126,7 +126,7 @@ START_TEST(what_was_in_ram_before_does_not_show)
 }
 END_TEST
 
-/* Two seeds that are the same would be no seeds. */
+/* Two boots never get the same seed. */
 START_TEST(rng_seed_differs_each_time)
 {
 	struct guestram ram;
@@ -145,7 +145,7 @@ START_TEST(rng_seed_differs_each_time)
 }
 END_TEST
 
-START_TEST(too_little_ram_is_an_error_not_a_write_elsewhere)
+START_TEST(too_little_ram_is_an_error)
 {
 	struct boot_kernel kernel = { .boot.entry = _i ? BOOT_ENTRY_PVH : BOOT_ENTRY_64 };
 	struct boot_initrd initrd = { 0 };
@@ -179,7 +179,7 @@ static uint64_t walk(const struct guestram *ram, uint64_t va)
 	return (entry & ~0x1fffffull) + (va & 0x1fffff);
 }
 
-START_TEST(page_tables_map_4_gib_onto_themselves)
+START_TEST(page_tables_identity_map_4_gib)
 {
 	static const uint64_t places[] = { 0,	       0x1fffff,   0x200000,  0x12345678,
 					   0xbfffffff, 0xfee00000, 0xffffffff };
@@ -196,7 +196,7 @@ START_TEST(page_tables_map_4_gib_onto_themselves)
 }
 END_TEST
 
-/* Flat 4 GiB, selectors 0x10 and 0x18: the literal descriptors of the boot protocol. */
+/* Flat 4 GiB segments at selectors 0x10 and 0x18, as the boot protocol requires them. */
 START_TEST(gdt_has_the_boot_segments)
 {
 	struct guestram ram;
@@ -219,13 +219,13 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("bootparams");
 	TCase *tcase = tcase_create("bootparams");
 
-	tcase_add_loop_test(tcase, ram_layout_keeps_the_hole_free, 0, MACHINES);
+	tcase_add_loop_test(tcase, ram_layout_has_a_hole_below_4_gib, 0, MACHINES);
 	tcase_add_loop_test(tcase, e820_is_right_for_every_size, 0, MACHINES);
 	tcase_add_test(tcase, initrd_above_4g_is_split_into_halves);
-	tcase_add_test(tcase, what_was_in_ram_before_does_not_show);
+	tcase_add_test(tcase, previous_contents_of_ram_are_overwritten);
 	tcase_add_test(tcase, rng_seed_differs_each_time);
-	tcase_add_loop_test(tcase, too_little_ram_is_an_error_not_a_write_elsewhere, 0, 2);
-	tcase_add_test(tcase, page_tables_map_4_gib_onto_themselves);
+	tcase_add_loop_test(tcase, too_little_ram_is_an_error, 0, 2);
+	tcase_add_test(tcase, page_tables_identity_map_4_gib);
 	tcase_add_test(tcase, gdt_has_the_boot_segments);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -7,7 +7,7 @@
 #include "tests/lib/suite.h"
 #include "vmm/bus.h"
 
-/* A device that remembers the last access. */
+/* A device that records the last access. */
 struct probe {
 	unsigned int reads;
 	unsigned int writes;
@@ -69,7 +69,7 @@ START_TEST(access_reaches_its_device_with_its_offset)
 }
 END_TEST
 
-/* Beside, and across, both ends of a device. */
+/* Accesses next to both ends of a device, and across them. */
 static const struct {
 	uint64_t addr;
 	unsigned int len;
@@ -78,7 +78,7 @@ static const struct {
 	{ 0x64, 2 },  { 0x0, 8 },   { 0x65, 1 },  { UINT64_MAX, 8 }, { UINT64_MAX - 3, 4 },
 };
 
-START_TEST(access_not_wholly_inside_a_device_reads_ones_and_writes_nothing)
+START_TEST(access_not_fully_inside_a_device_reads_ones_and_writes_nothing)
 {
 	static const uint8_t ones[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };
 	uint8_t data[8] = { 0 };
@@ -134,7 +134,7 @@ START_TEST(overlap_is_refused)
 }
 END_TEST
 
-START_TEST(full_bus_is_reported_and_still_works)
+START_TEST(full_bus_refuses_devices_and_still_works)
 {
 	uint8_t data;
 
@@ -153,12 +153,12 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("bus");
 
 	tcase_add_test(tc, access_reaches_its_device_with_its_offset);
-	tcase_add_loop_test(tc, access_not_wholly_inside_a_device_reads_ones_and_writes_nothing, 0,
+	tcase_add_loop_test(tc, access_not_fully_inside_a_device_reads_ones_and_writes_nothing, 0,
 			    ARRAY_SIZE(outside));
 	tcase_add_test(tc, adjoining_devices_do_not_share_an_access);
 	tcase_add_test(tc, range_that_is_empty_or_wraps_is_refused);
 	tcase_add_loop_test(tc, overlap_is_refused, 0, ARRAY_SIZE(overlapping));
-	tcase_add_test(tc, full_bus_is_reported_and_still_works);
+	tcase_add_test(tc, full_bus_refuses_devices_and_still_works);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

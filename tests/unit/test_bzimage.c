@@ -35,12 +35,12 @@ static void check_loaded(uint64_t gpa, unsigned int from, unsigned int len)
 
 	for (unsigned int i = 0; i < len; i++)
 		ck_assert_uint_eq(code[i], BZ_FILL(from + i));
-	/* Neither the setup code before nor what follows the code in the file. */
+	/* The setup code before the code in the file and the bytes behind it are not loaded. */
 	ck_assert_uint_eq(code[-1], 0);
 	ck_assert_uint_eq(code[len], 0);
 }
 
-START_TEST(good_kernel_is_loaded_where_it_prefers)
+START_TEST(valid_kernel_is_loaded_at_its_preferred_address)
 {
 	uint8_t file[BZ_FILE_SIZE + 100];
 	struct boot_result r;
@@ -72,7 +72,7 @@ START_TEST(setup_sects_0_means_4)
 }
 END_TEST
 
-START_TEST(without_preference_it_is_loaded_at_an_aligned_place)
+START_TEST(kernel_without_preferred_address_is_loaded_aligned)
 {
 	uint8_t file[BZ_FILE_SIZE];
 	struct boot_result r;
@@ -100,14 +100,14 @@ START_TEST(kernel_that_just_fits_is_accepted)
 }
 END_TEST
 
-START_TEST(boot_params_tell_what_the_protocol_asks_for)
+START_TEST(boot_params_have_the_fields_of_the_protocol)
 {
 	uint8_t file[BZ_FILE_SIZE], zero[32] = { 0 };
 	const struct setup_data *seed;
 	struct boot_result r;
 
 	bzimage_make(file);
-	bzimage_header(file)->setup_data = 0x1234; /* not the file's to say */
+	bzimage_header(file)->setup_data = 0x1234; /* a field that the file must not set */
 	r = load(file, sizeof(file), -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);
@@ -130,14 +130,14 @@ START_TEST(boot_params_tell_what_the_protocol_asks_for)
 }
 END_TEST
 
-/* The bytes behind a short header are code and must not be taken for newer fields. */
-START_TEST(header_ends_where_it_says)
+/* The bytes behind a short header are code and must not be read as newer fields. */
+START_TEST(length_of_the_header_is_respected)
 {
 	uint8_t file[BZ_FILE_SIZE];
 	struct boot_result r;
 
 	bzimage_make(file);
-	bzimage_header(file)->jump = 0x62eb; /* up to and with init_size */
+	bzimage_header(file)->jump = 0x62eb; /* the header ends with init_size */
 	bzimage_header(file)->handover_offset = 0xdeadbeef;
 	bzimage_header(file)->kernel_info_offset = 0xdeadbeef;
 	r = load(file, sizeof(file), -1, CMDLINE);
@@ -149,7 +149,7 @@ START_TEST(header_ends_where_it_says)
 }
 END_TEST
 
-#define LIES(X)                                                                                  \
+#define CORRUPTIONS(X)                                                                           \
 	X(setup_sects_past_the_end, hdr->setup_sects = 255, ENOEXEC, "truncated")                \
 	X(syssize_past_the_end, hdr->syssize += 1, ENOEXEC, "truncated")                         \
 	X(syssize_huge, hdr->syssize = UINT32_MAX, ENOEXEC, "truncated")                         \
@@ -174,28 +174,28 @@ END_TEST
 	X(fixed_below_1_mib, (hdr->relocatable_kernel = 0, hdr->pref_address = 0x8000), ENOEXEC, \
 	  "below 1 MiB")
 
-#define LIE_CASE(name, lie, err, why) { #name, err, why },
-#define LIE_DO(name, lie, err, why)  \
+#define CASE(name, change, err, why) { #name, err, why },
+#define DO(name, change, err, why)   \
 	if (!strcmp(which, #name)) { \
-		lie;                 \
+		change;              \
 	}
 
 static const struct {
 	const char *name;
 	int err;
 	const char *why;
-} lies[] = { LIES(LIE_CASE) };
+} corruptions[] = { CORRUPTIONS(CASE) };
 
-static void tell_lie(const char *which, struct setup_header *hdr){ LIES(LIE_DO) }
+static void corrupt_header(const char *which, struct setup_header *hdr){ CORRUPTIONS(DO) }
 
-START_TEST(lying_header_is_refused)
+START_TEST(invalid_header_is_refused)
 {
 	uint8_t file[BZ_FILE_SIZE];
 
 	bzimage_make(file);
-	tell_lie(lies[_i].name, bzimage_header(file));
-	boot_expect(load(file, sizeof(file), -1, CMDLINE), -lies[_i].err, BOOT_KERNEL,
-		    lies[_i].why);
+	corrupt_header(corruptions[_i].name, bzimage_header(file));
+	boot_expect(load(file, sizeof(file), -1, CMDLINE), -corruptions[_i].err, BOOT_KERNEL,
+		    corruptions[_i].why);
 }
 END_TEST
 
@@ -216,8 +216,8 @@ START_TEST(truncated_file_is_refused_at_every_length)
 }
 END_TEST
 
-/* memtest86+ 6.10: syssize counts units of 16 bytes, and the file ends where its data do. */
-START_TEST(file_that_ends_within_the_last_unit_of_syssize_is_whole)
+/* In memtest86+ 6.10 syssize counts units of 16 bytes, and the file ends inside the last unit. */
+START_TEST(file_that_ends_within_the_last_unit_of_syssize_is_accepted)
 {
 	uint8_t file[BZ_FILE_SIZE];
 	struct boot_result r;
@@ -227,13 +227,13 @@ START_TEST(file_that_ends_within_the_last_unit_of_syssize_is_whole)
 	ck_assert_int_eq(r.err, 0);
 	check_loaded(4 * MIB, BZ_SETUP_SIZE, BZ_CODE_SIZE - (unsigned int)_i);
 	free(r.boot);
-	/* The payload has to be in the file. */
+	/* The payload must lie inside the file. */
 	bzimage_header(file)->payload_length = BZ_CODE_SIZE - 0x100;
 	boot_expect(load(file, BZ_FILE_SIZE - 1, -1, CMDLINE), -ENOEXEC, BOOT_KERNEL, "payload");
 }
 END_TEST
 
-/* As little code as there may be; the entry is still in the file. */
+/* The smallest code that is accepted: its entry point lies inside the file. */
 START_TEST(smallest_kernel_may_lack_the_end_of_its_last_unit)
 {
 	uint8_t file[BZ_FILE_SIZE];
@@ -252,7 +252,7 @@ START_TEST(smallest_kernel_may_lack_the_end_of_its_last_unit)
 }
 END_TEST
 
-START_TEST(file_that_shrinks_while_it_is_read_is_noticed)
+START_TEST(file_truncated_during_the_read_is_reported)
 {
 	uint8_t bytes[100] = { 0 }, to[200];
 	struct boot_file file = { memfile(bytes, sizeof(bytes)), 200 };
@@ -265,7 +265,7 @@ START_TEST(file_that_shrinks_while_it_is_read_is_noticed)
 }
 END_TEST
 
-START_TEST(other_files_are_named)
+START_TEST(other_formats_are_named)
 {
 	static const struct {
 		const char *head;
@@ -290,7 +290,7 @@ START_TEST(other_files_are_named)
 }
 END_TEST
 
-START_TEST(what_is_no_regular_file_is_refused)
+START_TEST(irregular_file_is_refused)
 {
 	uint8_t file[BZ_FILE_SIZE];
 	int fds[2], fd;
@@ -313,20 +313,21 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, good_kernel_is_loaded_where_it_prefers);
+	tcase_add_test(tcase, valid_kernel_is_loaded_at_its_preferred_address);
 	tcase_add_test(tcase, setup_sects_0_means_4);
-	tcase_add_test(tcase, without_preference_it_is_loaded_at_an_aligned_place);
+	tcase_add_test(tcase, kernel_without_preferred_address_is_loaded_aligned);
 	tcase_add_test(tcase, kernel_that_just_fits_is_accepted);
-	tcase_add_test(tcase, boot_params_tell_what_the_protocol_asks_for);
-	tcase_add_test(tcase, header_ends_where_it_says);
-	tcase_add_loop_test(tcase, lying_header_is_refused, 0,
-			    (int)(sizeof(lies) / sizeof(lies[0])));
+	tcase_add_test(tcase, boot_params_have_the_fields_of_the_protocol);
+	tcase_add_test(tcase, length_of_the_header_is_respected);
+	tcase_add_loop_test(tcase, invalid_header_is_refused, 0,
+			    (int)(sizeof(corruptions) / sizeof(corruptions[0])));
 	tcase_add_test(tcase, truncated_file_is_refused_at_every_length);
-	tcase_add_loop_test(tcase, file_that_ends_within_the_last_unit_of_syssize_is_whole, 1, 16);
+	tcase_add_loop_test(tcase, file_that_ends_within_the_last_unit_of_syssize_is_accepted, 1,
+			    16);
 	tcase_add_test(tcase, smallest_kernel_may_lack_the_end_of_its_last_unit);
-	tcase_add_test(tcase, file_that_shrinks_while_it_is_read_is_noticed);
-	tcase_add_test(tcase, other_files_are_named);
-	tcase_add_test(tcase, what_is_no_regular_file_is_refused);
+	tcase_add_test(tcase, file_truncated_during_the_read_is_reported);
+	tcase_add_test(tcase, other_formats_are_named);
+	tcase_add_test(tcase, irregular_file_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

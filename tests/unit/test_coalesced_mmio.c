@@ -20,7 +20,7 @@ static struct bus bus;
 static unsigned int done;
 static uint32_t wrong; /* atomic */
 
-/* Each write carries its number. */
+/* Each write contains its number. */
 static void count(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
 {
 	uint32_t value;
@@ -43,8 +43,8 @@ static void setup(void)
 	ck_assert_int_eq(bus_add(&bus, 0xd0000000, 0x2000, &ops, NULL), 0);
 }
 
-/* As KVM does. False: the ring is full. */
-static bool post(uint32_t number)
+/* Queues a write as KVM does. Returns false if the ring is full. */
+static bool queue_write(uint32_t number)
 {
 	uint32_t last = page.ring.last, next = (last + 1) % coalesced_mmio.entries;
 
@@ -57,7 +57,7 @@ static bool post(uint32_t number)
 	return true;
 }
 
-START_TEST(writes_are_done_in_order_and_once_around_the_ring)
+START_TEST(writes_are_executed_once_and_in_order)
 {
 	uint32_t number = 0;
 
@@ -67,7 +67,7 @@ START_TEST(writes_are_done_in_order_and_once_around_the_ring)
 			  PAGE);
 	for (unsigned int round = 0; round < 500; round++) {
 		for (unsigned int i = 0; i < round % coalesced_mmio.entries; i++)
-			ck_assert(post(number++));
+			ck_assert(queue_write(number++));
 		coalesced_mmio_flush(&coalesced_mmio, &bus);
 		ck_assert_uint_eq(done, number);
 		ck_assert_uint_eq(page.ring.first, page.ring.last);
@@ -78,7 +78,7 @@ START_TEST(writes_are_done_in_order_and_once_around_the_ring)
 }
 END_TEST
 
-START_TEST(a_host_without_a_ring_posts_nothing)
+START_TEST(flush_without_a_ring_does_nothing)
 {
 	coalesced_mmio.ring = NULL;
 	coalesced_mmio_flush(&coalesced_mmio, &bus);
@@ -86,7 +86,7 @@ START_TEST(a_host_without_a_ring_posts_nothing)
 }
 END_TEST
 
-/* A device that makes its vCPU post more while its writes are done. */
+/* A device whose handler makes the vCPU queue another write. */
 static void endless(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
 {
 	(void)dev;
@@ -94,16 +94,16 @@ static void endless(void *dev, uint64_t offset, const uint8_t *data, unsigned in
 	(void)data;
 	(void)len;
 	done++;
-	post(0);
+	queue_write(0);
 }
 
-START_TEST(what_is_posted_meanwhile_is_left_for_the_next_time)
+START_TEST(writes_queued_during_a_flush_wait_for_the_next)
 {
 	static const struct bus_ops more = { .name = "more", .write = endless };
 
 	bus.slot[0].ops = &more;
 	for (uint32_t i = 0; i < 10; i++)
-		post(i);
+		queue_write(i);
 	coalesced_mmio_flush(&coalesced_mmio, &bus);
 	ck_assert_uint_eq(done, 10);
 	coalesced_mmio_flush(&coalesced_mmio, &bus);
@@ -122,7 +122,7 @@ static void *vcpu(void *arg)
 	return NULL;
 }
 
-START_TEST(several_vcpus_do_each_write_once)
+START_TEST(several_vcpus_execute_each_write_once)
 {
 	pthread_t thread[3];
 
@@ -130,7 +130,7 @@ START_TEST(several_vcpus_do_each_write_once)
 	for (size_t i = 0; i < ARRAY_SIZE(thread); i++)
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, vcpu, NULL), 0);
 	for (uint32_t i = 0; i < MANY;) {
-		if (post(i))
+		if (queue_write(i))
 			i++;
 		else
 			coalesced_mmio_flush(&coalesced_mmio, &bus);
@@ -149,10 +149,10 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("coalesced_mmio");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, writes_are_done_in_order_and_once_around_the_ring);
-	tcase_add_test(tc, a_host_without_a_ring_posts_nothing);
-	tcase_add_test(tc, what_is_posted_meanwhile_is_left_for_the_next_time);
-	tcase_add_test(tc, several_vcpus_do_each_write_once);
+	tcase_add_test(tc, writes_are_executed_once_and_in_order);
+	tcase_add_test(tc, flush_without_a_ring_does_nothing);
+	tcase_add_test(tc, writes_queued_during_a_flush_wait_for_the_next);
+	tcase_add_test(tc, several_vcpus_execute_each_write_once);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -43,7 +43,7 @@ static void fill(uint8_t *data, size_t len)
 		data[i] = i % 251;
 }
 
-/* Says `len` bytes of the pattern that expect_pattern knows. */
+/* Sends `len` bytes of the pattern that expect_pattern checks. */
 static void guest_floods(size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -56,7 +56,7 @@ static void expect_pattern(const uint8_t *data, size_t len)
 		ck_assert_uint_eq(data[i], i % 251);
 }
 
-START_TEST(output_arrives_unchanged_and_is_gathered)
+START_TEST(output_arrives_unchanged_and_is_batched)
 {
 	uint8_t all[256];
 
@@ -75,7 +75,7 @@ START_TEST(output_arrives_unchanged_and_is_gathered)
 }
 END_TEST
 
-/* A socket of packets shows each write by itself. */
+/* A SOCK_SEQPACKET socket shows each write separately. */
 START_TEST(output_costs_no_system_call_per_byte)
 {
 	int pair[2];
@@ -93,7 +93,7 @@ START_TEST(output_costs_no_system_call_per_byte)
 }
 END_TEST
 
-START_TEST(much_output_is_written_at_once)
+START_TEST(much_output_is_written_in_large_pieces)
 {
 	rig_open(in[READ_END], out[WRITE_END]);
 	guest_floods(SERIAL_TX_BATCH);
@@ -117,7 +117,9 @@ START_TEST(piped_input_is_data_even_ctrl_a_x)
 }
 END_TEST
 
-/* `echo commands | microvm ...`: what is piped in before the guest is up must not be lost. */
+/*
+ * Input that is piped in before the guest listens must not be lost: `echo commands | microvm ...`.
+ */
 START_TEST(piped_input_waits_for_the_guest)
 {
 	static uint8_t data[20000];
@@ -140,7 +142,7 @@ START_TEST(piped_input_waits_for_the_guest)
 }
 END_TEST
 
-/* No input, its end at once, or an error: the loop must not spin, and the output works. */
+/* Input that is absent, ends at once or fails: the loop must not spin, and output still works. */
 enum input { NO_FD, CLOSED_FD, DEV_NULL, DIRECTORY, ENDED_PIPE, INPUTS };
 
 static int open_input(enum input kind)
@@ -165,7 +167,7 @@ static int open_input(enum input kind)
 	}
 }
 
-START_TEST(input_that_is_at_its_end_is_left_alone)
+START_TEST(input_at_its_end_is_not_polled)
 {
 	int fd = open_input(_i);
 
@@ -180,7 +182,9 @@ START_TEST(input_that_is_at_its_end_is_left_alone)
 }
 END_TEST
 
-/* Output nobody will ever take: the guest and the input go on, nothing spins. */
+/*
+ * Output that will never be accepted: the guest and the input continue, and the loop does not spin.
+ */
 enum output { OUT_NO_FD, OUT_CLOSED_FD, OUT_CLOSED_READER, OUT_CLOSES_LATER, OUT_FULL, OUTPUTS };
 
 static int open_output(enum output kind)
@@ -230,7 +234,10 @@ START_TEST(output_that_failed_is_discarded_for_good)
 }
 END_TEST
 
-/* Reads everything; of `said` bytes of the pattern some are missing, and the notice says how many. */
+/*
+ * Reads all output. Some of the `said` bytes of the pattern are missing, and the notice must have
+ * the number of them.
+ */
 static void expect_gap(size_t said)
 {
 	size_t len = 0, kept;
@@ -250,7 +257,7 @@ static void expect_gap(size_t said)
 	ck_assert_mem_eq(seam, notice, strlen(notice));
 }
 
-START_TEST(slow_reader_does_not_hold_up_the_input)
+START_TEST(slow_reader_does_not_block_the_input)
 {
 	rig_open(in[READ_END], out[WRITE_END]);
 	guest_listens();
@@ -259,14 +266,14 @@ START_TEST(slow_reader_does_not_hold_up_the_input)
 	guest_floods(SERIAL_TX_SIZE);
 	UNTIL(idle());
 	ck_assert_int_ge(fds[OUT].fd, 0);
-	/* A file description of its own, which alone can be non-blocking. */
+	/* The console reopens the pipe: O_NONBLOCK belongs to the file description. */
 	ck_assert_int_ne(fds[OUT].fd, out[WRITE_END]);
 	write_all(in[WRITE_END], "k", 1);
 	UNTIL((guest_hears(), heard_len == 1));
 }
 END_TEST
 
-START_TEST(dropped_output_is_reported_where_it_is_missing)
+START_TEST(dropped_output_is_reported_at_the_gap)
 {
 	size_t said = 300000;
 
@@ -285,7 +292,10 @@ START_TEST(dropped_output_is_reported_where_it_is_missing)
 }
 END_TEST
 
-/* Output as fast as it can be written: every call must end all the same, for signals and keys. */
+/*
+ * A guest that writes without pause: each call of the console must still return, so that signals
+ * and keys are handled.
+ */
 static void *flooding_guest(void *stop)
 {
 	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
@@ -293,7 +303,7 @@ static void *flooding_guest(void *stop)
 	return NULL;
 }
 
-START_TEST(flooding_guest_does_not_keep_the_main_loop)
+START_TEST(flooding_guest_does_not_occupy_the_main_loop)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	bool stop = false;
@@ -310,7 +320,7 @@ START_TEST(flooding_guest_does_not_keep_the_main_loop)
 }
 END_TEST
 
-START_TEST(shared_descriptions_keep_their_flags)
+START_TEST(shared_file_descriptions_keep_their_flags)
 {
 	rig_open(in[READ_END], out[WRITE_END]);
 	guest_says("x", 1);
@@ -319,13 +329,13 @@ START_TEST(shared_descriptions_keep_their_flags)
 	ck_assert(!(fcntl(in[READ_END], F_GETFL) & O_NONBLOCK));
 	rig_close(0);
 	ck_assert(!(fcntl(out[WRITE_END], F_GETFL) & O_NONBLOCK));
-	/* And stay open: they are the caller's. */
+	/* The descriptors stay open, because the caller owns them. */
 	write_all(out[WRITE_END], "y", 1);
 	ck_assert_uint_eq(read_now(out[READ_END], got, sizeof(got)), 2);
 }
 END_TEST
 
-/* A pipe of another user cannot be opened anew; writing to it must not block either. */
+/* A pipe of another user cannot be reopened. Writing to it must not block either. */
 START_TEST(pipe_that_cannot_be_reopened_does_not_block)
 {
 	uid_t user = geteuid();
@@ -335,7 +345,7 @@ START_TEST(pipe_that_cannot_be_reopened_does_not_block)
 		ck_assert_int_eq(seteuid(65534), 0);
 	rig_open(in[READ_END], out[WRITE_END]);
 	ck_assert_int_eq(seteuid(user), 0);
-	prctl(PR_SET_DUMPABLE, 1); /* for the leak checker, which traces us */
+	prctl(PR_SET_DUMPABLE, 1); /* for the leak checker, which uses ptrace */
 	guest_floods(SERIAL_TX_SIZE);
 	UNTIL(read_now(out[READ_END], got, 1) == 1);
 	guest_floods(SERIAL_TX_SIZE);
@@ -345,7 +355,7 @@ START_TEST(pipe_that_cannot_be_reopened_does_not_block)
 }
 END_TEST
 
-START_TEST(file_gets_everything)
+START_TEST(regular_file_gets_all_output)
 {
 	char name[] = "/tmp/test_console.XXXXXX";
 	int fd = mkstemp(name);
@@ -362,7 +372,7 @@ START_TEST(file_gets_everything)
 }
 END_TEST
 
-START_TEST(close_writes_what_is_left)
+START_TEST(close_writes_remaining_output)
 {
 	rig_open(in[READ_END], out[WRITE_END]);
 	guest_says("bye", 3);
@@ -371,7 +381,7 @@ START_TEST(close_writes_what_is_left)
 }
 END_TEST
 
-START_TEST(close_gives_up_on_a_reader_that_takes_nothing)
+START_TEST(close_gives_up_on_a_stalled_reader)
 {
 	rig_open(in[READ_END], out[WRITE_END]);
 	guest_floods(SERIAL_TX_SIZE);
@@ -397,7 +407,7 @@ START_TEST(close_waits_for_a_slow_reader)
 
 	rig_open(in[READ_END], out[WRITE_END]);
 	guest_floods(SERIAL_TX_SIZE);
-	/* Less room than output, so that close has to wait. */
+	/* The pipe has less room than there is output, so that close has to wait. */
 	ck_assert_int_ge(fcntl(out[WRITE_END], F_SETPIPE_SZ, 4096), 4096);
 	ck_assert_int_eq(pthread_create(&reader, NULL, late_reader, &len), 0);
 	rig_close(PATIENCE_S * 1000);
@@ -416,21 +426,21 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 2 * PATIENCE_S);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, output_arrives_unchanged_and_is_gathered);
+	tcase_add_test(tc, output_arrives_unchanged_and_is_batched);
 	tcase_add_test(tc, output_costs_no_system_call_per_byte);
-	tcase_add_test(tc, much_output_is_written_at_once);
+	tcase_add_test(tc, much_output_is_written_in_large_pieces);
 	tcase_add_test(tc, piped_input_is_data_even_ctrl_a_x);
 	tcase_add_test(tc, piped_input_waits_for_the_guest);
-	tcase_add_loop_test(tc, input_that_is_at_its_end_is_left_alone, 0, INPUTS);
+	tcase_add_loop_test(tc, input_at_its_end_is_not_polled, 0, INPUTS);
 	tcase_add_loop_test(tc, output_that_failed_is_discarded_for_good, 0, OUTPUTS);
-	tcase_add_test(tc, slow_reader_does_not_hold_up_the_input);
-	tcase_add_test(tc, dropped_output_is_reported_where_it_is_missing);
-	tcase_add_test(tc, flooding_guest_does_not_keep_the_main_loop);
-	tcase_add_test(tc, shared_descriptions_keep_their_flags);
+	tcase_add_test(tc, slow_reader_does_not_block_the_input);
+	tcase_add_test(tc, dropped_output_is_reported_at_the_gap);
+	tcase_add_test(tc, flooding_guest_does_not_occupy_the_main_loop);
+	tcase_add_test(tc, shared_file_descriptions_keep_their_flags);
 	tcase_add_test(tc, pipe_that_cannot_be_reopened_does_not_block);
-	tcase_add_test(tc, file_gets_everything);
-	tcase_add_test(tc, close_writes_what_is_left);
-	tcase_add_test(tc, close_gives_up_on_a_reader_that_takes_nothing);
+	tcase_add_test(tc, regular_file_gets_all_output);
+	tcase_add_test(tc, close_writes_remaining_output);
+	tcase_add_test(tc, close_gives_up_on_a_stalled_reader);
 	tcase_add_test(tc, close_waits_for_a_slow_reader);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -11,7 +11,10 @@
 
 #define CTRL_A "\x01"
 
-/* The user's side and the program's side of a terminal, and its state before the console. */
+/*
+ * The two ends of a terminal: `user` is the master, `tty` the console's. `before` is its state
+ * before the console was opened.
+ */
 static int user, tty;
 static struct termios before;
 static uint8_t seen[64 << 10];
@@ -45,8 +48,10 @@ static void type(const char *keys)
 	write_all(user, keys, strlen(keys));
 }
 
-/* Nothing more to come from the terminal. The line discipline passes keys on in its own time, so
- * the last key says when all have come. */
+/*
+ * Expects that the guest receives these keys and no more. The line discipline passes keys on with a
+ * delay, so a last key marks the end.
+ */
 static void expect_heard(const char *keys)
 {
 	size_t len = strlen(keys);
@@ -78,7 +83,7 @@ START_TEST(keys_reach_the_guest_unchanged)
 	guest_listens();
 	type("ls\r\x03\x04\x1a\x1c\x11\x13\x7f\x15");
 	expect_heard("ls\r\x03\x04\x1a\x1c\x11\x13\x7f\x15");
-	/* No echo. */
+	/* There is no echo. */
 	ck_assert_uint_eq(read_now(user, seen, sizeof(seen)), 0);
 }
 END_TEST
@@ -110,8 +115,11 @@ START_TEST(ctrl_a_x_quits_whatever_the_guest_does)
 }
 END_TEST
 
-/* While the VM is paused: keys wait, but for ours; what is piped in is not even read. */
-START_TEST(input_is_held_while_the_guest_stands_still)
+/*
+ * While the VM is paused the console reads keys only for its own commands, and does not read a
+ * pipe.
+ */
+START_TEST(input_waits_while_the_vm_is_paused)
 {
 	int ends[2];
 
@@ -153,7 +161,7 @@ START_TEST(typed_ahead_keys_wait_for_the_guest)
 	for (size_t i = 0; i < sizeof(keys) - 1; i++)
 		keys[i] = 'a' + i % 26;
 	rig_open(tty, tty);
-	/* More than once, beyond the size of the buffer. */
+	/* Five times, so that the keys exceed the buffer. */
 	for (int i = 0; i < 5; i++) {
 		guest_out(UART_IER, 0);
 		type(keys);
@@ -177,7 +185,7 @@ static const struct {
 	{ "h" CTRL_A "X", "h" },
 };
 
-START_TEST(ctrl_a_is_for_us)
+START_TEST(ctrl_a_is_for_the_console)
 {
 	rig_open(tty, tty);
 	guest_listens();
@@ -206,7 +214,7 @@ START_TEST(ctrl_a_h_helps_on_the_terminal_only)
 }
 END_TEST
 
-START_TEST(terminal_that_takes_nothing_blocks_nothing)
+START_TEST(stalled_terminal_blocks_nothing)
 {
 	rig_open(tty, tty);
 	for (int i = 0; i < 8; i++) {
@@ -224,7 +232,7 @@ START_TEST(terminal_that_takes_nothing_blocks_nothing)
 }
 END_TEST
 
-START_TEST(terminal_that_goes_away_ends_input_and_output)
+START_TEST(terminal_hangup_ends_input_and_output)
 {
 	be_quiet();
 	rig_open(tty, tty);
@@ -250,7 +258,7 @@ START_TEST(crash_restores_the_terminal)
 
 	ck_assert_int_ge(child, 0);
 	if (!child) {
-		be_quiet(); /* a sanitizer has handlers of its own, and much to say */
+		be_quiet(); /* a sanitizer has handlers of its own and prints a report */
 		setrlimit(RLIMIT_CORE, &no_core);
 		rig_open(tty, tty);
 		if (tcgetattr(tty, &raw) < 0 || raw.c_lflag & ICANON)
@@ -268,7 +276,7 @@ START_TEST(crash_restores_the_terminal)
 }
 END_TEST
 
-START_TEST(crash_handlers_are_there_with_a_raw_terminal_only)
+START_TEST(crash_handlers_are_set_only_with_a_raw_terminal)
 {
 	struct sigaction old, now;
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -288,7 +296,10 @@ START_TEST(crash_handlers_are_there_with_a_raw_terminal_only)
 }
 END_TEST
 
-/* In the background of `tty`, whose foreground is the caller: 0 when the terminal was let be. */
+/*
+ * Runs in the background of `tty`, whose foreground is the caller. Returns 0 if the console did not
+ * touch the terminal.
+ */
 static int background_job(void)
 {
 	if (!cooked())
@@ -328,7 +339,7 @@ static int session(void)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 13;
 }
 
-START_TEST(background_process_leaves_the_terminal_alone)
+START_TEST(background_process_does_not_touch_the_terminal)
 {
 	int status;
 	pid_t leader = fork();
@@ -352,16 +363,16 @@ Suite *test_suite(void)
 	tcase_add_test(tc, terminal_is_raw_while_open);
 	tcase_add_test(tc, keys_reach_the_guest_unchanged);
 	tcase_add_test(tc, ctrl_a_x_quits);
-	tcase_add_test(tc, input_is_held_while_the_guest_stands_still);
+	tcase_add_test(tc, input_waits_while_the_vm_is_paused);
 	tcase_add_test(tc, ctrl_a_x_quits_whatever_the_guest_does);
 	tcase_add_test(tc, typed_ahead_keys_wait_for_the_guest);
-	tcase_add_loop_test(tc, ctrl_a_is_for_us, 0, ARRAY_SIZE(escapes));
+	tcase_add_loop_test(tc, ctrl_a_is_for_the_console, 0, ARRAY_SIZE(escapes));
 	tcase_add_test(tc, ctrl_a_h_helps_on_the_terminal_only);
-	tcase_add_test(tc, terminal_that_takes_nothing_blocks_nothing);
-	tcase_add_test(tc, terminal_that_goes_away_ends_input_and_output);
+	tcase_add_test(tc, stalled_terminal_blocks_nothing);
+	tcase_add_test(tc, terminal_hangup_ends_input_and_output);
 	tcase_add_loop_test(tc, crash_restores_the_terminal, 0, ARRAY_SIZE(crashes));
-	tcase_add_test(tc, crash_handlers_are_there_with_a_raw_terminal_only);
-	tcase_add_test(tc, background_process_leaves_the_terminal_alone);
+	tcase_add_test(tc, crash_handlers_are_set_only_with_a_raw_terminal);
+	tcase_add_test(tc, background_process_does_not_touch_the_terminal);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

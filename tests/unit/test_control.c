@@ -9,7 +9,7 @@
 #include "dataplane/base.h"
 #include "tests/unit/control_rig.h"
 
-START_TEST(socket_is_its_owners_alone)
+START_TEST(only_the_owner_may_connect)
 {
 	mode_t before = umask(0);
 	const char *why;
@@ -24,7 +24,7 @@ START_TEST(socket_is_its_owners_alone)
 }
 END_TEST
 
-START_TEST(place_that_will_not_do)
+START_TEST(unusable_path_is_refused)
 {
 	struct control *first = ctl;
 	char other[256];
@@ -61,13 +61,13 @@ START_TEST(stale_socket_is_replaced)
 }
 END_TEST
 
-START_TEST(removed_socket_is_its_own_alone)
+START_TEST(only_its_own_socket_is_removed)
 {
 	struct stat st;
 
 	control_remove(ctl);
 	ck_assert_int_eq(lstat(path, &st), -1);
-	/* Once more, and when something else has its name. */
+	/* A second call changes nothing, and neither does a call when another file has the name. */
 	control_remove(ctl);
 	close(open(path, O_CREAT | O_RDWR, 0600));
 	control_remove(ctl);
@@ -80,8 +80,8 @@ START_TEST(removed_socket_is_its_own_alone)
 }
 END_TEST
 
-/* Somebody who is at work in the directory is not waited for. */
-START_TEST(removed_socket_in_a_directory_that_is_locked)
+/* The call does not wait for a process that has locked the directory. */
+START_TEST(socket_in_a_locked_directory_is_removed)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY);
 
@@ -94,7 +94,7 @@ START_TEST(removed_socket_in_a_directory_that_is_locked)
 }
 END_TEST
 
-START_TEST(lines_in_pieces_and_many_at_once)
+START_TEST(lines_in_pieces_and_many_in_one_write)
 {
 	int fd = greeted_client();
 
@@ -110,7 +110,7 @@ START_TEST(lines_in_pieces_and_many_at_once)
 	ck_assert_ptr_nonnull(strstr(heard(fd), "}}\n{\"ok\":false"));
 	say(fd, "d\":\"status\"}\n");
 	ck_assert_uint_eq(runs, 4);
-	/* What is said last is heard, also by one who says that it is the last. */
+	/* Commands that arrive together with the end of the connection are executed as well. */
 	heard(fd);
 	ck_assert_int_eq(send(fd, STATUS, strlen(STATUS), 0), (int)strlen(STATUS));
 	shutdown(fd, SHUT_WR);
@@ -121,8 +121,11 @@ START_TEST(lines_in_pieces_and_many_at_once)
 }
 END_TEST
 
-/* While one is being carried out, the next is not looked at; and who goes keeps its place so long. */
-START_TEST(answers_that_come_later)
+/*
+ * While a command runs, the next one of the client waits. A client that disconnects keeps its slot
+ * until then.
+ */
+START_TEST(delayed_replies)
 {
 	struct control_answer answer = { .result = NULL };
 	int fd = greeted_client(), other[CONTROL_CLIENTS];
@@ -159,7 +162,10 @@ START_TEST(answers_that_come_later)
 }
 END_TEST
 
-/* Requests without end, and nobody reads: they are not looked at any more, until somebody does. */
+/*
+ * A client that sends requests without end and does not read is no longer read from, until it
+ * reads.
+ */
 START_TEST(client_that_does_not_read)
 {
 	int fd = greeted_client();
@@ -175,7 +181,7 @@ START_TEST(client_that_does_not_read)
 	turn();
 	ck_assert_uint_eq(runs, before);
 	ck_assert_uint_lt(runs, sent);
-	/* Others are served. */
+	/* Other clients are served. */
 	close(greeted_client());
 	for (const char *text; *(text = heard(fd));) {
 		ck_assert_str_ne(text, "end");
@@ -184,13 +190,13 @@ START_TEST(client_that_does_not_read)
 		turn();
 	}
 	ck_assert_uint_eq(whole, runs);
-	/* The last one may have been sent in part. */
+	/* The last request may have been sent in part. */
 	ck_assert(runs == sent || runs == sent + 1);
 	close(fd);
 }
 END_TEST
 
-START_TEST(events_go_to_those_who_ask)
+START_TEST(events_go_to_subscribers)
 {
 	int fd = greeted_client(), deaf = greeted_client(), silent = greeted_client();
 	unsigned int n;
@@ -206,7 +212,7 @@ START_TEST(events_go_to_those_who_ask)
 		ck_assert(begins(heard(fd), "{\"event\":\"something\",\"n\":"));
 	}
 	ck_assert_str_eq(heard(silent), "");
-	/* Some, and then the end; it was dropped, and asking again does. */
+	/* This client gets some events and is then disconnected; it may connect again. */
 	ck_assert(begins(heard(deaf), "{\"ok\":true"));
 	while (!begins(heard(deaf), "end"))
 		;
@@ -224,7 +230,10 @@ START_TEST(events_go_to_those_who_ask)
 }
 END_TEST
 
-/* The host has no descriptor for a connection: no spinning, and it goes on afterwards. */
+/*
+ * When the host has no descriptor for a connection, the loop does not spin, and it accepts the
+ * connection later.
+ */
 START_TEST(host_without_descriptors)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -279,15 +288,15 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("control");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, socket_is_its_owners_alone);
-	tcase_add_test(t, place_that_will_not_do);
+	tcase_add_test(t, only_the_owner_may_connect);
+	tcase_add_test(t, unusable_path_is_refused);
 	tcase_add_test(t, stale_socket_is_replaced);
-	tcase_add_test(t, removed_socket_is_its_own_alone);
-	tcase_add_test(t, removed_socket_in_a_directory_that_is_locked);
-	tcase_add_test(t, lines_in_pieces_and_many_at_once);
-	tcase_add_test(t, answers_that_come_later);
+	tcase_add_test(t, only_its_own_socket_is_removed);
+	tcase_add_test(t, socket_in_a_locked_directory_is_removed);
+	tcase_add_test(t, lines_in_pieces_and_many_in_one_write);
+	tcase_add_test(t, delayed_replies);
 	tcase_add_test(t, client_that_does_not_read);
-	tcase_add_test(t, events_go_to_those_who_ask);
+	tcase_add_test(t, events_go_to_subscribers);
 	tcase_add_test(t, host_without_descriptors);
 	tcase_add_test(t, garbage_of_every_kind);
 	suite_add_tcase(s, t);

@@ -3,7 +3,7 @@
 #include "dataplane/base.h"
 #include "tests/unit/control_rig.h"
 
-/* All of `text`, which has no newline at its end, and then the end of what the client says. */
+/* Sends all of `text`, which does not end with a newline, and shuts down the sending direction. */
 static int last_words(const char *text, size_t len)
 {
 	int fd = greeted_client();
@@ -42,7 +42,7 @@ START_TEST(request_without_newline_before_the_end_is_answered)
 }
 END_TEST
 
-START_TEST(nothing_or_empty_lines_before_the_end_get_no_answer)
+START_TEST(empty_lines_before_the_end_get_no_reply)
 {
 	int fd = last_line("");
 
@@ -55,8 +55,11 @@ START_TEST(nothing_or_empty_lines_before_the_end_get_no_answer)
 }
 END_TEST
 
-/* The request and the end may be there before the VM looks for the first time. */
-START_TEST(request_without_newline_behind_another_is_carried_out_in_its_turn)
+/*
+ * The request and the end of the connection may have arrived before the VM reads for the first
+ * time.
+ */
+START_TEST(request_without_newline_behind_another_is_executed_in_order)
 {
 	struct control_answer answer = { .result = NULL };
 	int fd;
@@ -74,8 +77,8 @@ START_TEST(request_without_newline_behind_another_is_carried_out_in_its_turn)
 }
 END_TEST
 
-/* A client that has closed both directions hears nothing, and has still asked. */
-START_TEST(request_without_newline_of_a_client_that_has_gone)
+/* A client that has closed both directions gets no reply, but its request is executed. */
+START_TEST(request_without_newline_of_a_disconnected_client)
 {
 	int fd = greeted_client();
 
@@ -88,7 +91,7 @@ START_TEST(request_without_newline_of_a_client_that_has_gone)
 }
 END_TEST
 
-/* One byte more than that is too long, with and without a newline. */
+/* A line that is one byte longer is refused, with and without a newline. */
 START_TEST(longest_line_without_newline)
 {
 	char text[CONTROL_LINE_MAX + 1];
@@ -105,7 +108,7 @@ START_TEST(longest_line_without_newline)
 }
 END_TEST
 
-START_TEST(line_without_end)
+START_TEST(endless_line_is_refused)
 {
 	static char noise[1 << 20];
 	int fd = greeted_client();
@@ -128,8 +131,8 @@ START_TEST(line_without_end)
 }
 END_TEST
 
-/* Said everything, and half closed, before its answer is there. */
-START_TEST(client_that_is_done_talking_waits_for_its_answer)
+/* The client has shut down its sending direction before its reply is ready. */
+START_TEST(half_closed_client_gets_its_reply)
 {
 	struct control_answer answer = { .result = NULL };
 	int fd = greeted_client();
@@ -153,12 +156,12 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, request_without_newline_before_the_end_is_answered);
-	tcase_add_test(t, nothing_or_empty_lines_before_the_end_get_no_answer);
-	tcase_add_test(t, request_without_newline_behind_another_is_carried_out_in_its_turn);
-	tcase_add_test(t, request_without_newline_of_a_client_that_has_gone);
+	tcase_add_test(t, empty_lines_before_the_end_get_no_reply);
+	tcase_add_test(t, request_without_newline_behind_another_is_executed_in_order);
+	tcase_add_test(t, request_without_newline_of_a_disconnected_client);
 	tcase_add_test(t, longest_line_without_newline);
-	tcase_add_test(t, line_without_end);
-	tcase_add_test(t, client_that_is_done_talking_waits_for_its_answer);
+	tcase_add_test(t, endless_line_is_refused);
+	tcase_add_test(t, half_closed_client_gets_its_reply);
 	suite_add_tcase(s, t);
 	return s;
 }

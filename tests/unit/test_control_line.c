@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of lines of the control protocol: accepted, refused with a reason, and replies. */
+/*
+ * Tests of lines of the control protocol: requests that are accepted or refused with a reason, and
+ * replies.
+ */
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +16,7 @@
 static struct control_request request;
 static struct control_answer answer;
 
-/* In memory of its exact size, so that a sanitizer sees where it ends. */
+/* The copy has the exact size, so that a sanitizer detects a read beyond its end. */
 static bool parse(const char *line, size_t len)
 {
 	char *copy = malloc(len ? len : 1);
@@ -25,7 +28,7 @@ static bool parse(const char *line, size_t len)
 	return good;
 }
 
-/* Refused, and what is then said is one line that begins so. */
+/* The line is refused, and the reply is one line that begins with `begins`. */
 static void refused(const char *line, size_t len, const char *begins)
 {
 	struct json_object *object;
@@ -53,7 +56,7 @@ static void is_refused(const char *line, const char *begins)
 #define BAD_REQUEST "{\"ok\":false,\"error\":{\"code\":\"bad-request\""
 #define UNKNOWN	    "{\"ok\":false,\"error\":{\"code\":\"unknown-command\""
 
-START_TEST(each_command_is_taken)
+START_TEST(each_command_is_accepted)
 {
 	static const struct {
 		const char *line;
@@ -77,7 +80,7 @@ START_TEST(each_command_is_taken)
 }
 END_TEST
 
-START_TEST(resize_names_a_disk_and_a_size)
+START_TEST(resize_has_a_disk_and_a_size)
 {
 	static const struct {
 		const char *fields;
@@ -122,7 +125,7 @@ START_TEST(resize_names_a_disk_and_a_size)
 }
 END_TEST
 
-START_TEST(limit_names_a_disk_and_rates)
+START_TEST(limit_has_a_disk_and_rates)
 {
 	static const char *const bad[] = {
 		"\"iops\":1",
@@ -206,7 +209,10 @@ START_TEST(wrong_types_and_fields_are_refused)
 						 "-1e99", "1.5",  "[{}]", "[1]" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(no_object); i++)
-		/* A number that could go on is no whole value to the parser. */
+		/*
+		 * The parser does not accept a number at the end of the line, because it could
+		 * continue.
+		 */
 		ck_assert(!parse(no_object[i], strlen(no_object[i])));
 	is_refused("[]", BAD_REQUEST);
 	is_refused("null ", BAD_JSON);
@@ -228,14 +234,14 @@ START_TEST(wrong_types_and_fields_are_refused)
 	is_refused("{\"cmd\":\"status\",\"a long name of a field that there is not, and will not "
 		   "be\":1}",
 		   BAD_REQUEST);
-	/* The id of a bad request comes back. */
+	/* The reply to a bad request contains its id. */
 	is_refused("{\"cmd\":\"status\",\"x\":1,\"id\":\"y\"}", "{\"id\":\"y\",\"ok\":false,");
 	is_refused("{\"id\":18446744073709551615,\"cmd\":\"no\"}",
 		   "{\"id\":18446744073709551615,\"ok\":false,");
 }
 END_TEST
 
-START_TEST(refusals_name_what_is_wrong)
+START_TEST(errors_name_the_wrong_field)
 {
 	static const struct {
 		const char *line, *text;
@@ -262,7 +268,7 @@ START_TEST(refusals_name_what_is_wrong)
 }
 END_TEST
 
-START_TEST(answers_and_events_are_lines)
+START_TEST(replies_and_events_are_lines)
 {
 	struct json_object *object;
 	size_t len;
@@ -296,13 +302,13 @@ Suite *test_suite(void)
 	Suite *s = suite_create("control_line");
 	TCase *t = tcase_create("control_line");
 
-	tcase_add_test(t, each_command_is_taken);
-	tcase_add_test(t, resize_names_a_disk_and_a_size);
-	tcase_add_test(t, limit_names_a_disk_and_rates);
+	tcase_add_test(t, each_command_is_accepted);
+	tcase_add_test(t, resize_has_a_disk_and_a_size);
+	tcase_add_test(t, limit_has_a_disk_and_rates);
 	tcase_add_test(t, bad_json_is_refused);
 	tcase_add_test(t, wrong_types_and_fields_are_refused);
-	tcase_add_test(t, refusals_name_what_is_wrong);
-	tcase_add_test(t, answers_and_events_are_lines);
+	tcase_add_test(t, errors_name_the_wrong_field);
+	tcase_add_test(t, replies_and_events_are_lines);
 	suite_add_tcase(s, t);
 	return s;
 }

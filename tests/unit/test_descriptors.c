@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of how many descriptors a disk opens when its driver starts it: as many as the sandbox's
- * limit allows for, with every engine and with each fallback.
+ * Tests of the number of file descriptors that a disk opens when its driver starts it. It must be
+ * the number that the sandbox's limit includes, with every engine and with each fallback.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 
 #include "dataplane/evloop.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/disk.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/refuse.h"
@@ -18,16 +20,27 @@ static const struct {
 
 #define LAYOUTS ((int)ARRAY_SIZE(layouts))
 
+/* Returns the name of combination i: an engine, and numbers of queues and threads. */
+static const char *case_name(int i)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s, %u queues, %u iothreads", engine_name(i / LAYOUTS),
+		 layouts[i % LAYOUTS].queues, layouts[i % LAYOUTS].iothreads);
+	return name;
+}
+
 static const struct ioengine_ops *ops_of(enum blk_engine engine)
 {
 	for (int way = 0; way < engine_ways(); way += 2)
 		if (engine_way(way).engine == engine)
 			return engine_way(way).ops;
-	ck_abort_msg("an engine that tests/lib/engines.c does not know");
+	ck_abort_msg("the engine is not in tests/lib/engines.c");
 	return NULL;
 }
 
-/* Starts the disk, and returns how many it has opened for that, which `promised` has to cover. */
+/* Starts a disk. Returns the number of descriptors that it opened; *promised is the number that it
+ * announced. */
 static unsigned int opened(enum blk_engine engine, int layout, unsigned int *promised)
 {
 	static struct disk d;
@@ -45,8 +58,7 @@ static unsigned int opened(enum blk_engine engine, int layout, unsigned int *pro
 	return n;
 }
 
-/* What an engine and its loop say they open is what they open. */
-START_TEST(every_engine_opens_as_many_descriptors_as_it_says)
+START_TEST(every_engine_opens_as_many_descriptors_as_it_announces)
 {
 	const struct ioengine_ops *ops = engine_way(2 * (_i / LAYOUTS)).ops;
 	int layout = _i % LAYOUTS;
@@ -59,7 +71,7 @@ START_TEST(every_engine_opens_as_many_descriptors_as_it_says)
 }
 END_TEST
 
-/* Refused engine by engine, the disk needs no more than it has said. */
+/* The host refuses one engine after the other, and the disk falls back. */
 START_TEST(fallback_opens_no_more_descriptors_than_were_counted)
 {
 	static const int no_uring[] = { SYS_io_uring_setup, -1 };
@@ -85,10 +97,10 @@ Suite *test_suite(void)
 	Suite *s = suite_create("descriptors");
 	TCase *t = tcase_create("descriptors");
 
-	tcase_add_loop_test(t, every_engine_opens_as_many_descriptors_as_it_says, 0,
-			    engine_count() * LAYOUTS);
-	tcase_add_loop_test(t, fallback_opens_no_more_descriptors_than_were_counted, 0,
-			    engine_count() * LAYOUTS);
+	tcase_add_named_test(t, every_engine_opens_as_many_descriptors_as_it_announces,
+			     engine_count() * LAYOUTS, case_name);
+	tcase_add_named_test(t, fallback_opens_no_more_descriptors_than_were_counted,
+			     engine_count() * LAYOUTS, case_name);
 	suite_add_tcase(s, t);
 	return s;
 }

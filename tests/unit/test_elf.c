@@ -13,8 +13,8 @@
 
 #define MIB		(1ull << 20)
 #define FILE_SIZE	0x5000
-#define CODE_AT		0x1000 /* in the file; 0x2000 bytes */
-#define DATA_AT		0x3000 /* 0x1000 bytes, 0x3000 in memory */
+#define CODE_AT		0x1000 /* file offset; 0x2000 bytes */
+#define DATA_AT		0x3000 /* 0x1000 bytes in the file, 0x3000 in memory */
 #define NOTES_AT	0x4000
 #define CODE_GPA	(2 * MIB)
 #define DATA_GPA	(3 * MIB)
@@ -50,7 +50,7 @@ static void *add_note(void *at, uint32_t type, const char *name, const void *des
 	return to + ((size + 3) & ~3u);
 }
 
-/* Code and data like vmlinux, and a note segment that has no PVH entry. */
+/* Code and data segments as in vmlinux, and a note segment without a PVH entry. */
 static void make_good(void)
 {
 	uint8_t *end;
@@ -191,7 +191,7 @@ START_TEST(pvh_note_is_found)
 }
 END_TEST
 
-START_TEST(notes_of_others_are_not_pvh)
+START_TEST(notes_of_other_owners_are_ignored)
 {
 	struct result r;
 
@@ -205,7 +205,9 @@ START_TEST(notes_of_others_are_not_pvh)
 }
 END_TEST
 
-/* Notes of a segment aligned to 8 are padded to 8: the descriptor here starts at byte 16. */
+/*
+ * Notes of a segment with alignment 8 are padded to 8 bytes: here the descriptor starts at byte 16.
+ */
 START_TEST(notes_aligned_to_8_are_parsed)
 {
 	uint32_t notes[] = { 4, 4, 5,  0x554e47, 1,
@@ -225,7 +227,7 @@ START_TEST(notes_aligned_to_8_are_parsed)
 }
 END_TEST
 
-/* start_info.h, by offsets: magic, version, modules, command line, RSDP, memory map. */
+/* Compares start_info by offsets: magic, version, modules, command line, RSDP, memory map. */
 START_TEST(pvh_start_info_is_complete)
 {
 	uint8_t initrd[3000];
@@ -276,7 +278,7 @@ START_TEST(pvh_without_initrd_has_no_module)
 }
 END_TEST
 
-START_TEST(cmdline_longer_than_linux_takes_is_refused)
+START_TEST(cmdline_longer_than_linux_accepts_is_refused)
 {
 	char line[2049];
 	struct result r;
@@ -292,7 +294,7 @@ START_TEST(cmdline_longer_than_linux_takes_is_refused)
 }
 END_TEST
 
-START_TEST(initrd_keeps_off_the_highest_segment)
+START_TEST(initrd_does_not_overlap_the_highest_segment)
 {
 	uint64_t room = 16 * MIB - (DATA_GPA + 0x3000);
 	int fits = memfile(NULL, room), larger = memfile(NULL, room + 1);
@@ -308,7 +310,7 @@ START_TEST(initrd_keeps_off_the_highest_segment)
 }
 END_TEST
 
-#define LIES(X)                                                                                 \
+#define CORRUPTIONS(X)                                                                          \
 	X(class_32, file.ehdr.e_ident[EI_CLASS] = ELFCLASS32, ENOEXEC, "32-bit")                \
 	X(arch, file.ehdr.e_machine = EM_AARCH64, ENOEXEC, "architecture")                      \
 	X(object, file.ehdr.e_type = ET_REL, ENOEXEC, "executable")                             \
@@ -347,28 +349,28 @@ END_TEST
 	X(descsz_past_end, ((Elf64_Nhdr *)(file.bytes + NOTES_AT))->n_descsz = 5, ENOEXEC,      \
 	  "note ends")
 
-#define LIE_CASE(name, lie, err, why) { #name, err, why },
-#define LIE_DO(name, lie, err, why)  \
+#define CASE(name, change, err, why) { #name, err, why },
+#define DO(name, change, err, why)   \
 	if (!strcmp(which, #name)) { \
-		lie;                 \
+		change;              \
 	}
 
 static const struct {
 	const char *name;
 	int err;
 	const char *why;
-} lies[] = { LIES(LIE_CASE) };
+} corruptions[] = { CORRUPTIONS(CASE) };
 
-static void tell_lie(const char *which){ LIES(LIE_DO) }
+static void corrupt_file(const char *which){ CORRUPTIONS(DO) }
 
-START_TEST(lying_file_is_refused)
+START_TEST(invalid_file_is_refused)
 {
-	tell_lie(lies[_i].name);
-	expect_kernel_error(load(), -lies[_i].err, lies[_i].why);
+	corrupt_file(corruptions[_i].name);
+	expect_kernel_error(load(), -corruptions[_i].err, corruptions[_i].why);
 }
 END_TEST
 
-/* A refused kernel is refused before any of it is loaded. */
+/* A bad kernel is refused before any of it is loaded. */
 START_TEST(nothing_is_loaded_from_a_bad_file)
 {
 	uint8_t *code = guestram_at(&ram, CODE_GPA, 0x2000);
@@ -380,7 +382,7 @@ START_TEST(nothing_is_loaded_from_a_bad_file)
 }
 END_TEST
 
-START_TEST(segments_that_touch_or_are_empty_are_fine)
+START_TEST(adjoining_and_empty_segments_are_accepted)
 {
 	struct result r;
 
@@ -390,7 +392,7 @@ START_TEST(segments_that_touch_or_are_empty_are_fine)
 	r = load();
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);
-	/* And right up to the end of RAM. */
+	/* The next segment ends exactly at the end of RAM. */
 	make_good();
 	file.data.p_paddr = 16 * MIB - 0x3000;
 	r = load();
@@ -409,15 +411,16 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, entry_without_note_is_64_bit);
 	tcase_add_test(tcase, virtual_entry_is_translated);
 	tcase_add_loop_test(tcase, pvh_note_is_found, 0, 2);
-	tcase_add_test(tcase, notes_of_others_are_not_pvh);
+	tcase_add_test(tcase, notes_of_other_owners_are_ignored);
 	tcase_add_test(tcase, notes_aligned_to_8_are_parsed);
 	tcase_add_test(tcase, pvh_start_info_is_complete);
 	tcase_add_test(tcase, pvh_without_initrd_has_no_module);
-	tcase_add_test(tcase, cmdline_longer_than_linux_takes_is_refused);
-	tcase_add_test(tcase, initrd_keeps_off_the_highest_segment);
-	tcase_add_loop_test(tcase, lying_file_is_refused, 0, (int)(sizeof(lies) / sizeof(lies[0])));
+	tcase_add_test(tcase, cmdline_longer_than_linux_accepts_is_refused);
+	tcase_add_test(tcase, initrd_does_not_overlap_the_highest_segment);
+	tcase_add_loop_test(tcase, invalid_file_is_refused, 0,
+			    (int)(sizeof(corruptions) / sizeof(corruptions[0])));
 	tcase_add_test(tcase, nothing_is_loaded_from_a_bad_file);
-	tcase_add_loop_test(tcase, segments_that_touch_or_are_empty_are_fine, 0, 2);
+	tcase_add_loop_test(tcase, adjoining_and_empty_segments_are_accepted, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

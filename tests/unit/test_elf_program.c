@@ -31,7 +31,7 @@ static union {
 	};
 } file;
 
-/* One segment with everything in it, entered 64 bytes behind its beginning; no notes. */
+/* One segment with the whole file, with its entry point 64 bytes behind the start; no notes. */
 static void make(uint16_t type, uint64_t virtual, uint64_t physical, uint64_t offset)
 {
 	memset(&file, 0, sizeof(file));
@@ -84,7 +84,10 @@ static struct boot_result load(void)
 	return boot_bytes(&ram, file.bytes, FILE_SIZE, -1, "panic=-1");
 }
 
-/* `ls`, `busybox` as Debian builds it, a static program without notes, and one to be moved. */
+/*
+ * Programs: `ls`, `busybox` as Debian builds it, a static program without notes, and a relocatable
+ * one.
+ */
 #define PROGRAMS(X)                                                                                \
 	X(dynamic, (make(ET_DYN, 0, 0, 0), add_interpreter()))                                     \
 	X(dynamic_at_an_address, (make(ET_EXEC, 2 * MIB, 2 * MIB, 0x1000), add_interpreter()))     \
@@ -95,7 +98,7 @@ static struct boot_result load(void)
 	X(untagged, make(ET_EXEC, 4 * MIB, 4 * MIB, 0))                                            \
 	X(position_independent, make(ET_DYN, 0, 0, 0))
 
-/* Linux without PVH, unikernels, FreeBSD, and what else only resembles a program. */
+/* Kernels: Linux without PVH, unikernels, FreeBSD, and other files that only resemble a program. */
 #define KERNELS(X)                                                                               \
 	X(linux, (make(ET_EXEC, KERNEL_VA + 4 * MIB, 4 * MIB, 0), add_note(3, "GNU", 4, 0)))     \
 	X(pvh_with_interpreter,                                                                  \
@@ -143,7 +146,7 @@ START_TEST(kernel_that_resembles_a_program_is_run)
 }
 END_TEST
 
-START_TEST(programs_of_this_machine_are_told_from_kernels)
+START_TEST(programs_of_this_machine_are_not_kernels)
 {
 	static const char *const paths[] = { "/proc/self/exe", "/bin/sh", "/bin/ls",
 					     "/bin/busybox" };
@@ -169,7 +172,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, program_is_not_run_as_a_kernel, 0, ARRAY_SIZE(programs));
 	tcase_add_loop_test(tc, kernel_that_resembles_a_program_is_run, 0, ARRAY_SIZE(kernels));
-	tcase_add_test(tc, programs_of_this_machine_are_told_from_kernels);
+	tcase_add_test(tc, programs_of_this_machine_are_not_kernels);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the event loop; each runs on every kind of loop. */
+/* Tests of the event loop. Most run on every kind of loop. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,13 +9,18 @@
 
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
-static const enum evloop_kind kinds[] = { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_IOPOLL };
-
-#define KINDS (int)ARRAY_SIZE(kinds)
+static const struct {
+	const char *name;
+	enum evloop_kind kind;
+} kinds[] = { { "epoll", EVLOOP_EPOLL },
+	      { "io_uring", EVLOOP_URING },
+	      { "iopoll", EVLOOP_IOPOLL } },
+  rings[] = { { "io_uring", EVLOOP_URING }, { "iopoll", EVLOOP_IOPOLL } };
 
 static struct evloop loop;
 static struct ev_watch watch;
@@ -29,9 +34,9 @@ static void ring(int to)
 	ck_assert_int_eq(write(to, &one, sizeof(one)), sizeof(one));
 }
 
-static void begin(int kind)
+static void begin(enum evloop_kind kind)
 {
-	ck_assert_int_eq(evloop_init(&loop, kinds[kind]), 0);
+	ck_assert_int_eq(evloop_init(&loop, kind), 0);
 	ck_assert_int_eq(evloop_begin(&loop), 0);
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
@@ -43,7 +48,7 @@ static void end(void)
 	close(fd);
 }
 
-/* ---- does a turn wait? Another thread says when it has had enough of that ---- */
+/* ---- watched eventfds ---- */
 
 static void *wake_when_idle(void *arg)
 {
@@ -53,7 +58,7 @@ static void *wake_when_idle(void *arg)
 	return arg;
 }
 
-/* True when the turn had to be woken. */
+/* Returns true when a turn sleeps until another thread wakes it. */
 static bool turn_sleeps(void)
 {
 	pthread_t thread;
@@ -64,19 +69,20 @@ static bool turn_sleeps(void)
 	evloop_turn(&loop, true);
 	slept = __atomic_load_n(&awake, __ATOMIC_ACQUIRE);
 	if (!slept)
-		evloop_turn(&loop, true); /* the waker's */
+		evloop_turn(&loop, true); /* for the wake-up of the other thread */
 	pthread_join(thread, NULL);
 	return slept;
 }
 
 START_TEST(each_write_is_one_wake_up)
 {
-	begin(_i);
+	begin(kinds[_i].kind);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	ck_assert(turn_sleeps());
 	ring(fd);
 	evloop_turn(&loop, true);
-	/* Never read, and yet not reported again: nobody spins. */
+	/* The counter is never read, but reported only once per write, so that the loop does not
+	 * spin. */
 	ck_assert(turn_sleeps());
 	ck_assert(turn_sleeps());
 	ring(fd);
@@ -87,9 +93,9 @@ START_TEST(each_write_is_one_wake_up)
 }
 END_TEST
 
-START_TEST(what_was_readable_before_counts_as_a_wake_up)
+START_TEST(eventfd_written_before_it_is_watched_wakes)
 {
-	begin(_i);
+	begin(kinds[_i].kind);
 	ring(fd);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	evloop_turn(&loop, true);
@@ -99,11 +105,11 @@ START_TEST(what_was_readable_before_counts_as_a_wake_up)
 }
 END_TEST
 
-START_TEST(a_full_counter_still_wakes)
+START_TEST(eventfd_with_a_full_counter_wakes)
 {
 	uint64_t full = UINT64_MAX - 2;
 
-	begin(_i);
+	begin(kinds[_i].kind);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
 	evloop_turn(&loop, true);
@@ -115,14 +121,14 @@ START_TEST(a_full_counter_still_wakes)
 }
 END_TEST
 
-START_TEST(an_unwatched_eventfd_wakes_nobody)
+START_TEST(eventfd_no_longer_watched_does_not_wake)
 {
-	begin(_i);
+	begin(kinds[_i].kind);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	evloop_unwatch(&loop, &watch);
 	ring(fd);
 	ck_assert(turn_sleeps());
-	/* And can be watched again. */
+	/* The eventfd can be watched again. */
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	evloop_turn(&loop, true);
 	evloop_unwatch(&loop, &watch);
@@ -130,6 +136,7 @@ START_TEST(an_unwatched_eventfd_wakes_nobody)
 }
 END_TEST
 
+/* Writes to the eventfd until `awake` is set. */
 static void *storm(void *arg)
 {
 	while (!__atomic_load_n(&awake, __ATOMIC_ACQUIRE))
@@ -137,12 +144,12 @@ static void *storm(void *arg)
 	return arg;
 }
 
-/* POLL_REMOVE gives up when the eventfd is written to at that moment. */
-START_TEST(unwatch_under_a_storm_of_kicks_hung)
+/* POLL_REMOVE fails when the eventfd is written to at the same time. */
+START_TEST(unwatch_hangs_while_the_eventfd_is_written_to)
 {
 	pthread_t thread;
 
-	begin(_i);
+	begin(kinds[_i].kind);
 	__atomic_store_n(&awake, false, __ATOMIC_RELEASE);
 	ck_assert_int_eq(pthread_create(&thread, NULL, storm, NULL), 0);
 	for (unsigned int i = 0; i < 2000; i++) {
@@ -156,9 +163,9 @@ START_TEST(unwatch_under_a_storm_of_kicks_hung)
 }
 END_TEST
 
-START_TEST(a_descriptor_that_cannot_be_watched)
+START_TEST(descriptor_that_cannot_be_watched_is_refused)
 {
-	begin(0);
+	begin(EVLOOP_EPOLL);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, -1), -EBADF);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), -EEXIST);
@@ -166,10 +173,10 @@ START_TEST(a_descriptor_that_cannot_be_watched)
 }
 END_TEST
 
-/* Also when it comes first, more than once, and among others. */
-START_TEST(wake_before_the_wait)
+/* The wake-ups come before the turn, twice, and together with a watched eventfd. */
+START_TEST(wake_before_the_wait_is_not_lost)
 {
-	begin(_i);
+	begin(kinds[_i].kind);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	evloop_turn(&loop, false);
 	ring(fd);
@@ -193,12 +200,12 @@ static void *signal_main_thread(void *arg)
 	return NULL;
 }
 
-START_TEST(a_signal_is_only_another_round)
+START_TEST(signal_during_a_turn_does_no_harm)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	pthread_t self = pthread_self(), thread;
 
-	begin(_i);
+	begin(kinds[_i].kind);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	sigaction(SIGUSR1, &sa, NULL);
 	ck_assert_int_eq(pthread_create(&thread, NULL, signal_main_thread, &self), 0);
@@ -212,12 +219,12 @@ START_TEST(a_signal_is_only_another_round)
 }
 END_TEST
 
-START_TEST(no_descriptor_is_left_open)
+START_TEST(destroy_closes_all_descriptors)
 {
 	unsigned int before = count_fds();
 
-	begin(_i);
-	ck_assert_uint_eq(count_fds(), before + (kinds[_i] == EVLOOP_IOPOLL ? 5 : 4));
+	begin(kinds[_i].kind);
+	ck_assert_uint_eq(count_fds(), before + (kinds[_i].kind == EVLOOP_IOPOLL ? 5 : 4));
 	end();
 	ck_assert_uint_eq(count_fds(), before);
 }
@@ -225,7 +232,7 @@ END_TEST
 
 /* ---- requests on the ring ---- */
 
-#define MANY 1000 /* more than either ring of the loop has places for */
+#define MANY 1000 /* more requests than either ring has entries for */
 
 struct counted {
 	struct ev_request request;
@@ -254,11 +261,11 @@ static void nop(struct counted *c)
 	left++;
 }
 
-START_TEST(more_requests_than_the_rings_have_places)
+START_TEST(more_requests_than_the_rings_have_entries)
 {
 	struct counted *all = calloc(MANY * 3, sizeof(*all));
 
-	begin(_i);
+	begin(rings[_i].kind);
 	for (unsigned int i = 0; i < MANY * 3; i++)
 		nop(&all[i]);
 	while (left)
@@ -288,10 +295,10 @@ static void once_more(struct ev_request *request, int res)
 	evloop_request(sqe, request);
 }
 
-/* A completion that leads to a request, when there is no place for one. */
-START_TEST(requests_made_while_completions_are_handed_out)
+/* Each completion leads to a request, for which the ring may have no entry. */
+START_TEST(requests_made_by_completion_functions)
 {
-	begin(_i);
+	begin(rings[_i].kind);
 	for (unsigned int i = 0; i < MANY; i++) {
 		nop(&again[i]);
 		again[i].request.done = once_more;
@@ -304,11 +311,11 @@ START_TEST(requests_made_while_completions_are_handed_out)
 }
 END_TEST
 
-START_TEST(ready_says_when_a_turn_has_something_to_do)
+START_TEST(ready_is_true_when_a_turn_has_something_to_do)
 {
 	struct counted one = { 0 };
 
-	begin(_i);
+	begin(rings[_i].kind);
 	evloop_turn(&loop, false);
 	ck_assert(!evloop_ready(&loop));
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
@@ -333,18 +340,18 @@ Suite *test_suite(void)
 	Suite *s = suite_create("evloop");
 	TCase *t = tcase_create("evloop");
 
-	tcase_add_loop_test(t, each_write_is_one_wake_up, 0, KINDS);
-	tcase_add_loop_test(t, what_was_readable_before_counts_as_a_wake_up, 0, KINDS);
-	tcase_add_loop_test(t, a_full_counter_still_wakes, 0, KINDS);
-	tcase_add_loop_test(t, an_unwatched_eventfd_wakes_nobody, 0, KINDS);
-	tcase_add_loop_test(t, unwatch_under_a_storm_of_kicks_hung, 0, KINDS);
-	tcase_add_test(t, a_descriptor_that_cannot_be_watched);
-	tcase_add_loop_test(t, wake_before_the_wait, 0, KINDS);
-	tcase_add_loop_test(t, a_signal_is_only_another_round, 0, KINDS);
-	tcase_add_loop_test(t, no_descriptor_is_left_open, 0, KINDS);
-	tcase_add_loop_test(t, more_requests_than_the_rings_have_places, 1, KINDS);
-	tcase_add_loop_test(t, requests_made_while_completions_are_handed_out, 1, KINDS);
-	tcase_add_loop_test(t, ready_says_when_a_turn_has_something_to_do, 1, KINDS);
+	tcase_add_table_test(t, each_write_is_one_wake_up, kinds);
+	tcase_add_table_test(t, eventfd_written_before_it_is_watched_wakes, kinds);
+	tcase_add_table_test(t, eventfd_with_a_full_counter_wakes, kinds);
+	tcase_add_table_test(t, eventfd_no_longer_watched_does_not_wake, kinds);
+	tcase_add_table_test(t, unwatch_hangs_while_the_eventfd_is_written_to, kinds);
+	tcase_add_test(t, descriptor_that_cannot_be_watched_is_refused);
+	tcase_add_table_test(t, wake_before_the_wait_is_not_lost, kinds);
+	tcase_add_table_test(t, signal_during_a_turn_does_no_harm, kinds);
+	tcase_add_table_test(t, destroy_closes_all_descriptors, kinds);
+	tcase_add_table_test(t, more_requests_than_the_rings_have_entries, rings);
+	tcase_add_table_test(t, requests_made_by_completion_functions, rings);
+	tcase_add_table_test(t, ready_is_true_when_a_turn_has_something_to_do, rings);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of an io_uring that is old, refused, short of memory, or ends a poll. */
+/* Tests of hosts whose io_uring is old, refused or short of memory, or ends a poll. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -9,13 +9,14 @@
 
 #include "dataplane/base.h"
 #include "dataplane/evloop.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
 static struct evloop loop;
 
-/* ---- what the host answers; 0: what it really does ---- */
+/* ---- errors that the host returns; 0: the real call is made ---- */
 
 static int init_errors[2], enable_error, submit_error, eventfd_error, epoll_error;
 static unsigned int inits;
@@ -26,8 +27,6 @@ int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 				      struct io_uring_params *p);
 int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *p);
-int __real_io_uring_enable_rings(struct io_uring *ring);
-int __wrap_io_uring_enable_rings(struct io_uring *ring);
 int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
 int __real_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
@@ -59,11 +58,6 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 			      : __real_io_uring_queue_init_params(entries, ring, p);
 }
 
-int __wrap_io_uring_enable_rings(struct io_uring *ring)
-{
-	return enable_error ? enable_error : __real_io_uring_enable_rings(ring);
-}
-
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
 	return submit_error ? take(&submit_error) : __real_io_uring_submit(ring);
@@ -71,10 +65,14 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 
 int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n)
 {
-	return no_sparse ? -EINVAL : __real_io_uring_register(fd, op, arg, n);
+	if (op == IORING_REGISTER_ENABLE_RINGS && enable_error)
+		return enable_error;
+	if (op == IORING_REGISTER_FILES2 && no_sparse)
+		return -EINVAL;
+	return __real_io_uring_register(fd, op, arg, n);
 }
 
-/* The memory is not there: the kernel is not asked. */
+/* The test registers addresses without memory, so that the kernel cannot be called. */
 static int register_error;
 static unsigned int piece_count;
 static struct iovec pieces[8];
@@ -103,6 +101,7 @@ int __wrap_epoll_create1(int flags)
 	return -1;
 }
 
+/* Checks that evloop_init fails and leaves no descriptor. */
 static void expect_refused(enum evloop_kind kind, int err)
 {
 	unsigned int fds = count_fds();
@@ -112,7 +111,7 @@ static void expect_refused(enum evloop_kind kind, int err)
 	ck_assert_uint_eq(count_fds(), fds);
 }
 
-START_TEST(host_that_refuses)
+START_TEST(host_refuses_what_a_loop_needs)
 {
 	eventfd_error = EMFILE;
 	expect_refused(EVLOOP_EPOLL, -EMFILE);
@@ -121,7 +120,7 @@ START_TEST(host_that_refuses)
 	init_errors[0] = -EPERM;
 	expect_refused(EVLOOP_URING, -EPERM);
 	ck_assert_uint_eq(inits, 1);
-	/* Too old, and then not even that. */
+	/* The kernel is too old for the first set of flags, and refuses the second. */
 	init_errors[0] = -EINVAL;
 	init_errors[1] = -ENOMEM;
 	expect_refused(EVLOOP_URING, -ENOMEM);
@@ -144,7 +143,7 @@ START_TEST(host_older_than_single_issuer)
 }
 END_TEST
 
-START_TEST(ring_that_cannot_be_enabled)
+START_TEST(ring_that_cannot_be_enabled_is_freed)
 {
 	unsigned int fds = count_fds();
 
@@ -177,16 +176,24 @@ static void nops(unsigned int n)
 	}
 }
 
-/* Errors that pass do not make the loop fail. */
-static const int passing[] = { -EBUSY, -EINTR, -EAGAIN, -ENOMEM };
+/* Temporary errors, which do not make the loop fail. */
+static const struct {
+	const char *name;
+	int err;
+} temporary[] = {
+	{ "EBUSY", -EBUSY },
+	{ "EINTR", -EINTR },
+	{ "EAGAIN", -EAGAIN },
+	{ "ENOMEM", -ENOMEM },
+};
 
-/* When there is no place, and the kernel takes nothing either before it is rid of something. */
-START_TEST(submission_is_refused_while_there_is_no_place)
+/* The submission ring is full, and the kernel accepts no entry before completions are handled. */
+START_TEST(submission_is_refused_while_the_ring_is_full)
 {
 	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
 	ck_assert_int_eq(evloop_begin(&loop), 0);
 	nops(100);
-	submit_error = passing[_i];
+	submit_error = temporary[_i].err;
 	nops(100);
 	ck_assert_int_eq(submit_error, 0);
 	ck_assert_int_eq(loop.failed, 0);
@@ -197,21 +204,22 @@ START_TEST(submission_is_refused_while_there_is_no_place)
 }
 END_TEST
 
-static unsigned int greedy;
+static unsigned int nested;
 
-static void count_and_want_many(struct ev_request *r, int res)
+static void count_and_request_many(struct ev_request *r, int res)
 {
 	count(r, res);
-	if (greedy++)
+	if (nested++)
 		return;
 	submit_error = -EBUSY;
 	nops(129);
 }
 
-/* The completion of one wants more places than there are, and has to hand out the others. */
-START_TEST(a_turn_within_a_turn)
+/* A completion function makes more requests than the ring has entries, so that other completions
+ * must be handled within it. */
+START_TEST(turn_within_a_completion_function)
 {
-	struct ev_request wanting = { count_and_want_many };
+	struct ev_request requesting = { count_and_request_many };
 
 	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
 	ck_assert_int_eq(evloop_begin(&loop), 0);
@@ -219,7 +227,7 @@ START_TEST(a_turn_within_a_turn)
 		struct io_uring_sqe *sqe = evloop_sqe(&loop);
 
 		io_uring_prep_nop(sqe);
-		evloop_request(sqe, &wanting);
+		evloop_request(sqe, &requesting);
 	}
 	nops(50);
 	while (done < 3 + 50 + 129)
@@ -231,8 +239,8 @@ START_TEST(a_turn_within_a_turn)
 }
 END_TEST
 
-/* The kernel ends a poll that would go on when it finds no place for a completion. */
-START_TEST(a_poll_that_the_kernel_ended_is_made_again)
+/* The kernel ends a multishot poll when the completion ring is full. */
+START_TEST(poll_that_the_kernel_ended_is_made_again)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct ev_watch watch;
@@ -242,7 +250,7 @@ START_TEST(a_poll_that_the_kernel_ended_is_made_again)
 	ck_assert_int_eq(evloop_begin(&loop), 0);
 	ck_assert_int_eq(evloop_watch(&loop, &watch, fd), 0);
 	evloop_turn(&loop, false);
-	/* All places taken, and then the eventfd is written to. */
+	/* The eventfd is written to when the completion ring is full. */
 	for (unsigned int n = 0; n < 1024; n += 128) {
 		nops(128);
 		ck_assert_int_gt(io_uring_submit(&loop.ring), 0);
@@ -263,10 +271,10 @@ START_TEST(a_poll_that_the_kernel_ended_is_made_again)
 }
 END_TEST
 
-/* ---- what the ring holds, and what it takes ---- */
+/* ---- registered files and memory, and restrictions ---- */
 
-/* As many files as there are places, none that is not there, and none on older kernels. */
-START_TEST(files_the_ring_has_no_place_for)
+/* The ring has 16 places for files, and none on older kernels. */
+START_TEST(files_that_cannot_be_registered)
 {
 	int n = 0;
 
@@ -298,8 +306,9 @@ static int fixed(uintptr_t at, size_t len)
 	return evloop_fixed(&loop, &iov);
 }
 
-/* In pieces of 1 GiB, region by region; what is not in one piece is in none. */
-START_TEST(memory_the_ring_holds)
+/* Memory is registered in pieces of 1 GiB of one region. A buffer that crosses two pieces is not
+ * fixed. */
+START_TEST(memory_is_registered_in_pieces)
 {
 	const uintptr_t low = 0x100000000000, high = 0x200000000000;
 	struct hostmem mem = { 0 };
@@ -331,7 +340,7 @@ START_TEST(memory_the_ring_holds)
 	ck_assert_int_eq(fixed(high + 2 * GIB, 512), -1);
 	evloop_destroy(&loop);
 
-	/* More than there are numbers for. */
+	/* This memory has more pieces than can be registered. */
 	mem = (struct hostmem){ 0 };
 	ck_assert_int_eq(hostmem_add(&mem, 0, 1033 * GIB, (void *)low, false), 0);
 	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
@@ -350,7 +359,7 @@ static void note(struct ev_request *r, int res)
 	done++;
 }
 
-START_TEST(a_restricted_ring_takes_only_what_engines_need)
+START_TEST(restricted_ring_accepts_only_what_engines_need)
 {
 	struct ev_request noted = { note };
 	char byte;
@@ -379,7 +388,7 @@ START_TEST(a_restricted_ring_takes_only_what_engines_need)
 }
 END_TEST
 
-/* As on kernels that have no multishot polls: armed again, it would be refused again, for ever. */
+/* Kernels without multishot polls refuse each of them, so that the loop must not try again. */
 START_TEST(poll_that_the_kernel_refuses_fails_the_loop)
 {
 	struct ev_watch watch;
@@ -399,16 +408,15 @@ Suite *test_suite(void)
 	Suite *s = suite_create("evloop_errors");
 	TCase *t = tcase_create("evloop_errors");
 
-	tcase_add_test(t, host_that_refuses);
+	tcase_add_test(t, host_refuses_what_a_loop_needs);
 	tcase_add_test(t, host_older_than_single_issuer);
-	tcase_add_test(t, ring_that_cannot_be_enabled);
-	tcase_add_loop_test(t, submission_is_refused_while_there_is_no_place, 0,
-			    ARRAY_SIZE(passing));
-	tcase_add_test(t, a_turn_within_a_turn);
-	tcase_add_test(t, files_the_ring_has_no_place_for);
-	tcase_add_test(t, memory_the_ring_holds);
-	tcase_add_test(t, a_restricted_ring_takes_only_what_engines_need);
-	tcase_add_test(t, a_poll_that_the_kernel_ended_is_made_again);
+	tcase_add_test(t, ring_that_cannot_be_enabled_is_freed);
+	tcase_add_table_test(t, submission_is_refused_while_the_ring_is_full, temporary);
+	tcase_add_test(t, turn_within_a_completion_function);
+	tcase_add_test(t, files_that_cannot_be_registered);
+	tcase_add_test(t, memory_is_registered_in_pieces);
+	tcase_add_test(t, restricted_ring_accepts_only_what_engines_need);
+	tcase_add_test(t, poll_that_the_kernel_ended_is_made_again);
 	tcase_add_test(t, poll_that_the_kernel_refuses_fails_the_loop);
 	suite_add_tcase(s, t);
 	return s;

@@ -10,6 +10,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/ioengine.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
@@ -31,7 +32,7 @@ int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *
 int __real_io_uring_unregister_buffers(struct io_uring *ring);
 int __wrap_io_uring_unregister_buffers(struct io_uring *ring);
 
-#define DEPTH	  300u /* more than the ring has places for */
+#define DEPTH	  300u /* more than the ring has entries for */
 #define PIECE	  4096u
 #define IMAGE_LEN (DEPTH * PIECE)
 
@@ -39,11 +40,11 @@ static struct test_image image;
 static struct evloop loop;
 static struct ioengine *e;
 static struct io_uring_sqe last;
-static unsigned int polled;    /* requests that went to the second ring */
-static unsigned int waits;     /* for the first */
-static unsigned int held_back; /* so many times the second ring is asked in vain */
-static unsigned int refuse_at; /* this one of the polled ones is; 0: none */
-static int with = -EOPNOTSUPP; /* and with this */
+static unsigned int polled;	 /* number of requests on the second ring */
+static unsigned int waits;	 /* number of waits for the first ring */
+static unsigned int held_back;	 /* number of the next polls of the second ring that find nothing */
+static unsigned int refuse_at;	 /* number of the polled request that is refused; 0: none */
+static int result = -EOPNOTSUPP; /* result of the refused request */
 
 static void (*real_done)(struct ev_request *request, int res);
 
@@ -51,7 +52,7 @@ static void refuse(struct ev_request *request, int res)
 {
 	(void)res;
 	request->done = real_done;
-	request->done(request, with);
+	request->done(request, result);
 }
 
 struct io_uring_sqe *__wrap_evloop_polled_sqe(struct evloop *l)
@@ -86,7 +87,7 @@ int __wrap_io_uring_submit_and_get_events(struct io_uring *ring)
 	return __real_io_uring_submit_and_get_events(ring);
 }
 
-static unsigned int busy; /* so many times it takes nothing */
+static unsigned int busy; /* number of the next submissions that fail with EBUSY */
 
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
@@ -123,7 +124,7 @@ static void begin(const struct hostmem *fixed)
 	struct ioengine_config config = { .loop = &loop, .depth = DEPTH };
 
 	image_make(&image, IMAGE_LEN, true);
-	/* All of it a hole: reads succeed also where the device cannot be polled. */
+	/* The file is a hole, of which reads succeed also when the device cannot be polled. */
 	must(!ftruncate(image.fd, 0) && !ftruncate(image.fd, IMAGE_LEN));
 	memset(memory, 0xaa, sizeof(memory));
 	config.fd = image.fd;
@@ -191,8 +192,8 @@ START_TEST(reads_and_writes_are_polled_for_and_flushes_are_not)
 }
 END_TEST
 
-/* However long it takes: each turn asks, and none waits for what would not wake it. */
-START_TEST(nobody_sleeps_while_something_is_polled_for)
+/* A polled request wakes nobody, so that each turn polls and does not wait. */
+START_TEST(loop_does_not_sleep_while_it_polls)
 {
 	begin(NULL);
 	prep(0, IO_READ);
@@ -204,7 +205,7 @@ START_TEST(nobody_sleeps_while_something_is_polled_for)
 	}
 	ck_assert_uint_eq(waits, 0);
 	finish(1);
-	/* And afterwards a turn does. */
+	/* Afterwards a turn waits again. */
 	evloop_turn(&loop, false);
 	waits = 0;
 	evloop_wake(&loop);
@@ -214,8 +215,8 @@ START_TEST(nobody_sleeps_while_something_is_polled_for)
 }
 END_TEST
 
-/* Also where the kernel takes none of it at first. */
-START_TEST(more_than_the_ring_has_places_for)
+/* The kernel accepts none of the requests at first. */
+START_TEST(more_polled_requests_than_the_ring_has_entries)
 {
 	begin(NULL);
 	busy = held_back = 3;
@@ -228,14 +229,17 @@ START_TEST(more_than_the_ring_has_places_for)
 }
 END_TEST
 
-/* The first, one in the middle, the last: all are done, and those that come later are not polled for. */
-START_TEST(refused_in_the_middle)
-{
-	static const unsigned int at[] = { 1, 20, 50 };
+static const struct {
+	const char *name;
+	unsigned int at; /* number of the refused request, of 50 */
+} refusals[] = { { "first", 1 }, { "middle", 20 }, { "last", 50 } };
 
+/* All requests are completed, and later ones do not use the second ring. */
+START_TEST(file_system_refuses_a_polled_request)
+{
 	begin(NULL);
 	polled = 0;
-	refuse_at = at[_i];
+	refuse_at = refusals[_i].at;
 	for (unsigned int i = 0; i < 50; i++)
 		prep(i, IO_READ);
 	finish(50);
@@ -251,13 +255,12 @@ START_TEST(refused_in_the_middle)
 }
 END_TEST
 
-/* A signal: once more, in the same way. */
-START_TEST(interrupted)
+START_TEST(polled_request_is_made_again_after_a_signal)
 {
 	begin(NULL);
 	polled = 0;
 	refuse_at = 1;
-	with = -EINTR;
+	result = -EINTR;
 	prep(0, IO_READ);
 	finish(1);
 	ck_assert_uint_eq(polled, 2);
@@ -266,7 +269,7 @@ START_TEST(interrupted)
 }
 END_TEST
 
-/* As Linux answers when it has met the end of the file behind them. */
+/* Linux returns 0 for a polled read that meets the end of the file after the requested bytes. */
 START_TEST(polled_read_of_a_truncated_image_loses_its_last_bytes)
 {
 	begin(NULL);
@@ -275,7 +278,7 @@ START_TEST(polled_read_of_a_truncated_image_loses_its_last_bytes)
 	memset(memory, 0xaa, PIECE);
 	polled = 0;
 	refuse_at = 1;
-	with = 0;
+	result = 0;
 	prep(0, IO_READ);
 	finish(1);
 	ck_assert(all_bytes(memory, 0x5a, PIECE));
@@ -285,8 +288,8 @@ START_TEST(polled_read_of_a_truncated_image_loses_its_last_bytes)
 }
 END_TEST
 
-/* Both rings hold it, or none. */
-START_TEST(fixed_buffers)
+/* Memory is registered with both rings or with none. */
+START_TEST(fixed_buffers_of_both_rings)
 {
 	struct hostmem mem = { 0 };
 
@@ -310,7 +313,7 @@ START_TEST(fixed_buffers)
 }
 END_TEST
 
-/* What a failed loop polled for is lost, so that its thread may sleep. */
+/* The requests of a failed loop are lost, so that its thread may sleep. */
 START_TEST(failed_loop_is_not_polled)
 {
 	struct evloop failing = { .kind = EVLOOP_IOPOLL, .polling = 1 };
@@ -327,12 +330,12 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("evloop_polled");
 
 	tcase_add_test(t, reads_and_writes_are_polled_for_and_flushes_are_not);
-	tcase_add_test(t, nobody_sleeps_while_something_is_polled_for);
-	tcase_add_test(t, more_than_the_ring_has_places_for);
-	tcase_add_loop_test(t, refused_in_the_middle, 0, 3);
-	tcase_add_test(t, interrupted);
+	tcase_add_test(t, loop_does_not_sleep_while_it_polls);
+	tcase_add_test(t, more_polled_requests_than_the_ring_has_entries);
+	tcase_add_table_test(t, file_system_refuses_a_polled_request, refusals);
+	tcase_add_test(t, polled_request_is_made_again_after_a_signal);
 	tcase_add_test(t, polled_read_of_a_truncated_image_loses_its_last_bytes);
-	tcase_add_test(t, fixed_buffers);
+	tcase_add_test(t, fixed_buffers_of_both_rings);
 	tcase_add_test(t, failed_loop_is_not_polled);
 	suite_add_tcase(s, t);
 	return s;

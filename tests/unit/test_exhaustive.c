@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Exhaustive tests in a small scope: need_event, hostmem and the walk of a chain, for every input
- * over a small alphabet, compared with an independent oracle. Most errors in rings and maps show in
- * tiny ones.
+ * Exhaustive tests of need_event and hostmem: every input over a small alphabet, compared with an
+ * independent oracle. Most errors in rings and maps show in small ones.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "tests/lib/exhaustive.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
-#define PIECES 16 /* room in an iov, more than anything here fills */
+#define PIECES 16 /* size of iov arrays; no range here has as many pieces */
 
 /* ---- need_event ---- */
 
-/* 2.7.10.1, in words: an interrupt when the index moves past the event. */
+/* The oracle of need_event: the device interrupts when its index moves past the event
+ * (2.7.10.1). */
 static bool passes(uint16_t old, unsigned int count, uint16_t event)
 {
 	for (unsigned int i = 0; i < count; i++)
@@ -58,7 +59,7 @@ START_TEST(need_event_over_all_events_and_small_batches)
 }
 END_TEST
 
-/* Batches of any length, in a window of indices that lies across the wrap. */
+/* The batches have any length, in a window of indices that includes the wrap. */
 START_TEST(need_event_over_all_triples_of_a_window)
 {
 	mock_init(&m, 4, true, false);
@@ -86,7 +87,7 @@ END_TEST
 
 /* ---- hostmem ---- */
 
-/* A map of single bytes: which region has it, and where. Addresses are base + 0 .. BYTES - 1. */
+/* The oracle of hostmem: the region of each byte from base to base + BYTES - 1. */
 #define BYTES 24
 static struct {
 	uint64_t base;
@@ -95,12 +96,13 @@ static struct {
 
 static const struct hostmem_region *byte_at(uint64_t gpa, uint64_t i)
 {
-	/* Nothing is beyond 2^64: addresses do not begin again. */
+	/* An address that wraps at 2^64 is outside each region. */
 	if (gpa + i < gpa || gpa + i < bytes.base || gpa + i - bytes.base >= BYTES)
 		return NULL;
 	return bytes.region[gpa + i - bytes.base];
 }
 
+/* Adds the bytes of a region to the oracle. */
 static void bytes_of(const struct hostmem_region *r)
 {
 	for (uint64_t i = 0; i < BYTES; i++)
@@ -108,7 +110,8 @@ static void bytes_of(const struct hostmem_region *r)
 			bytes.region[i] = r;
 }
 
-/* What map must say: bytes one by one, a new piece where the region changes. */
+/* Returns what hostmem_map must return, and fills *iov: a new piece begins where the region
+ * changes. */
 static int map_bytes(uint64_t gpa, uint64_t len, bool write, struct iovec *iov, unsigned int max)
 {
 	const struct hostmem_region *last = NULL;
@@ -131,16 +134,6 @@ static int map_bytes(uint64_t gpa, uint64_t len, bool write, struct iovec *iov, 
 	return (int)n;
 }
 
-static const struct iovec canary = { (void *)0x5a5a5a5a5a5a5a5a, 0xa5a5a5a5a5a5a5a5 };
-
-static bool same(const struct iovec *a, const struct iovec *b, unsigned int count)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (a[i].iov_base != b[i].iov_base || a[i].iov_len != b[i].iov_len)
-			return false;
-	return true;
-}
-
 static void check_range(const struct hostmem *mem, uint64_t gpa, uint64_t len, bool write)
 {
 	struct iovec want[PIECES], got[PIECES];
@@ -150,11 +143,12 @@ static void check_range(const struct hostmem *mem, uint64_t gpa, uint64_t len, b
 	if (hostmem_lookup(mem, gpa, len, write) != contiguous)
 		ck_abort_msg("lookup of %#lx, %#lx bytes, write %d", gpa, len, write);
 	for (unsigned int max = 0; max <= 4; max++) {
-		got[max] = canary;
+		got[max] = iov_canary;
 		int n = map_bytes(gpa, len, write, want, max);
 
 		if (hostmem_map(mem, gpa, len, write, got, max) != n ||
-		    !same(got, want, n > 0 ? (unsigned int)n : 0) || !same(&got[max], &canary, 1))
+		    !iov_same(got, want, n > 0 ? (unsigned int)n : 0) ||
+		    !iov_same(&got[max], &iov_canary, 1))
 			ck_abort_msg("map of %#lx, %#lx bytes, write %d, max %u", gpa, len, write,
 				     max);
 	}
@@ -166,14 +160,15 @@ static void check_ranges(const struct hostmem *mem, uint64_t first, uint64_t add
 		for (uint64_t len = 0; len < 2 * addresses; len++)
 			for (int write = 0; write < 2; write++) {
 				check_range(mem, first + i, len, write);
-				/* As far below 2^64, so that the end wraps. */
+				/* The end of this range wraps. */
 				check_range(mem, first + i, -1 - len, write);
 			}
 }
 
 static char host[4][BYTES];
 
-/* A whole map: touching regions, one of them read-only, a hole, and both ends of all addresses. */
+/* The map has adjacent regions, one of them read-only, a hole, and regions at address 0 and at the
+ * end. */
 START_TEST(ranges_of_a_map_byte_by_byte)
 {
 	static const struct hostmem_region map[] = {
@@ -193,7 +188,8 @@ START_TEST(ranges_of_a_map_byte_by_byte)
 	}
 	check_ranges(&mem, 0, 14);
 
-	/* The last byte there can be is 2^64 - 2; behind it, and then at 0, is nothing. */
+	/* The last possible byte of a region is at 2^64 - 2. The one after it, and 0, are outside
+	 * RAM. */
 	struct hostmem_region top = { -5ull, 4, host[3] + 4, false };
 
 	ck_assert_int_eq(hostmem_add(&mem, top.gpa, top.size, top.hva, false), 0);
@@ -208,7 +204,7 @@ START_TEST(ranges_of_a_map_byte_by_byte)
 }
 END_TEST
 
-/* What add must say of a second region. */
+/* Returns what hostmem_add must return for a further region. */
 static int may_add(const struct hostmem_region *r)
 {
 	if (!r->size || r->gpa + r->size < r->gpa)
@@ -219,7 +215,7 @@ static int may_add(const struct hostmem_region *r)
 	return 0;
 }
 
-/* Every two regions that lie in `span` addresses from base on, in either order. */
+/* Checks every pair of regions within `span` addresses from base on, in either order. */
 static void check_pairs(uint64_t base, uint64_t span)
 {
 	for (uint64_t n = 0; n < span * span * span * span; n++) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Exhaustive tests in a small scope: vring_pop on every packed ring of 1 to 4 descriptors over a
- * small alphabet, from every position in both rounds, until the ring is empty or broken, compared
- * with an oracle that reads the driver's side. Ring and table end where RAM ends, before an
+ * Exhaustive tests of vring_pop on packed rings: every ring of 1 to 4 descriptors over a small
+ * alphabet, from every position in both rounds, until it is empty or broken. An oracle that reads
+ * the driver's mapping says what must be popped. Ring and table end where RAM ends, before an
  * unmapped page.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/exhaustive.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
@@ -56,7 +56,7 @@ struct answer {
 	uint64_t out_len, in_len;
 };
 
-/* Not a byte of a buffer lies in the hole, which is where the alphabets have what is outside RAM. */
+/* Judges a buffer. In these alphabets, a buffer outside RAM is one that extends into the hole. */
 static bool judge_buffer(const struct vring_packed_desc *d, struct answer *want)
 {
 	bool write = d->flags & WRITE;
@@ -75,7 +75,8 @@ static bool available(const struct vring_packed_desc *d, bool wrap)
 	return !(d->flags & AVAIL_BIT) != wrap && !(d->flags & USED_BIT) == wrap;
 }
 
-/* One descriptor of a chain; *more when another one belongs to it. False: it breaks the ring. */
+/* Judges a descriptor of a chain; *more is set when the chain continues. False: it breaks the
+ * ring. */
 static bool judge_desc(const struct vring_packed_desc *d, struct answer *want, bool *more)
 {
 	*more = d->flags & NEXT;
@@ -83,11 +84,12 @@ static bool judge_desc(const struct vring_packed_desc *d, struct answer *want, b
 	want->count++;
 	if (!(d->flags & INDIRECT))
 		return judge_buffer(d, want);
-	/* Alone, and a table of one buffer. */
+	/* The reference must be alone, and its table is one buffer. */
 	return config.indirect && want->count == 1 && !*more && d->len == 16 && d->addr == TABLE &&
 	       !(table->flags & INDIRECT) && judge_buffer(table, want);
 }
 
+/* Says what the next vring_pop must return, and advances the oracle. */
 static enum verdict judge(struct oracle *o, struct answer *want)
 {
 	struct mock_place place = o->place;
@@ -112,8 +114,6 @@ static enum verdict judge(struct oracle *o, struct answer *want)
 }
 
 /* ---- one ring ---- */
-
-static unsigned long accepted, refused;
 
 static bool right(int got, const struct vring_dev *vr, const struct vring_chain *c,
 		  enum verdict verdict, const struct answer *want)
@@ -150,8 +150,8 @@ static void check_ring(struct mock_place start)
 			ck_abort_msg("from %u, wrap %d: %d (%s), should be %d", start.at,
 				     start.wrap, got, vr.broken ? vr.broken : "fine", verdict);
 		}
-		accepted += verdict == CHAIN;
-		refused += verdict == BROKEN;
+		exhaustive_accepted += verdict == CHAIN;
+		exhaustive_refused += verdict == BROKEN;
 	} while (verdict == CHAIN);
 }
 
@@ -165,8 +165,10 @@ static const struct vring_packed_desc kinds[] = {
 	{ MOCK_HOLE, 0, 0, 0 }, { MOCK_HOLE - 1, 2, 0, WRITE },	 { TABLE, 8, 0, INDIRECT | WRITE },
 };
 
-/* The first `count` kinds x with and without NEXT x all of AVAIL and USED, or the two of them that are
- * available in some round, x ids. */
+/*
+ * Makes an alphabet of the first `count` kinds, with and without NEXT, with each id. AVAIL and USED
+ * have all four values, or the two that are available in some round.
+ */
 static void make_letters(unsigned int count, bool all_flags, const uint16_t *id, unsigned int ids)
 {
 	static const uint16_t flags[] = { AVAIL_BIT, USED_BIT, 0, AVAIL_BIT | USED_BIT };
@@ -182,6 +184,7 @@ static void make_letters(unsigned int count, bool all_flags, const uint16_t *id,
 	}
 }
 
+/* Writes the ring with this number. False: there are no more. */
 static bool make_ring(unsigned long number)
 {
 	for (unsigned int i = 0; i < config.size; i++) {
@@ -193,7 +196,7 @@ static bool make_ring(unsigned long number)
 
 static void check_rings(uint16_t size, bool indirect)
 {
-	/* What an INDIRECT letter finds: a buffer, or a table inside a table. */
+	/* The table that an INDIRECT letter refers to has a buffer, or a nested table. */
 	static const struct vring_packed_desc entries[] = {
 		{ MOCK_HIGH - 8, 16, 0xffff, (uint16_t)~INDIRECT },
 		{ TABLE, 16, 0, INDIRECT },
@@ -208,14 +211,6 @@ static void check_rings(uint16_t size, bool indirect)
 	}
 }
 
-static void report(const char *what)
-{
-	if (getenv("EXHAUSTIVE_COUNTS"))
-		log_info("%s: %lu accepted, %lu refused", what, accepted, refused);
-	ck_assert_uint_gt(accepted, 0);
-	ck_assert_uint_gt(refused, 0);
-}
-
 START_TEST(packed_rings_of_1_and_2_over_all_contents)
 {
 	static const uint16_t ids[] = { 0, 1, 2 };
@@ -225,7 +220,7 @@ START_TEST(packed_rings_of_1_and_2_over_all_contents)
 		check_rings(size, true);
 		check_rings(size, false);
 	}
-	report("packed rings of 1 and 2");
+	exhaustive_report("packed rings of 1 and 2");
 }
 END_TEST
 
@@ -237,7 +232,7 @@ START_TEST(packed_rings_of_3_and_4_over_contents_of_a_few_letters)
 	check_rings(3, true);
 	make_letters(3, false, ids, 1);
 	check_rings(4, true);
-	report("packed rings of 3 and 4");
+	exhaustive_report("packed rings of 3 and 4");
 }
 END_TEST
 

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Exhaustive tests in a small scope: the walk of a chain over every descriptor table of a small
- * alphabet, for rings of 1, 2 and 4 and indirect tables of 1 to 3, compared with an oracle that
- * walks the driver's copy. Tables end before an unmapped page, and memory that the walk must not
- * access is inaccessible, so that a wrong access faults.
+ * Exhaustive tests of vring_pop on split rings: every descriptor table over a small alphabet, for
+ * rings of 1, 2 and 4 and indirect tables of 1 to 3, compared with an oracle that walks the
+ * driver's copy. Tables end before an unmapped page, and memory that the walk must not access is
+ * inaccessible, so that a wrong access faults.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/exhaustive.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
 #define PAGE 0x1000ul
-/* Together no more than UINT32_MAX with 16 more bytes, and more than that with 17. */
+/* A chain with a buffer of HUGE bytes may have 16 further bytes, and no more. */
 #define HUGE 0xffffffefu
 #define BIG  0x140000000ul
 
-/* Guest physical addresses. A, B and C touch; the rest stands alone. */
+/* Guest physical addresses. A, B and C are adjacent; the other areas are not. */
 #define GPA_DESC  0x100000ul
 #define GPA_AVAIL 0x200000ul
 #define GPA_USED  0x300000ul
@@ -44,7 +44,7 @@ static struct vring_desc *ring_end, *indirect_end;
 static struct vring_avail *avail;
 static struct vring_config config;
 
-/* One page the device may read. */
+/* Maps one page that the device may read. */
 static void show(void *at, int memfd, off_t offset)
 {
 	ck_assert_ptr_eq(mmap(at, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, memfd, offset), at);
@@ -70,7 +70,7 @@ static void setup(void)
 	show(area[DESC].hva, memfd, 0);
 	show(area[AVAIL].hva, memfd, PAGE);
 	show(area[A].hva, memfd, 2 * PAGE);
-	/* Taken for an indirect table, it begins with an empty descriptor. */
+	/* As an indirect table, this page begins with a descriptor of length 0. */
 	show(area[LARGE].hva, memfd, 3 * PAGE);
 	close(memfd);
 
@@ -101,7 +101,7 @@ struct answer {
 	struct iovec iov[2 * AREAS];
 };
 
-/* A buffer is what its range has in common with each area; all of it must be in some. */
+/* Judges a buffer. Its pieces are what its range has in common with each area. */
 static bool judge_buffer(const struct vring_desc *d, struct answer *want)
 {
 	uint64_t end = d->addr + d->len, found = 0;
@@ -128,7 +128,8 @@ static bool judge_buffer(const struct vring_desc *d, struct answer *want)
 	return found == d->len;
 }
 
-/* Is this a chain, and what are its buffers? `table` and `count` are the driver's ring. */
+/* Returns whether a chain is valid, and fills *want. `table` and `count` are the ring of the
+ * driver. */
 static bool judge(const struct vring_desc *table, unsigned int count, unsigned int head,
 		  unsigned int capacity, struct answer *want)
 {
@@ -147,8 +148,8 @@ static bool judge(const struct vring_desc *table, unsigned int count, unsigned i
 			inside = true;
 			i = 0;
 			count = d->len / 16;
-			/* Tables are where the alphabets have them: in the last bytes of A (longer
-			 * ones leave it), or the empty one. Anywhere else is no contiguous RAM. */
+			/* In these alphabets, a table in contiguous RAM is in the last bytes of A,
+			 * or is the one in the large area. */
 			if (d->addr >= GPA_A && d->addr + d->len == GPA_B)
 				table = indirect_end - count;
 			else if (d->addr == GPA_BIG)
@@ -172,17 +173,6 @@ static bool judge(const struct vring_desc *table, unsigned int count, unsigned i
 
 /* ---- one walk ---- */
 
-static const struct iovec canary = { (void *)0x5a5a5a5a5a5a5a5a, 0xa5a5a5a5a5a5a5a5 };
-static unsigned long accepted, refused;
-
-static bool same(const struct iovec *a, const struct iovec *b, unsigned int count)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (a[i].iov_base != b[i].iov_base || a[i].iov_len != b[i].iov_len)
-			return false;
-	return true;
-}
-
 static bool right(int result, const struct vring_dev *vr, const struct vring_chain *chain,
 		  unsigned int head, const struct answer *want, bool ok)
 {
@@ -194,7 +184,7 @@ static bool right(int result, const struct vring_dev *vr, const struct vring_cha
 	       chain->head == head && chain->out_count == want->out_count &&
 	       chain->out_count + chain->in_count == want->pieces &&
 	       chain->out_len == want->out_len && chain->in_len == want->in_len &&
-	       same(chain->iov, want->iov, want->pieces);
+	       iov_same(chain->iov, want->iov, want->pieces);
 }
 
 static void check_walk(unsigned int head, unsigned int capacity)
@@ -208,10 +198,11 @@ static void check_walk(unsigned int head, unsigned int capacity)
 	must(vring_setup(&vr, &mem, &config) == 0);
 	avail->idx = 1;
 	avail->ring[0] = (uint16_t)head;
-	iov[capacity] = canary;
+	iov[capacity] = iov_canary;
 	int result = vring_pop(&vr, &chain);
 
-	if (!right(result, &vr, &chain, head, &want, ok) || !same(&iov[capacity], &canary, 1)) {
+	if (!right(result, &vr, &chain, head, &want, ok) ||
+	    !iov_same(&iov[capacity], &iov_canary, 1)) {
 		for (unsigned int i = 0; i < config.size; i++) {
 			const struct vring_desc *d = ring_end - config.size + i;
 
@@ -220,8 +211,8 @@ static void check_walk(unsigned int head, unsigned int capacity)
 		ck_abort_msg("head %u, capacity %u: %d (%s), should be %s", head, capacity, result,
 			     vr.broken ? vr.broken : "fine", ok ? "accepted" : "refused");
 	}
-	accepted += ok;
-	refused += !ok;
+	exhaustive_accepted += ok;
+	exhaustive_refused += !ok;
 }
 
 /* ---- alphabets ---- */
@@ -229,14 +220,15 @@ static void check_walk(unsigned int head, unsigned int capacity)
 static struct vring_desc letter[512];
 static unsigned int letters;
 
-/* A descriptor without NEXT has one next for all: one that would be found out if it were used. */
+/* Adds a descriptor with each `next`. Without NEXT, there is one, whose `next` is outside the ring,
+ * so that the test fails when the device uses it. */
 static void add_letter(uint64_t addr, uint32_t len, uint16_t flags, unsigned int next_max)
 {
 	for (unsigned int next = flags & NEXT ? 0 : next_max; next <= next_max; next++)
 		letter[letters++] = (struct vring_desc){ addr, len, flags, (uint16_t)next };
 }
 
-/* All addresses x all lengths x all flags x every next up to next_max. */
+/* Makes an alphabet of all addresses, lengths and flags, with every `next` up to next_max. */
 static void wide_alphabet(unsigned int next_max)
 {
 	static const uint64_t addr[] = { GPA_B - 16, GPA_B - 8, GPA_C - 8, GPA_HOLE, GPA_BIG };
@@ -250,7 +242,7 @@ static void wide_alphabet(unsigned int next_max)
 				add_letter(addr[a], len[l], flags[f], next_max);
 }
 
-/* Every rule of the walk in a few: a piece, two, none at all, one that nearly makes 4 GiB. */
+/* Makes a small alphabet for every rule: one piece, two pieces, no piece, nearly 4 GiB. */
 static void narrow_alphabet(unsigned int next_max)
 {
 	letters = 0;
@@ -263,7 +255,7 @@ static void narrow_alphabet(unsigned int next_max)
 	add_letter(GPA_B - 16, 16, INDIRECT, next_max);
 }
 
-/* The table with this number, of `count` letters, in front of `end`. False: there are no more. */
+/* Writes the table with this number, of `count` letters, before `end`. False: there are no more. */
 static bool make_table(struct vring_desc *end, unsigned int count, unsigned long number)
 {
 	for (struct vring_desc *d = end - count; d < end; d++) {
@@ -275,7 +267,7 @@ static bool make_table(struct vring_desc *end, unsigned int count, unsigned long
 
 /* ---- tests ---- */
 
-/* What an INDIRECT letter finds in A: a chain of one, or a table inside a table. */
+/* The table in A that an INDIRECT letter refers to has a buffer, or a nested table. */
 static const struct vring_desc in_a[] = {
 	{ GPA_B - 8, 16, WRITE, 0 },
 	{ GPA_B - 16, 16, INDIRECT, 0 },
@@ -289,15 +281,6 @@ static void check_rings(uint16_t size, unsigned int capacity, bool indirect, uns
 			check_walk(head, capacity);
 }
 
-static void report(const char *what)
-{
-	if (getenv("EXHAUSTIVE_COUNTS"))
-		log_info("%s: %lu accepted, %lu refused", what, accepted, refused);
-	/* An alphabet all of whose chains are good, or bad, shows nothing. */
-	ck_assert_uint_gt(accepted, 0);
-	ck_assert_uint_gt(refused, 0);
-}
-
 START_TEST(rings_of_1_and_2_over_all_tables)
 {
 	for (uint16_t size = 1; size <= 2; size++) {
@@ -307,10 +290,10 @@ START_TEST(rings_of_1_and_2_over_all_tables)
 			check_rings(size, VRING_CHAIN_CAPACITY(size), true, size + 1u);
 		}
 		check_rings(size, VRING_CHAIN_CAPACITY(size), false, size);
-		/* Too little room for a second piece, or for a third. */
+		/* The capacity is too small for a second or a third piece. */
 		check_rings(size, size, true, size);
 	}
-	report("rings of 1 and 2");
+	exhaustive_report("rings of 1 and 2");
 }
 END_TEST
 
@@ -320,11 +303,12 @@ START_TEST(rings_of_4_over_all_tables_of_a_few_letters)
 	indirect_end[-1] = in_a[0];
 	check_rings(4, VRING_CHAIN_CAPACITY(4), true, 5);
 	check_rings(4, 4, false, 1);
-	report("rings of 4");
+	exhaustive_report("rings of 4");
 }
 END_TEST
 
-/* As a head of its own, and behind a buffer. */
+/* Checks every indirect table of `count` letters, whose reference is the head or follows a
+ * buffer. */
 static void check_indirect(uint16_t size, uint32_t count)
 {
 	use_ring(size, true);
@@ -343,21 +327,22 @@ START_TEST(indirect_tables_of_1_and_2_over_all_tables)
 		check_indirect(1, count);
 		check_indirect(2, count);
 	}
-	report("indirect tables of 1 and 2");
+	exhaustive_report("indirect tables of 1 and 2");
 }
 END_TEST
 
-/* Longer than a ring of 2: good as long as the chain in it is not. */
+/* A table longer than the ring of 2 is valid when the chain in it is not longer. */
 START_TEST(indirect_tables_of_3_over_all_tables_of_a_few_letters)
 {
 	narrow_alphabet(3);
 	check_indirect(2, 3);
 	check_indirect(4, 3);
-	report("indirect tables of 3");
+	exhaustive_report("indirect tables of 3");
 }
 END_TEST
 
-/* How far the driver may move avail.idx: every value, at the start and across the wrap. */
+/* The driver moves avail.idx to every value, from 0 and from values near the sign bit and the
+ * wrap. */
 START_TEST(avail_index_over_all_values)
 {
 	static const uint16_t from[] = { 0, 0x7fff, 0xfffe };

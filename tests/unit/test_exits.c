@@ -45,12 +45,12 @@ static void other(struct exits *to, uint32_t reason, uint64_t ns)
 	exits_count(to, &run, &pio, &mmio, ns);
 }
 
-START_TEST(an_exit_counts_for_who_answers_it)
+START_TEST(exit_counts_for_its_device)
 {
 	port(exits, 0x64, 1, 5);
 	port(exits, 0x3ff, 1, 7);
 	port(exits, 0x3f8, 1, 1);
-	port(exits, 0x3ff, 2, 11); /* half of it is nobody's */
+	port(exits, 0x3ff, 2, 11); /* only half of the access belongs to the device */
 	port(exits, 0xcf8, 4, 13);
 	access_at(exits, 0xd0000ffc, 17);
 	access_at(exits, 0xd0001000, 19);
@@ -67,7 +67,7 @@ START_TEST(an_exit_counts_for_who_answers_it)
 }
 END_TEST
 
-START_TEST(other_exits_count_by_reason_and_unknown_ones_as_the_last)
+START_TEST(exits_count_by_reason_and_unknown_reasons_as_the_last)
 {
 	other(exits, KVM_EXIT_INTR, 3);
 	other(exits, EXITS_REASONS - 1, 1);
@@ -79,7 +79,7 @@ START_TEST(other_exits_count_by_reason_and_unknown_ones_as_the_last)
 }
 END_TEST
 
-/* What exits_report prints on standard error. */
+/* Captures what exits_report prints on standard error. */
 static void report(char *text, size_t size)
 {
 	int kept = dup(STDERR_FILENO), ends[2];
@@ -98,7 +98,7 @@ static void report(char *text, size_t size)
 	close(ends[1]);
 }
 
-START_TEST(the_report_sums_vcpus_and_names_only_what_there_was)
+START_TEST(report_sums_vcpus_and_lists_only_nonzero_counts)
 {
 	char text[2048];
 
@@ -122,9 +122,9 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("exits");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, an_exit_counts_for_who_answers_it);
-	tcase_add_test(tc, other_exits_count_by_reason_and_unknown_ones_as_the_last);
-	tcase_add_test(tc, the_report_sums_vcpus_and_names_only_what_there_was);
+	tcase_add_test(tc, exit_counts_for_its_device);
+	tcase_add_test(tc, exits_count_by_reason_and_unknown_reasons_as_the_last);
+	tcase_add_test(tc, report_sums_vcpus_and_lists_only_nonzero_counts);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

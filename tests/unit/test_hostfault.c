@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of a whole disk, with every engine, on real faults of the host: a full file system, an
- * image that is truncated, removed, renamed or opened again, and signals at any moment.
+ * Tests of a whole disk on real faults of the host, with every engine: a full file system, an image
+ * that is truncated, removed, renamed or opened again, and signals at any time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ static bool over; /* atomic */
 enum { IN = VIRTIO_BLK_T_IN, OUT = VIRTIO_BLK_T_OUT, FLUSH = VIRTIO_BLK_T_FLUSH };
 enum { OK = VIRTIO_BLK_S_OK, IOERR = VIRTIO_BLK_S_IOERR };
 
-static struct mock_blk req; /* the last one */
+static struct mock_blk req; /* the last request */
 
 static uint8_t request(uint32_t type, uint64_t sector, uint32_t len)
 {
@@ -63,7 +63,7 @@ static void end_thread(pthread_t thread)
 	pthread_join(thread, NULL);
 }
 
-/* ---- no room ---- */
+/* ---- full file system ---- */
 
 #define SMALL_FS "size=2m"
 
@@ -80,7 +80,9 @@ static bool put_line(const char *path, const char *line)
 	return done;
 }
 
-/* Root in a user namespace, for who is not root. Not for a process with several threads. */
+/*
+ * Enters a user namespace in which an ordinary user is root. The process must be single-threaded.
+ */
 static bool become_root(void)
 {
 	char users[32], groups[32];
@@ -91,7 +93,7 @@ static bool become_root(void)
 	       put_line("/proc/self/uid_map", users) && put_line("/proc/self/gid_map", groups);
 }
 
-/* A file system of its own, for this process alone: it goes with it. */
+/* Mounts a small file system that only this process sees. The mount ends with the process. */
 static bool mount_small(void)
 {
 	snprintf(mount_point, sizeof(mount_point), "%s.mnt", d.image.path);
@@ -122,7 +124,7 @@ static void fill_up(void)
 	must(errno == ENOSPC);
 }
 
-/* An image with holes on the small file system, all of which is then taken. */
+/* Opens a disk over a sparse image on the small file system, and fills up the rest of it. */
 static bool begin_full(int way)
 {
 	rows_init(&d, way);
@@ -134,7 +136,7 @@ static bool begin_full(int way)
 	snprintf(small_path, sizeof(small_path), "%s/ballast", mount_point);
 	ballast = open(small_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	must(ballast >= 0);
-	must(pwrite(fd, small_path, 1, 0) == 1); /* one page is there */
+	must(pwrite(fd, small_path, 1, 0) == 1); /* allocates the first page */
 	close(fd);
 	fill_up();
 	snprintf(small_path, sizeof(small_path), "%s/image", mount_point);
@@ -152,7 +154,7 @@ static uint64_t small_size(void)
 	return (uint64_t)st.st_size;
 }
 
-/* The same by a limit, where nothing may be mounted: see test_blkplane_io.c. */
+/* Where mount is not permitted, test_blkplane_io.c tests a full disk by a file size limit. */
 START_TEST(host_file_system_is_full_on_every_engine)
 {
 	if (!begin_full(_i)) {
@@ -165,18 +167,21 @@ START_TEST(host_file_system_is_full_on_every_engine)
 		ck_assert_uint_eq(request(OUT, 64, 64 << 10), IOERR);
 		ck_assert_uint_eq(request(IN, 64, 4096), OK);
 		ck_assert(reads(0));
-		/* Where there is a page already it can be written. */
+		/* A page that is allocated can be written. */
 		ck_assert_uint_eq(request(OUT, 0, 4096), OK);
 		ck_assert_uint_eq(request(FLUSH, 0, 0), OK);
 	}
-	/* Room for a part of a request: still an error, and the rest of the disk as it was. */
+	/*
+	 * There is room for a part of the request only: the write fails, and other data stays
+	 * unchanged.
+	 */
 	ck_assert_int_eq(ftruncate(ballast, lseek(ballast, 0, SEEK_END) - 2 * 4096), 0);
 	ck_assert_uint_eq(request(OUT, 128, 64 << 10), IOERR);
 	ck_assert_uint_eq(request(IN, 512, 4096), OK);
 	ck_assert(reads(0));
 	fill_up();
 
-	/* Somebody cleans up. */
+	/* There is free space again. */
 	ck_assert_int_eq(ftruncate(ballast, 0), 0);
 	ck_assert_uint_eq(request(OUT, 64, 64 << 10), OK);
 	ck_assert_uint_eq(request(FLUSH, 0, 0), OK);
@@ -190,10 +195,12 @@ START_TEST(host_file_system_is_full_on_every_engine)
 }
 END_TEST
 
-/* ---- truncated ---- */
+/* ---- truncated image ---- */
 
-/* Reads behind the end are zeros; a write there is done, and the file is what it has to be, never
- * more than it was. */
+/*
+ * A read behind the end returns zeros. A write there succeeds, and the file becomes only as large
+ * as the write needs, never larger than the disk.
+ */
 START_TEST(host_image_truncated_then_written_on_every_engine)
 {
 	static const uint32_t sizes[] = { 512 << 10, 65536 + 512, 4096 + 1, 0 };
@@ -226,14 +233,17 @@ END_TEST
 static void *truncate_often(void *arg)
 {
 	for (uint32_t i = 1; !is_over(); i++) {
-		/* Whole blocks: what is in a half one is the file system's to decide. */
+		/*
+		 * Truncates to whole blocks, because the contents of a partial block depend on the
+		 * file system.
+		 */
 		must(!ftruncate(d.image.fd, (i * 2654435761u) % (DISK_BYTES / 4096) * 4096));
 		mock_pester();
 	}
 	return arg;
 }
 
-/* Each word that is read is what was there, what was written, or 0. */
+/* Each word is the original one, a written one, or 0. */
 static bool reads_no_rubbish(uint64_t sector)
 {
 	const uint64_t *word = mock_ptr(m, req.data);
@@ -265,7 +275,7 @@ START_TEST(host_image_truncated_all_the_time_on_every_engine)
 }
 END_TEST
 
-/* ---- no longer where it was ---- */
+/* ---- moved image ---- */
 
 static void expect_in_file(const char *path, uint64_t offset, int byte)
 {
@@ -289,7 +299,7 @@ START_TEST(host_image_renamed_replaced_and_removed_on_every_engine)
 	ck_assert_uint_eq(request(OUT, 16, 4096), OK);
 	expect_in_file(moved, 16 * 512, 0xee);
 
-	/* Another file in its place is none of the disk's business, after a reset, too. */
+	/* The disk ignores another file at the path, also after a reset. */
 	image_make(&other, DISK_BYTES, false);
 	ck_assert_int_eq(rename(other.path, d.image.path), 0);
 	reg_bring_up(&d.mmio, m, ROWS_RING, DISK_FEATURES);
@@ -308,7 +318,7 @@ START_TEST(host_image_renamed_replaced_and_removed_on_every_engine)
 }
 END_TEST
 
-/* An OFD lock: neither a writer nor a reader, also while requests run and after resets. */
+/* The OFD lock refuses writers and readers, also while requests are in flight and after resets. */
 START_TEST(second_opener_while_the_disk_runs_on_every_engine)
 {
 	struct blk_config second;
@@ -333,7 +343,7 @@ END_TEST
 
 /* ---- signals ---- */
 
-static unsigned int signals; /* taken; atomic */
+static unsigned int signals; /* atomic; number of signals handled */
 
 static void on_signal(int number)
 {
@@ -341,8 +351,11 @@ static void on_signal(int number)
 	__atomic_fetch_add(&signals, 1, __ATOMIC_RELAXED);
 }
 
-/* To the whole process: the test's own threads hold it off, so the dataplane's gets it. Each when
- * the last one was taken: a storm leaves a thread on a busy machine no time for anything else. */
+/*
+ * Sends signals to the process. The test's threads block them, so that the dataplane thread handles
+ * them. Each one is sent after the previous one was handled; otherwise the thread could make no
+ * progress on a busy machine.
+ */
 static void *send_signals(void *arg)
 {
 	unsigned int sent = 0;
@@ -366,7 +379,7 @@ static void hold_signal(int how)
 	pthread_sigmask(how, &set, NULL);
 }
 
-/* The dataplane's thread is started with the signal let through. */
+/* The signal is unblocked while the dataplane thread is created, which inherits the mask. */
 static void bring_up_for_signals(void)
 {
 	reg_set_status(&d.mmio, 0);
@@ -381,7 +394,7 @@ static void bring_up_for_signals(void)
 
 START_TEST(host_signals_at_any_moment_on_every_engine)
 {
-	struct sigaction action = { .sa_handler = on_signal }; /* no SA_RESTART */
+	struct sigaction action = { .sa_handler = on_signal }; /* without SA_RESTART */
 	unsigned int lives = 0;
 
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
@@ -389,7 +402,10 @@ START_TEST(host_signals_at_any_moment_on_every_engine)
 	rows_init(&d, _i);
 	disk_open(&d);
 	pthread_t thread = begin_thread(send_signals);
-	/* Until enough of them came: a scheduler may be slow to let them. */
+	/*
+	 * The loop goes on until enough signals were handled, which may take long on a busy
+	 * machine.
+	 */
 	for (; lives < 100 || __atomic_load_n(&signals, __ATOMIC_RELAXED) < 200; lives++) {
 		unsigned int at = lives % 16;
 

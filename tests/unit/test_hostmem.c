@@ -13,8 +13,8 @@ static char low[0x1000], mid[0x2000], high[0x1000], rom[0x1000];
 static struct hostmem mem;
 static struct iovec iov[4];
 
-/* [1000, 2000) low, [2000, 4000) mid, [4000, 5000) rom, a hole, [8000, 9000) high; added in
- * disorder. */
+/* Adds the regions [1000, 2000) low, [2000, 4000) mid, [4000, 5000) rom and [8000, 9000) high, not
+ * in the order of their addresses. */
 static void setup(void)
 {
 	mem = (struct hostmem){ 0 };
@@ -32,13 +32,13 @@ START_TEST(table_is_sorted)
 }
 END_TEST
 
-START_TEST(regions_that_cannot_be)
+START_TEST(invalid_regions_are_refused)
 {
 	ck_assert_int_eq(hostmem_add(&mem, 0x20000, 0, low, false), -EINVAL);
 	ck_assert_int_eq(hostmem_add(&mem, 0x20000, 0x1000, NULL, false), -EINVAL);
 	ck_assert_int_eq(hostmem_add(&mem, ~0ull - 0xfff, 0x1000, low, false), -EINVAL);
 	ck_assert_int_eq(hostmem_add(&mem, ~0ull, 2, low, false), -EINVAL);
-	/* Overlaps: the same, inside, around, at either end by a byte. */
+	/* These overlap: the same region, inside, around, and by one byte at either end. */
 	ck_assert_int_eq(hostmem_add(&mem, 0x1000, 0x1000, low, false), -EEXIST);
 	ck_assert_int_eq(hostmem_add(&mem, 0x2800, 0x10, low, false), -EEXIST);
 	ck_assert_int_eq(hostmem_add(&mem, 0, 0x10000, low, false), -EEXIST);
@@ -46,14 +46,14 @@ START_TEST(regions_that_cannot_be)
 	ck_assert_int_eq(hostmem_add(&mem, 0x4fff, 0x1000, low, false), -EEXIST);
 	ck_assert_int_eq(hostmem_add(&mem, 0x7000, 0x1001, low, false), -EEXIST);
 	ck_assert_uint_eq(mem.count, 4);
-	/* Touching is not overlapping. */
+	/* Adjacent regions do not overlap. */
 	ck_assert_int_eq(hostmem_add(&mem, 0, 0x1000, low, false), 0);
 	ck_assert_int_eq(hostmem_add(&mem, 0x7000, 0x1000, low, false), 0);
 	ck_assert_int_eq(hostmem_add(&mem, ~0ull - 0x1000, 0x1000, low, false), 0);
 }
 END_TEST
 
-START_TEST(table_that_is_full)
+START_TEST(region_is_refused_when_the_table_is_full)
 {
 	for (uint64_t i = 0; i < HOSTMEM_MAX_REGIONS - 4; i++)
 		ck_assert_int_eq(hostmem_add(&mem, 0x100000 + i * 0x1000, 0x1000, low, false), 0);
@@ -87,7 +87,7 @@ START_TEST(row07_lookup_that_wraps)
 	ck_assert_ptr_null(hostmem_lookup(&mem, 0x1800, ~0ull - 0x17ff, false));
 	ck_assert_int_eq(hostmem_map(&mem, 0x1800, ~0ull, false, iov, 4), -EFAULT);
 	ck_assert_int_eq(hostmem_map(&mem, ~0ull, 2, false, iov, 4), -EFAULT);
-	/* RAM that ends where addresses end. */
+	/* This region ends with the last possible address. */
 	ck_assert_int_eq(hostmem_add(&mem, ~0ull - 0x1000, 0x1000, low, false), 0);
 	ck_assert_int_eq(hostmem_map(&mem, ~0ull - 1, 1, false, iov, 4), 1);
 	ck_assert_int_eq(hostmem_map(&mem, ~0ull - 1, 2, false, iov, 4), -EFAULT);
@@ -95,7 +95,7 @@ START_TEST(row07_lookup_that_wraps)
 }
 END_TEST
 
-START_TEST(read_only_memory_is_missed_by_writes)
+START_TEST(read_only_memory_is_not_found_for_writes)
 {
 	ck_assert_ptr_eq(hostmem_lookup(&mem, 0x4000, 0x1000, false), rom);
 	ck_assert_ptr_null(hostmem_lookup(&mem, 0x4000, 1, true));
@@ -113,15 +113,15 @@ START_TEST(row09_map_over_regions)
 	ck_assert_uint_eq(iov[1].iov_len, 0x2000);
 	ck_assert_ptr_eq(iov[2].iov_base, rom);
 	ck_assert_uint_eq(iov[2].iov_len, 0x800);
-	/* A hole at the end, or in the middle. */
+	/* These ranges have a hole at the end, or in the middle. */
 	ck_assert_int_eq(hostmem_map(&mem, 0x1800, 0x3801, false, iov, 4), -EFAULT);
 	ck_assert_int_eq(hostmem_map(&mem, 0x1800, 0x7000, false, iov, 4), -EFAULT);
-	/* A lookup wants it in one piece. */
+	/* hostmem_lookup finds only ranges within one region. */
 	ck_assert_ptr_null(hostmem_lookup(&mem, 0x1800, 0x1000, false));
 }
 END_TEST
 
-START_TEST(map_within_the_room_there_is)
+START_TEST(map_writes_no_more_pieces_than_the_array_has)
 {
 	iov[2].iov_len = 4711;
 	ck_assert_int_eq(hostmem_map(&mem, 0x1800, 0x3000, false, iov, 2), -ENOSPC);
@@ -151,7 +151,7 @@ START_TEST(checked_arithmetic)
 }
 END_TEST
 
-START_TEST(a_log_line_is_one_line_of_bounded_length)
+START_TEST(log_line_is_one_line_of_bounded_length)
 {
 	static char text[2000], longer[1500];
 	int ends[2], saved = dup(STDERR_FILENO);
@@ -189,9 +189,9 @@ START_TEST(log_budget_is_a_burst_per_period)
 			allowed += log_allowed(&limit);
 			window = window ? window : limit.window;
 		}
-	} while (window != limit.window); /* the period ended meanwhile */
+	} while (window != limit.window); /* repeat when the period ended meanwhile */
 	ck_assert_uint_eq(allowed, LOG_BURST);
-	/* The next period has its own. */
+	/* The next period has a budget of its own. */
 	limit.window--;
 	ck_assert(log_allowed(&limit));
 }
@@ -204,15 +204,15 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, table_is_sorted);
-	tcase_add_test(t, regions_that_cannot_be);
-	tcase_add_test(t, table_that_is_full);
+	tcase_add_test(t, invalid_regions_are_refused);
+	tcase_add_test(t, region_is_refused_when_the_table_is_full);
 	tcase_add_test(t, row08_lookup_to_the_last_byte_and_one_further);
 	tcase_add_test(t, row07_lookup_that_wraps);
-	tcase_add_test(t, read_only_memory_is_missed_by_writes);
+	tcase_add_test(t, read_only_memory_is_not_found_for_writes);
 	tcase_add_test(t, row09_map_over_regions);
-	tcase_add_test(t, map_within_the_room_there_is);
+	tcase_add_test(t, map_writes_no_more_pieces_than_the_array_has);
 	tcase_add_test(t, checked_arithmetic);
-	tcase_add_test(t, a_log_line_is_one_line_of_bounded_length);
+	tcase_add_test(t, log_line_is_one_line_of_bounded_length);
 	tcase_add_test(t, log_budget_is_a_burst_per_period);
 	suite_add_tcase(s, t);
 	return s;

@@ -32,7 +32,7 @@ static int try_open(const struct blk_config *c)
 	return image_open(&image, c, &why);
 }
 
-/* Refused, with a reason in words, and no descriptor left open. */
+/* Expects an error with a reason, and no leaked descriptor. */
 static void expect_refused(const struct blk_config *c, int err, const char *words)
 {
 	unsigned int fds = count_fds();
@@ -76,7 +76,7 @@ static const struct {
 	{ NULL, 0, "\x7f\x10\xda\xbe", 4 },   { NULL, 510, "\x55\xaa", 2 },
 };
 
-/* Told, and nothing else: the image is the file, as it is. */
+/* The format is reported and has no other effect: the disk is the file itself. */
 START_TEST(image_in_another_format_is_raw)
 {
 	struct blk_config c;
@@ -110,7 +110,7 @@ START_TEST(read_only_image_is_open_read_only)
 }
 END_TEST
 
-/* Row 39: whatever is in it, it is raw, and as large as it is. */
+/* Row 39: a header of another format does not change the contents or the capacity. */
 START_TEST(row39_another_formats_header_means_nothing)
 {
 	static const char magic[][16] = { "QFI\xfb\0\0\0\3", "KDMV", "conectix", "VHD2", "vdi" };
@@ -147,7 +147,7 @@ START_TEST(host_directory_fifo_and_device)
 	expect_refused(&c, -EISDIR, "directory");
 	c = config("/dev/null");
 	expect_refused(&c, -EINVAL, "neither a file nor a block device");
-	/* A FIFO nobody writes to: opening it would wait for ever. */
+	/* Opening a FIFO without a writer would block. */
 	close(mkstemp(path));
 	unlink(path);
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
@@ -200,7 +200,7 @@ START_TEST(host_empty_and_odd_sized)
 }
 END_TEST
 
-/* In /tmp, which everybody can reach. */
+/* The file is in /tmp, where the other user may look it up. */
 START_TEST(host_no_permission)
 {
 	char path[] = "/tmp/image.XXXXXX";
@@ -251,7 +251,10 @@ START_TEST(second_vm_on_the_same_image)
 	expect_refused(&writer, -EBUSY, "in use");
 	ck_assert_int_eq(try_open(&reader), 0);
 	image_close(&image);
-	/* The lock is the open file's: closing another one of the same process leaves it. */
+	/*
+	 * The lock belongs to the open file description: closing another one in the same process
+	 * keeps it.
+	 */
 	expect_refused(&writer, -EBUSY, "in use");
 	image_close(&first);
 	ck_assert_int_eq(try_open(&writer), 0);
@@ -260,7 +263,9 @@ START_TEST(second_vm_on_the_same_image)
 }
 END_TEST
 
-/* Until the kernel had let go of the io_uring that the image was registered to, some 40 ms later. */
+/*
+ * The image was registered with an io_uring, which the kernel releases some 40 ms after the kill.
+ */
 START_TEST(killed_vm_left_its_image_locked)
 {
 	int ready[2];
@@ -314,7 +319,7 @@ START_TEST(direct_off_on_and_auto)
 	ck_assert_int_eq(try_open(&c), 0);
 	ck_assert_int_eq(!!(fcntl(image.fd, F_GETFL) & O_DIRECT), image.direct_align > 1);
 	ck_assert_int_eq(image.direct_align > 1, file.align == 512);
-	/* What it says must be enough, for address, length and offset. */
+	/* The reported alignment must be enough for address, length and offset. */
 	uint32_t align = image.direct_align;
 	ck_assert_int_eq(pread(image.fd, buffer + align, align, align), align);
 	ck_assert(image_is_fresh(buffer + align, align, align));
@@ -333,8 +338,8 @@ START_TEST(direct_off_on_and_auto)
 }
 END_TEST
 
-/* A file system without O_DIRECT: through the page cache, unless the user insists. */
-START_TEST(direct_where_there_is_none)
+/* On a file system without O_DIRECT the page cache is used, unless the user requires O_DIRECT. */
+START_TEST(direct_on_a_file_system_without_it)
 {
 	char path[64];
 	struct blk_config c;
@@ -350,7 +355,7 @@ START_TEST(direct_where_there_is_none)
 		c.direct = BLK_DIRECT_ON;
 		expect_refused(&c, -EINVAL, "direct=on");
 	} else {
-		image_close(&image); /* newer kernels take O_DIRECT here, too */
+		image_close(&image); /* newer kernels support O_DIRECT here */
 	}
 	close(fd);
 }
@@ -373,7 +378,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, second_vm_on_the_same_image);
 	tcase_add_test(t, killed_vm_left_its_image_locked);
 	tcase_add_test(t, direct_off_on_and_auto);
-	tcase_add_test(t, direct_where_there_is_none);
+	tcase_add_test(t, direct_on_a_file_system_without_it);
 	suite_add_tcase(s, t);
 	return s;
 }

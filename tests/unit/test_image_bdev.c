@@ -33,17 +33,17 @@ static const char *why;
 
 static bool is_device = true;
 static int open_error;
-static int open_flags; /* of the last call for the file */
-/* What the device answers; negative: what the call fails with. */
+static int open_flags; /* flags of the last open of the file */
+/* Values that the device reports; a negative one is the error of the call. */
 static int physical_block = 512, logical_block = 512;
 static int io_min = 512, io_opt, align_offset;
 static int read_only;
-static unsigned int ioctls; /* BLKPBSZGET */
+static unsigned int ioctls; /* number of BLKPBSZGET calls */
 static bool is_partition;
-/* What is in its queue directory; NULL: no such file. */
+/* Contents of the files in the device's queue directory; NULL: the file does not exist. */
 static const char *discard_max, *discard_granularity;
 
-static blksize_t file_block; /* of a file that is no device, where it is not 0 */
+static blksize_t file_block; /* st_blksize of a regular file, unless 0 */
 
 static void make_device(struct stat *st)
 {
@@ -53,7 +53,7 @@ static void make_device(struct stat *st)
 		st->st_mode = S_IFBLK | (st->st_mode & ~(mode_t)S_IFMT);
 		st->st_size = 0;
 		st->st_rdev = makedev(259, 7);
-		/* The page cache's unit. It says nothing about the device. */
+		/* This is the page cache's unit, which does not describe the device. */
 		st->st_blksize = 4096;
 	}
 }
@@ -76,7 +76,7 @@ int __wrap_fstat(int fd, struct stat *st)
 	return err;
 }
 
-/* O_EXCL without O_CREAT means something for devices only. */
+/* O_EXCL without O_CREAT has a meaning only for devices. */
 int __wrap___open_2(const char *path, int flags)
 {
 	if (!strcmp(path, file.path)) {
@@ -114,7 +114,7 @@ static int open_sysfs(const char *name)
 	return fd;
 }
 
-/* Nobody here creates a file. */
+/* No caller creates a file, so that the mode is not needed. */
 int __wrap_open(const char *path, int flags, ...)
 {
 	if (!strncmp(path, SYSFS, strlen(SYSFS)))
@@ -142,7 +142,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	ck_assert_uint_lt(i, ARRAY_SIZE(table));
 	answer = table[i].answer;
 	ioctls += request == BLKPBSZGET;
-	/* A misaligned device answers -1. */
+	/* A misaligned device reports -1. */
 	if (answer < -1) {
 		errno = -answer;
 		return -1;
@@ -160,8 +160,8 @@ static struct blk_config config(void)
 	};
 }
 
-/* The kernel's own end of the device, and not st_size, which is 0. */
-START_TEST(block_device_is_measured_and_taken_for_good)
+/* The capacity is the position of the end, because st_size of a device is 0. */
+START_TEST(block_device_has_its_capacity_and_is_opened_exclusively)
 {
 	struct blk_config c;
 
@@ -169,7 +169,7 @@ START_TEST(block_device_is_measured_and_taken_for_good)
 	c = config();
 	ck_assert_int_eq(image_open(&image, &c, &why), 0);
 	ck_assert_uint_eq(image.size, 1 << 20);
-	/* O_EXCL: not while it is mounted, and not mounted while it is a disk. */
+	/* O_EXCL refuses a mounted device, and refuses to mount a device that is a disk. */
 	ck_assert_int_eq(open_flags & (O_ACCMODE | O_EXCL), O_RDWR | O_EXCL);
 	ck_assert_int_eq(open_flags & O_CLOEXEC, O_CLOEXEC);
 	image_close(&image);
@@ -192,7 +192,7 @@ START_TEST(read_only_block_device_is_shared_with_the_host)
 }
 END_TEST
 
-/* O_EXCL without O_CREAT is undefined for anything else. */
+/* O_EXCL without O_CREAT is undefined for anything but a block device. */
 START_TEST(file_is_not_opened_like_a_block_device)
 {
 	struct blk_config c;
@@ -225,7 +225,7 @@ START_TEST(host_block_device_that_is_mounted)
 }
 END_TEST
 
-/* It opens for writing. A guest would get a disk that refuses every write. */
+/* Such a device opens for writing, but the guest would get a disk that fails every write. */
 START_TEST(read_only_device_was_given_to_the_guest_as_writable)
 {
 	unsigned int fds;
@@ -243,7 +243,7 @@ START_TEST(read_only_device_was_given_to_the_guest_as_writable)
 	ck_assert_int_eq(image_open(&image, &c, &why), 0);
 	image_close(&image);
 
-	/* One that does not say is tried. */
+	/* A device whose state is unknown is used. */
 	c.readonly = false;
 	read_only = -ENOTTY;
 	ck_assert_int_eq(image_open(&image, &c, &why), 0);
@@ -252,7 +252,7 @@ START_TEST(read_only_device_was_given_to_the_guest_as_writable)
 }
 END_TEST
 
-/* What a device says, and what is made of it: a power of two between a sector and a page. */
+/* The physical block of a device is rounded to a power of two from 512 to 4096. */
 START_TEST(physical_block_of_a_block_device)
 {
 	static const struct {
@@ -278,8 +278,8 @@ START_TEST(physical_block_of_a_block_device)
 }
 END_TEST
 
-/* 5.2.4: the driver is told so that it can align; its own block size stays what the user chose. */
-START_TEST(physical_block_is_told_to_the_driver)
+/* 5.2.4: the driver sees the physical block for alignment; blk_size remains the configured one. */
+START_TEST(physical_block_is_in_the_config_space)
 {
 	struct virtio_blk_config space;
 	struct disk d;
@@ -297,7 +297,7 @@ START_TEST(physical_block_is_told_to_the_driver)
 }
 END_TEST
 
-/* What the driver is told of a device, in its own blocks (5.2.4). */
+/* The topology in the configuration space is in units of the disk's blk_size (5.2.4). */
 START_TEST(topology_of_a_block_device)
 {
 	static const struct {
@@ -309,10 +309,10 @@ START_TEST(topology_of_a_block_device)
 		{ 512, 4096, 4096, 0, 3584, 3, 8, 0, 7 },
 		{ 512, 4096, 65536, 1 << 20, 0, 3, 128, 2048, 0 },
 		{ 4096, 4096, 65536, 1 << 20, 0, 0, 16, 256, 0 },
-		/* No whole number of blocks, or more than there is room for. */
+		/* These are no multiple of a block, or exceed the field. */
 		{ 4096, 512, 512, 6144, 3584, 0, 1, 0, 0 },
 		{ 512, 4096, 1 << 25, 0, 131072, 3, 8, 0, 0 },
-		/* Misaligned, or it does not say. */
+		/* The device is misaligned, or does not report its topology. */
 		{ 512, 4096, 0, 0, -1, 3, 8, 0, 0 },
 		{ 512, 4096, -EIO, -EIO, -EIO, 3, 8, 0, 0 },
 	};
@@ -339,7 +339,7 @@ START_TEST(topology_of_a_block_device)
 }
 END_TEST
 
-/* A network file system, say, that likes large pieces. */
+/* A network file system, for example, may prefer large transfers. */
 START_TEST(topology_of_a_file)
 {
 	static const struct {
@@ -387,7 +387,7 @@ START_TEST(what_a_block_device_can_discard)
 		{ "1048576\n", "8589934592\n", 512, 2048, 1 },
 		{ NULL, NULL, 512, SECTORS_MAX, 1 },
 		{ "", "", 512, SECTORS_MAX, 1 },
-		/* It cannot. */
+		/* The device cannot discard. */
 		{ "0\n", "0\n", 512, 0, 0 },
 		{ "512\n", "512\n", 4096, 0, 0 },
 	};
@@ -420,13 +420,13 @@ Suite *test_suite(void)
 	Suite *s = suite_create("image_bdev");
 	TCase *t = tcase_create("image_bdev");
 
-	tcase_add_test(t, block_device_is_measured_and_taken_for_good);
+	tcase_add_test(t, block_device_has_its_capacity_and_is_opened_exclusively);
 	tcase_add_test(t, read_only_block_device_is_shared_with_the_host);
 	tcase_add_test(t, file_is_not_opened_like_a_block_device);
 	tcase_add_test(t, host_block_device_that_is_mounted);
 	tcase_add_test(t, read_only_device_was_given_to_the_guest_as_writable);
 	tcase_add_test(t, physical_block_of_a_block_device);
-	tcase_add_test(t, physical_block_is_told_to_the_driver);
+	tcase_add_test(t, physical_block_is_in_the_config_space);
 	tcase_add_test(t, topology_of_a_block_device);
 	tcase_add_test(t, topology_of_a_file);
 	tcase_add_test(t, what_a_block_device_can_discard);

@@ -28,20 +28,20 @@ static struct test_image file;
 static struct image image;
 static const char *why;
 
-/* The host. */
+/* The simulated host. */
 static struct {
-	int statx_error;       /* 0: it works */
-	bool statx_tells;      /* the file system knows STATX_DIOALIGN */
-	uint32_t mem_align;    /* what it then says */
-	uint32_t offset_align; /* of lengths, too */
-	uint32_t read_align;   /* what reads really need; 0: no O_DIRECT read works */
+	int statx_error;       /* 0: statx works */
+	bool statx_tells;      /* the file system reports STATX_DIOALIGN */
+	uint32_t mem_align;    /* the reported alignments */
+	uint32_t offset_align; /* of offsets and lengths */
+	uint32_t read_align;   /* real alignment of reads; 0: every O_DIRECT read fails */
 	int getfl_error;
 	int direct_error;   /* of F_SETFL with O_DIRECT */
-	int buffered_error; /* and without */
+	int buffered_error; /* of F_SETFL without O_DIRECT */
 	int memalign_error;
 } host;
-static int status_flags;   /* of the image, as F_SETFL left them */
-static unsigned int reads; /* with O_DIRECT; the last is that of the first bytes */
+static int status_flags;   /* status flags of the image, as F_SETFL set them */
+static unsigned int reads; /* reads with O_DIRECT; the last one reads the start of the image */
 
 static int refuse(int err)
 {
@@ -85,7 +85,7 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct 
 	ck_assert_int_eq(flags, AT_EMPTY_PATH);
 	if (host.statx_error)
 		return refuse(host.statx_error);
-	/* Without its bit in the mask a field means nothing. */
+	/* A field is valid only if its bit in stx_mask is set. */
 	*st = (struct statx){ .stx_mask = STATX_BASIC_STATS,
 			      .stx_dio_mem_align = 4,
 			      .stx_dio_offset_align = 512 };
@@ -99,7 +99,7 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct 
 
 ssize_t __wrap_pread(int fd, void *data, size_t len, off_t offset)
 {
-	/* Through the page cache: not to find an alignment out. */
+	/* Reads through the page cache do not probe the alignment. */
 	if (fd != image.fd || !(status_flags & O_DIRECT))
 		return __real_pread(fd, data, len, offset);
 	reads++;
@@ -123,7 +123,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	image.fd = -1; /* what runs at exit has the real calls */
+	image.fd = -1; /* functions that run at exit use the real calls */
 	image_remove(&file);
 }
 
@@ -149,7 +149,7 @@ static void expect_direct(uint32_t blk_size, uint32_t align)
 	}
 }
 
-/* The page cache, or for a user who insists an error in these words. */
+/* Expects the page cache, or this error for a user who requires O_DIRECT. */
 static void expect_buffered(uint32_t blk_size, const char *words)
 {
 	ck_assert_int_eq(try_open(BLK_DIRECT_AUTO, blk_size), 0);
@@ -167,8 +167,8 @@ static void expect_buffered(uint32_t blk_size, const char *words)
 #define TOO_SMALL "needs a larger blk-size"
 #define NOT_HERE  "not possible on this file system"
 
-/* Memory, offset and length: one number that is enough for all of them. */
-START_TEST(alignment_the_file_system_tells)
+/* One number is the alignment of memory, offset and length. */
+START_TEST(alignment_reported_by_the_file_system)
 {
 	static const struct {
 		uint32_t mem;
@@ -183,7 +183,8 @@ START_TEST(alignment_the_file_system_tells)
 		host.mem_align = table[i].mem;
 		host.offset_align = table[i].offset;
 		expect_direct(4096, table[i].align);
-		ck_assert_uint_eq(reads, 1); /* it said so: no I/O to find out */
+		ck_assert_uint_eq(reads,
+				  1); /* no reads to probe, because the file system reports it */
 		if (table[i].align == 512)
 			expect_direct(512, 512);
 		else
@@ -192,8 +193,8 @@ START_TEST(alignment_the_file_system_tells)
 }
 END_TEST
 
-/* Before Linux 6.1, and on file systems that do not say: by trying. */
-START_TEST(alignment_found_by_reading)
+/* Before Linux 6.1, and on file systems that do not report it, the alignment is probed by reads. */
+START_TEST(alignment_probed_by_reading)
 {
 	for (unsigned int old = 0; old < 2; old++) {
 		host.statx_error = old ? ENOSYS : 0;
@@ -218,8 +219,8 @@ START_TEST(host_whose_reads_need_more_than_a_page)
 }
 END_TEST
 
-/* 0 from a file system that knows the question: O_DIRECT does not work on this file. */
-START_TEST(host_that_tells_there_is_no_direct)
+/* An alignment of 0 means that O_DIRECT does not work on this file. */
+START_TEST(host_that_reports_no_o_direct)
 {
 	host.statx_tells = true;
 	expect_buffered(4096, NOT_HERE);
@@ -244,8 +245,8 @@ START_TEST(host_out_of_memory_to_find_the_alignment)
 }
 END_TEST
 
-/* An image half in one mode and half in the other is none. */
-static void expect_no_way_back(int err)
+/* An image whose O_DIRECT flag cannot be cleared after a failure is refused. */
+static void expect_clear_fails(int err)
 {
 	unsigned int fds = count_fds();
 
@@ -255,13 +256,13 @@ static void expect_no_way_back(int err)
 	ck_assert_uint_eq(count_fds(), fds);
 }
 
-START_TEST(host_that_does_not_let_o_direct_go)
+START_TEST(host_on_which_o_direct_cannot_be_cleared)
 {
 	host.buffered_error = EPERM;
-	expect_no_way_back(EPERM);
+	expect_clear_fails(EPERM);
 	host.buffered_error = 0;
 	host.getfl_error = EBADF;
-	expect_no_way_back(EBADF);
+	expect_clear_fails(EBADF);
 }
 END_TEST
 
@@ -284,13 +285,13 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("image_direct");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, alignment_the_file_system_tells);
-	tcase_add_test(t, alignment_found_by_reading);
+	tcase_add_test(t, alignment_reported_by_the_file_system);
+	tcase_add_test(t, alignment_probed_by_reading);
 	tcase_add_test(t, host_whose_reads_need_more_than_a_page);
-	tcase_add_test(t, host_that_tells_there_is_no_direct);
+	tcase_add_test(t, host_that_reports_no_o_direct);
 	tcase_add_test(t, host_that_refuses_o_direct);
 	tcase_add_test(t, host_out_of_memory_to_find_the_alignment);
-	tcase_add_test(t, host_that_does_not_let_o_direct_go);
+	tcase_add_test(t, host_on_which_o_direct_cannot_be_cleared);
 	tcase_add_test(t, direct_off_asks_the_host_nothing);
 	suite_add_tcase(s, t);
 	return s;

@@ -32,7 +32,7 @@ static struct test_image file;
 static struct image image;
 static const char *why;
 
-/* What each says of the image; 0: the truth. */
+/* Errors that the host's functions return for the image; 0: the real result. */
 static int open_error, access_error, fstat_error, lock_error, lseek_error, fdatasync_error;
 static mode_t fstat_kind;
 static bool no_proc;
@@ -53,7 +53,7 @@ int __wrap___open_2(const char *path, int flags)
 	return __real_open(path, flags);
 }
 
-/* Nobody here creates a file. */
+/* No caller creates a file, so that the mode is not needed. */
 int __wrap_open(const char *path, int flags, ...)
 {
 	return __wrap___open_2(path, flags);
@@ -118,7 +118,7 @@ static void teardown(void)
 	image_remove(&file);
 }
 
-/* Refused with these words, and no descriptor left open. */
+/* Expects this error message, and no leaked descriptor. */
 static void expect_refused(bool readonly, int err, const char *words)
 {
 	struct blk_config c = {
@@ -134,7 +134,7 @@ static void expect_refused(bool readonly, int err, const char *words)
 	ck_assert_uint_eq(count_fds(), fds);
 }
 
-/* An advice is given only where following it helps. */
+/* The message recommends readonly only where it helps. */
 START_TEST(host_read_only_would_do)
 {
 	static const char advice[] = "cannot be opened for writing (try readonly)";
@@ -154,7 +154,7 @@ START_TEST(host_read_only_would_do)
 }
 END_TEST
 
-/* This very program: nobody may write to what is being executed. */
+/* The image is the running test program, which cannot be opened for writing. */
 START_TEST(host_image_that_is_being_executed)
 {
 	struct blk_config c = { .path = "/proc/self/exe", .blk_size = 512, .queue_size = 64 };
@@ -164,7 +164,7 @@ START_TEST(host_image_that_is_being_executed)
 }
 END_TEST
 
-/* Somebody puts something else there between the look and the opening: the second look counts. */
+/* Another process replaces the file between stat and open: the result of fstat counts. */
 START_TEST(host_file_that_is_replaced_while_it_is_opened)
 {
 	fstat_kind = S_IFDIR;
@@ -179,7 +179,7 @@ START_TEST(host_file_that_is_replaced_while_it_is_opened)
 }
 END_TEST
 
-/* Somebody else's lock is told from a file system without locks. */
+/* A lock of another process is distinguished from a file system without locks. */
 START_TEST(host_lock_refused)
 {
 	static const int taken[] = { EAGAIN, EACCES };
@@ -196,7 +196,7 @@ START_TEST(host_lock_refused)
 }
 END_TEST
 
-/* The image then holds its lock itself. */
+/* Without /proc the image's own descriptor has the lock. */
 START_TEST(host_without_proc)
 {
 	struct blk_config c = { .path = file.path, .blk_size = 512, .queue_size = 64 };
@@ -214,14 +214,14 @@ START_TEST(host_without_proc)
 }
 END_TEST
 
-START_TEST(host_image_without_an_end)
+START_TEST(host_image_without_a_size)
 {
 	lseek_error = ESPIPE;
 	expect_refused(false, ESPIPE, strerror(ESPIPE));
 }
 END_TEST
 
-/* What was written and did not reach the disk is told to whoever ends the VM; then all is closed. */
+/* The failed flush of the last writes is reported to the caller that ends the VM; all is closed. */
 START_TEST(host_flush_that_fails_at_the_end)
 {
 	struct disk d;
@@ -235,7 +235,7 @@ START_TEST(host_flush_that_fails_at_the_end)
 	ck_assert_uint_eq(fdatasyncs, 1);
 	ck_assert_uint_eq(count_fds(), fds);
 
-	/* Nobody wrote to a read-only disk. */
+	/* A read-only disk is not flushed. */
 	d.config.readonly = true;
 	disk_open(&d);
 	ck_assert_int_eq(disk_close(&d), 0);
@@ -255,7 +255,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_file_that_is_replaced_while_it_is_opened);
 	tcase_add_test(t, host_lock_refused);
 	tcase_add_test(t, host_without_proc);
-	tcase_add_test(t, host_image_without_an_end);
+	tcase_add_test(t, host_image_without_a_size);
 	tcase_add_test(t, host_flush_that_fails_at_the_end);
 	suite_add_tcase(s, t);
 	return s;

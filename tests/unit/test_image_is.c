@@ -18,7 +18,7 @@ int __wrap_stat(const char *path, struct stat *st);
 int __real_fstat(int fd, struct stat *st);
 int __wrap_fstat(int fd, struct stat *st);
 
-static int device_fd = -1; /* what fstat is asked about, when it is a device */
+static int device_fd = -1; /* a descriptor that is a simulated device */
 static int fstat_error;
 
 static void make_device(struct stat *st)
@@ -65,7 +65,7 @@ static void teardown(void)
 	image_remove(&other);
 }
 
-/* Another name of a file: beside it, with `suffix`. */
+/* Returns another name for the file: its path with `suffix` appended. */
 static const char *named(const struct test_image *of, const char *suffix)
 {
 	static char name[300];
@@ -74,7 +74,7 @@ static const char *named(const struct test_image *of, const char *suffix)
 	return name;
 }
 
-START_TEST(the_same_file_by_each_of_its_names)
+START_TEST(same_file_by_each_of_its_names)
 {
 	const char *name = named(&file, ".link");
 
@@ -88,12 +88,12 @@ START_TEST(the_same_file_by_each_of_its_names)
 }
 END_TEST
 
-START_TEST(another_file_and_none)
+START_TEST(other_file_and_missing_file)
 {
 	ck_assert(!image_is(&image, other.path));
 	ck_assert(!image_is(&image, named(&file, ".nothere")));
 	ck_assert(!image_is(&image, ""));
-	/* The same inode number on another file system, as that of a root directory, says nothing. */
+	/* An inode number means nothing on another file system; root directories have the same. */
 	ck_assert(!image_is(&image, "/proc"));
 	fstat_error = EIO;
 	ck_assert(!image_is(&image, file.path));
@@ -101,14 +101,14 @@ START_TEST(another_file_and_none)
 }
 END_TEST
 
-START_TEST(a_block_device_by_another_of_its_nodes)
+START_TEST(block_device_by_another_of_its_nodes)
 {
 	device_fd = file.fd;
 	ck_assert_int_eq(link(other.path, named(&other, ".node")), 0);
 	ck_assert(image_is(&image, named(&other, ".node")));
 	ck_assert_int_eq(ftruncate(other.fd, 8192), 0);
 	ck_assert(!image_is(&image, named(&other, ".node")));
-	/* A device is no file, whatever its number. */
+	/* A regular file does not match a device with the same number. */
 	ck_assert_int_eq(ftruncate(other.fd, 4096), 0);
 	ck_assert(!image_is(&image, other.path));
 	device_fd = -1;
@@ -123,9 +123,9 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("image_is");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, the_same_file_by_each_of_its_names);
-	tcase_add_test(t, another_file_and_none);
-	tcase_add_test(t, a_block_device_by_another_of_its_nodes);
+	tcase_add_test(t, same_file_by_each_of_its_names);
+	tcase_add_test(t, other_file_and_missing_file);
+	tcase_add_test(t, block_device_by_another_of_its_nodes);
 	suite_add_tcase(s, t);
 	return s;
 }

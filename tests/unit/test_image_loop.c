@@ -20,11 +20,12 @@
 
 static struct test_image file;
 static char path[64];
-static int loop; /* keeps the device; the last close gives it back, even that of a crash */
+static int
+	loop; /* keeps the device configured; its close releases the device, also after a crash */
 static struct image image;
 static const char *why;
 
-/* Some other process may be as quick to take the free one. */
+/* Fails if another process takes the free device first. */
 static int take_free(int control, uint32_t block)
 {
 	struct loop_config config = {
@@ -46,7 +47,7 @@ static int take_free(int control, uint32_t block)
 	return -1;
 }
 
-/* A device over a fresh image, with blocks of that size. */
+/* Creates a loop device with this block size over a new image. */
 static bool begin(uint32_t block)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
@@ -94,7 +95,7 @@ START_TEST(loop_device_is_measured)
 }
 END_TEST
 
-/* Blocks smaller than the device's: through the page cache, or not at all. */
+/* When the disk's blocks are smaller than the device's, the page cache is used. */
 START_TEST(loop_device_with_larger_blocks_than_the_guests)
 {
 	struct blk_config c = config(512);
@@ -112,7 +113,7 @@ START_TEST(loop_device_with_larger_blocks_than_the_guests)
 }
 END_TEST
 
-/* As mounting it would: the kernel gives a device to one such owner at a time. */
+/* The test opens the device with O_EXCL, as a mount does: the kernel permits one such owner. */
 START_TEST(host_loop_device_that_is_mounted)
 {
 	struct blk_config c = config(512);
@@ -129,7 +130,7 @@ START_TEST(host_loop_device_that_is_mounted)
 	image_close(&image);
 	close(owner);
 
-	/* And nobody mounts it while it is a disk. */
+	/* The device cannot be mounted while it is a disk. */
 	c.readonly = false;
 	ck_assert_int_eq(image_open(&image, &c, &why), 0);
 	ck_assert_int_eq(open(path, O_RDONLY | O_EXCL | O_CLOEXEC), -1);
@@ -153,12 +154,12 @@ START_TEST(loop_device_serves_requests)
 	reg_bring_up(&d.mmio, &d.m, 64, DISK_FEATURES);
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_IN, 3, 4096, &req, NULL), VIRTIO_BLK_S_OK);
 	ck_assert(image_is_fresh(mock_ptr(&d.m, req.data), 3 * 512, 4096));
-	/* mock_blk fills what is written with 0xee. */
+	/* mock_blk fills the data of a write with 0xee. */
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_OUT, 5, 512, &req, NULL), VIRTIO_BLK_S_OK);
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_FLUSH, 0, 0, &req, NULL), VIRTIO_BLK_S_OK);
 	image_peek(&file, sector, 5 * 512, sizeof(sector));
 	ck_assert(all_bytes(sector, 0xee, sizeof(sector)));
-	/* One further than the last. */
+	/* This sector is one behind the last. */
 	ck_assert_uint_eq(disk_do(&d, VIRTIO_BLK_T_OUT, DISK_BYTES / 512, 512, &req, NULL),
 			  VIRTIO_BLK_S_IOERR);
 	disk_fini(&d);
@@ -166,7 +167,7 @@ START_TEST(loop_device_serves_requests)
 }
 END_TEST
 
-/* A loop device discards by making holes in its file. */
+/* A loop device discards by punching holes in its file. */
 START_TEST(loop_device_discards_and_zeroes)
 {
 	const struct virtio_blk_discard_write_zeroes seg[] = {

@@ -28,7 +28,7 @@ static void teardown(void)
 	guestram_destroy(&ram);
 }
 
-START_TEST(cmdline_up_to_the_kernel_s_limit_is_accepted)
+START_TEST(cmdline_up_to_the_limit_of_the_kernel_is_accepted)
 {
 	uint8_t file[BZ_FILE_SIZE];
 	char line[70000];
@@ -45,13 +45,13 @@ START_TEST(cmdline_up_to_the_kernel_s_limit_is_accepted)
 	r = load(file, sizeof(file), -1, line + sizeof(line) - 101);
 	ck_assert_int_eq(r.err, 0);
 	free(r.boot);
-	/* A kernel's word is not good for more than there is room for. */
+	/* A limit in the kernel's header beyond the available room is ignored. */
 	bzimage_header(file)->cmdline_size = UINT32_MAX;
 	boot_expect(load(file, sizeof(file), -1, line), -E2BIG, BOOT_CMDLINE, "longer");
 }
 END_TEST
 
-START_TEST(initrd_is_as_high_as_it_may_be)
+START_TEST(initrd_is_at_the_highest_possible_address)
 {
 	uint8_t file[BZ_FILE_SIZE], initrd[5000];
 	uint64_t limit = _i ? 15 * MIB : 16 * MIB;
@@ -121,8 +121,8 @@ Suite *test_suite(void)
 	TCase *tcase = tcase_create("initrd");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, cmdline_up_to_the_kernel_s_limit_is_accepted);
-	tcase_add_loop_test(tcase, initrd_is_as_high_as_it_may_be, 0, 2);
+	tcase_add_test(tcase, cmdline_up_to_the_limit_of_the_kernel_is_accepted);
+	tcase_add_loop_test(tcase, initrd_is_at_the_highest_possible_address, 0, 2);
 	tcase_add_loop_test(tcase, initrd_that_does_not_fit_is_refused, 0, 8);
 	tcase_add_test(tcase, empty_initrd_is_refused);
 	suite_add_tcase(suite, tcase);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the common part of all engines: counting, short transfers, the end of the image, bounce
- * buffers. The test acts as the host.
+ * Tests of the common part of all engines: in-flight bound, short transfers, the end of the image,
+ * bounce buffers. The test gives the results of the host.
  */
 #include <errno.h>
 #include <limits.h>
@@ -35,7 +35,7 @@ static void end(void)
 	ioengine_destroy(e);
 }
 
-/* Task number i: `len` bytes at memory + where, in pieces of `piece` bytes. */
+/* Prepares task i: `len` bytes at memory + where, in pieces of `piece` bytes. */
 static void make(unsigned int i, enum io_op op, uint64_t offset, uint32_t where, uint32_t len,
 		 uint32_t piece)
 {
@@ -54,6 +54,7 @@ static void make(unsigned int i, enum io_op op, uint64_t offset, uint32_t where,
 	ioengine_prep(e, &task[i]);
 }
 
+/* Completes pending segment i, and submits what follows. */
 static void complete(unsigned int i, int64_t res)
 {
 	scripted_complete(e, i, res);
@@ -80,7 +81,7 @@ static void expect_none(void)
 	ck_assert_ptr_null(ioengine_finished(e));
 }
 
-/* The host puts these bytes into the segment's memory. */
+/* Fills the memory of pending segment i, as the host does for a read. */
 static void host_writes(unsigned int i, int byte, uint64_t len)
 {
 	struct iovec *seg;
@@ -118,7 +119,7 @@ START_TEST(room_is_counted_from_prep_to_finished)
 }
 END_TEST
 
-START_TEST(wart_short_transfers_reported_as_success)
+START_TEST(short_transfers_are_reported_as_success)
 {
 	static const enum io_op ops[] = { IO_READ, IO_WRITE };
 
@@ -131,7 +132,7 @@ START_TEST(wart_short_transfers_reported_as_success)
 		expect_none();
 		expect_seg(0, 4097, 4095);
 		ck_assert_uint_eq(scripted_seg(e, 0).pieces, 5);
-		complete(0, 999); /* exactly to the end of a piece */
+		complete(0, 999); /* up to the end of a piece */
 		expect_seg(0, 5096, 3096);
 		ck_assert_uint_eq(scripted_seg(e, 0).pieces, 4);
 		complete(0, 2500);
@@ -145,7 +146,7 @@ START_TEST(wart_short_transfers_reported_as_success)
 }
 END_TEST
 
-START_TEST(short_transfer_then_an_error)
+START_TEST(error_after_a_short_transfer_is_reported)
 {
 	begin(1, 1);
 	make(0, IO_WRITE, 0, 0, 4096, 4096);
@@ -168,8 +169,8 @@ START_TEST(write_without_progress_is_an_error)
 }
 END_TEST
 
-/* An aligned engine cannot go on in the middle of a sector: it goes back to where it can. */
-START_TEST(short_transfer_goes_on_at_an_aligned_place)
+/* With O_DIRECT, a transfer continues at the last sector boundary that it reached. */
+START_TEST(short_transfer_continues_at_an_aligned_offset)
 {
 	begin(1, 512);
 	make(0, IO_WRITE, 0, 0, 8192, 1024);
@@ -218,7 +219,7 @@ START_TEST(end_of_the_image_within_a_sector)
 }
 END_TEST
 
-START_TEST(answer_that_cannot_be)
+START_TEST(result_larger_than_the_request_is_an_error)
 {
 	begin(1, 1);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -231,7 +232,7 @@ START_TEST(answer_that_cannot_be)
 }
 END_TEST
 
-START_TEST(flush_result)
+START_TEST(result_of_a_flush_is_reported)
 {
 	begin(1, 512);
 	for (int result = -EIO; result <= 0; result += EIO) {
@@ -246,7 +247,7 @@ END_TEST
 
 /* ---- bounce buffers ---- */
 
-/* Is task 0 moved through a buffer that is not its memory? */
+/* Returns true when the engine uses a bounce buffer for such a write. */
 static bool is_bounced(uint32_t align, uint32_t where, uint32_t len, uint32_t piece)
 {
 	struct iovec *seg;
@@ -266,7 +267,7 @@ static bool is_bounced(uint32_t align, uint32_t where, uint32_t len, uint32_t pi
 	return bounced;
 }
 
-START_TEST(row32_what_is_bounced)
+START_TEST(row32_unaligned_memory_and_long_vectors_are_bounced)
 {
 	ck_assert(!is_bounced(1, 1, 1024, 1));
 	ck_assert(!is_bounced(512, 0, 4096, 512));
@@ -274,10 +275,10 @@ START_TEST(row32_what_is_bounced)
 	ck_assert(is_bounced(512, 1, 4096, 4096));
 	ck_assert(is_bounced(512, 256, 4096, 4096));
 	ck_assert(is_bounced(512, 0, 4096, 768));
-	ck_assert(is_bounced(512, 0, 4096 + 256, 4096)); /* for its length alone */
+	ck_assert(is_bounced(512, 0, 4096 + 256, 4096)); /* only the length is not aligned */
 	ck_assert(is_bounced(4096, 512, 4096, 4096));
 	ck_assert(!is_bounced(4096, 4096, 4096, 4096));
-	/* More pieces than a system call takes. */
+	/* The last one has more pieces than a system call accepts. */
 	ck_assert(!is_bounced(1, 0, IOV_MAX * 8, 8));
 	ck_assert(is_bounced(1, 0, (IOV_MAX + 1) * 8, 8));
 }
@@ -293,7 +294,7 @@ START_TEST(row32_bounced_read_in_segments)
 	expect_seg(0, 512, BOUNCE);
 	host_writes(0, 1, BOUNCE);
 	ck_assert(all_bytes(memory, FILL, sizeof(memory)));
-	complete(0, 1000); /* 512 of them count */
+	complete(0, 1000); /* of which 512 are whole sectors */
 	expect_seg(0, 1024, BOUNCE);
 	ck_assert(all_bytes(memory + 7, 1, 512));
 	ck_assert_uint_eq(memory[7 + 512], FILL);
@@ -311,7 +312,7 @@ START_TEST(row32_bounced_read_in_segments)
 }
 END_TEST
 
-/* Each segment of a write carries the bytes that are next, also after a short one. */
+/* Each segment of a write has the bytes that are next, also after a short transfer. */
 START_TEST(row32_bounced_write_in_segments)
 {
 	const uint32_t len = BOUNCE + 1024;
@@ -334,7 +335,7 @@ START_TEST(row32_bounced_write_in_segments)
 }
 END_TEST
 
-START_TEST(row32_a_failed_bounced_read_gives_its_buffer_back)
+START_TEST(row32_failed_bounced_read_frees_its_buffer)
 {
 	begin(16, 512);
 	for (unsigned int round = 0; round < 3; round++) {
@@ -351,8 +352,8 @@ START_TEST(row32_a_failed_bounced_read_gives_its_buffer_back)
 }
 END_TEST
 
-/* The pool is bounded: who finds it empty waits, in order, and overtakes nobody who does not. */
-START_TEST(row32_the_pool_is_bounded)
+/* Requests that need a bounce buffer wait in their order. Others are submitted meanwhile. */
+START_TEST(row32_number_of_bounce_buffers_is_bounded)
 {
 	begin(16, 512);
 	for (unsigned int i = 0; i < 12; i++)
@@ -382,19 +383,19 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("ioengine");
 
 	tcase_add_test(t, room_is_counted_from_prep_to_finished);
-	tcase_add_test(t, wart_short_transfers_reported_as_success);
-	tcase_add_test(t, short_transfer_then_an_error);
+	tcase_add_test(t, short_transfers_are_reported_as_success);
+	tcase_add_test(t, error_after_a_short_transfer_is_reported);
 	tcase_add_test(t, write_without_progress_is_an_error);
-	tcase_add_test(t, short_transfer_goes_on_at_an_aligned_place);
+	tcase_add_test(t, short_transfer_continues_at_an_aligned_offset);
 	tcase_add_test(t, end_of_the_image_reads_zeros);
 	tcase_add_test(t, end_of_the_image_within_a_sector);
-	tcase_add_test(t, answer_that_cannot_be);
-	tcase_add_test(t, flush_result);
-	tcase_add_test(t, row32_what_is_bounced);
+	tcase_add_test(t, result_larger_than_the_request_is_an_error);
+	tcase_add_test(t, result_of_a_flush_is_reported);
+	tcase_add_test(t, row32_unaligned_memory_and_long_vectors_are_bounced);
 	tcase_add_test(t, row32_bounced_read_in_segments);
 	tcase_add_test(t, row32_bounced_write_in_segments);
-	tcase_add_test(t, row32_a_failed_bounced_read_gives_its_buffer_back);
-	tcase_add_test(t, row32_the_pool_is_bounded);
+	tcase_add_test(t, row32_failed_bounced_read_frees_its_buffer);
+	tcase_add_test(t, row32_number_of_bounce_buffers_is_bounded);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -26,16 +26,17 @@ ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 
 #define NEVER (~0u)
 
-/* Which call from now on fails: 0 the next one; counted only while the code under test runs. */
+/* Number of calls before the one that fails; counted only in calls of the code under test. */
 static unsigned int calloc_fails = NEVER;
 static unsigned int mmap_fails = NEVER;
 static int eventfd_error;
 static int setup_error;
 static int submit_error;
 static int preadv_error;
-static unsigned int preadv_errors; /* so many calls to come fail */
+static unsigned int preadv_errors; /* number of the next calls that fail */
 static unsigned int preadv_calls;
 
+/* Returns true for the call that must fail. */
 static bool due(unsigned int *calls)
 {
 	return *calls != NEVER && !(*calls)--;
@@ -68,7 +69,7 @@ int __wrap_eventfd(unsigned int count, int flags)
 	return __real_eventfd(count, flags);
 }
 
-/* Returns -errno, and leaves something else in errno. */
+/* Returns -errno, and leaves another value in errno, as does io_submit below. */
 int __wrap_io_setup(int depth, io_context_t *ctx)
 {
 	if (setup_error) {
@@ -109,7 +110,7 @@ static int create(const struct ioengine_ops *ops)
 	return ioengine_create(&e, ops, &config);
 }
 
-/* What was got before the error is given back; the leak checkers see to the memory. */
+/* Checks that no engine is created and no descriptor left open. Leak checkers find lost memory. */
 static void expect_refused(const struct ioengine_ops *ops, int err)
 {
 	unsigned int fds = count_fds();
@@ -119,7 +120,7 @@ static void expect_refused(const struct ioengine_ops *ops, int err)
 	ck_assert_uint_eq(count_fds(), fds);
 }
 
-/* And the next one, on a host that has recovered, is as good as ever. */
+/* Checks that an engine works after the host has recovered. */
 static void expect_recovered(const struct ioengine_ops *ops)
 {
 	static char buffer[512];
@@ -154,7 +155,7 @@ START_TEST(host_out_of_memory_for_an_engine)
 }
 END_TEST
 
-/* The engine's own, the backend, the array of events. */
+/* After the engine itself, the backend and its array of events are allocated. */
 START_TEST(host_out_of_memory_for_the_libaio_backend)
 {
 	image_make(&image, 4096, false);
@@ -179,7 +180,7 @@ START_TEST(host_out_of_descriptors_for_the_libaio_backend)
 }
 END_TEST
 
-/* EAGAIN: aio-max-nr is used up. ENOSYS: a kernel without it. */
+/* EAGAIN: aio-max-nr is exhausted. ENOSYS: the kernel has no AIO. */
 START_TEST(host_without_aio)
 {
 	image_make(&image, 4096, false);
@@ -219,9 +220,9 @@ static void end(void)
 	image_remove(&image);
 }
 
-/* Neither way has memory, and nothing is in flight whose end could give some back: one error, now,
- * and not a thread that waits for ever. */
-START_TEST(host_out_of_memory_for_good_fails_the_request)
+/* Neither io_submit nor preadv gets memory, and no request is in flight whose completion could free
+ * some: the request must fail, because the thread would wait forever. */
+START_TEST(request_fails_when_the_host_stays_out_of_memory)
 {
 	submit_error = preadv_error = ENOMEM;
 	preadv_errors = 1;
@@ -246,8 +247,8 @@ START_TEST(blocking_transfer_that_a_signal_interrupts_is_tried_again)
 }
 END_TEST
 
-/* Whoever drives an engine need not know which kind finishes everything in submit. */
-START_TEST(reaping_the_blocking_engine_changes_nothing)
+/* The caller need not know which engine finishes all requests in submit. */
+START_TEST(reaping_the_synchronous_engine_changes_nothing)
 {
 	submit_read(&ioengine_sync);
 	ioengine_reap(e);
@@ -267,9 +268,9 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_out_of_memory_for_the_libaio_backend);
 	tcase_add_test(t, host_out_of_descriptors_for_the_libaio_backend);
 	tcase_add_test(t, host_without_aio);
-	tcase_add_test(t, host_out_of_memory_for_good_fails_the_request);
+	tcase_add_test(t, request_fails_when_the_host_stays_out_of_memory);
 	tcase_add_test(t, blocking_transfer_that_a_signal_interrupts_is_tried_again);
-	tcase_add_test(t, reaping_the_blocking_engine_changes_nothing);
+	tcase_add_test(t, reaping_the_synchronous_engine_changes_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }

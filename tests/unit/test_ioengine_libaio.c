@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the libaio engine on a host that takes a part of a batch, or nothing, or returns fewer
+ * Tests of the libaio engine on a host that accepts a part of a batch, or nothing, or returns fewer
  * events than there are. Linked with --wrap for io_submit and io_getevents. Both leave a misleading
- * errno: libaio's functions return -errno, and errno is meaningless.
+ * errno, because libaio's functions return -errno and leave errno undefined.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,22 +24,22 @@ int __wrap_io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event 
 #define ALL   1000
 #define CALLS 256
 
-/* What the next calls of io_submit do: take so many at most, or return that error. */
+/* What the next calls of io_submit do: the largest number that they accept, or their error. */
 static const int *script;
 static unsigned int script_len;
-static unsigned int submits; /* calls so far; atomic */
-static long asked[CALLS];    /* nr of each */
-static int opcodes[ALL];     /* of what the kernel was given, in order */
+static unsigned int submits; /* atomic: number of io_submit calls */
+static long asked[CALLS];    /* argument nr of each call */
+static int opcodes[ALL];     /* opcodes that the kernel accepted, in order */
 static unsigned int opcode_count;
-static long getevents_limit = ALL; /* events per call, at most */
-static int getevents_interrupts;   /* calls to come that are interrupted */
+static long getevents_limit = ALL; /* largest number of events per call */
+static int getevents_interrupts;   /* number of the next calls that a signal interrupts */
 
 int __wrap_io_submit(io_context_t ctx, long nr, struct iocb **cbs)
 {
 	unsigned int call = __atomic_fetch_add(&submits, 1, __ATOMIC_SEQ_CST);
 	int step = call < script_len ? script[call] : ALL;
 
-	ck_assert_uint_lt(call, CALLS); /* nobody spins here */
+	ck_assert_uint_lt(call, CALLS); /* the engine must not spin */
 	asked[call] = nr;
 	if (step > 0)
 		step = __real_io_submit(ctx, nr < step ? nr : step, cbs);
@@ -107,12 +107,12 @@ static void collect(void)
 	struct io_task *t;
 
 	while ((t = ioengine_finished(e))) {
-		ck_assert_int_eq(result[t - task], 1); /* once */
+		ck_assert_int_eq(result[t - task], 1); /* finished for the first time */
 		result[t - task] = t->result;
 	}
 }
 
-/* As the dataplane thread does: whenever the eventfd says so, and only then. */
+/* Reaps like the dataplane thread: when the eventfd is readable, and only then. */
 static void run(void)
 {
 	struct pollfd p = { .fd = e->event_fd, .events = POLLIN };
@@ -154,7 +154,7 @@ static void check_all_read(const int *steps, unsigned int count)
 #define ALL_READ(...) \
 	check_all_read((const int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / 4)
 
-START_TEST(one_io_submit_for_everything_prepared)
+START_TEST(one_io_submit_for_all_prepared_requests)
 {
 	ALL_READ(ALL);
 	ck_assert_uint_eq(submits, 1);
@@ -162,7 +162,7 @@ START_TEST(one_io_submit_for_everything_prepared)
 }
 END_TEST
 
-START_TEST(wart_partial_acceptance_loses_requests)
+START_TEST(partial_acceptance_loses_requests)
 {
 	ALL_READ(1, 2, 1, 1, 1);
 	ck_assert_int_eq(asked[1], TASKS - 1);
@@ -171,28 +171,28 @@ START_TEST(wart_partial_acceptance_loses_requests)
 }
 END_TEST
 
-START_TEST(wart_eagain_with_nothing_in_flight)
+START_TEST(eagain_with_nothing_in_flight)
 {
 	ALL_READ(-EAGAIN, -EAGAIN, 2, -EAGAIN);
 }
 END_TEST
 
-START_TEST(io_submit_that_never_has_room)
+START_TEST(io_submit_that_always_returns_eagain)
 {
 	ALL_READ(-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN);
 	ck_assert_uint_eq(submits, TASKS);
 }
 END_TEST
 
-START_TEST(io_submit_that_takes_nothing)
+START_TEST(io_submit_that_accepts_nothing)
 {
 	ALL_READ(0, 0, 0, 0, 0, 0, 0, 0);
 	ck_assert_uint_eq(submits, TASKS);
 }
 END_TEST
 
-/* Two are with the kernel: what does not fit waits for them, and does not ask again meanwhile. */
-START_TEST(eagain_waits_for_what_is_in_flight)
+/* Two requests are in flight. The others wait for a completion before io_submit is called again. */
+START_TEST(requests_wait_for_a_completion_after_eagain)
 {
 	static const int steps[] = { 2, -EAGAIN };
 
@@ -209,7 +209,7 @@ START_TEST(eagain_waits_for_what_is_in_flight)
 }
 END_TEST
 
-/* A host short of memory for a moment: the guest must not see an I/O error for that. */
+/* The host is short of memory for a moment, which must not cause an I/O error in the guest. */
 START_TEST(enomem_of_io_submit_fails_a_request)
 {
 	static const int steps[] = { 2, -ENOMEM };
@@ -217,7 +217,7 @@ START_TEST(enomem_of_io_submit_fails_a_request)
 	begin(steps, ARRAY_SIZE(steps));
 	prep_all();
 	ioengine_submit(e);
-	ck_assert_uint_eq(submits, 2); /* no second try before something came back */
+	ck_assert_uint_eq(submits, 2); /* not called again before a completion */
 	collect();
 	ck_assert_uint_eq(e->in_flight, TASKS);
 	run();
@@ -233,13 +233,13 @@ START_TEST(enomem_of_io_submit_with_nothing_in_flight)
 }
 END_TEST
 
-START_TEST(eintr_is_tried_again)
+START_TEST(io_submit_is_tried_again_after_eintr)
 {
 	ALL_READ(-EINTR, -EINTR, 3, -EINTR);
 }
 END_TEST
 
-START_TEST(wart_refused_head_takes_the_others_with_it)
+START_TEST(request_refused_by_io_submit_fails_those_behind_it)
 {
 	static const int steps[] = { 1, -EINVAL, 2, -EBADF };
 
@@ -256,8 +256,8 @@ START_TEST(wart_refused_head_takes_the_others_with_it)
 }
 END_TEST
 
-/* What Linux itself refuses at submission. */
-START_TEST(offset_the_kernel_refuses)
+/* Linux refuses this offset at submission. */
+START_TEST(offset_that_the_kernel_refuses)
 {
 	begin(NULL, 0);
 	task[2].offset = 1ull << 63;
@@ -270,7 +270,7 @@ START_TEST(offset_the_kernel_refuses)
 }
 END_TEST
 
-START_TEST(engine_that_refuses_everything_fails_everything)
+START_TEST(host_that_refuses_all_requests_fails_all)
 {
 	begin((const int[]){ -ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS }, TASKS);
 	prep_all();
@@ -282,15 +282,15 @@ START_TEST(engine_that_refuses_everything_fails_everything)
 }
 END_TEST
 
-/* reap reports all there is, whatever one io_getevents gives. */
-START_TEST(short_results_of_io_getevents)
+/* One reap takes all events, also when io_getevents returns only some of them. */
+START_TEST(reap_after_short_results_of_io_getevents)
 {
 	getevents_limit = 1;
 	ALL_READ(ALL);
 }
 END_TEST
 
-START_TEST(interrupted_io_getevents)
+START_TEST(reap_after_an_interrupted_io_getevents)
 {
 	getevents_interrupts = 3;
 	ALL_READ(ALL);
@@ -303,7 +303,7 @@ START_TEST(stable_writes_and_flushes_are_asynchronous)
 	task[1].op = task[2].op = IO_WRITE;
 	task[2].stable = true;
 	task[3].op = IO_FLUSH;
-	task[4].stable = true; /* means nothing for a read */
+	task[4].stable = true; /* has no meaning for a read */
 	prep_all();
 	ck_assert_int_eq(task[1].iocb.aio_rw_flags, 0);
 	ck_assert_int_eq(task[2].iocb.aio_rw_flags, RWF_DSYNC);
@@ -320,7 +320,7 @@ START_TEST(stable_writes_and_flushes_are_asynchronous)
 }
 END_TEST
 
-START_TEST(host_without_aio_is_told_and_leaks_nothing)
+START_TEST(failure_to_create_a_context_is_reported_and_leaks_nothing)
 {
 	struct ioengine_config config = { .fd = 0, .direct_align = 1 };
 	unsigned int fds = count_fds();
@@ -337,11 +337,11 @@ START_TEST(host_without_aio_is_told_and_leaks_nothing)
 }
 END_TEST
 
-/* ---- under the conductor ---- */
+/* ---- with a plane ---- */
 
 static struct rig r;
 
-/* Requests in the ring before the start: a batch. */
+/* Runs a batch of requests, which are in the ring before the plane starts. */
 static void run_batch(unsigned int count, uint32_t type)
 {
 	static struct mock_blk req[32];
@@ -367,7 +367,7 @@ START_TEST(one_io_submit_per_batch)
 }
 END_TEST
 
-START_TEST(wart_flush_blocks_the_loop)
+START_TEST(flush_blocks_the_loop)
 {
 	run_batch(4, VIRTIO_BLK_T_FLUSH);
 	ck_assert_uint_eq(opcode_count, 4);
@@ -376,7 +376,7 @@ START_TEST(wart_flush_blocks_the_loop)
 }
 END_TEST
 
-/* One wake-up stands for several completions: the rest must not wait for a next one. */
+/* There is one wake-up for several completions, none of which may wait for another wake-up. */
 START_TEST(short_results_of_io_getevents_lose_no_wake_up)
 {
 	getevents_limit = 1;
@@ -385,7 +385,7 @@ START_TEST(short_results_of_io_getevents_lose_no_wake_up)
 }
 END_TEST
 
-START_TEST(partial_acceptance_under_the_conductor)
+START_TEST(partial_acceptance_with_a_plane)
 {
 	static const int steps[] = { 3, -EAGAIN, 1, -EAGAIN, 0, 5, -EINTR, -EAGAIN };
 
@@ -395,14 +395,14 @@ START_TEST(partial_acceptance_under_the_conductor)
 }
 END_TEST
 
-/* Told from the completion ring alone, and only from one that is known. */
-START_TEST(ready_says_what_reap_would_find)
+/* The engine reads the completion ring in user space, if the ring has the known magic number. */
+START_TEST(ready_is_true_when_reap_would_find_something)
 {
 	begin(NULL, 0);
 	prep_all();
 	ioengine_submit(e);
 	for (unsigned int finished = 0; finished < TASKS;) {
-		/* The first thing in a backend is its context, the fifth word of that the mark. */
+		/* A backend begins with its context, whose fifth word is the magic number. */
 		uint32_t *magic = *(uint32_t **)e->backend + 4;
 
 		mock_wait_until(ioengine_ready(e));
@@ -423,27 +423,27 @@ Suite *test_suite(void)
 	Suite *s = suite_create("ioengine_libaio");
 	TCase *t = tcase_create("ioengine_libaio");
 
-	tcase_add_test(t, one_io_submit_for_everything_prepared);
-	tcase_add_test(t, wart_partial_acceptance_loses_requests);
-	tcase_add_test(t, wart_eagain_with_nothing_in_flight);
-	tcase_add_test(t, io_submit_that_never_has_room);
-	tcase_add_test(t, io_submit_that_takes_nothing);
-	tcase_add_test(t, eagain_waits_for_what_is_in_flight);
+	tcase_add_test(t, one_io_submit_for_all_prepared_requests);
+	tcase_add_test(t, partial_acceptance_loses_requests);
+	tcase_add_test(t, eagain_with_nothing_in_flight);
+	tcase_add_test(t, io_submit_that_always_returns_eagain);
+	tcase_add_test(t, io_submit_that_accepts_nothing);
+	tcase_add_test(t, requests_wait_for_a_completion_after_eagain);
 	tcase_add_test(t, enomem_of_io_submit_fails_a_request);
 	tcase_add_test(t, enomem_of_io_submit_with_nothing_in_flight);
-	tcase_add_test(t, eintr_is_tried_again);
-	tcase_add_test(t, wart_refused_head_takes_the_others_with_it);
-	tcase_add_test(t, offset_the_kernel_refuses);
-	tcase_add_test(t, engine_that_refuses_everything_fails_everything);
-	tcase_add_test(t, ready_says_what_reap_would_find);
-	tcase_add_test(t, short_results_of_io_getevents);
-	tcase_add_test(t, interrupted_io_getevents);
+	tcase_add_test(t, io_submit_is_tried_again_after_eintr);
+	tcase_add_test(t, request_refused_by_io_submit_fails_those_behind_it);
+	tcase_add_test(t, offset_that_the_kernel_refuses);
+	tcase_add_test(t, host_that_refuses_all_requests_fails_all);
+	tcase_add_test(t, ready_is_true_when_reap_would_find_something);
+	tcase_add_test(t, reap_after_short_results_of_io_getevents);
+	tcase_add_test(t, reap_after_an_interrupted_io_getevents);
 	tcase_add_test(t, stable_writes_and_flushes_are_asynchronous);
-	tcase_add_test(t, host_without_aio_is_told_and_leaks_nothing);
+	tcase_add_test(t, failure_to_create_a_context_is_reported_and_leaks_nothing);
 	tcase_add_test(t, one_io_submit_per_batch);
-	tcase_add_test(t, wart_flush_blocks_the_loop);
+	tcase_add_test(t, flush_blocks_the_loop);
 	tcase_add_test(t, short_results_of_io_getevents_lose_no_wake_up);
-	tcase_add_test(t, partial_acceptance_under_the_conductor);
+	tcase_add_test(t, partial_acceptance_with_a_plane);
 	suite_add_tcase(s, t);
 	return s;
 }

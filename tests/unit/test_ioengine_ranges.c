@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of discards and zero writes beside an engine's other requests. Linked with --wrap: the test
- * can block the helper thread's system calls.
+ * Tests of discards and write zeroes beside other requests of an engine. Linked with --wrap: the
+ * test can block the system calls of the worker.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
 #include "dataplane/ioengine.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
@@ -36,13 +38,13 @@ int __wrap_fdatasync(int fd);
 #define SIZE  (1u << 20)
 #define DEPTH 16u
 
-static bool held; /* who calls fallocate waits for `go` */
+static bool held; /* a caller of fallocate waits for `go` */
 static sem_t arrived, go;
-static off_t order[64];	  /* offsets, as they came; read when all have ended */
-static unsigned int came; /* atomic, as what follows */
-static unsigned int flushes;
+static off_t order[64];	     /* offsets of the fallocate calls; read when all have returned */
+static unsigned int came;    /* atomic: number of fallocate calls */
+static unsigned int flushes; /* atomic: number of fdatasync calls */
 static bool no_memory, no_attr, no_thread;
-static unsigned int threads; /* made */
+static unsigned int threads; /* number of threads created */
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
@@ -80,7 +82,7 @@ int __wrap_fdatasync(int fd)
 	return __real_fdatasync(fd);
 }
 
-/* A signal comes first; for whoever waits. */
+/* A signal interrupts every third wait, of any thread. */
 int __wrap_sem_wait(sem_t *sem)
 {
 	static unsigned int calls; /* atomic */
@@ -91,13 +93,13 @@ int __wrap_sem_wait(sem_t *sem)
 	return -1;
 }
 
-static pthread_t worker; /* where it began */
+static pthread_t worker; /* thread that called worker_begins */
 
 static int worker_begins(const struct thread_init *begin)
 {
 	(void)begin;
 	worker = pthread_self();
-	return -EACCES; /* which changes nothing */
+	return -EACCES; /* the worker ignores this */
 }
 
 static const struct thread_init worker_begin = { worker_begins };
@@ -155,14 +157,15 @@ static void prep_read(unsigned int i)
 	ioengine_prep(e, &task[i]);
 }
 
-/* The engine's thread goes on until something is finished. */
+/* Drives the engine until a task is finished. Returns the task. */
 static struct io_task *wait_finished(void)
 {
 	struct io_task *done;
 
 	ioengine_submit(e);
 	while (!(done = ioengine_finished(e))) {
-		/* What the libaio engine has finished is not the loop's to see here. */
+		/* This loop does not watch the eventfd of the libaio engine, so it must not
+		 * sleep. */
 		evloop_turn(&loop, !ioengine_ready(e) && e->event_fd < 0);
 		ioengine_reap(e);
 		ioengine_submit(e);
@@ -176,13 +179,13 @@ static void wait_arrived(void)
 		;
 }
 
-START_TEST(row38_reads_go_on_beside_ranges_that_take_long_on_every_engine)
+START_TEST(row38_reads_continue_beside_ranges_that_take_long_on_every_engine)
 {
 	begin(_i);
 	WRITE_ONCE(held, true);
 	prep_range(0, IO_WRITE_ZEROES);
 	prep_range(1, IO_DISCARD);
-	ck_assert_uint_eq(threads, 0); /* prep is quick */
+	ck_assert_uint_eq(threads, 0); /* prep starts no worker */
 	ioengine_submit(e);
 	ck_assert_uint_eq(threads, 1);
 	wait_arrived();
@@ -215,8 +218,7 @@ START_TEST(row38_reads_go_on_beside_ranges_that_take_long_on_every_engine)
 }
 END_TEST
 
-/* However many are waiting. */
-START_TEST(ranges_are_done_first_come_first)
+START_TEST(ranges_are_executed_in_their_order)
 {
 	begin(_i);
 	WRITE_ONCE(held, true);
@@ -239,8 +241,8 @@ START_TEST(ranges_are_done_first_come_first)
 }
 END_TEST
 
-/* A system call that blocks is not for requests like these. */
-START_TEST(ranges_are_never_run_plainly)
+/* They may block for long, so that they always go to the worker. */
+START_TEST(ranges_are_never_executed_inline)
 {
 	begin(_i);
 	task[0].op = IO_DISCARD;
@@ -254,8 +256,8 @@ START_TEST(ranges_are_never_run_plainly)
 }
 END_TEST
 
-/* Late is better than never; and the next time there may be one. */
-START_TEST(host_has_no_thread_for_ranges)
+/* The engine executes the ranges itself, and tries again to start a worker for the next ones. */
+START_TEST(host_starts_no_thread_for_ranges)
 {
 	bool *const lack[] = { &no_memory, &no_attr, &no_thread };
 
@@ -279,8 +281,8 @@ START_TEST(host_has_no_thread_for_ranges)
 }
 END_TEST
 
-/* Where there is no helper thread, a turn of the engine's thread does one step. */
-START_TEST(ranges_without_a_thread_are_done_step_by_step)
+/* Without a worker, the dataplane thread executes one step in each turn. */
+START_TEST(ranges_without_a_worker_are_executed_step_by_step)
 {
 	begin(_i);
 	no_thread = true;
@@ -299,10 +301,10 @@ START_TEST(ranges_without_a_thread_are_done_step_by_step)
 }
 END_TEST
 
-START_TEST(row26_ranges_that_nobody_wants_any_more)
+START_TEST(row26_ranges_are_cancelled)
 {
 	begin(_i);
-	ioengine_cancel_ranges(e); /* there are none */
+	ioengine_cancel_ranges(e); /* without ranges in flight */
 	ioengine_begin(e);
 	WRITE_ONCE(held, true);
 	for (unsigned int i = 0; i < 8; i++)
@@ -318,7 +320,7 @@ START_TEST(row26_ranges_that_nobody_wants_any_more)
 		ck_assert_int_eq(task[i].result, i ? -ECANCELED : 0);
 	}
 	ck_assert_uint_eq(READ_ONCE(came), 1);
-	/* The next ones are wanted. */
+	/* Later ranges are not cancelled. */
 	ioengine_begin(e);
 	prep_range(9, IO_DISCARD);
 	ck_assert_ptr_eq(wait_finished(), &task[9]);
@@ -327,8 +329,17 @@ START_TEST(row26_ranges_that_nobody_wants_any_more)
 }
 END_TEST
 
-/* Where it was, also when the hold ends before the worker has given it back. */
-START_TEST(ranges_that_were_held_go_on_where_they_were)
+/* Returns the name of combination i: an engine, and when the hold ends. */
+static const char *hold_name(int i)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s, released %s the worker has parked it",
+		 engine_way_name(i / 2), i & 1 ? "before" : "after");
+	return name;
+}
+
+START_TEST(ranges_that_were_held_continue_where_they_were_interrupted)
 {
 	struct io_task *first;
 
@@ -351,7 +362,7 @@ START_TEST(ranges_that_were_held_go_on_where_they_were)
 		ioengine_reap(e);
 	ck_assert_ptr_null(ioengine_finished(e));
 	ioengine_release(e);
-	/* The second one may come first when the worker had not yet seen it. */
+	/* The second task may finish first when the worker had not taken it before the hold. */
 	first = wait_finished();
 	ck_assert_int_eq(first->result, 0);
 	ck_assert_ptr_eq(wait_finished(), first == &task[0] ? &task[1] : &task[0]);
@@ -362,13 +373,13 @@ START_TEST(ranges_that_were_held_go_on_where_they_were)
 }
 END_TEST
 
-START_TEST(ranges_become_stable_by_what_holds_when_they_end)
+START_TEST(write_cache_mode_at_the_end_of_a_range_decides_about_its_flush)
 {
 	begin(_i);
 	prep_range(0, IO_DISCARD);
 	wait_finished();
 	ck_assert_uint_eq(READ_ONCE(flushes), 0);
-	/* Begun under the old rule. */
+	/* The mode changes while the range is executed. */
 	WRITE_ONCE(held, true);
 	prep_range(0, IO_DISCARD);
 	ioengine_submit(e);
@@ -392,15 +403,18 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("ioengine_ranges");
 	const int n = engine_ways();
 
-	tcase_add_loop_test(t, row38_reads_go_on_beside_ranges_that_take_long_on_every_engine, 0,
-			    n);
-	tcase_add_loop_test(t, ranges_are_done_first_come_first, 0, n);
-	tcase_add_loop_test(t, ranges_are_never_run_plainly, 0, n);
-	tcase_add_loop_test(t, host_has_no_thread_for_ranges, 0, n);
-	tcase_add_loop_test(t, ranges_without_a_thread_are_done_step_by_step, 0, n);
-	tcase_add_loop_test(t, row26_ranges_that_nobody_wants_any_more, 0, n);
-	tcase_add_loop_test(t, ranges_that_were_held_go_on_where_they_were, 0, 2 * n);
-	tcase_add_loop_test(t, ranges_become_stable_by_what_holds_when_they_end, 0, n);
+	tcase_add_named_test(t, row38_reads_continue_beside_ranges_that_take_long_on_every_engine,
+			     n, engine_way_name);
+	tcase_add_named_test(t, ranges_are_executed_in_their_order, n, engine_way_name);
+	tcase_add_named_test(t, ranges_are_never_executed_inline, n, engine_way_name);
+	tcase_add_named_test(t, host_starts_no_thread_for_ranges, n, engine_way_name);
+	tcase_add_named_test(t, ranges_without_a_worker_are_executed_step_by_step, n,
+			     engine_way_name);
+	tcase_add_named_test(t, row26_ranges_are_cancelled, n, engine_way_name);
+	tcase_add_named_test(t, ranges_that_were_held_continue_where_they_were_interrupted, 2 * n,
+			     hold_name);
+	tcase_add_named_test(t, write_cache_mode_at_the_end_of_a_range_decides_about_its_flush, n,
+			     engine_way_name);
 	suite_add_tcase(s, t);
 	return s;
 }

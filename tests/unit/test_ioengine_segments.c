@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of transfers larger than a segment: split, interrupted, continued, cancelled. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/engines.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
@@ -22,7 +24,7 @@ static struct io_task task[TASKS];
 static struct iovec iov[TASKS][PIECES];
 static uint8_t memory[SIZE + 4096] __attribute__((aligned(4096)));
 
-/* Task number i: from the image's beginning, in pieces of those sizes up to a 0, at memory + odd. */
+/* Prepares task i: at offset 0, in pieces of these sizes (ended by 0) from memory + odd on. */
 static void make(unsigned int i, enum io_op op, uint32_t odd, const uint32_t *piece)
 {
 	unsigned int n = 0;
@@ -40,7 +42,9 @@ static void make(unsigned int i, enum io_op op, uint32_t odd, const uint32_t *pi
 	ioengine_prep(e, &task[i]);
 }
 
-/* ---- the host is the test ---- */
+/* ---- with the scripted engine ---- */
+
+static const char *const directions[] = { "read", "write" };
 
 static const uint32_t whole[] = { SIZE, 0 };
 
@@ -71,7 +75,7 @@ static void expect_finished(unsigned int i, int result)
 	ck_assert_int_eq(task[i].result, result);
 }
 
-START_TEST(host_is_never_given_more_than_a_segment)
+START_TEST(host_never_gets_more_than_a_segment)
 {
 	static const struct {
 		uint32_t piece[PIECES];
@@ -107,7 +111,7 @@ START_TEST(host_is_never_given_more_than_a_segment)
 }
 END_TEST
 
-/* The host moves less than it was given: on from there, in segments as large as before. */
+/* A short transfer continues where it ended, in segments as large as before. */
 START_TEST(short_transfer_within_a_segment)
 {
 	begin(1);
@@ -117,10 +121,11 @@ START_TEST(short_transfer_within_a_segment)
 	ck_assert_uint_eq(scripted_seg(e, 0).offset, 512);
 	ck_assert_uint_eq(scripted_seg(e, 0).len, 4 * MIB);
 	complete(SCRIPTED_ALL);
-	/* More than was asked for cannot be. */
+	/* A result larger than the segment is an error. */
 	complete(4 * MIB + 1);
 	expect_finished(0, -EIO);
-	/* The image ends there: the rest is zeros, which take time, too. */
+	/* After the end of the image, zeros are filled in segment by segment, because they take
+	 * time. */
 	make(0, IO_READ, 0, whole);
 	memset(memory, 0xee, SIZE);
 	ioengine_submit(e);
@@ -136,7 +141,7 @@ START_TEST(short_transfer_within_a_segment)
 }
 END_TEST
 
-START_TEST(held_transfer_goes_on_where_it_was)
+START_TEST(held_transfer_continues_where_it_was_interrupted)
 {
 	begin(1);
 	make(0, IO_WRITE, 0, whole);
@@ -150,7 +155,7 @@ START_TEST(held_transfer_goes_on_where_it_was)
 	ck_assert(ioengine_transfers_done(e));
 	ck_assert_uint_eq(ioengine_room(e), TASKS - 1);
 	ck_assert_ptr_null(ioengine_finished(e));
-	/* By then it may have to be stable. */
+	/* The write cache may be switched off meanwhile. */
 	ioengine_set_writethrough(e, true);
 	ioengine_release(e);
 	ck_assert(ioengine_working(e));
@@ -164,7 +169,9 @@ START_TEST(held_transfer_goes_on_where_it_was)
 }
 END_TEST
 
-/* The write cache is switched on and off while a write and a read are parked. */
+static const char *const cache_modes[] = { "to writeback", "to writethrough" };
+
+/* The write cache is switched while a write and a read are parked. */
 START_TEST(switch_of_the_cache_reaches_parked_writes_and_no_reads)
 {
 	bool writethrough = _i;
@@ -195,8 +202,10 @@ START_TEST(switch_of_the_cache_reaches_parked_writes_and_no_reads)
 }
 END_TEST
 
-/* A common one is not torn: neither by a pause nor by a stop. */
-START_TEST(transfer_of_a_segment_is_finished)
+static const char *const interruptions[] = { "pause", "pause and cancel" };
+
+/* Transfers of one segment are not interrupted, even after a short result. */
+START_TEST(transfer_of_one_segment_is_finished)
 {
 	begin(1);
 	make(0, IO_WRITE, 0, (const uint32_t[]){ 4 * MIB, 0 });
@@ -212,13 +221,23 @@ START_TEST(transfer_of_a_segment_is_finished)
 }
 END_TEST
 
-/* In the host's hands, or parked. */
-START_TEST(huge_transfer_that_nobody_wants_any_more)
+static const struct {
+	const char *name;
+	enum io_op op;
+	bool parked;
+} cancelled[] = {
+	{ "read in flight", IO_READ, false },
+	{ "write in flight", IO_WRITE, false },
+	{ "parked read", IO_READ, true },
+	{ "parked write", IO_WRITE, true },
+};
+
+START_TEST(large_transfer_is_cancelled)
 {
 	begin(1);
-	make(0, _i & 1 ? IO_WRITE : IO_READ, 0, whole);
+	make(0, cancelled[_i].op, 0, whole);
 	ioengine_submit(e);
-	if (_i & 2) {
+	if (cancelled[_i].parked) {
 		ioengine_hold(e);
 		complete(SCRIPTED_ALL);
 		ioengine_cancel_ranges(e);
@@ -238,8 +257,8 @@ START_TEST(huge_transfer_that_nobody_wants_any_more)
 }
 END_TEST
 
-/* Those that wait for a bounce buffer are parked, too, and nobody keeps one. */
-START_TEST(held_transfers_that_want_more_bounce_buffers_than_there_are)
+/* Transfers that wait for a bounce buffer are parked as well, and parked transfers have none. */
+START_TEST(held_transfers_need_more_bounce_buffers_than_there_are)
 {
 	begin(512);
 	for (unsigned int i = 0; i < TASKS; i++)
@@ -284,8 +303,18 @@ static void wait_finished(void)
 	ck_assert_int_eq(task[0].result, 0);
 }
 
-/* All bytes of a read, a write and a read again arrive; also where it is held twice. */
-START_TEST(huge_transfers_on_every_engine)
+/* Returns the name of combination i: an engine, and memory that is aligned or not. */
+static const char *alignment_name(int i)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s, %s", engine_way_name(i / 2),
+		 i & 1 ? "unaligned" : "aligned");
+	return name;
+}
+
+/* A read, a write that is held twice, and another read move all bytes. */
+START_TEST(large_transfers_on_every_engine)
 {
 	static const uint32_t pieces[] = { 4096, 5 * MIB, 8192, 3 * MIB, MIB - 12288, 0 };
 	struct engine_way way = engine_way(_i / 2);
@@ -331,14 +360,15 @@ Suite *test_suite(void)
 	Suite *s = suite_create("ioengine_segments");
 	TCase *t = tcase_create("ioengine_segments");
 
-	tcase_add_loop_test(t, host_is_never_given_more_than_a_segment, 0, 2);
+	tcase_add_names_test(t, host_never_gets_more_than_a_segment, directions);
 	tcase_add_test(t, short_transfer_within_a_segment);
-	tcase_add_test(t, held_transfer_goes_on_where_it_was);
-	tcase_add_loop_test(t, switch_of_the_cache_reaches_parked_writes_and_no_reads, 0, 2);
-	tcase_add_loop_test(t, transfer_of_a_segment_is_finished, 0, 2);
-	tcase_add_loop_test(t, huge_transfer_that_nobody_wants_any_more, 0, 4);
-	tcase_add_test(t, held_transfers_that_want_more_bounce_buffers_than_there_are);
-	tcase_add_loop_test(t, huge_transfers_on_every_engine, 0, 2 * engine_ways());
+	tcase_add_test(t, held_transfer_continues_where_it_was_interrupted);
+	tcase_add_names_test(t, switch_of_the_cache_reaches_parked_writes_and_no_reads,
+			     cache_modes);
+	tcase_add_names_test(t, transfer_of_one_segment_is_finished, interruptions);
+	tcase_add_table_test(t, large_transfer_is_cancelled, cancelled);
+	tcase_add_test(t, held_transfers_need_more_bounce_buffers_than_there_are);
+	tcase_add_named_test(t, large_transfers_on_every_engine, 2 * engine_ways(), alignment_name);
 	suite_add_tcase(s, t);
 	return s;
 }

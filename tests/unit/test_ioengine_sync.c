@@ -35,13 +35,14 @@ static void prep(unsigned int i, enum io_op op, bool stable, uint64_t offset, ui
 	ioengine_prep(e, &task[i]);
 }
 
+/* Checks that task i is the next one that is finished. */
 static void expect(unsigned int i, int result)
 {
 	ck_assert_ptr_eq(ioengine_finished(e), &task[i]);
 	ck_assert_int_eq(task[i].result, result);
 }
 
-START_TEST(everything_is_done_when_submit_returns)
+START_TEST(all_requests_are_finished_when_submit_returns)
 {
 	struct test_image image;
 	char bytes[512];
@@ -68,7 +69,7 @@ START_TEST(everything_is_done_when_submit_returns)
 }
 END_TEST
 
-/* The thread serves others between two segments of a transfer. */
+/* The thread can serve other clients between two segments of a transfer. */
 START_TEST(large_transfer_takes_a_turn_for_each_segment)
 {
 	enum { LEN = 9 << 20 };
@@ -97,7 +98,7 @@ START_TEST(large_transfer_takes_a_turn_for_each_segment)
 }
 END_TEST
 
-START_TEST(errors_are_told_one_by_one)
+START_TEST(each_request_has_an_error_of_its_own)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -109,7 +110,7 @@ START_TEST(errors_are_told_one_by_one)
 	ioengine_submit(e);
 	expect(0, -EBADF);
 	expect(1, -EINVAL);
-	expect(2, 0); /* at its end at once: zeros */
+	expect(2, 0); /* zeros after the end of the file */
 	ck_assert(all_bytes(memory[2], 0, 512));
 	ioengine_destroy(e);
 	close(fd);
@@ -117,10 +118,9 @@ START_TEST(errors_are_told_one_by_one)
 END_TEST
 
 /*
- * A file of the kernel's own that takes writes, but none with flags: a stable write is one with a
- * flag, another is not.
+ * This file of procfs accepts writes without flags only, so that a write with RWF_DSYNC fails.
  */
-START_TEST(stable_writes_ask_for_it)
+START_TEST(stable_writes_have_the_dsync_flag)
 {
 	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
 	ssize_t len;
@@ -145,10 +145,10 @@ Suite *test_suite(void)
 	Suite *s = suite_create("ioengine_sync");
 	TCase *t = tcase_create("ioengine_sync");
 
-	tcase_add_test(t, everything_is_done_when_submit_returns);
+	tcase_add_test(t, all_requests_are_finished_when_submit_returns);
 	tcase_add_test(t, large_transfer_takes_a_turn_for_each_segment);
-	tcase_add_test(t, errors_are_told_one_by_one);
-	tcase_add_test(t, stable_writes_ask_for_it);
+	tcase_add_test(t, each_request_has_an_error_of_its_own);
+	tcase_add_test(t, stable_writes_have_the_dsync_flag);
 	suite_add_tcase(s, t);
 	return s;
 }

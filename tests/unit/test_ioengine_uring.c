@@ -15,15 +15,15 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 
 static struct io_uring_sqe last;
 static unsigned int requests;
-static unsigned int interrupted; /* so many of the next ones end like that */
-static int with;		 /* and with this */
+static unsigned int interrupted; /* number of the next requests that end with `result` */
+static int result;
 
 static void (*real_done)(struct ev_request *request, int res);
 
 static void interrupt(struct ev_request *request, int res)
 {
 	request->done = real_done;
-	request->done(request, interrupted-- ? with : res);
+	request->done(request, interrupted-- ? result : res);
 }
 
 void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
@@ -37,7 +37,7 @@ void __wrap_evloop_request(struct io_uring_sqe *sqe, struct ev_request *request)
 	__real_evloop_request(sqe, request);
 }
 
-#define DEPTH	  300u /* more than the ring has places for */
+#define DEPTH	  300u /* more than the ring has entries for */
 #define PIECE	  512u
 #define IMAGE_LEN (DEPTH * PIECE)
 
@@ -76,7 +76,7 @@ static int run(struct io_task *task)
 	return task->result;
 }
 
-START_TEST(one_piece_needs_no_vector)
+START_TEST(request_of_one_piece_has_no_vector)
 {
 	static char buffer[2][PIECE];
 	struct iovec iov[2];
@@ -99,7 +99,7 @@ START_TEST(one_piece_needs_no_vector)
 					       : op == 2 ? IORING_OP_READV
 							 : IORING_OP_WRITEV);
 		ck_assert_uint_eq(last.rw_flags, 0);
-		/* What was read was written again. */
+		/* The writes have written what was read before. */
 		for (unsigned int i = 0; i < pieces; i++)
 			ck_assert(image_is_fresh(buffer[i], PIECE * (1 + i), PIECE));
 	}
@@ -108,8 +108,8 @@ START_TEST(one_piece_needs_no_vector)
 }
 END_TEST
 
-/* By its number on the ring, once the ring holds it; by its descriptor, where it does not. */
-START_TEST(requests_name_the_file_the_ring_holds)
+/* Requests use the index of a registered file, or the descriptor of one that is not registered. */
+START_TEST(requests_use_the_registered_file)
 {
 	static char buffer[PIECE];
 	struct iovec iov;
@@ -144,8 +144,8 @@ START_TEST(requests_name_the_file_the_ring_holds)
 }
 END_TEST
 
-/* Only what is one piece in memory that the ring holds; it moves the same bytes. */
-START_TEST(fixed_buffers)
+/* Fixed buffers are used for one piece in registered memory. */
+START_TEST(fixed_buffers_move_the_same_bytes)
 {
 	static char held[4 * PIECE] __attribute__((aligned(4096))), other[PIECE], second[PIECE];
 	static const struct {
@@ -181,7 +181,7 @@ START_TEST(fixed_buffers)
 		ck_assert_int_eq(run(&task), 0);
 		ck_assert_uint_eq(last.opcode, cases[i / 2].opcode[i % 2]);
 		ck_assert_uint_eq(last.rw_flags, i % 2 ? RWF_DSYNC : 0);
-		/* What was read was written again. */
+		/* The writes have written what was read before. */
 		ck_assert(image_is_fresh(cases[i / 2].at, PIECE, PIECE));
 		if (i % 2)
 			continue;
@@ -198,8 +198,8 @@ START_TEST(fixed_buffers)
 }
 END_TEST
 
-/* No request of the kernel's reaches over two pieces of what it holds. */
-START_TEST(buffer_over_two_fixed_pieces)
+/* The kernel accepts no fixed buffer that crosses two registered pieces. */
+START_TEST(buffer_over_two_registered_pieces)
 {
 	static char buffer[PIECE];
 	struct iovec iov = { buffer, PIECE };
@@ -235,7 +235,7 @@ START_TEST(stable_writes_and_flushes)
 }
 END_TEST
 
-START_TEST(errors_are_the_requests)
+START_TEST(error_of_a_request_is_reported)
 {
 	static char buffer[PIECE];
 	struct iovec iov = { buffer, PIECE };
@@ -251,7 +251,7 @@ START_TEST(errors_are_the_requests)
 }
 END_TEST
 
-START_TEST(a_signal_failed_the_request)
+START_TEST(request_fails_after_a_signal)
 {
 	static char buffer[PIECE];
 	struct iovec iov = { buffer, PIECE };
@@ -259,7 +259,7 @@ START_TEST(a_signal_failed_the_request)
 
 	begin();
 	interrupted = 3;
-	with = -EINTR;
+	result = -EINTR;
 	ck_assert_int_eq(run(&task), 0);
 	ck_assert_uint_eq(requests, 4);
 	ck_assert(image_is_fresh(buffer, 0, PIECE));
@@ -267,8 +267,8 @@ START_TEST(a_signal_failed_the_request)
 }
 END_TEST
 
-/* It would be again: no second try, but the slow way. */
-START_TEST(a_request_that_the_kernel_cancelled_failed)
+/* The kernel would cancel it again, so that the engine uses a synchronous system call. */
+START_TEST(request_that_the_kernel_cancelled_fails)
 {
 	static char buffer[PIECE];
 	struct iovec iov = { buffer, PIECE };
@@ -276,7 +276,7 @@ START_TEST(a_request_that_the_kernel_cancelled_failed)
 
 	begin();
 	interrupted = 1;
-	with = -ECANCELED;
+	result = -ECANCELED;
 	ck_assert_int_eq(run(&task), 0);
 	ck_assert_uint_eq(requests, 1);
 	ck_assert(image_is_fresh(buffer, 0, PIECE));
@@ -284,7 +284,7 @@ START_TEST(a_request_that_the_kernel_cancelled_failed)
 }
 END_TEST
 
-START_TEST(more_at_once_than_the_ring_has_places)
+START_TEST(more_requests_than_the_ring_has_entries)
 {
 	static char buffer[IMAGE_LEN];
 	static struct iovec iov[DEPTH];
@@ -316,7 +316,7 @@ START_TEST(more_at_once_than_the_ring_has_places)
 }
 END_TEST
 
-START_TEST(only_on_a_loop_with_a_ring)
+START_TEST(engine_is_refused_on_a_loop_without_a_ring)
 {
 	struct evloop epoll;
 	struct ioengine_config config = { .loop = &epoll, .fd = 0, .depth = 1, .direct_align = 1 };
@@ -332,16 +332,16 @@ Suite *test_suite(void)
 	Suite *s = suite_create("ioengine_uring");
 	TCase *t = tcase_create("ioengine_uring");
 
-	tcase_add_test(t, one_piece_needs_no_vector);
-	tcase_add_test(t, requests_name_the_file_the_ring_holds);
-	tcase_add_test(t, fixed_buffers);
-	tcase_add_test(t, buffer_over_two_fixed_pieces);
+	tcase_add_test(t, request_of_one_piece_has_no_vector);
+	tcase_add_test(t, requests_use_the_registered_file);
+	tcase_add_test(t, fixed_buffers_move_the_same_bytes);
+	tcase_add_test(t, buffer_over_two_registered_pieces);
 	tcase_add_test(t, stable_writes_and_flushes);
-	tcase_add_test(t, errors_are_the_requests);
-	tcase_add_test(t, a_signal_failed_the_request);
-	tcase_add_test(t, a_request_that_the_kernel_cancelled_failed);
-	tcase_add_test(t, more_at_once_than_the_ring_has_places);
-	tcase_add_test(t, only_on_a_loop_with_a_ring);
+	tcase_add_test(t, error_of_a_request_is_reported);
+	tcase_add_test(t, request_fails_after_a_signal);
+	tcase_add_test(t, request_that_the_kernel_cancelled_fails);
+	tcase_add_test(t, more_requests_than_the_ring_has_entries);
+	tcase_add_test(t, engine_is_refused_on_a_loop_without_a_ring);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of discards and zero writes, and of the host's errors. Linked with --wrap: the functions
- * below count the calls, and fail or forward them.
+ * Tests of discards and write zeroes, and of the errors of the host. Linked with --wrap: the
+ * functions below count the calls, and fail or forward them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,23 +31,24 @@ int __wrap_fdatasync(int fd);
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define ZERO  (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
 
-/* What a call says: these errors one after the other, then as `always` or as the host does. */
-struct play {
-	int errors[4];
-	unsigned int at;
-	int always;
+/* The script of a system call. */
+struct script {
+	int errors[4];	 /* errors of the first calls; 0: success */
+	unsigned int at; /* index of the next of them */
+	int always;	 /* error of all later calls; 0: the real call is made */
 	unsigned int calls;
 };
 
-static struct play punch, zero_range, discard_ioctl, write_play, seek, sync_play;
-static bool pretend;		 /* fallocate succeeds, and does nothing */
-static ssize_t write_short = -1; /* the next pwrite writes so much */
-static uint64_t ranges_seen[2];	 /* of the last BLKDISCARD */
-static uint64_t total;		 /* bytes asked for by fallocate and BLKDISCARD */
-static uint64_t longest;
-static struct ioranges *cancel_after; /* the first call */
+static struct script punch, zero_range, discard_ioctl, write_script, seek, sync_script;
+static bool pretend;		      /* fallocate succeeds, and does nothing */
+static ssize_t write_short = -1;      /* number of bytes that the next pwrite writes; -1: all */
+static uint64_t ranges_seen[2];	      /* argument of the last BLKDISCARD */
+static uint64_t total;		      /* bytes of all fallocate and BLKDISCARD calls */
+static uint64_t longest;	      /* largest number of bytes of one of them */
+static struct ioranges *cancel_after; /* cancelled by the next call; or NULL */
 
-static bool refuses(struct play *p)
+/* Returns true, and sets errno, when the script says that this call fails. */
+static bool refuses(struct script *p)
 {
 	int err = p->at < ARRAY_SIZE(p->errors) ? p->errors[p->at++] : 0;
 
@@ -92,7 +93,7 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
 {
 	ssize_t n = write_short;
 
-	if (refuses(&write_play))
+	if (refuses(&write_script))
 		return -1;
 	if (cancel_after)
 		cancel_after->cancel = true;
@@ -109,7 +110,7 @@ off_t __wrap_lseek(int fd, off_t offset, int whence)
 
 int __wrap_fdatasync(int fd)
 {
-	return refuses(&sync_play) ? -1 : __real_fdatasync(fd);
+	return refuses(&sync_script) ? -1 : __real_fdatasync(fd);
 }
 
 static struct test_image image;
@@ -121,8 +122,8 @@ static void setup(void)
 {
 	image_make(&image, SIZE, false);
 	r = (struct ioranges){ .fd = image.fd, .direct_align = 1 };
-	/* Making it went by here. */
-	write_play.calls = seek.calls = 0;
+	/* image_make calls these functions, too. */
+	write_script.calls = seek.calls = 0;
 }
 
 static void teardown(void)
@@ -137,7 +138,8 @@ static int run(enum io_op op, uint64_t offset, uint64_t len, bool unmap)
 	return ioranges_run(&r, &task);
 }
 
-/* [from, to) reads as zeros, the rest as it was made. */
+/* Checks that [from, to) reads as zeros, and that the rest of the image has its original
+ * content. */
 static void expect_zeros(uint64_t from, uint64_t to)
 {
 	ck_assert_uint_eq(image_size(&image), image.size);
@@ -151,12 +153,12 @@ START_TEST(discard_makes_a_hole)
 {
 	ck_assert_int_eq(run(IO_DISCARD, 8192, 65536, false), 0);
 	ck_assert_uint_eq(punch.calls, 1);
-	ck_assert_uint_eq(zero_range.calls + write_play.calls + sync_play.calls, 0);
+	ck_assert_uint_eq(zero_range.calls + write_script.calls + sync_script.calls, 0);
 	expect_zeros(8192, 8192 + 65536);
 }
 END_TEST
 
-START_TEST(several_ranges_in_their_order)
+START_TEST(ranges_are_executed_in_their_order)
 {
 	task = (struct io_task){ .op = IO_WRITE_ZEROES, .range_count = 3 };
 	task.range[0] = (struct io_range){ 4096, 4096, false };
@@ -167,8 +169,8 @@ START_TEST(several_ranges_in_their_order)
 	ck_assert_uint_eq(zero_range.calls, 2);
 	expect_zeros(4096, 12288 + 512);
 
-	/* Up to the one that fails. */
-	zero_range = (struct play){ .errors = { 0, EIO } };
+	/* The ranges after one that fails are not executed. */
+	zero_range = (struct script){ .errors = { 0, EIO } };
 	for (unsigned int i = 0; i < 3; i++)
 		task.range[i] = (struct io_range){ 12288 + 4096 * i, 4096, false };
 	task.range_at = 0;
@@ -178,7 +180,7 @@ START_TEST(several_ranges_in_their_order)
 }
 END_TEST
 
-/* Zeroes keep their blocks unless the driver does not mind. */
+/* Only with UNMAP may the blocks be deallocated. */
 START_TEST(zeroes_with_and_without_unmap)
 {
 	for (unsigned int unmap = 0; unmap < 2; unmap++) {
@@ -191,14 +193,14 @@ START_TEST(zeroes_with_and_without_unmap)
 }
 END_TEST
 
-/* A hint that the host cannot follow is followed; and not given again. */
-START_TEST(host_that_cannot_discard)
+/* A discard is a hint, so that it succeeds. The host is not asked again. */
+START_TEST(host_cannot_discard)
 {
 	static const int errors[] = { EOPNOTSUPP, ENOTTY };
 
 	for (unsigned int i = 0; i < 2; i++) {
 		r = (struct ioranges){ .fd = image.fd, .direct_align = 1 };
-		punch = (struct play){ .always = errors[i] };
+		punch = (struct script){ .always = errors[i] };
 		ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), 0);
 		ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), 0);
 		ck_assert_uint_eq(punch.calls, 1);
@@ -207,39 +209,39 @@ START_TEST(host_that_cannot_discard)
 }
 END_TEST
 
-START_TEST(host_without_one_way_to_zero_and_the_other)
+START_TEST(zeroes_fall_back_to_the_next_method)
 {
 	punch.always = EOPNOTSUPP;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 4096, 4096, true), 0);
 	ck_assert_uint_eq(zero_range.calls, 1);
 	zero_range.always = EOPNOTSUPP;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 8192, 2560, true), 0);
-	ck_assert_uint_eq(write_play.calls, 1);
+	ck_assert_uint_eq(write_script.calls, 1);
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 8192 + 2560, 3u << 20, false), 0);
-	ck_assert_uint_eq(write_play.calls, 4);
+	ck_assert_uint_eq(write_script.calls, 4);
 	ck_assert_uint_eq(punch.calls, 1);
 	ck_assert_uint_eq(zero_range.calls, 2);
 	expect_zeros(4096, 8192 + 2560 + (3u << 20));
 }
 END_TEST
 
-START_TEST(host_faults_of_fallocate_and_signals)
+START_TEST(errors_of_fallocate_and_signals)
 {
 	static const int errors[] = { EIO, ENOSPC, EPERM, EINVAL };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(errors); i++) {
-		punch = (struct play){ .errors = { EINTR, EINTR, errors[i] } };
+		punch = (struct script){ .errors = { EINTR, EINTR, errors[i] } };
 		zero_range = punch;
 		ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), -errors[i]);
 		ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), -errors[i]);
 		ck_assert_uint_eq(punch.calls, 3);
 		ck_assert_uint_eq(zero_range.calls, 3);
-		/* It may do better next time. */
+		/* The next call may succeed. */
 		ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), 0);
 		ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), 0);
 		ck_assert_uint_eq(punch.calls, 4);
 	}
-	punch = (struct play){ .errors = { ENOSPC } };
+	punch = (struct script){ .errors = { ENOSPC } };
 	zero_range.calls = 0;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, true), -ENOSPC);
 	ck_assert_uint_eq(zero_range.calls, 0);
@@ -251,14 +253,14 @@ static void writes_only(void)
 	r.no_punch = r.no_zero_range = true;
 }
 
-START_TEST(host_faults_of_writing_zeros)
+START_TEST(errors_of_writing_zeros)
 {
 	writes_only();
-	write_play = (struct play){ .errors = { EINTR, ENOSPC } };
+	write_script = (struct script){ .errors = { EINTR, ENOSPC } };
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), -ENOSPC);
-	write_play = (struct play){ .errors = { EIO } };
+	write_script = (struct script){ .errors = { EIO } };
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), -EIO);
-	seek = (struct play){ .errors = { EIO } };
+	seek = (struct script){ .errors = { EIO } };
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), -EIO);
 	write_short = 0;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), -EIO);
@@ -266,28 +268,28 @@ START_TEST(host_faults_of_writing_zeros)
 }
 END_TEST
 
-START_TEST(short_writes_of_zeros_go_on)
+START_TEST(short_writes_of_zeros_are_continued)
 {
 	writes_only();
-	write_play = (struct play){ .errors = { EINTR } };
+	write_script = (struct script){ .errors = { EINTR } };
 	write_short = 1000;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 4096, 8192, false), 0);
-	ck_assert_uint_eq(write_play.calls, 3);
+	ck_assert_uint_eq(write_script.calls, 3);
 	expect_zeros(4096, 12288);
 
-	/* O_DIRECT cannot go on within a sector: there again, or not at all. */
+	/* With O_DIRECT, a write continues at a sector boundary. */
 	r.direct_align = 512;
-	write_play.calls = 0;
+	write_script.calls = 0;
 	write_short = 1000;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 12288, 4096, false), 0);
-	ck_assert_uint_eq(write_play.calls, 2);
+	ck_assert_uint_eq(write_script.calls, 2);
 	expect_zeros(4096, 16384);
 	write_short = 511;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 16384, 4096, false), -EIO);
 }
 END_TEST
 
-/* The image was cut while it was in use: what is gone reads as zeros, and stays gone. */
+/* The image was truncated while it was in use. Ranges beyond its end must not extend it. */
 START_TEST(truncated_image_does_not_grow)
 {
 	for (unsigned int way = 0; way < 3; way++) {
@@ -300,7 +302,7 @@ START_TEST(truncated_image_does_not_grow)
 		ck_assert_int_eq(run(IO_DISCARD, (1 << 20) - 4096, 65536, false), 0);
 		expect_zeros((1 << 20) - 4096, 1 << 20);
 	}
-	/* In the middle of a page, through the page cache. */
+	/* This image ends in the middle of a page. */
 	ck_assert_int_eq(ftruncate(image.fd, 10000), 0);
 	image.size = 10000;
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 8192, 4096, false), 0);
@@ -308,13 +310,13 @@ START_TEST(truncated_image_does_not_grow)
 }
 END_TEST
 
-START_TEST(row38_long_ranges_are_done_in_steps)
+START_TEST(row38_long_ranges_are_executed_in_steps)
 {
 	pretend = true;
 	ck_assert_int_eq(run(IO_DISCARD, 1ull << 40, 1u << 31, false), 0);
 	ck_assert_uint_eq(total, 1u << 31);
 	ck_assert_uint_eq(longest, 128u << 20);
-	/* Between two of them somebody may lose patience. */
+	/* A range can be cancelled between two steps. */
 	cancel_after = &r;
 	punch.calls = 0;
 	ck_assert_int_eq(run(IO_DISCARD, 0, 1u << 31, false), -ECANCELED);
@@ -324,25 +326,25 @@ START_TEST(row38_long_ranges_are_done_in_steps)
 	r.cancel = false;
 	writes_only();
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 3u << 20, false), -ECANCELED);
-	ck_assert_uint_eq(write_play.calls, 1);
+	ck_assert_uint_eq(write_script.calls, 1);
 }
 END_TEST
 
-START_TEST(stable_ones_end_with_a_flush)
+START_TEST(stable_ranges_end_with_a_flush)
 {
 	r.stable = true;
 	ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), 0);
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 0, 4096, false), 0);
-	ck_assert_uint_eq(sync_play.calls, 2);
-	sync_play.always = EIO;
+	ck_assert_uint_eq(sync_script.calls, 2);
+	sync_script.always = EIO;
 	ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), -EIO);
 	punch.always = ENOSPC;
 	ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), -ENOSPC);
-	ck_assert_uint_eq(sync_play.calls, 3);
+	ck_assert_uint_eq(sync_script.calls, 3);
 }
 END_TEST
 
-/* ---- a block device, played by the file ---- */
+/* ---- a block device, simulated by the file ---- */
 
 START_TEST(device_discards_whole_blocks)
 {
@@ -367,20 +369,20 @@ START_TEST(device_discards_whole_blocks)
 }
 END_TEST
 
-START_TEST(device_that_cannot_discard_or_fails)
+START_TEST(device_cannot_discard_or_fails)
 {
 	r.device_block = 512;
-	discard_ioctl = (struct play){ .errors = { EINTR, EIO } };
+	discard_ioctl = (struct script){ .errors = { EINTR, EIO } };
 	ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), -EIO);
 	ck_assert_uint_eq(discard_ioctl.calls, 2);
-	discard_ioctl = (struct play){ .always = EOPNOTSUPP };
+	discard_ioctl = (struct script){ .always = EOPNOTSUPP };
 	ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), 0);
 	ck_assert_int_eq(run(IO_DISCARD, 0, 4096, false), 0);
 	ck_assert_uint_eq(discard_ioctl.calls, 1);
 }
 END_TEST
 
-/* The kernel zeroes whole blocks; parts of one are written. */
+/* The kernel can zero whole blocks only. Zeros are written to parts of a block. */
 START_TEST(device_zeroes_parts_of_a_block)
 {
 	r.device_block = 4096;
@@ -390,7 +392,7 @@ START_TEST(device_zeroes_parts_of_a_block)
 	ck_assert_uint_eq(zero_range.calls, 1);
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 12288, 512, true), 0);
 	ck_assert_int_eq(run(IO_WRITE_ZEROES, 12800, 4096, true), 0);
-	ck_assert_uint_eq(write_play.calls, 2);
+	ck_assert_uint_eq(write_script.calls, 2);
 	ck_assert_uint_eq(punch.calls + zero_range.calls, 2);
 	expect_zeros(4096, 12800 + 4096);
 }
@@ -403,18 +405,18 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, discard_makes_a_hole);
-	tcase_add_test(t, several_ranges_in_their_order);
+	tcase_add_test(t, ranges_are_executed_in_their_order);
 	tcase_add_test(t, zeroes_with_and_without_unmap);
-	tcase_add_test(t, host_that_cannot_discard);
-	tcase_add_test(t, host_without_one_way_to_zero_and_the_other);
-	tcase_add_test(t, host_faults_of_fallocate_and_signals);
-	tcase_add_test(t, host_faults_of_writing_zeros);
-	tcase_add_test(t, short_writes_of_zeros_go_on);
+	tcase_add_test(t, host_cannot_discard);
+	tcase_add_test(t, zeroes_fall_back_to_the_next_method);
+	tcase_add_test(t, errors_of_fallocate_and_signals);
+	tcase_add_test(t, errors_of_writing_zeros);
+	tcase_add_test(t, short_writes_of_zeros_are_continued);
 	tcase_add_test(t, truncated_image_does_not_grow);
-	tcase_add_test(t, row38_long_ranges_are_done_in_steps);
-	tcase_add_test(t, stable_ones_end_with_a_flush);
+	tcase_add_test(t, row38_long_ranges_are_executed_in_steps);
+	tcase_add_test(t, stable_ranges_end_with_a_flush);
 	tcase_add_test(t, device_discards_whole_blocks);
-	tcase_add_test(t, device_that_cannot_discard_or_fails);
+	tcase_add_test(t, device_cannot_discard_or_fails);
 	tcase_add_test(t, device_zeroes_parts_of_a_block);
 	suite_add_tcase(s, t);
 	return s;

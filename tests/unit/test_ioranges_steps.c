@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of discard and zero tasks that are interrupted between two steps, and continued. Linked
+ * Tests of discards and write zeroes that are interrupted between two steps, and continued. Linked
  * with --wrap: fallocate does nothing, and each call requests an interruption.
  */
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dataplane/ioengine.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/suite.h"
 
@@ -22,7 +23,7 @@ static struct ioranges r;
 static struct io_task task;
 static struct test_image image;
 static unsigned int calls, flushes;
-static off_t next; /* the offset that is expected of the next call */
+static off_t next; /* expected offset of the next call */
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
@@ -51,14 +52,14 @@ int __wrap_fdatasync(int fd)
 	return 0;
 }
 
-/* Returns how many times the task was interrupted. */
+/* Runs the task until it is finished. Returns how many times it was interrupted. */
 static unsigned int run_to_the_end(void)
 {
 	unsigned int times = 0;
 	int err;
 
 	for (; (err = ioranges_run(&r, &task)) == IORANGES_PARKED; times++) {
-		/* As long as it is held nothing is done. */
+		/* While the task is held, no step is executed. */
 		ck_assert_int_eq(ioranges_run(&r, &task), IORANGES_PARKED);
 		ck_assert_uint_eq(calls, times + 1);
 		ck_assert_uint_eq(flushes, 0);
@@ -68,10 +69,15 @@ static unsigned int run_to_the_end(void)
 	return times;
 }
 
-START_TEST(interrupted_between_two_steps_of_a_range)
+static const struct {
+	const char *name;
+	enum io_op op;
+} ops[] = { { "write zeroes", IO_WRITE_ZEROES }, { "discard", IO_DISCARD } };
+
+START_TEST(range_is_interrupted_between_two_steps)
 {
 	r.stable = true;
-	task = (struct io_task){ .op = _i ? IO_DISCARD : IO_WRITE_ZEROES, .range_count = 2 };
+	task = (struct io_task){ .op = ops[_i].op, .range_count = 2 };
 	task.range[0] = (struct io_range){ 0, 300 * MIB, false };
 	task.range[1] = (struct io_range){ 300 * MIB, 130 * MIB, false };
 	ck_assert_uint_eq(run_to_the_end(), 4);
@@ -81,7 +87,7 @@ START_TEST(interrupted_between_two_steps_of_a_range)
 }
 END_TEST
 
-START_TEST(interrupted_between_two_writes_of_zeros)
+START_TEST(range_is_interrupted_between_two_writes_of_zeros)
 {
 	image_make(&image, 4 * MIB, false);
 	calls = 0;
@@ -97,8 +103,8 @@ START_TEST(interrupted_between_two_writes_of_zeros)
 }
 END_TEST
 
-/* Who wants it cancelled does not wait for the one who holds it. */
-START_TEST(held_and_cancelled)
+/* A task that is held can be cancelled. */
+START_TEST(held_range_is_cancelled)
 {
 	r.hold = r.cancel = true;
 	task = (struct io_task){ .op = IO_DISCARD, .range_count = 1 };
@@ -108,8 +114,8 @@ START_TEST(held_and_cancelled)
 }
 END_TEST
 
-/* Without a helper thread: the engine's thread does one step at a time, also of small ranges. */
-START_TEST(one_step_at_a_time)
+/* Without a worker, the dataplane thread executes one step at a time, also of small ranges. */
+START_TEST(ranges_are_executed_one_step_at_a_time)
 {
 	r.stepwise = true;
 	task = (struct io_task){ .op = IO_WRITE_ZEROES, .range_count = 3 };
@@ -131,10 +137,10 @@ Suite *test_suite(void)
 	Suite *s = suite_create("ioranges_steps");
 	TCase *t = tcase_create("ioranges_steps");
 
-	tcase_add_loop_test(t, interrupted_between_two_steps_of_a_range, 0, 2);
-	tcase_add_test(t, interrupted_between_two_writes_of_zeros);
-	tcase_add_test(t, held_and_cancelled);
-	tcase_add_test(t, one_step_at_a_time);
+	tcase_add_table_test(t, range_is_interrupted_between_two_steps, ops);
+	tcase_add_test(t, range_is_interrupted_between_two_writes_of_zeros);
+	tcase_add_test(t, held_range_is_cancelled);
+	tcase_add_test(t, ranges_are_executed_one_step_at_a_time);
 	suite_add_tcase(s, t);
 	return s;
 }

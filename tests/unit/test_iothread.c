@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the dataplane thread; each runs on both kinds of loop. */
+/* Tests of the dataplane thread and of calls to it. All run on two kinds of loop. */
 #include <pthread.h>
 
 #include "tests/unit/iothread_rig.h"
 
-START_TEST(clients_are_served_until_nothing_is_left)
+START_TEST(clients_are_served_until_no_work_is_left)
 {
 	struct client c[3];
 
@@ -13,7 +13,7 @@ START_TEST(clients_are_served_until_nothing_is_left)
 		join(&c[i]);
 	for (unsigned int i = 0; i < 3; i++)
 		add(&c[i].work, 1000 + i);
-	/* Whoever wakes it, it looks after all. */
+	/* The thread serves all clients, whichever of them woke it. */
 	wake(&c[1]);
 	for (unsigned int i = 0; i < 3; i++)
 		mock_wait_until(get(&c[i].done) == 1000 + i);
@@ -48,13 +48,87 @@ START_TEST(clients_come_and_go_in_any_order)
 }
 END_TEST
 
+static void work_once(struct client *c, bool pops)
+{
+	STORE_RELEASE(c->pops, pops);
+	add(&c->work, 1);
+	wake(c);
+	mock_wait_until(get(&c->done) == get(&c->work));
+	wait_idle_thread();
+}
+
+START_TEST(last_active_client_is_the_one_that_popped_last)
+{
+	struct client a, b;
+
+	begin(_i, 0);
+	join(&a);
+	join(&b);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 0);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 1);
+	/* Other work, such as a completion, does not count. */
+	work_once(&b, false);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 2);
+	work_once(&b, true);
+	ck_assert_uint_eq(get(&b.active), 0);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 2);
+	leave(&a);
+	leave(&b);
+	iothread_destroy(thread);
+}
+END_TEST
+
+/* Work that a poll finds, and that causes work of the client which is served next. Returns the
+ * number of hits that the first client had then. */
+static unsigned int work_while_polling(struct client *first)
+{
+	unsigned int peeks = get(&first->peeks);
+
+	/* The thread polls after a short sleep. */
+	for (int64_t end = mock_deadline(); get(&first->peeks) == peeks;) {
+		wake(first->to);
+		mock_yield(end);
+	}
+	add(&first->work, 1);
+	wake(first); /* the thread may be asleep again */
+	mock_wait_until(get(&first->to->done) == get(&first->work));
+	return get(&first->hits);
+}
+
+/* A turn to which a successful poll led: the hit belongs to the first client that pops. */
+START_TEST(poll_hit_belongs_to_one_client)
+{
+	struct client late, first;
+	unsigned int hits;
+
+	begin(_i, 1000 * 1000);
+	join(&late);
+	join(&first); /* is served before the other */
+	first.to = &late;
+	while (!(hits = work_while_polling(&first)))
+		;
+	ck_assert_uint_eq(get(&late.hits), hits);
+	STORE_RELEASE(first.pops, true);
+	while (work_while_polling(&first) == hits)
+		;
+	ck_assert_uint_eq(get(&late.hits), hits);
+	leave(&first);
+	leave(&late);
+	iothread_destroy(thread);
+}
+END_TEST
+
 /* ---- calls ---- */
 
 static unsigned int runs;
 
 static void run_count(struct iothread_call *call)
 {
-	runs++; /* on one thread: no atomic */
+	runs++; /* only the dataplane thread writes this */
 	iothread_call_done(call);
 }
 
@@ -82,8 +156,7 @@ START_TEST(calls_from_many_threads)
 }
 END_TEST
 
-/* Calls that come while the thread is busy with something else, one after the other. */
-static unsigned int go; /* atomic */
+static unsigned int go; /* atomic: run_hold may return */
 
 static void run_hold(struct iothread_call *call)
 {
@@ -99,7 +172,7 @@ static void *call_once(void *arg)
 	return arg;
 }
 
-START_TEST(calls_pile_up)
+START_TEST(calls_that_come_while_the_thread_is_busy_are_all_run)
 {
 	struct iothread_call hold = { .run = run_hold };
 	pthread_t caller[5];
@@ -121,7 +194,7 @@ START_TEST(calls_pile_up)
 }
 END_TEST
 
-static struct iothread_call *kept; /* atomic */
+static struct iothread_call *kept; /* atomic: a call that is not answered yet */
 
 static void run_keep(struct iothread_call *call)
 {
@@ -142,8 +215,8 @@ static void run_answer_kept(struct iothread_call *call)
 	iothread_call_done(call);
 }
 
-/* Answered later, and others meanwhile. */
-START_TEST(a_call_is_answered_when_the_thread_says_so)
+/* The thread runs another call before it answers the first one. */
+START_TEST(caller_waits_until_the_call_is_answered)
 {
 	struct iothread_call meanwhile = { .run = run_count }, end = { .run = run_answer_kept };
 	pthread_t caller;
@@ -159,8 +232,8 @@ START_TEST(a_call_is_answered_when_the_thread_says_so)
 }
 END_TEST
 
-/* The first call came before the thread had begun to watch what it is woken by. */
-START_TEST(a_call_right_after_the_birth_was_never_run)
+/* The call of iothread_destroy came before the thread had begun to watch its eventfd. */
+START_TEST(call_to_a_thread_that_has_just_started_is_lost)
 {
 	for (unsigned int i = 0; i < 300; i++) {
 		begin(_i, 0);
@@ -174,12 +247,14 @@ Suite *test_suite(void)
 	Suite *s = suite_create("iothread");
 	TCase *t = tcase_create("iothread");
 
-	tcase_add_loop_test(t, clients_are_served_until_nothing_is_left, 0, 2);
-	tcase_add_loop_test(t, clients_come_and_go_in_any_order, 0, 2);
-	tcase_add_loop_test(t, calls_from_many_threads, 0, 2);
-	tcase_add_loop_test(t, calls_pile_up, 0, 2);
-	tcase_add_loop_test(t, a_call_is_answered_when_the_thread_says_so, 0, 2);
-	tcase_add_loop_test(t, a_call_right_after_the_birth_was_never_run, 0, 2);
+	tcase_add_named_test(t, clients_are_served_until_no_work_is_left, 2, loop_name);
+	tcase_add_named_test(t, clients_come_and_go_in_any_order, 2, loop_name);
+	tcase_add_named_test(t, last_active_client_is_the_one_that_popped_last, 2, loop_name);
+	tcase_add_named_test(t, poll_hit_belongs_to_one_client, 2, loop_name);
+	tcase_add_named_test(t, calls_from_many_threads, 2, loop_name);
+	tcase_add_named_test(t, calls_that_come_while_the_thread_is_busy_are_all_run, 2, loop_name);
+	tcase_add_named_test(t, caller_waits_until_the_call_is_answered, 2, loop_name);
+	tcase_add_named_test(t, call_to_a_thread_that_has_just_started_is_lost, 2, loop_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of clients that are due at a time. Linked with --wrap: the clock is simulated. */
+/* Tests of clients that must be served at a given time. Linked with --wrap: the clock is
+ * simulated. */
 #include <sys/timerfd.h>
 
 #define OWNCLOCK_TICK 100u
+#include "tests/lib/cases.h"
 #include "tests/lib/ownclock.h"
 #include "tests/unit/iothread_rig.h"
 
-static uint64_t alarm_at; /* atomic; 0: none was asked for since the last one that went off */
+static uint64_t alarm_at; /* atomic: time that the timer is set to; 0: not set since it expired */
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
@@ -25,19 +27,19 @@ static uint64_t alarm_set(void)
 	return __atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST);
 }
 
-/* One that is due some time after it was served, and tells what it found then. */
+/* A client that is due some time after it was served. */
 struct timed {
 	struct client c;
-	uint64_t in;		   /* atomic; ns, once */
-	const struct client *near; /* whose looks count; NULL: nobody's */
-	uint64_t until;		   /* the thread's */
-	unsigned int looks;	   /* atomic; between the last two times */
-	unsigned int seen;	   /* the thread's */
-	uint64_t regpage;	   /* atomic */
-	unsigned int served;	   /* atomic */
+	uint64_t in;		     /* atomic: ns until it is due, set by the test; used once */
+	const struct client *peeked; /* client whose peeks are counted; or NULL */
+	uint64_t until;		     /* when it is due; only the dataplane thread uses it */
+	unsigned int peeks;	     /* atomic: peeks between the last two times it was served */
+	unsigned int peeks_seen;     /* only the dataplane thread uses it */
+	uint64_t poll_ns;	     /* atomic: the long polling window when it was served */
+	unsigned int served;	     /* atomic */
 };
 
-static bool serve_timed(struct iothread_client *client)
+static struct iothread_served serve_timed(struct iothread_client *client)
 {
 	struct timed *t = container_of(client, struct timed, c.client);
 	uint64_t in = __atomic_exchange_n(&t->in, 0, __ATOMIC_SEQ_CST);
@@ -46,24 +48,27 @@ static bool serve_timed(struct iothread_client *client)
 	if (in)
 		t->until = now + in;
 	client->due = t->until > now ? t->until : 0;
-	if (t->near) {
-		__atomic_store_n(&t->looks, get(&t->near->peeks) - t->seen, __ATOMIC_SEQ_CST);
-		t->seen = get(&t->near->peeks);
+	if (t->peeked) {
+		__atomic_store_n(&t->peeks, get(&t->peeked->peeks) - t->peeks_seen,
+				 __ATOMIC_SEQ_CST);
+		t->peeks_seen = get(&t->peeked->peeks);
 	}
-	__atomic_store_n(&t->regpage, thread->adaptive_poll.poll_ns_now, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->poll_ns, thread->adaptive_poll.poll_ns_now, __ATOMIC_SEQ_CST);
 	add(&t->served, 1);
-	return false;
+	return (struct iothread_served){ 0 };
 }
 
-static void join_timed(struct timed *t, uint64_t in, const struct client *near)
+static void join_timed(struct timed *t, uint64_t in, const struct client *peeked)
 {
 	struct client_call call = { .call.run = run_join, .client = &t->c };
 
 	*t = (struct timed){
-		.c = { .client = { .serve = serve_timed, .peek = peek, .arm = arm },
+		.c = { .client = { .serve = serve_timed,
+				   .peek = peek,
+				   .enable_notify = enable_notify },
 		       .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) },
 		.in = in,
-		.near = near,
+		.peeked = peeked,
 	};
 	iothread_call(thread, &call.call);
 	mock_wait_until(get(&t->served));
@@ -75,7 +80,7 @@ static void begin_timed(int kind, uint64_t poll_us)
 	begin(kind, poll_us);
 }
 
-/* It goes off, at its time. */
+/* Waits until the timer is set, and lets it expire. Returns its time. */
 static uint64_t expect_alarm(void)
 {
 	const struct itimerspec soon = { .it_value.tv_nsec = 1 };
@@ -89,6 +94,7 @@ static uint64_t expect_alarm(void)
 	return at;
 }
 
+/* Wakes the thread for a client, `slept` ns after it went to sleep. */
 static void serve_again(struct timed *t, uint64_t slept)
 {
 	unsigned int served;
@@ -100,18 +106,28 @@ static void serve_again(struct timed *t, uint64_t slept)
 	mock_wait_until(get(&t->served) > served);
 }
 
-/* Whichever of them joined first. */
-START_TEST(thread_is_woken_for_the_first_that_is_due)
+static const struct {
+	const char *name;
+	enum evloop_kind kind;
+	bool early_first; /* the client that is due first joins first */
+} orders[] = {
+	{ "epoll, late joins first", EVLOOP_EPOLL, false },
+	{ "io_uring, late joins first", EVLOOP_URING, false },
+	{ "epoll, early joins first", EVLOOP_EPOLL, true },
+	{ "io_uring, early joins first", EVLOOP_URING, true },
+};
+
+START_TEST(thread_is_woken_for_the_client_that_is_due_first)
 {
 	struct timed early, late;
 
-	begin_timed(_i & 1, 0);
-	if (_i & 2)
+	begin_timed(orders[_i].kind, 0);
+	if (orders[_i].early_first)
 		join_timed(&early, SECOND, NULL);
 	join_timed(&late, 2 * SECOND, NULL);
-	if (!(_i & 2))
+	if (!orders[_i].early_first)
 		join_timed(&early, SECOND, NULL);
-	/* The one that was alone at first may have asked. */
+	/* The timer may have been set for the first client before the second one joined. */
 	mock_wait_until(alarm_set() && alarm_set() < 9 * SECOND);
 	ck_assert_uint_lt(expect_alarm(), 9 * SECOND);
 	ck_assert_uint_ge(expect_alarm(), 9 * SECOND);
@@ -123,35 +139,36 @@ START_TEST(thread_is_woken_for_the_first_that_is_due)
 }
 END_TEST
 
-/* It has somebody to look for as well, and would do so for ten times as long. */
-START_TEST(thread_looks_on_until_somebody_is_due)
+/* For another client, the thread would poll ten times as long. */
+START_TEST(thread_polls_only_until_a_client_is_due)
 {
-	struct client near;
+	struct client other;
 	struct timed t;
 	unsigned int served;
 
 	begin_timed(_i, 10);
-	join(&near);
-	join_timed(&t, 0, &near);
+	join(&other);
+	join_timed(&t, 0, &other);
 	for (unsigned int i = 0; i < 5; i++)
 		serve_again(&t, 5000);
-	ck_assert_uint_gt(READ_ONCE(t.regpage), 1000);
+	ck_assert_uint_gt(READ_ONCE(t.poll_ns), 1000);
 	wait_idle_thread();
 	served = get(&t.served);
 	__atomic_store_n(&t.in, 1000, __ATOMIC_SEQ_CST);
 	serve_again(&t, 5000);
 	mock_wait_until(get(&t.served) >= served + 2);
 	ck_assert_uint_eq(alarm_set(), 0);
-	ck_assert_uint_ge(get(&t.looks), 16);
-	ck_assert_uint_le(get(&t.looks), 1000 / OWNCLOCK_TICK * 16);
+	ck_assert_uint_ge(get(&t.peeks), 16);
+	ck_assert_uint_le(get(&t.peeks), 1000 / OWNCLOCK_TICK * 16);
 	leave(&t.c);
-	leave(&near);
+	leave(&other);
 	iothread_destroy(thread);
 }
 END_TEST
 
-/* It would look on, but for whom? And a long sleep is one, whatever ends it. */
-START_TEST(thread_looks_for_nobody_who_is_due)
+/* The thread does not poll for a client that is due later. A long sleep closes the polling window
+ * also when a timer ends it. */
+START_TEST(thread_does_not_poll_for_a_client_that_is_due_later)
 {
 	struct timed t;
 	unsigned int peeks, served;
@@ -160,7 +177,7 @@ START_TEST(thread_looks_for_nobody_who_is_due)
 	join_timed(&t, 0, NULL);
 	for (unsigned int i = 0; i < 5; i++)
 		serve_again(&t, 5000);
-	ck_assert_uint_gt(READ_ONCE(t.regpage), 1000);
+	ck_assert_uint_gt(READ_ONCE(t.poll_ns), 1000);
 	wait_idle_thread();
 	peeks = get(&t.c.peeks);
 	__atomic_store_n(&t.in, SECOND, __ATOMIC_SEQ_CST);
@@ -170,14 +187,14 @@ START_TEST(thread_looks_for_nobody_who_is_due)
 	served = get(&t.served);
 	expect_alarm();
 	mock_wait_until(get(&t.served) > served);
-	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
+	ck_assert_uint_eq(READ_ONCE(t.poll_ns), 0);
 	leave(&t.c);
 	iothread_destroy(thread);
 }
 END_TEST
 
-/* A short sleep is a reason to look on longer; not one that is short because somebody was due. */
-START_TEST(sleep_that_an_alarm_ends_is_not_over_yet)
+/* A short sleep makes the polling window longer, unless it was short because a timer ended it. */
+START_TEST(sleep_that_a_timer_ends_continues_in_the_next_one)
 {
 	struct timed t;
 	unsigned int served;
@@ -185,18 +202,18 @@ START_TEST(sleep_that_an_alarm_ends_is_not_over_yet)
 	begin_timed(_i, 10);
 	join_timed(&t, 0, NULL);
 	serve_again(&t, SECOND);
-	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
+	ck_assert_uint_eq(READ_ONCE(t.poll_ns), 0);
 	__atomic_store_n(&t.in, 5000, __ATOMIC_SEQ_CST);
 	serve_again(&t, SECOND);
 	served = get(&t.served);
 	expect_alarm();
 	mock_wait_until(get(&t.served) > served);
-	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
-	/* Together they were too long. */
+	ck_assert_uint_eq(READ_ONCE(t.poll_ns), 0);
+	/* This sleep and the one that the timer ended were too long together. */
 	serve_again(&t, 6000);
-	ck_assert_uint_eq(READ_ONCE(t.regpage), 0);
+	ck_assert_uint_eq(READ_ONCE(t.poll_ns), 0);
 	serve_again(&t, 6000);
-	ck_assert_uint_eq(READ_ONCE(t.regpage), POLL_START_NS);
+	ck_assert_uint_eq(READ_ONCE(t.poll_ns), POLL_START_NS);
 	leave(&t.c);
 	iothread_destroy(thread);
 }
@@ -207,10 +224,10 @@ Suite *test_suite(void)
 	Suite *s = suite_create("iothread_due");
 	TCase *t = tcase_create("iothread_due");
 
-	tcase_add_loop_test(t, thread_is_woken_for_the_first_that_is_due, 0, 4);
-	tcase_add_loop_test(t, thread_looks_on_until_somebody_is_due, 0, 2);
-	tcase_add_loop_test(t, thread_looks_for_nobody_who_is_due, 0, 2);
-	tcase_add_loop_test(t, sleep_that_an_alarm_ends_is_not_over_yet, 0, 2);
+	tcase_add_table_test(t, thread_is_woken_for_the_client_that_is_due_first, orders);
+	tcase_add_named_test(t, thread_polls_only_until_a_client_is_due, 2, loop_name);
+	tcase_add_named_test(t, thread_does_not_poll_for_a_client_that_is_due_later, 2, loop_name);
+	tcase_add_named_test(t, sleep_that_a_timer_ends_continues_in_the_next_one, 2, loop_name);
 	suite_add_tcase(s, t);
 	return s;
 }

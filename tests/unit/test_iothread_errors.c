@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 #include "dataplane/iothread.h"
+#include "tests/lib/cases.h"
+#include "tests/lib/engines.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
 
-/* What the host answers, once each; 0: what it really does. */
+/* Errors that the host returns, once each; 0: the real call is made. */
 static int timer_error, calloc_error, attr_error, create_error, enable_error;
-static unsigned int watch_refused; /* the call with that number from now, counted from 1 */
+static unsigned int
+	watch_refused; /* number of the next epoll_ctl call that fails, from 1; 0: none */
 
 int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
@@ -29,13 +32,13 @@ int __wrap_pthread_attr_init(pthread_attr_t *attr);
 int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*start)(void *),
 			  void *arg);
 
-int __real_io_uring_enable_rings(struct io_uring *ring);
-int __wrap_io_uring_enable_rings(struct io_uring *ring);
+int __real_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
+int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
 
 int __real_sem_wait(sem_t *sem);
 int __wrap_sem_wait(sem_t *sem);
 
-static unsigned int interruptions; /* of the next waits */
+static unsigned int interruptions; /* number of the next waits that a signal interrupts */
 
 int __wrap_sem_wait(sem_t *sem)
 {
@@ -68,7 +71,6 @@ static int take(int *error)
 	return err;
 }
 
-/* Of the calls to come, the one with that number is refused; counted from 1. */
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
 	if (!watch_refused || --watch_refused)
@@ -93,7 +95,7 @@ void *__wrap_calloc(size_t n, size_t size)
 	return NULL;
 }
 
-/* These two return their error, and leave something else in errno. */
+/* This function and pthread_create return their error, and leave another value in errno. */
 int __wrap_pthread_attr_init(pthread_attr_t *attr)
 {
 	errno = EDOM;
@@ -107,27 +109,30 @@ int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*sta
 	return create_error ? take(&create_error) : __real_pthread_create(id, attr, start, arg);
 }
 
-int __wrap_io_uring_enable_rings(struct io_uring *ring)
+int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n)
 {
-	return enable_error ? -take(&enable_error) : __real_io_uring_enable_rings(ring);
+	if (op == IORING_REGISTER_ENABLE_RINGS && enable_error)
+		return -take(&enable_error);
+	return __real_io_uring_register(fd, op, arg, n);
 }
 
 static struct iothread *made;
 
-static void expect_refused(int kind, int err)
+/* Checks that iothread_create fails and leaves no descriptor and no thread. */
+static void expect_refused(enum evloop_kind kind, int err)
 {
-	struct iothread_config config = { .loop = kind ? EVLOOP_URING : EVLOOP_EPOLL };
+	struct iothread_config config = { .loop = kind };
 	unsigned int fds = count_fds(), threads = count_threads();
 
 	ck_assert_int_eq(iothread_create(&made, &config), err);
 	ck_assert_uint_eq(count_fds(), fds);
-	/* The thread sanitizer may have started its own. */
+	/* The thread sanitizer may have started a thread of its own. */
 	mock_wait_until(count_threads() <= threads + 1);
 }
 
 START_TEST(host_out_of_memory_or_threads)
 {
-	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+	struct iothread_config config = { .loop = _i };
 
 	timer_error = EMFILE;
 	expect_refused(_i, -EMFILE);
@@ -137,11 +142,11 @@ START_TEST(host_out_of_memory_or_threads)
 	expect_refused(_i, -ENOMEM);
 	create_error = EAGAIN;
 	expect_refused(_i, -EAGAIN);
-	for (unsigned int i = 1; !_i && i <= 2; i++) {
+	for (unsigned int i = 1; _i == EVLOOP_EPOLL && i <= 2; i++) {
 		watch_refused = i;
 		expect_refused(_i, -ENOSPC);
 	}
-	if (_i) {
+	if (_i == EVLOOP_URING) {
 		enable_error = EBADFD;
 		expect_refused(_i, -EBADFD);
 	}
@@ -151,10 +156,10 @@ START_TEST(host_out_of_memory_or_threads)
 }
 END_TEST
 
-/* A signal must not end a wait: for the birth of the thread, and for its answer to a call. */
-START_TEST(host_interrupts_the_waits)
+/* The waits for the start of the thread, and for its answer to a call, continue after a signal. */
+START_TEST(signals_do_not_end_the_waits)
 {
-	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+	struct iothread_config config = { .loop = _i };
 
 	for (unsigned int i = 0; i < 100; i++) {
 		interruptions = 3;
@@ -167,12 +172,12 @@ START_TEST(host_interrupts_the_waits)
 }
 END_TEST
 
-/* Memory that cannot be locked is not held: the thread is there all the same. */
-START_TEST(host_that_locks_no_memory)
+/* When the host locks no memory, the thread works without fixed buffers. */
+START_TEST(host_locks_no_memory)
 {
 	static uint8_t page[4096] __attribute__((aligned(4096)));
 	struct hostmem mem = { 0 };
-	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL, .fixed = &mem };
+	struct iothread_config config = { .loop = _i, .fixed = &mem };
 
 	ck_assert_int_eq(hostmem_add(&mem, 4096, sizeof(page), page, false), 0);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -188,7 +193,6 @@ START_TEST(host_that_locks_no_memory)
 }
 END_TEST
 
-/* Whichever of its two descriptors is the one too many. */
 static pthread_t began_on;
 
 static int begin_on(const struct thread_init *begin)
@@ -198,16 +202,16 @@ static int begin_on(const struct thread_init *begin)
 	return 0;
 }
 
-static int begin_not(const struct thread_init *begin)
+static int refuse_to_begin(const struct thread_init *begin)
 {
 	(void)begin;
 	return -EACCES;
 }
 
-START_TEST(thread_that_may_not_begin_is_none)
+START_TEST(thread_whose_begin_function_fails_is_not_created)
 {
-	const struct thread_init good = { begin_on }, bad = { begin_not };
-	struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+	const struct thread_init good = { begin_on }, bad = { refuse_to_begin };
+	struct iothread_config config = { .loop = _i };
 	struct iothread *t;
 
 	config.begin = &bad;
@@ -219,13 +223,14 @@ START_TEST(thread_that_may_not_begin_is_none)
 }
 END_TEST
 
+/* The host has no descriptor left, or one of the two that the thread needs. */
 START_TEST(host_out_of_descriptors)
 {
 	struct rlimit before, few;
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	for (unsigned int spare = 0; spare < 2; spare++) {
-		struct iothread_config config = { .loop = _i ? EVLOOP_URING : EVLOOP_EPOLL };
+		struct iothread_config config = { .loop = _i };
 		unsigned int fds = count_fds();
 		int next = dup(0), err;
 
@@ -246,11 +251,11 @@ Suite *test_suite(void)
 	Suite *s = suite_create("iothread_errors");
 	TCase *t = tcase_create("iothread_errors");
 
-	tcase_add_loop_test(t, host_out_of_memory_or_threads, 0, 2);
-	tcase_add_loop_test(t, thread_that_may_not_begin_is_none, 0, 2);
-	tcase_add_loop_test(t, host_that_locks_no_memory, 0, 2);
-	tcase_add_loop_test(t, host_interrupts_the_waits, 0, 2);
-	tcase_add_loop_test(t, host_out_of_descriptors, 0, 2);
+	tcase_add_named_test(t, host_out_of_memory_or_threads, 2, loop_name);
+	tcase_add_named_test(t, thread_whose_begin_function_fails_is_not_created, 2, loop_name);
+	tcase_add_named_test(t, host_locks_no_memory, 2, loop_name);
+	tcase_add_named_test(t, signals_do_not_end_the_waits, 2, loop_name);
+	tcase_add_named_test(t, host_out_of_descriptors, 2, loop_name);
 	suite_add_tcase(s, t);
 	return s;
 }

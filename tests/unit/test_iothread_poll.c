@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of how long a dataplane thread polls before it sleeps, on both kinds of loop. */
+/* Tests of how long a dataplane thread polls before it sleeps. */
 #include <pthread.h>
 #include <sched.h>
 
 #define OWNCLOCK_TICK 100u
+#include "tests/lib/cases.h"
 #include "tests/lib/ownclock.h"
 #include "tests/unit/iothread_rig.h"
 
-/* ---- a host with one processor ---- */
+/* ---- a host with one CPU ---- */
 
 static bool one_cpu;
 
@@ -25,8 +26,8 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 	return err;
 }
 
-static unsigned int yields;	      /* atomic: the thread's */
-static unsigned int polling_at_yield; /* what was polled for at the last one */
+static unsigned int yields;	      /* atomic: number of yields of the dataplane thread */
+static unsigned int polling_at_yield; /* loop.polling at the last of them */
 
 int __real_sched_yield(void);
 int __wrap_sched_yield(void);
@@ -50,17 +51,17 @@ START_TEST(polling_begins_when_sleeps_are_short)
 		wake(&c);
 		mock_yield(end);
 	}
-	/* Nobody rings for it. */
+	/* No notification comes with this work. */
 	add(&c.work, 1);
-	wake(&c); /* in case it sleeps again */
+	wake(&c); /* the thread may be asleep again */
 	mock_wait_until(get(&c.done) == 1);
 	leave(&c);
 	iothread_destroy(thread);
 }
 END_TEST
 
-/* Wake it from a sleep that took so long; how long does it look on then? */
-static uint64_t looks_on_after(struct client *c, uint64_t slept_ns)
+/* Wakes the thread from a sleep of this length. Returns how long it polls then, in nanoseconds. */
+static uint64_t polls_after(struct client *c, uint64_t slept_ns)
 {
 	unsigned int armed, peeks;
 
@@ -71,13 +72,13 @@ static uint64_t looks_on_after(struct client *c, uint64_t slept_ns)
 	wake(c);
 	mock_wait_until(get(&c->armed) > armed);
 	wait_idle_thread();
-	/* Looks between two looks at the clock: 16. */
+	/* The thread reads the clock once in 16 peeks. */
 	return (uint64_t)(get(&c->peeks) - peeks) / 16 * OWNCLOCK_TICK;
 }
 
-/* A brief look, ever rarer since it is in vain; besides, longer by and by while sleeps are short, never
- * longer than allowed, and gone after a long one. */
-START_TEST(polling_follows_what_sleeping_cost)
+/* Brief polls that find nothing become rare. The long window grows while sleeps are short, up to
+ * its limit, and closes after a long sleep. */
+START_TEST(polling_time_follows_the_length_of_sleeps)
 {
 	struct client c;
 
@@ -86,22 +87,22 @@ START_TEST(polling_follows_what_sleeping_cost)
 	join(&c);
 	wait_idle_thread();
 	for (unsigned int i = 0; i < 100; i++)
-		looks_on_after(&c, 10000);
+		polls_after(&c, 10000);
 	for (unsigned int i = 0; i < 2; i++) {
-		ck_assert_uint_eq(looks_on_after(&c, 10000) % POLL_MIN_NS, 0);
-		ck_assert_uint_ge(looks_on_after(&c, 9900), 4000);
-		ck_assert_uint_eq(looks_on_after(&c, 9900), 8000);
-		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
-		ck_assert_uint_eq(looks_on_after(&c, 100), 10000);
+		ck_assert_uint_eq(polls_after(&c, 10000) % POLL_MIN_NS, 0);
+		ck_assert_uint_ge(polls_after(&c, 9900), 4000);
+		ck_assert_uint_eq(polls_after(&c, 9900), 8000);
+		ck_assert_uint_eq(polls_after(&c, 100), 10000);
+		ck_assert_uint_eq(polls_after(&c, 100), 10000);
 	}
-	ck_assert_uint_eq(looks_on_after(&c, 1000000000) % POLL_MIN_NS, 0);
+	ck_assert_uint_eq(polls_after(&c, 1000000000) % POLL_MIN_NS, 0);
 	leave(&c);
 	iothread_destroy(thread);
 }
 END_TEST
 
-/* So much was looked in a hundred wake-ups for nothing. */
-static unsigned int looks_in_vain(uint64_t poll_us)
+/* Returns the number of peeks in a hundred wake-ups without work. */
+static unsigned int peeks_without_work(uint64_t poll_us)
 {
 	unsigned int peeks;
 	struct client c;
@@ -120,27 +121,33 @@ static unsigned int looks_in_vain(uint64_t poll_us)
 	return peeks;
 }
 
-/* With a clock of its own, a brief look is 50 looks at it. */
-START_TEST(without_a_window_it_looks_briefly_and_rarely)
+/* The simulated clock advances at each read, so that a brief poll has 50 reads. */
+START_TEST(without_a_long_window_polls_are_brief_and_rare)
 {
 	unsigned int peeks;
 
 	ownclock_begin();
-	peeks = looks_in_vain(0);
+	peeks = peeks_without_work(0);
 	ck_assert_uint_ge(peeks, POLL_MIN_NS / OWNCLOCK_TICK * 16);
 	ck_assert_uint_le(peeks, 10 * POLL_MIN_NS / OWNCLOCK_TICK * 16);
 }
 END_TEST
 
-START_TEST(polling_never_begins_on_an_only_processor)
+static const struct {
+	const char *name;
+	uint64_t poll_us;
+} windows[] = { { "poll-us=0", 0 }, { "poll-us=1000", 1000 } };
+
+START_TEST(thread_never_polls_on_a_single_cpu)
 {
 	one_cpu = true;
-	ck_assert_uint_eq(looks_in_vain(_i ? 1000 : 0), 0);
+	ck_assert_uint_eq(peeks_without_work(windows[_i].poll_us), 0);
 }
 END_TEST
 
-/* What it does at one wake-up; did it look on behind that? */
-static bool looked_on(struct client *c, unsigned int work, bool raises)
+/* Wakes the thread for some work, which interrupts the driver or not. Returns whether it polled
+ * afterwards. */
+static bool polled_after_work(struct client *c, unsigned int work, bool raises)
 {
 	unsigned int armed, peeks;
 
@@ -155,32 +162,63 @@ static bool looked_on(struct client *c, unsigned int work, bool raises)
 	return get(&c->peeks) > peeks;
 }
 
-/* KVM may need this processor to send it: whoever looks on lets others have it first, once. */
-START_TEST(interrupt_is_kept_back_by_who_looks_on)
+static const struct {
+	const char *name;
+	enum evloop_kind kind;
+	uint64_t poll_us;
+} ways[] = {
+	{ "epoll, poll-us=0", EVLOOP_EPOLL, 0 },
+	{ "io_uring, poll-us=0", EVLOOP_URING, 0 },
+	{ "epoll, poll-us=10", EVLOOP_EPOLL, 10 },
+	{ "io_uring, poll-us=10", EVLOOP_URING, 10 },
+};
+
+/* KVM may need this CPU to deliver the interrupt, so that the thread yields once before it
+ * polls. */
+START_TEST(thread_that_polls_delays_the_interrupt)
 {
-	unsigned int looks = 0;
+	unsigned int polls = 0;
 	struct client c;
 
 	ownclock_begin();
-	begin(_i % 2, _i < 2 ? 0 : 10);
+	begin(ways[_i].kind, ways[_i].poll_us);
 	join(&c);
 	wait_idle_thread();
 	yields = 0;
 	for (unsigned int i = 0; i < 100; i++) {
-		looks += looked_on(&c, 1, true);
-		ck_assert_uint_eq(get(&yields), looks);
-		looked_on(&c, 1, false);
-		looked_on(&c, 0, true);
-		ck_assert_uint_eq(get(&yields), looks);
+		polls += polled_after_work(&c, 1, true);
+		ck_assert_uint_eq(get(&yields), polls);
+		polled_after_work(&c, 1, false);
+		polled_after_work(&c, 0, true);
+		ck_assert_uint_eq(get(&yields), polls);
 	}
-	ck_assert_uint_gt(looks, 0);
+	ck_assert_uint_gt(polls, 0);
 	leave(&c);
 	iothread_destroy(thread);
 }
 END_TEST
 
-/* The same of who polls for the host's answers. */
-START_TEST(interrupt_is_kept_back_by_who_polls_the_device)
+/* Polls for completions fail until they are rare. The driver may answer what is published at once,
+ * so the thread polls for its requests nevertheless. */
+START_TEST(published_requests_make_the_thread_poll_for_new_ones)
+{
+	struct client c;
+
+	ownclock_begin();
+	begin(_i, 0);
+	join(&c);
+	wait_idle_thread();
+	for (unsigned int i = 0; i < 70; i++)
+		polled_after_work(&c, 1, false);
+	ck_assert(!polled_after_work(&c, 1, false));
+	STORE_RELEASE(c.publishes, true);
+	ck_assert(polled_after_work(&c, 1, false));
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
+START_TEST(thread_that_polls_for_completions_delays_the_interrupt)
 {
 	struct client c;
 
@@ -189,7 +227,7 @@ START_TEST(interrupt_is_kept_back_by_who_polls_the_device)
 	wait_idle_thread();
 	yields = 0;
 	__atomic_store_n(&c.polls, 5, __ATOMIC_RELEASE);
-	looked_on(&c, 1, true);
+	polled_after_work(&c, 1, true);
 	ck_assert_uint_eq(get(&yields), 1);
 	ck_assert_uint_eq(polling_at_yield, 5);
 	leave(&c);
@@ -197,8 +235,7 @@ START_TEST(interrupt_is_kept_back_by_who_polls_the_device)
 }
 END_TEST
 
-/* Whether it looks on or sleeps when they come. */
-START_TEST(calls_come_in_while_polling)
+START_TEST(calls_are_run_while_the_thread_polls)
 {
 	struct client c, other;
 
@@ -222,13 +259,14 @@ Suite *test_suite(void)
 	Suite *s = suite_create("iothread_poll");
 	TCase *t = tcase_create("iothread_poll");
 
-	tcase_add_loop_test(t, polling_begins_when_sleeps_are_short, 0, 2);
-	tcase_add_loop_test(t, polling_follows_what_sleeping_cost, 0, 2);
-	tcase_add_test(t, without_a_window_it_looks_briefly_and_rarely);
-	tcase_add_loop_test(t, polling_never_begins_on_an_only_processor, 0, 2);
-	tcase_add_loop_test(t, interrupt_is_kept_back_by_who_looks_on, 0, 4);
-	tcase_add_test(t, interrupt_is_kept_back_by_who_polls_the_device);
-	tcase_add_loop_test(t, calls_come_in_while_polling, 0, 2);
+	tcase_add_named_test(t, polling_begins_when_sleeps_are_short, 2, loop_name);
+	tcase_add_named_test(t, polling_time_follows_the_length_of_sleeps, 2, loop_name);
+	tcase_add_test(t, without_a_long_window_polls_are_brief_and_rare);
+	tcase_add_table_test(t, thread_never_polls_on_a_single_cpu, windows);
+	tcase_add_table_test(t, thread_that_polls_delays_the_interrupt, ways);
+	tcase_add_named_test(t, published_requests_make_the_thread_poll_for_new_ones, 2, loop_name);
+	tcase_add_test(t, thread_that_polls_for_completions_delays_the_interrupt);
+	tcase_add_named_test(t, calls_are_run_while_the_thread_polls, 2, loop_name);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/suite.h"
 
@@ -17,8 +18,8 @@ static struct mockdrv *const m = &r.m;
 
 static bool one_cpu;
 static int process_policy;
-static int policy;	  /* atomic: the thread's */
-static unsigned int asks; /* atomic: how often it asked for another */
+static int policy;	     /* atomic: scheduling class of the dataplane thread */
+static unsigned int changes; /* atomic: number of times that it was set */
 
 int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
@@ -46,11 +47,11 @@ int __wrap_sched_setscheduler(pid_t pid, int to, const struct sched_param *param
 {
 	must(pid == 0 && param->sched_priority == 0);
 	__atomic_store_n(&policy, to, __ATOMIC_RELEASE);
-	__atomic_add_fetch(&asks, 1, __ATOMIC_ACQ_REL);
+	__atomic_add_fetch(&changes, 1, __ATOMIC_ACQ_REL);
 	return 0;
 }
 
-/* The dataplane's clock stands still between two offers, where it does not look at it in between. */
+/* The clock of the dataplane thread advances only when the test offers requests. */
 static pthread_t tester;
 static uint64_t clock_ns; /* atomic */
 
@@ -75,14 +76,14 @@ static void setup(void)
 	one_cpu = true;
 	process_policy = SCHED_OTHER;
 	policy = SCHED_OTHER;
-	asks = 0;
+	changes = 0;
 }
 
 /* ---- the driver ---- */
 
 static uint16_t used;
 
-/* So many requests at one doorbell, each of which took so long. */
+/* Sends requests by one doorbell, of which each takes `each_ns`. */
 static void offer(unsigned int count, uint64_t each_ns)
 {
 	struct vring_used_elem elem;
@@ -98,13 +99,13 @@ static void offer(unsigned int count, uint64_t each_ns)
 	mock_kick(m);
 	used = (uint16_t)(used + count);
 	mock_wait_index(m, used);
-	/* It has judged, and sleeps. */
+	/* When the thread sleeps, it has applied the policy. */
 	wait_idle_thread();
 	while (mock_used(m, &elem))
 		;
 }
 
-static void offer_alone(unsigned int count)
+static void offer_one_by_one(unsigned int count)
 {
 	while (count--)
 		offer(1, 1000);
@@ -116,47 +117,56 @@ static void begin(void)
 	rig_init(&r, RING, false, false, RING);
 	rig_start(&r);
 	wait_idle_thread();
-	/* From this one on it knows the time. */
-	offer_alone(1);
+	/* The first request only sets the time. */
+	offer_one_by_one(1);
 }
 
-static unsigned int get_asks(void)
+static unsigned int get_changes(void)
 {
-	return __atomic_load_n(&asks, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&changes, __ATOMIC_ACQUIRE);
 }
 
-START_TEST(patient_as_long_as_requests_gather)
+START_TEST(sched_batch_while_a_doorbell_brings_several_requests)
 {
 	begin();
-	offer_alone(EAGER_WAKES - 1);
-	ck_assert_uint_eq(get_asks(), 0);
-	offer_alone(1);
-	ck_assert_uint_eq(get_asks(), 1);
+	offer_one_by_one(EAGER_WAKES - 1);
+	ck_assert_uint_eq(get_changes(), 0);
+	offer_one_by_one(1);
+	ck_assert_uint_eq(get_changes(), 1);
 	ck_assert_int_eq(policy, SCHED_BATCH);
 
-	/* Its trial, and a span after it. Two each time are just enough. */
+	/* SCHED_BATCH is tried for a span, and kept for another. Two requests per doorbell are
+	 * enough. */
 	for (unsigned int i = 0; i < 2 * WAKEUP_POLICY_SPAN; i++)
 		offer(2, 200);
-	ck_assert_uint_eq(get_asks(), 1);
+	ck_assert_uint_eq(get_changes(), 1);
 
-	/* No time is lost with waiting for a driver that has one only. */
-	offer_alone(WAKEUP_POLICY_SPAN - 1);
-	ck_assert_uint_eq(get_asks(), 1);
-	offer_alone(1);
-	ck_assert_uint_eq(get_asks(), 2);
+	/* A span with one request per doorbell ends SCHED_BATCH. */
+	offer_one_by_one(WAKEUP_POLICY_SPAN - 1);
+	ck_assert_uint_eq(get_changes(), 1);
+	offer_one_by_one(1);
+	ck_assert_uint_eq(get_changes(), 2);
 	ck_assert_int_eq(policy, SCHED_OTHER);
 	rig_fini(&r);
 }
 END_TEST
 
-/* With more processors, or when the user has chosen a class for the process. */
-START_TEST(nothing_is_asked_for_where_it_is_not_its_to_choose)
+static const struct {
+	const char *name;
+	bool one_cpu;
+	int policy; /* of the process */
+} fixed[] = {
+	{ "two CPUs", false, SCHED_OTHER },
+	{ "the user has chosen a class", true, SCHED_BATCH },
+};
+
+START_TEST(scheduling_class_is_left_alone)
 {
-	one_cpu = _i != 0;
-	process_policy = _i == 1 ? SCHED_BATCH : SCHED_OTHER;
+	one_cpu = fixed[_i].one_cpu;
+	process_policy = fixed[_i].policy;
 	begin();
-	offer_alone(EAGER_WAKES);
-	ck_assert_uint_eq(get_asks(), 0);
+	offer_one_by_one(EAGER_WAKES);
+	ck_assert_uint_eq(get_changes(), 0);
 	rig_fini(&r);
 }
 END_TEST
@@ -167,8 +177,8 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("iothread_wakeup_policy");
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_test(t, patient_as_long_as_requests_gather);
-	tcase_add_loop_test(t, nothing_is_asked_for_where_it_is_not_its_to_choose, 0, 2);
+	tcase_add_test(t, sched_batch_while_a_doorbell_brings_several_requests);
+	tcase_add_table_test(t, scheduling_class_is_left_alone, fixed);
 	suite_add_tcase(s, t);
 	return s;
 }

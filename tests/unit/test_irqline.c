@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Tests of the interrupt status and the irqfd, with an eventfd in place of the irqfd. */
 #include <errno.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -23,6 +24,7 @@ static uint32_t bits(void)
 	return __atomic_load_n(&word, __ATOMIC_SEQ_CST);
 }
 
+/* Returns the number of interrupts since the last call. */
 static uint64_t take(void)
 {
 	uint64_t n = 0;
@@ -36,7 +38,7 @@ START_TEST(each_raise_sets_bits_and_writes_once)
 	irqline_raise(&line, IRQLINE_USED_RING);
 	ck_assert_uint_eq(bits(), 1);
 	ck_assert_uint_eq(take(), 1);
-	/* Not acknowledged: raised all the same. */
+	/* An interrupt is raised also when the one before it is not acknowledged yet. */
 	irqline_raise(&line, IRQLINE_USED_RING);
 	irqline_raise(&line, IRQLINE_CONFIG);
 	ck_assert_uint_eq(bits(), 3);
@@ -51,8 +53,8 @@ static void *raise_it(void *arg)
 	return arg;
 }
 
-/* The eventfd is full, so the write waits for us: the bit must be there before it. */
-START_TEST(wart_status_bit_not_set_before_the_irqfd_fires)
+/* The counter of the eventfd is full, so that the write blocks: the bit must be set before it. */
+START_TEST(status_bit_is_set_after_the_irqfd_fires)
 {
 	uint64_t full = UINT64_MAX - 1;
 	pthread_t thread;
@@ -77,7 +79,7 @@ static unsigned int acks(void)
 	return __atomic_load_n(&acknowledged, __ATOMIC_SEQ_CST);
 }
 
-/* A change, when the one before has been seen. */
+/* Raises configuration changes, each one after the one before it was acknowledged. */
 static void *change_often(void *arg)
 {
 	for (unsigned int i = 0; i < ROUNDS; i++) {
@@ -95,8 +97,8 @@ static void *complete_often(void *arg)
 }
 
 /*
- * Two threads raise a bit each, a vCPU acknowledges what it sees: no raise is undone by the other
- * thread's or by an acknowledge, and no change is seen twice.
+ * Two threads raise a bit each, and a vCPU acknowledges the bits that it reads. Neither a raise of
+ * the other thread nor an acknowledgement may clear a raised bit, and no change may be seen twice.
  */
 START_TEST(row28_acknowledge_races_with_raise)
 {
@@ -125,7 +127,7 @@ START_TEST(row28_acknowledge_races_with_raise)
 }
 END_TEST
 
-START_TEST(used_ring_stays_until_a_reset)
+START_TEST(used_ring_bit_stays_set_until_a_reset)
 {
 	begin(-1);
 	irqline_acknowledge(&line, 0xffffffff);
@@ -147,7 +149,7 @@ START_TEST(used_ring_stays_until_a_reset)
 }
 END_TEST
 
-static unsigned int completed; /* atomic: what the device has used */
+static unsigned int completed; /* atomic; number of used elements */
 
 static void *complete_one_by_one(void *arg)
 {
@@ -159,10 +161,10 @@ static void *complete_one_by_one(void *arg)
 }
 
 /*
- * 4.2.3.4 has a driver acknowledge when it has handled what it found. What is used between that and the
- * acknowledgement is told by an interrupt of its own, behind which the word must not be empty.
+ * A driver acknowledges an interrupt after it has handled it (4.2.3.4). For an element that was
+ * used in between there is a further interrupt, after which the status must not be 0.
  */
-START_TEST(completion_is_missed_by_a_driver_that_acknowledges_last)
+START_TEST(driver_that_acknowledges_last_misses_a_completion)
 {
 	unsigned int handled = 0;
 	pthread_t thread;
@@ -187,8 +189,8 @@ START_TEST(completion_is_missed_by_a_driver_that_acknowledges_last)
 }
 END_TEST
 
-/* The driver's processor keeps the line: a second write would be a fault here. */
-START_TEST(word_is_left_alone_where_nothing_changes)
+/* A write without a change would take the cache line from the vCPU; here it would fault. */
+START_TEST(status_is_written_only_when_it_changes)
 {
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
 	uint32_t *page =
@@ -211,11 +213,11 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("irqline");
 
 	tcase_add_test(t, each_raise_sets_bits_and_writes_once);
-	tcase_add_test(t, wart_status_bit_not_set_before_the_irqfd_fires);
+	tcase_add_test(t, status_bit_is_set_after_the_irqfd_fires);
 	tcase_add_test(t, row28_acknowledge_races_with_raise);
-	tcase_add_test(t, used_ring_stays_until_a_reset);
-	tcase_add_test(t, completion_is_missed_by_a_driver_that_acknowledges_last);
-	tcase_add_test(t, word_is_left_alone_where_nothing_changes);
+	tcase_add_test(t, used_ring_bit_stays_set_until_a_reset);
+	tcase_add_test(t, driver_that_acknowledges_last_misses_a_completion);
+	tcase_add_test(t, status_is_written_only_when_it_changes);
 	suite_add_tcase(s, t);
 	return s;
 }

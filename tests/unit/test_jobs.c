@@ -45,7 +45,7 @@ static void give(struct jobs *e, unsigned int i)
 	jobs_queue(e, &some[i].job);
 }
 
-START_TEST(errands_are_run_and_done_in_order)
+START_TEST(jobs_are_run_and_completed_in_order)
 {
 	struct jobs *e;
 
@@ -66,8 +66,8 @@ START_TEST(errands_are_run_and_done_in_order)
 }
 END_TEST
 
-/* The one being run is waited for; of the others nobody hears. */
-START_TEST(end_with_errands_left)
+/* The job that is running is waited for; the others are dropped. */
+START_TEST(destroy_with_pending_jobs)
 {
 	unsigned int fds = count_fds();
 	struct jobs *e;
@@ -89,8 +89,8 @@ Suite *test_suite(void)
 	Suite *s = suite_create("jobs");
 	TCase *t = tcase_create("jobs");
 
-	tcase_add_test(t, errands_are_run_and_done_in_order);
-	tcase_add_test(t, end_with_errands_left);
+	tcase_add_test(t, jobs_are_run_and_completed_in_order);
+	tcase_add_test(t, destroy_with_pending_jobs);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -27,7 +27,7 @@ START_TEST(bounds_grow_by_a_quarter_of_a_power_of_two)
 }
 END_TEST
 
-/* A bound belongs to the bucket below it. */
+/* The upper bound of a bucket belongs to it. */
 START_TEST(each_time_has_its_bucket)
 {
 	ck_assert_uint_eq(latency_bucket(0), 0);
@@ -67,7 +67,7 @@ START_TEST(quantiles)
 	ck_assert_uint_eq(latency_quantile(&l, 501), 3072);
 	ck_assert_uint_eq(latency_quantile(&l, 990), 3072);
 	ck_assert_uint_eq(latency_quantile(&l, 999), 1 << 20);
-	/* What has no bound is at least the last one there is. */
+	/* For the last bucket, which has no bound, the quantile is the last bound. */
 	ck_assert_uint_eq(latency_quantile(&l, 1000), 1ull << 34);
 	clear();
 	latency_add(&l, 100, UINT64_MAX - 1);

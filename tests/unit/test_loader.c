@@ -31,7 +31,7 @@ static int ends_with(const char *text, const char *end)
 	return len >= tail && !strcmp(text + len - tail, end);
 }
 
-START_TEST(without_disks_the_default_line_is_all)
+START_TEST(default_line_without_disks)
 {
 	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
 	ck_assert_str_eq(line, arch_default_cmdline(true));
@@ -42,7 +42,7 @@ START_TEST(without_disks_the_default_line_is_all)
 }
 END_TEST
 
-START_TEST(a_disk_without_initrd_is_the_root)
+START_TEST(disk_without_initrd_is_the_root)
 {
 	with_disks(1, false);
 	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
@@ -54,8 +54,8 @@ START_TEST(a_disk_without_initrd_is_the_root)
 }
 END_TEST
 
-/* Found by both, a disk would be two, one of which cannot have its registers. */
-START_TEST(disks_of_a_device_tree_are_not_on_the_line)
+/* Linux would register a disk twice, and the second driver could not claim the registers. */
+START_TEST(disks_in_a_device_tree_are_not_on_the_line)
 {
 	config.disk_count = 2;
 	config.description = DESCRIBE_FDT;
@@ -66,7 +66,7 @@ START_TEST(disks_of_a_device_tree_are_not_on_the_line)
 }
 END_TEST
 
-START_TEST(disks_are_not_on_the_line_of_who_asks_for_acpi)
+START_TEST(disks_are_not_on_the_line_with_acpi)
 {
 	with_disks(2, false);
 	config.description = DESCRIBE_ACPI;
@@ -76,7 +76,7 @@ START_TEST(disks_are_not_on_the_line_of_who_asks_for_acpi)
 }
 END_TEST
 
-START_TEST(an_initrd_finds_its_root_itself)
+START_TEST(initrd_gets_no_root_on_the_line)
 {
 	with_disks(2, false);
 	config.initrd = "initrd";
@@ -86,7 +86,7 @@ START_TEST(an_initrd_finds_its_root_itself)
 }
 END_TEST
 
-START_TEST(what_is_appended_comes_last_and_so_wins)
+START_TEST(appended_text_comes_last)
 {
 	with_disks(1, false);
 	config.append = "root=/dev/vdb quiet";
@@ -104,7 +104,7 @@ START_TEST(cmdline_replaces_everything)
 }
 END_TEST
 
-START_TEST(a_line_that_does_not_fit_is_refused_and_not_cut)
+START_TEST(line_that_does_not_fit_is_refused)
 {
 	char small[64];
 	size_t len;
@@ -126,14 +126,14 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("command line");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, without_disks_the_default_line_is_all);
-	tcase_add_test(tc, a_disk_without_initrd_is_the_root);
-	tcase_add_test(tc, disks_of_a_device_tree_are_not_on_the_line);
-	tcase_add_test(tc, disks_are_not_on_the_line_of_who_asks_for_acpi);
-	tcase_add_test(tc, an_initrd_finds_its_root_itself);
-	tcase_add_test(tc, what_is_appended_comes_last_and_so_wins);
+	tcase_add_test(tc, default_line_without_disks);
+	tcase_add_test(tc, disk_without_initrd_is_the_root);
+	tcase_add_test(tc, disks_in_a_device_tree_are_not_on_the_line);
+	tcase_add_test(tc, disks_are_not_on_the_line_with_acpi);
+	tcase_add_test(tc, initrd_gets_no_root_on_the_line);
+	tcase_add_test(tc, appended_text_comes_last);
 	tcase_add_test(tc, cmdline_replaces_everything);
-	tcase_add_test(tc, a_line_that_does_not_fit_is_refused_and_not_cut);
+	tcase_add_test(tc, line_that_does_not_fit_is_refused);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -32,7 +32,7 @@ static void end(void)
 	close(ends[0]);
 }
 
-/* A file may be called anything: its name neither makes a second line nor talks to the terminal. */
+/* Control characters in a file name must neither start a new line nor control the terminal. */
 START_TEST(host_file_names_with_control_characters)
 {
 	begin();
@@ -42,8 +42,8 @@ START_TEST(host_file_names_with_control_characters)
 }
 END_TEST
 
-/* vsnprintf says no: nothing is written, rather than what was in the buffer before. */
-START_TEST(a_line_that_cannot_be_put_into_bytes)
+/* When vsnprintf fails nothing is printed, rather than old contents of the buffer. */
+START_TEST(line_that_cannot_be_formatted)
 {
 	static const wchar_t no_character[] = { 0x7fffffff, 0 };
 
@@ -66,7 +66,7 @@ START_TEST(standard_error_is_closed)
 }
 END_TEST
 
-/* Several VMs at several times in one file; what is of a higher level is not there. */
+/* A log file may have lines of several VMs. Lines above the log level are left out. */
 START_TEST(lines_of_a_file_have_time_process_and_level)
 {
 	char want[100], time[21] = "";
@@ -99,8 +99,8 @@ START_TEST(lines_of_a_file_have_time_process_and_level)
 }
 END_TEST
 
-/* A full file system does not swallow the reason of a set-up that failed. */
-START_TEST(error_that_the_file_does_not_take)
+/* When the log file is full, the error that ended the set-up is still printed on standard error. */
+START_TEST(error_that_cannot_be_written_to_the_file)
 {
 	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	char want[100];
@@ -124,10 +124,10 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("log");
 
 	tcase_add_test(t, host_file_names_with_control_characters);
-	tcase_add_test(t, a_line_that_cannot_be_put_into_bytes);
+	tcase_add_test(t, line_that_cannot_be_formatted);
 	tcase_add_test(t, standard_error_is_closed);
 	tcase_add_test(t, lines_of_a_file_have_time_process_and_level);
-	tcase_add_test(t, error_that_the_file_does_not_take);
+	tcase_add_test(t, error_that_cannot_be_written_to_the_file);
 	suite_add_tcase(s, t);
 	return s;
 }

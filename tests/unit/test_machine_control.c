@@ -24,7 +24,7 @@ static struct machine m;
 static struct machine_config config;
 static struct vcpu vcpu;
 static sem_t arrived, go;
-static unsigned int holds, waits; /* atomic; blk_hold, and calls that wait for the host */
+static unsigned int holds, waits; /* atomic; calls of blk_hold, and calls that wait for the host */
 
 void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *watch)
 {
@@ -64,8 +64,8 @@ static void *end_vm(void *arg)
 	return arg;
 }
 
-/* A command has begun with the first disk; with the others it need not begin. */
-START_TEST(command_is_cut_short_by_the_end_of_the_vm)
+/* The command has begun on the first disk. It may leave out the others. */
+START_TEST(command_is_cancelled_by_the_end_of_the_vm)
 {
 	struct control_request request = { .command = _i ? CONTROL_PAUSE : CONTROL_FLUSH };
 	struct control_answer answer = { .result = NULL };
@@ -85,12 +85,12 @@ START_TEST(command_is_cut_short_by_the_end_of_the_vm)
 	ck_assert_int_eq(machine_control_start(&m), 0);
 	ck_assert(!m.handler.run(&m.handler, 0, &request, &answer));
 	sem_wait(&arrived);
-	/* All disks are asked before the first one is waited for. */
+	/* All disks are held before the first one is waited for. */
 	ck_assert_uint_eq(__atomic_load_n(&holds, __ATOMIC_SEQ_CST), _i ? DISKS : 0);
 
 	__atomic_store_n(&m.vm_exit.why, VM_END_QUIT, __ATOMIC_SEQ_CST);
 	ck_assert_int_eq(pthread_create(&main_thread, NULL, end_vm, NULL), 0);
-	/* The guest is stopped before the host is done. */
+	/* The vCPUs are stopped before the host completes the call. */
 	mock_wait_until(LOAD_ACQUIRE(vcpu.stop));
 	for (unsigned int i = 0; i < DISKS; i++)
 		sem_post(&go);
@@ -108,7 +108,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("machine_control");
 	TCase *t = tcase_create("machine_control");
 
-	tcase_add_loop_test(t, command_is_cut_short_by_the_end_of_the_vm, 0, 2);
+	tcase_add_loop_test(t, command_is_cancelled_by_the_end_of_the_vm, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of Check's reports about tests that die or fail, with marks.c; an inner runner runs them.
+ * Tests of Check's reports about tests that die or fail, with marks.c, and about the cases of loop
+ * tests, with cases.c. An inner runner runs the tests that are reported.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/marks.h"
 #include "tests/lib/suite.h"
 
-static int one; /* 1, at run time only */
+static int one;			   /* 1, at run time only */
+static char tap[32] = "/dev/null"; /* TAP file of the inner runner */
 
 START_TEST(killed)
 {
@@ -46,33 +51,43 @@ START_TEST(nothing_held)
 }
 END_TEST
 
-/* Runs tests that do not pass: the last one's result, which is the runner's. */
-static TestResult *run(SRunner **runner, const TTest *before, const TTest *test)
+/* Runs the tests of `t`, of which `failures` must fail. Returns the result of the last failure,
+ * which belongs to the runner. */
+static TestResult *run_tcase(SRunner **runner, TCase *t, int failures)
 {
 	Suite *inner = suite_create("inner");
-	TCase *t = tcase_create("inner");
 	TestResult **results, *result;
+
+	suite_add_tcase(inner, t);
+	*runner = srunner_create(inner);
+	srunner_set_fork_status(*runner, CK_FORK);
+	/* Without this call, the inner runner would write to the TAP file of the outer one. */
+	srunner_set_tap(*runner, tap);
+	one = 1;
+	marks_begin();
+	srunner_run_all(*runner, CK_SILENT);
+	ck_assert_int_eq(srunner_ntests_failed(*runner), failures);
+	results = srunner_failures(*runner);
+	result = results[failures - 1];
+	free(results);
+	return result;
+}
+
+/* Runs `before`, unless it is NULL, and `test`, which must both fail. Returns the result of
+ * `test`, which belongs to the runner. */
+static TestResult *run(SRunner **runner, const TTest *before, const TTest *test)
+{
+	TCase *t = tcase_create("inner");
 
 	tcase_set_timeout(t, test == hangs ? 3 : 60);
 	if (before)
 		tcase_add_test(t, before);
 	tcase_add_test(t, test);
-	suite_add_tcase(inner, t);
-	*runner = srunner_create(inner);
-	srunner_set_fork_status(*runner, CK_FORK);
-	/* The outer runner's file is not the inner one's. */
-	srunner_set_tap(*runner, "/dev/null");
-	one = 1;
-	marks_begin();
-	srunner_run_all(*runner, CK_SILENT);
-	ck_assert_int_eq(srunner_ntests_failed(*runner), before ? 2 : 1);
-	results = srunner_failures(*runner);
-	result = results[before ? 1 : 0];
-	free(results);
-	return result;
+	return run_tcase(runner, t, before ? 2 : 1);
 }
 
-/* `line`: of the test's START_TEST, plus an offset. */
+/* Runs `test`, and checks its result. The expected line is an absolute one; callers add to the line
+ * of the test's START_TEST. */
 static void expect(const TTest *test, enum test_result how, int line, const char *message)
 {
 	SRunner *runner;
@@ -109,13 +124,88 @@ START_TEST(failed_test_is_reported_where_it_failed)
 }
 END_TEST
 
-/* An assertion of an earlier test is no place of this one's. */
 START_TEST(test_that_dies_at_once_has_no_assertion_of_another)
 {
 	SRunner *runner;
 
 	ck_assert_int_ne(tr_lno(run(&runner, killed, nothing_held)), killed->line + 2);
 	srunner_free(runner);
+}
+END_TEST
+
+/* ---- loop tests whose cases have names ---- */
+
+static const struct {
+	unsigned int number;
+	const char *name;
+} table[] = { { 1, "one" }, { 2, "two" } };
+
+static const char *const names[] = { "first", "second" };
+
+static const char *name_of(int i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "case %d", i);
+	return name;
+}
+
+START_TEST(second_fails)
+{
+	ck_assert_int_eq(_i, 0);
+}
+END_TEST
+
+START_TEST(second_is_killed)
+{
+	if (_i == 1)
+		raise(SIGKILL);
+}
+END_TEST
+
+/* Runs the two tests of `t`, of which the second fails. Checks the name in the report of each. */
+static void expect_names(TCase *t, const char *passed, const char *failed)
+{
+	static char text[4096];
+	SRunner *runner;
+	int fd = memfd_create("tap", 0);
+
+	snprintf(tap, sizeof(tap), "/proc/self/fd/%d", fd);
+	run_tcase(&runner, t, 1);
+	ck_assert_int_eq(srunner_ntests_run(runner), 2);
+	srunner_free(runner);
+	ck_assert_int_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
+	close(fd);
+	ck_assert_ptr_nonnull(strstr(text, passed));
+	ck_assert_ptr_nonnull(strstr(text, failed));
+}
+
+START_TEST(failed_case_is_reported_by_its_name_in_a_table)
+{
+	TCase *t = tcase_create("inner");
+
+	tcase_add_table_test(t, second_fails, table);
+	expect_names(t, ":inner:second_fails[one]: Passed", ":inner:second_fails[two]: Assertion");
+}
+END_TEST
+
+START_TEST(failed_case_is_reported_by_its_name_in_an_array)
+{
+	TCase *t = tcase_create("inner");
+
+	tcase_add_names_test(t, second_fails, names);
+	expect_names(t, ":inner:second_fails[first]: Passed",
+		     ":inner:second_fails[second]: Assertion");
+}
+END_TEST
+
+START_TEST(killed_case_is_reported_by_its_name_from_a_function)
+{
+	TCase *t = tcase_create("inner");
+
+	tcase_add_named_test(t, second_is_killed, 2, name_of);
+	expect_names(t, ":inner:second_is_killed[case 0]: Passed",
+		     ":inner:second_is_killed[case 1]: Received signal 9");
 }
 END_TEST
 
@@ -129,6 +219,9 @@ Suite *test_suite(void)
 	tcase_add_test(t, test_that_hangs_is_reported_at_its_last_assertion);
 	tcase_add_test(t, failed_test_is_reported_where_it_failed);
 	tcase_add_test(t, test_that_dies_at_once_has_no_assertion_of_another);
+	tcase_add_test(t, failed_case_is_reported_by_its_name_in_a_table);
+	tcase_add_test(t, failed_case_is_reported_by_its_name_in_an_array);
+	tcase_add_test(t, killed_case_is_reported_by_its_name_from_a_function);
 	suite_add_tcase(s, t);
 	return s;
 }

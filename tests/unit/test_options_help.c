@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The defaults that --help documents: an option or a key of --disk with its documented default gives
- * the configuration that the command line gives without it. tests/install/documents compares the
- * other documents with --help.
+ * Tests that each default in --help is the real one: with the option or the disk key set to it the
+ * configuration is the same as without. tests/install/documents compares the other documents with
+ * --help.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,16 +17,16 @@
 struct documented {
 	char name[TEXT_MAX];
 	char value[TEXT_MAX];
-	bool key; /* of --disk */
+	bool key; /* a disk key, rather than an option */
 };
 
-/* An entry of the help begins with a name behind two blanks. */
+/* Each entry of the help begins with a name behind two spaces. */
 static bool begins_entry(const char *line)
 {
 	return !strncmp(line, "  ", 2) && (line[2] == '-' || (line[2] >= 'a' && line[2] <= 'z'));
 }
 
-/* One word, and no description. */
+/* Returns whether the text is a value, rather than a description. */
 static bool is_value(const char *value)
 {
 	static const char *const described[] = { "any", "diskN", "stderr" };
@@ -37,7 +37,7 @@ static bool is_value(const char *value)
 	return *value && !strchr(value, ' ');
 }
 
-/* The next entry with a default that is a value. Returns where to go on, or NULL at the end. */
+/* Finds the next entry whose default is a value. Returns where to continue, or NULL at the end. */
 static const char *next_default(const char *line, struct documented *d)
 {
 	static const char mark[] = "(default: ";
@@ -93,7 +93,7 @@ static void check_default(const struct documented *d)
 		parse(&with, d->name, d->value);
 		parse(&without, "", "");
 	}
-	/* The text of the value, which may spell the same size in another way. */
+	/* memory_text is compared no further, because one size has several spellings. */
 	with.memory_text = without.memory_text = NULL;
 	ck_assert_msg(!memcmp(&with, &without, sizeof(with)), "%s is not the default of %s",
 		      d->value, d->name);
@@ -113,7 +113,7 @@ START_TEST(help_documents_defaults_that_are_the_defaults)
 }
 END_TEST
 
-/* The defaults that --help describes by words. */
+/* Defaults that --help describes in words. */
 START_TEST(help_documents_defaults_that_are_computed)
 {
 	static struct machine_config config;

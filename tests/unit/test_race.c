@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Everything at once, from several threads: a whole disk through its registers, while other vCPUs
- * start and reset it, ring, write any register, lay anything into the rings, read and acknowledge,
- * and the host fails. The thread sanitizer looks on; it sees the device's mapping of guest memory
- * and the drivers' as two, so what it reports is between the device's own threads.
- *
- * Drivers write guest memory by single atomic stores only, as vCPUs do.
+ * Concurrent access to a whole disk, through its registers: vCPUs start and reset it, notify, write
+ * any register, write anything into the rings, read and acknowledge, while the host fails.
+ * ThreadSanitizer checks the device's own threads: the device and the drivers use two mappings of
+ * guest memory, which it does not relate. Drivers write guest memory only by single atomic stores,
+ * as vCPUs do.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -29,7 +28,7 @@
 static struct disk d;
 static bool over; /* atomic */
 static unsigned int lives;
-static unsigned int odds; /* things that must not be seen, seen; atomic */
+static unsigned int odds; /* atomic; number of impossible observations */
 
 static bool is_over(void)
 {
@@ -42,7 +41,7 @@ static void odd(const char *what)
 		fprintf(stderr, "odd: %s\n", what);
 }
 
-/* A number for each step of each thread; the same in each run. */
+/* Returns the next number of a generator, so that each run does the same steps. */
 static uint32_t next(uint32_t *state)
 {
 	*state = *state * 1664525u + 1013904223u;
@@ -53,8 +52,8 @@ static uint32_t next(uint32_t *state)
 
 /* ---- vCPUs ---- */
 
-static struct vring_config layout; /* where the ring is; constant while threads run */
-static uint64_t heap;		   /* guest memory for what chains point to */
+static struct vring_config layout; /* position of the ring; constant while threads run */
+static uint64_t heap;		   /* guest memory for headers and data */
 
 static void lay_queue(struct virtio_mmio *mmio, uint32_t size)
 {
@@ -64,7 +63,7 @@ static void lay_queue(struct virtio_mmio *mmio, uint32_t size)
 	reg_queue(mmio, &ring);
 }
 
-/* All steps to DRIVER_OK, whatever the others make of it. */
+/* Performs all steps to DRIVER_OK, even if other threads disturb them. */
 static void *start_and_reset(void *arg)
 {
 	uint32_t state = SEED(arg);
@@ -76,7 +75,10 @@ static void *start_and_reset(void *arg)
 		reg_set_status(&d.mmio, 0);
 		reg_negotiate(&d.mmio, features);
 		lay_queue(&d.mmio, i % 5 ? RING : 4);
-		/* Flags and index: else most rings would be broken from the start. */
+		/*
+		 * Clears flags and index, because otherwise most rings would be broken from the
+		 * start.
+		 */
 		WRITE_ONCE(*(uint32_t *)mock_ptr(&d.m, layout.avail), 0);
 		reg_set_status(&d.mmio, ST_DRIVER_OK);
 		for (uint32_t n = next(&state) % 8; n; n--)
@@ -122,13 +124,13 @@ static void *write_registers(void *arg)
 		uint8_t bytes[8] = { 0 };
 
 		switch (next(&state) % 5) {
-		case 4: /* its layout is still there, or is not */
+		case 4: /* resets a queue, and may set it up again */
 			reg_set(&d.mmio, VIRTIO_MMIO_QUEUE_SEL, value % 3);
 			reg_set(&d.mmio, 0x0c0, 1); /* QueueReset */
 			if (value % 2)
 				lay_queue(&d.mmio, RING);
 			break;
-		case 0: /* a step, forwards or backwards */
+		case 0: /* a status step, forwards or backwards */
 			reg_set_status(&d.mmio, value % 256);
 			break;
 		case 1:
@@ -186,7 +188,7 @@ static void put_desc(uint16_t i, uint64_t addr, uint32_t len, uint16_t flags, ui
 	WRITE_ONCE(desc->next, to);
 }
 
-/* A header at the beginning of the heap, one for each kind; data behind them. */
+/* Returns the address of a header; there is one for each kind at the start of the heap. */
 static uint64_t header_at(unsigned int kind)
 {
 	return heap + kind * 16;
@@ -208,7 +210,7 @@ static void lay_headers(void)
 	memcpy(mock_ptr(&d.m, heap), header, sizeof(header));
 }
 
-/* Mostly good chains of three; one in sixteen breaks some rule. */
+/* Writes mostly valid chains of three descriptors; about one in eleven violates a rule. */
 static void *lay_chains(void *arg)
 {
 	struct vring_avail *avail = mock_ptr(&d.m, layout.avail);
@@ -231,7 +233,7 @@ static void *lay_chains(void *arg)
 		put_desc((uint16_t)(head + 2), heap + 200 + head, 1, WRITE, 0);
 		WRITE_ONCE(avail->ring[next(&state) % RING], bad == 0 ? RING : head);
 		__atomic_fetch_add(&avail->idx, bad == 5 ? 99 : 1, __ATOMIC_RELEASE);
-		/* Time for some of them to be served. */
+		/* Lets the device process some of them. */
 		if (n % 4 == 0)
 			mock_pester();
 	}
@@ -275,13 +277,13 @@ START_TEST(race_of_everything_on_every_engine)
 	};
 	pthread_t starter[2], other[ARRAY_SIZE(run)];
 
-	/* A device that is busy with something else may make each stop wait for milliseconds. */
+	/* With O_DIRECT each stop may wait some milliseconds for a busy device. */
 	lives = engine_way(_i).direct ? LIVES / 5 : engine_rounds(_i, LIVES);
 	signal(SIGXFSZ, SIG_IGN);
 	rows_init(&d, _i);
 	d.config.queues = d.config.iothreads = 2;
 	disk_open(&d);
-	/* Thread and engine are made once, and kept. */
+	/* Threads and engines are created once, and reused. */
 	rows_recover(&d, RING, DISK_FEATURES);
 	reg_set_status(&d.mmio, 0);
 	unsigned int fds = count_fds(), threads = count_threads();
@@ -314,7 +316,7 @@ START_TEST(race_of_everything_on_every_engine)
 }
 END_TEST
 
-/* ---- engine errors, from a host that answers anything ---- */
+/* ---- engine errors ---- */
 
 static struct rig r;
 static struct mockdrv *const m = &r.m;
@@ -346,7 +348,10 @@ static void *ring_the_rig(void *arg)
 	return arg;
 }
 
-/* What is popped comes back once; what is not does not; and the ring breaks now and then. */
+/*
+ * Each request that was popped is completed exactly once, and others are not. Some rings are
+ * broken.
+ */
 START_TEST(race_of_engine_errors_kicks_and_broken_rings_with_stop)
 {
 	pthread_t host, guest;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ten thousand starts and stops of a disk under load, over every engine (fewer with sanitizers, and a tenth
- * with io_uring's other rings): requests in flight, doorbells all the time, each stop at another moment, both
- * ring formats by turns. test_race.c does as many over a host that holds the requests.
+ * Ten thousand starts and stops of a disk under load with every engine (fewer with sanitizers, and
+ * a tenth with io_uring's other rings). Requests are in flight, doorbells ring all the time, each
+ * stop comes at another moment, and the ring formats alternate. test_race.c does the same with a
+ * scripted engine.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -13,7 +14,7 @@
 #include "tests/lib/suite.h"
 
 #define CYCLES ROUNDS(10000u, 500u, 1000u)
-/* With O_DIRECT a stop waits for a device, and that may be busy with something else. */
+/* With O_DIRECT a stop waits for the device, which other processes may keep busy. */
 #define DIRECT	 ROUNDS(500u, 100u, 100u)
 #define REQUESTS 5u
 #define LEN	 1024u
@@ -31,7 +32,7 @@ static void *ring_always(void *arg)
 	return arg;
 }
 
-/* Reads, a write to where nobody reads, and one that needs no engine. */
+/* Offers three reads, a write, and one request that needs no engine. */
 static void offer(struct mock_blk *req)
 {
 	for (unsigned int i = 0; i < REQUESTS; i++) {
@@ -45,7 +46,7 @@ static void offer(struct mock_blk *req)
 	mock_show(m);
 }
 
-/* Each head came back once, with all that belongs to it, or nothing of it was done. */
+/* Each request was completed once, with its data and status, or had no effect. */
 static void judge(const struct mock_blk *req)
 {
 	struct vring_used_elem elem;
@@ -68,10 +69,10 @@ static void judge(const struct mock_blk *req)
 	}
 }
 
-/* From the ring to the last buffer. */
+/* Returns the size and start of the driver's memory that the device may write. */
 static uint64_t used_memory(uint8_t **from)
 {
-	/* What the device may write to. */
+	/* The ring's writable part comes first, then headers, data and status bytes. */
 	uint64_t begin = m->ring.packed ? m->ring.desc : m->ring.used;
 
 	*from = mock_ptr(m, begin);
@@ -110,7 +111,7 @@ START_TEST(row26_row27_ten_thousand_starts_and_stops_under_load_on_every_engine)
 		reg_set_status(&d.mmio, 0);
 		must(reg_status(&d.mmio) == 0);
 
-		/* Nothing is written, and nobody told, from here on. */
+		/* From here on the device must not write memory or send an interrupt. */
 		mock_irqs(m);
 		len = used_memory(&memory);
 		must(len <= sizeof(expected));

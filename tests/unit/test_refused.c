@@ -153,7 +153,7 @@ START_TEST(refused_wait_or_submit_breaks_the_disk_and_heeds_a_stop)
 
 	begin_to_listen();
 	rig_init_file(&r, ways[_i].ops, 16, true);
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	rig_start(&r);
 	mock_blk(&r.m, req, VIRTIO_BLK_T_IN, 0, 512);
 	ck_assert_uint_eq(mock_do(&r.m, req, NULL), VIRTIO_BLK_S_OK);

@@ -37,7 +37,7 @@ static bool held; /* who calls fallocate waits for `go` */
 static sem_t arrived, go;
 static unsigned int punched, zeroed; /* atomic, as what follows */
 static unsigned int flushes;
-static bool hurried;
+static bool cancels;
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
@@ -59,7 +59,7 @@ int __wrap_fdatasync(int fd)
 void __wrap_ioengine_cancel_ranges(struct ioengine *engine)
 {
 	__real_ioengine_cancel_ranges(engine);
-	WRITE_ONCE(hurried, true);
+	WRITE_ONCE(cancels, true);
 }
 
 static void hold(void)
@@ -303,7 +303,7 @@ START_TEST(row26_reset_with_many_zeroes_in_flight_on_every_engine)
 	while (sem_wait(&arrived))
 		;
 	ck_assert_int_eq(pthread_create(&vcpu, NULL, reset, NULL), 0);
-	mock_wait_until(READ_ONCE(hurried));
+	mock_wait_until(READ_ONCE(cancels));
 	ck_assert(!__atomic_load_n(&is_reset, __ATOMIC_SEQ_CST));
 	ck_assert_uint_eq(reg_status(&d.mmio), ST_DRIVER_OK);
 	let_go();

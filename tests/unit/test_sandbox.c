@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the actions that each kind of thread must not do, by a thread of that kind in a
- * sandboxed process. (Guests test that everything else still works.)
+ * Tests of forbidden actions of each kind of thread, by a thread of that kind in a sandboxed
+ * process. (Guests test that all other actions still work.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,13 +29,13 @@
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 
-/* ---- what is tried: each returns what a system call does ---- */
+/* ---- attempts: each returns the result of a system call ---- */
 
-static void *page; /* to read and write */
+static void *page; /* one readable and writable page */
 static int file_fd, socket_fd, tty_fd;
 static struct termios modes;
 
-/* Not by way of the C library, which may do something else first. */
+/* The system call is made directly, because the C library may make another one first. */
 #define TRY(name, ...)                             \
 	static long name(void)                     \
 	{                                          \
@@ -99,7 +99,7 @@ static long try_restore(void)
 	return tcsetattr(tty_fd, TCSANOW, &modes);
 }
 
-/* Who is not killed, and the errno seen then; 0: some other, or none. */
+/* `lives` are the kinds of threads that survive the call, with `error` (0: any result). */
 static const struct {
 	const char *name;
 	long (*run)(void);
@@ -151,7 +151,7 @@ static const struct {
 	{ "SCHED_FIFO", try_priority, 0, 0 },
 	{ "read", try_read, JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "write", try_write, JAIL_EVERYONE, 0 },
-	/* Whichever thread crashes. */
+	/* Any thread may crash, and its handler restores the terminal. */
 	{ "tcsetattr", try_restore, JAIL_EVERYONE, 0 },
 };
 
@@ -186,7 +186,7 @@ START_TEST(forbidden_calls_end_the_process)
 }
 END_TEST
 
-START_TEST(log_lets_the_call_through)
+START_TEST(log_mode_permits_the_call)
 {
 	ck_assert_int_eq(attempt(SANDBOX_ON, SANDBOX_VCPU, try_getppid), JAIL_KILLED);
 	ck_assert_int_eq(attempt(SANDBOX_LOG, SANDBOX_VCPU, try_getppid), 0);
@@ -194,10 +194,9 @@ START_TEST(log_lets_the_call_through)
 }
 END_TEST
 
-/* ---- what threads need ---- */
+/* ---- calls that threads need ---- */
 
-/* A C library that gives each thread an arena of its own looks for the number of processors when there
- * are many. */
+/* A C library with an arena per thread reads the number of CPUs when there are many threads. */
 static void *allocate(void *arg)
 {
 	void *small, *large;
@@ -234,7 +233,7 @@ START_TEST(many_threads_allocate)
 }
 END_TEST
 
-START_TEST(a_crash_is_seen_as_what_it_is)
+START_TEST(crash_has_its_own_signal)
 {
 	ck_assert_int_eq(attempt(SANDBOX_ON, SANDBOX_VCPU, (long (*)(void))abort), -SIGABRT);
 }
@@ -245,12 +244,12 @@ Suite *test_suite(void)
 	Suite *s = suite_create("sandbox");
 	TCase *t = tcase_create("sandbox");
 
-	/* Sanitizers need more calls than the program they look after. */
+	/* Sanitizers need more system calls than the filters permit. */
 	if (!SANITIZED) {
 		tcase_add_loop_test(t, forbidden_calls_end_the_process, 0, JAIL_KINDS);
-		tcase_add_test(t, log_lets_the_call_through);
+		tcase_add_test(t, log_mode_permits_the_call);
 		tcase_add_test(t, many_threads_allocate);
-		tcase_add_test(t, a_crash_is_seen_as_what_it_is);
+		tcase_add_test(t, crash_has_its_own_signal);
 	}
 	suite_add_tcase(s, t);
 	return s;

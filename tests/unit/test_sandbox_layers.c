@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the sandbox below the seccomp filters: each layer alone, in a process of its own. A
- * layer that the host does not provide is skipped.
+ * Tests of the sandbox's layers below seccomp: each layer in a process of its own. A layer that the
+ * host does not provide is skipped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static void removing(void)
 	NEED(openat(inside, "x", O_CREAT | O_CLOEXEC, 0600) >= 0);
 	NEED(openat(outside, "x", O_CREAT | O_CLOEXEC, 0600) >= 0);
 	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	/* Somebody is left to clean up. */
+	/* The parent stays outside of Landlock, to remove the files. */
 	if (!fork()) {
 		NEED(sandbox_landlock_removing(-1, inside) == 0);
 		NEED(kill(getppid(), 0) == 0);
@@ -86,7 +86,7 @@ START_TEST(landlock_lets_a_supervisor_remove_files_and_signal)
 }
 END_TEST
 
-START_TEST(landlock_leaves_no_path_and_no_network)
+START_TEST(landlock_forbids_paths_and_network)
 {
 	in_child(landlocked);
 }
@@ -140,25 +140,25 @@ START_TEST(namespaces_show_an_empty_root)
 }
 END_TEST
 
-/* A thread is there until somebody who waits for its end lets go. */
-static int leash[2] = { -1, -1 };
+/* This thread ends when sandbox_isolate waits for it, which the wrapped nanosleep detects. */
+static int exit_pipe[2] = { -1, -1 };
 
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 {
-	if (leash[1] >= 0)
-		close(leash[1]);
-	leash[1] = -1;
+	if (exit_pipe[1] >= 0)
+		close(exit_pipe[1]);
+	exit_pipe[1] = -1;
 	return __real_nanosleep(time, left);
 }
 
-static void *on_the_leash(void *arg)
+static void *exit_late(void *arg)
 {
 	char byte;
 
-	NEED(read(leash[0], &byte, 1) == 0);
+	NEED(read(exit_pipe[0], &byte, 1) == 0);
 	return arg;
 }
 
@@ -166,20 +166,20 @@ static void isolated_beside_a_thread(void)
 {
 	pthread_t thread;
 	int status, err;
-	pid_t inline_io = fork();
+	pid_t child = fork();
 
-	NEED(inline_io >= 0);
-	if (!inline_io)
+	NEED(child >= 0);
+	if (!child)
 		_exit(sandbox_isolate(NULL, &err, refusal) || err);
-	NEED(waitpid(inline_io, &status, 0) == inline_io);
+	NEED(waitpid(child, &status, 0) == child);
 	SKIP_IF(status != 0);
-	NEED(!pipe(leash));
-	NEED(!pthread_create(&thread, NULL, on_the_leash, NULL));
+	NEED(!pipe(exit_pipe));
+	NEED(!pthread_create(&thread, NULL, exit_late, NULL));
 	NEED(sandbox_isolate(NULL, &err, refusal) == 0);
 	NEED(err == 0);
 }
 
-START_TEST(a_thread_on_its_way_out_costs_no_namespace)
+START_TEST(exiting_thread_does_not_prevent_namespaces)
 {
 	in_child(isolated_beside_a_thread);
 }
@@ -202,7 +202,7 @@ static const char *const refusing[] = {
 };
 static int refused;
 
-/* A user namespace has limits of its own, and may lower them. */
+/* A user namespace has limits of its own. The test lowers one of them. */
 static void limited(const char *sentence)
 {
 	char map[32], path[64], name[32];
@@ -211,7 +211,7 @@ static void limited(const char *sentence)
 	SKIP_IF(sscanf(sentence, "user.%31s", name) != 1);
 	snprintf(map, sizeof(map), "0 %u 1", geteuid());
 	SKIP_IF(unshare(CLONE_NEWUSER) || !put("/proc/self/uid_map", map));
-	/* Who has no id there gets no namespace in any case. */
+	/* Without a mapping of the group id, no namespace can be created at all. */
 	snprintf(map, sizeof(map), "0 %u 1", group);
 	SKIP_IF(!put("/proc/self/setgroups", "deny") || !put("/proc/self/gid_map", map));
 	snprintf(path, sizeof(path), "/proc/sys/user/%s", name);
@@ -228,7 +228,7 @@ static void isolated_where_there_are_none(void)
 	NEED(!strcmp(refusal, refusing[refused]));
 }
 
-START_TEST(limit_of_no_namespaces_is_named)
+START_TEST(zero_limit_of_namespaces_is_named)
 {
 	refused = _i;
 	in_child(isolated_where_there_are_none);
@@ -242,17 +242,17 @@ static void no_pid_namespaces(void)
 	limited("user.max_pid_namespaces is 0");
 	sandbox_refusal(self, true, -ENOSPC, refusal);
 	NEED(!strcmp(refusal, "user.max_pid_namespaces is 0"));
-	/* That one is of no concern to the others; and other errors have other reasons. */
+	/* The other namespaces do not depend on this limit, and other errors have other reasons. */
 	sandbox_refusal(self, false, -ENOSPC, refusal);
 	NEED(!strcmp(refusal, "a limit user.max_*_namespaces is reached"));
 	sandbox_refusal(self, true, -EPERM, refusal);
 	NEED(!strcmp(refusal, strerror(EPERM)));
-	/* Without /proc the error itself is all there is. */
+	/* Without /proc only the error itself is known. */
 	sandbox_refusal(-1, true, -EINVAL, refusal);
 	NEED(!strcmp(refusal, strerror(EINVAL)));
 }
 
-START_TEST(limit_of_no_process_id_namespaces_is_named)
+START_TEST(zero_limit_of_process_id_namespaces_is_named)
 {
 	in_child(no_pid_namespaces);
 }
@@ -272,11 +272,11 @@ static void other_user(void)
 	NEED(getgroups(0, NULL) == 0);
 	NEED(setuid(0) < 0 && setgid(0) < 0);
 	see_no_rights();
-	/* Root needs nobody's leave for these. */
+	/* A file that is readable for everyone does not exist in the new root. */
 	NEED(fails_with(open("/etc/passwd", O_RDONLY), ENOENT));
 }
 
-START_TEST(another_user_for_good)
+START_TEST(user_change_is_permanent)
 {
 	in_child(other_user);
 }
@@ -308,7 +308,7 @@ START_TEST(users_by_name_and_number)
 }
 END_TEST
 
-/* ---- the maker of threads ---- */
+/* ---- spawner ---- */
 
 static pthread_t ran_on;
 
@@ -326,7 +326,7 @@ static void *caller(void *spawner)
 	return NULL;
 }
 
-START_TEST(maker_works_for_many_in_turn)
+START_TEST(spawner_works_for_several_threads)
 {
 	struct spawner *spawner;
 	pthread_t thread[4];
@@ -351,18 +351,18 @@ Suite *test_suite(void)
 	Suite *s = suite_create("sandbox_layers");
 	TCase *t = tcase_create("layers");
 
-	tcase_add_test(t, maker_works_for_many_in_turn);
+	tcase_add_test(t, spawner_works_for_several_threads);
 	tcase_add_test(t, users_by_name_and_number);
-	/* Sanitizers open files of their own, and have threads. */
+	/* Sanitizers open files and create threads. */
 	if (!SANITIZED) {
-		tcase_add_test(t, landlock_leaves_no_path_and_no_network);
+		tcase_add_test(t, landlock_forbids_paths_and_network);
 		tcase_add_test(t, landlock_lets_a_supervisor_remove_files_and_signal);
 		tcase_add_test(t, namespaces_show_an_empty_root);
-		tcase_add_test(t, a_thread_on_its_way_out_costs_no_namespace);
-		tcase_add_loop_test(t, limit_of_no_namespaces_is_named, 0,
+		tcase_add_test(t, exiting_thread_does_not_prevent_namespaces);
+		tcase_add_loop_test(t, zero_limit_of_namespaces_is_named, 0,
 				    (int)ARRAY_SIZE(refusing));
-		tcase_add_test(t, limit_of_no_process_id_namespaces_is_named);
-		tcase_add_test(t, another_user_for_good);
+		tcase_add_test(t, zero_limit_of_process_id_namespaces_is_named);
+		tcase_add_test(t, user_change_is_permanent);
 	}
 	suite_add_tcase(s, t);
 	return s;

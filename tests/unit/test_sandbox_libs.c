@@ -29,21 +29,21 @@
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 
-/* The supervisor's filter, after those of threads. */
+/* The filter of the supervisor, numbered behind those of threads. */
 #define SUPERVISOR JAIL_KINDS
-#define EVERYBODY  (JAIL_EVERYONE | JAIL_KIND(SUPERVISOR))
-/* Dataplane threads, and the maker of threads. */
-#define PLANES JAIL_THREADS
-/* The main thread, and the jobs' thread, which has the maker's filter. */
-#define JSON	   (JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_SPAWNER))
-#define ONLY_MAKER JAIL_KIND(JAIL_SPAWNER)
+#define ALL_KINDS  (JAIL_EVERYONE | JAIL_KIND(SUPERVISOR))
+/* Dataplane threads and the spawner. */
+#define DATAPLANE JAIL_THREADS
+/* The main thread, and the job thread, which has the spawner's filter. */
+#define JSON	     (JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_SPAWNER))
+#define SPAWNER_ONLY JAIL_KIND(JAIL_SPAWNER)
 
-/* What the compiler must not see through. */
+/* The compiler must not optimize these allocations away. */
 static void *volatile hidden;
 
 /* ---- memory ---- */
 
-/* A block that has a mapping of its own is grown and cut by mremap. */
+/* glibc resizes a block that has its own mapping by mremap. */
 static long realloc_of_a_large_block(void)
 {
 	static const size_t size[] = { 1 << 20, 64 << 20, 2 << 20, 100 };
@@ -67,7 +67,9 @@ static void little_memory(void)
 		_exit(252);
 }
 
-/* Until there is no more, in small blocks and in one; and all of it given back. */
+/*
+ * Allocates until memory is exhausted, in small blocks and in one large block, and frees all of it.
+ */
 static long no_memory_left(void)
 {
 	void **last = NULL, **block;
@@ -89,7 +91,10 @@ static long no_memory_left(void)
 
 static long freed_twice(void)
 {
-	/* Too large for the thread's own cache, which finds it in another way. */
+	/*
+	 * The block is too large for the thread's cache, which detects a double free in another
+	 * way.
+	 */
 	hidden = malloc(3000);
 	free(hidden);
 	free(hidden);
@@ -105,7 +110,7 @@ static long not_allocated(void)
 	return 0;
 }
 
-/* ---- the end of a program that has found itself wrong ---- */
+/* ---- abnormal termination ---- */
 
 void __stack_chk_fail(void) __attribute__((noreturn));
 void __chk_fail(void) __attribute__((noreturn));
@@ -137,7 +142,7 @@ static void log_file(void)
 	log_to_file(memfd_create("log", MFD_CLOEXEC));
 }
 
-/* An error that has no name, to a log with times. */
+/* Logs an unknown error number, with time stamps. */
 static long logged(void)
 {
 	log_error("%s", strerror(123456));
@@ -156,7 +161,7 @@ static void *nothing(void *arg)
 	return arg;
 }
 
-/* Its stack is larger than all address space. */
+/* The thread's stack is larger than the address space. */
 static long thread_without_memory(void)
 {
 	pthread_attr_t attr;
@@ -167,8 +172,8 @@ static long thread_without_memory(void)
 	return pthread_create(&thread, &attr, nothing, NULL) == EAGAIN ? 0 : -1;
 }
 
-/* The C library has made it when it finds that it may not run there, and takes it down again. */
-static long thread_for_a_processor_that_is_not_there(void)
+/* The C library creates the thread, fails to set its affinity, and ends it again. */
+static long thread_for_an_absent_cpu(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -181,7 +186,7 @@ static long thread_for_a_processor_that_is_not_there(void)
 	return pthread_create(&thread, &attr, nothing, NULL) == EINVAL ? 0 : -1;
 }
 
-static long wait_that_ends(void)
+static long wait_that_times_out(void)
 {
 	struct timespec now;
 	sem_t sem;
@@ -201,13 +206,15 @@ static void few_descriptors(rlim_t n)
 		_exit(252);
 }
 
-/* Enough for a ring, not for a table of 16 files: liburing would ask for a higher limit. */
+/*
+ * Enough descriptors for a ring, but not for a table of 16 files: liburing would raise the limit.
+ */
 static void ten_descriptors(void)
 {
 	few_descriptors(10);
 }
 
-static long ring_whose_files_have_no_place(void)
+static long ring_without_room_for_files(void)
 {
 	struct evloop loop;
 	long result = -1;
@@ -226,8 +233,7 @@ static void nine_descriptors(void)
 	few_descriptors(9);
 }
 
-/* The room for them goes out one after the other: there is one for each of the loop's but the
- * last. */
+/* Frees one descriptor after another: each kind of loop fails until all of its descriptors fit. */
 static long loop_without_descriptors(void)
 {
 	static const enum evloop_kind kinds[] = { EVLOOP_EPOLL, EVLOOP_URING, EVLOOP_IOPOLL };
@@ -246,14 +252,14 @@ static long loop_without_descriptors(void)
 	return 0;
 }
 
-static long context_that_is_too_large(void)
+static long oversized_context(void)
 {
 	io_context_t ctx = 0;
 
 	return io_setup(1 << 30, &ctx) < 0 ? 0 : -1;
 }
 
-static long context_that_is_none(void)
+static long invalid_context(void)
 {
 	struct iocb *one = NULL;
 	struct io_event event;
@@ -273,7 +279,7 @@ static void old_kernel(void)
 	refuse_calls(calls, ENOSYS);
 }
 
-/* The C library then tries pwritev. */
+/* The C library then calls pwritev. */
 static long pwritev2_of_an_old_kernel(void)
 {
 	struct iovec iov = { (char[]){ "x" }, 1 };
@@ -288,7 +294,7 @@ static void hashed(void)
 	json_object_put(json_tokener_parse("{\"a\":1}"));
 }
 
-/* As the statistics of many queues: the text outgrows what is copied when it grows. */
+/* A text as long as the statistics of many queues, which exceeds the block that realloc copies. */
 static long large_document(void)
 {
 	struct json_object *list = json_object_new_array(), *again;
@@ -328,36 +334,37 @@ static long bad_documents(void)
 	return 0;
 }
 
-/* ---- all of them ---- */
+/* ---- all cases ---- */
 
 static const struct {
 	const char *name;
 	void (*before)(void);
 	long (*run)(void);
 	unsigned int kinds;
-	int end; /* as jail_attempt has it */
-} ways[] = {
-	{ "realloc of a large block", NULL, realloc_of_a_large_block, EVERYBODY, 0 },
-	{ "no memory left", little_memory, no_memory_left, EVERYBODY, 0 },
-	{ "a block that is freed twice", NULL, freed_twice, EVERYBODY, -SIGABRT },
-	{ "a block that was not allocated", NULL, not_allocated, EVERYBODY, -SIGABRT },
-	{ "a failed assertion", NULL, failed_assertion, EVERYBODY, -SIGABRT },
-	{ "a smashed stack", NULL, smashed_stack, EVERYBODY, -SIGABRT },
-	{ "an overrun", NULL, overrun_that_fortify_finds, EVERYBODY, -SIGABRT },
-	{ "abort", NULL, aborted, EVERYBODY, -SIGABRT },
-	{ "the log", log_file, logged, EVERYBODY, 0 },
-	{ "standard error", NULL, written_to_standard_error, EVERYBODY, 0 },
-	{ "a thread without memory", NULL, thread_without_memory, PLANES, 0 },
-	{ "a thread for a processor that is not there", NULL,
-	  thread_for_a_processor_that_is_not_there, ONLY_MAKER, 0 },
-	{ "a wait that ends", NULL, wait_that_ends, JAIL_EVERYONE, 0 },
-	{ "a ring whose files have no place", ten_descriptors, ring_whose_files_have_no_place,
-	  ONLY_MAKER, 0 },
-	{ "a loop without descriptors", nine_descriptors, loop_without_descriptors, ONLY_MAKER, 0 },
-	{ "an AIO context that is too large", NULL, context_that_is_too_large, ONLY_MAKER, 0 },
-	{ "an AIO context that is none", NULL, context_that_is_none,
-	  JAIL_KIND(SANDBOX_LIBAIO) | ONLY_MAKER, 0 },
-	{ "pwritev2 of an old kernel", old_kernel, pwritev2_of_an_old_kernel, PLANES, 0 },
+	int end; /* result of jail_attempt */
+} cases[] = {
+	{ "realloc of a large block", NULL, realloc_of_a_large_block, ALL_KINDS, 0 },
+	{ "no memory left", little_memory, no_memory_left, ALL_KINDS, 0 },
+	{ "a block that is freed twice", NULL, freed_twice, ALL_KINDS, -SIGABRT },
+	{ "a block that was not allocated", NULL, not_allocated, ALL_KINDS, -SIGABRT },
+	{ "a failed assertion", NULL, failed_assertion, ALL_KINDS, -SIGABRT },
+	{ "a smashed stack", NULL, smashed_stack, ALL_KINDS, -SIGABRT },
+	{ "an overrun", NULL, overrun_that_fortify_finds, ALL_KINDS, -SIGABRT },
+	{ "abort", NULL, aborted, ALL_KINDS, -SIGABRT },
+	{ "the log", log_file, logged, ALL_KINDS, 0 },
+	{ "standard error", NULL, written_to_standard_error, ALL_KINDS, 0 },
+	{ "a thread without memory", NULL, thread_without_memory, DATAPLANE, 0 },
+	{ "a thread for a processor that is not there", NULL, thread_for_an_absent_cpu,
+	  SPAWNER_ONLY, 0 },
+	{ "a wait that ends", NULL, wait_that_times_out, JAIL_EVERYONE, 0 },
+	{ "a ring whose files have no place", ten_descriptors, ring_without_room_for_files,
+	  SPAWNER_ONLY, 0 },
+	{ "a loop without descriptors", nine_descriptors, loop_without_descriptors, SPAWNER_ONLY,
+	  0 },
+	{ "an AIO context that is too large", NULL, oversized_context, SPAWNER_ONLY, 0 },
+	{ "an AIO context that is none", NULL, invalid_context,
+	  JAIL_KIND(SANDBOX_LIBAIO) | SPAWNER_ONLY, 0 },
+	{ "pwritev2 of an old kernel", old_kernel, pwritev2_of_an_old_kernel, DATAPLANE, 0 },
 	{ "a large document", hashed, large_document, JSON, 0 },
 	{ "bad documents", hashed, bad_documents, JSON, 0 },
 };
@@ -381,17 +388,17 @@ static int supervisor_attempt(void (*before)(void), long (*run)(void))
 	return WEXITSTATUS(status);
 }
 
-START_TEST(library_on_a_seldom_way_does_not_end_in_sigsys)
+START_TEST(rare_call_of_a_library_is_permitted)
 {
 	for (unsigned int kind = 0; kind <= SUPERVISOR; kind++) {
 		int end;
 
-		if (!(ways[_i].kinds & JAIL_KIND(kind)))
+		if (!(cases[_i].kinds & JAIL_KIND(kind)))
 			continue;
-		end = kind == SUPERVISOR ? supervisor_attempt(ways[_i].before, ways[_i].run)
+		end = kind == SUPERVISOR ? supervisor_attempt(cases[_i].before, cases[_i].run)
 					 : jail_attempt(SANDBOX_ON, (enum sandbox_kind)kind,
-							ways[_i].before, ways[_i].run);
-		ck_assert_msg(end == ways[_i].end, "%s by %s: %d", ways[_i].name,
+							cases[_i].before, cases[_i].run);
+		ck_assert_msg(end == cases[_i].end, "%s by %s: %d", cases[_i].name,
 			      kind == SUPERVISOR ? "supervisor" : jail_kind_name[kind], end);
 	}
 }
@@ -402,10 +409,9 @@ Suite *test_suite(void)
 	Suite *s = suite_create("sandbox_libs");
 	TCase *t = tcase_create("sandbox_libs");
 
-	/* Sanitizers need more calls than the program they look after. */
+	/* Sanitizers need more system calls than the filters permit. */
 	if (!SANITIZED)
-		tcase_add_loop_test(t, library_on_a_seldom_way_does_not_end_in_sigsys, 0,
-				    ARRAY_SIZE(ways));
+		tcase_add_loop_test(t, rare_call_of_a_library_is_permitted, 0, ARRAY_SIZE(cases));
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -27,13 +27,13 @@ static void few_files(void)
 	NEED(!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_max == 128 && limit.rlim_cur == 128);
 }
 
-/* The soft limit is raised as far as it has to be; nothing is closed. */
+/* The soft limit is raised as far as necessary, and no descriptor is closed. */
 static void soft_limit(void)
 {
 	struct rlimit limit = { .rlim_cur = 60, .rlim_max = 1000 };
 	int inherited;
 
-	/* Whatever the test was started with. */
+	/* Closes descriptors that the test inherited. */
 	NEED(!close_range(3, ~0u, 0));
 	inherited = dup2(STDERR_FILENO, 50);
 	NEED(!setrlimit(RLIMIT_NOFILE, &limit));
@@ -51,7 +51,7 @@ START_TEST(soft_limit_on_descriptors_is_raised)
 }
 END_TEST
 
-/* How many more can be opened now. */
+/* Returns how many descriptors can still be opened. */
 static unsigned int room_for_fds(void)
 {
 	unsigned int n = 0;
@@ -61,8 +61,10 @@ static unsigned int room_for_fds(void)
 	return n;
 }
 
-/* With the least that is enough there is room for what was asked for; with one less, it is
- * refused. */
+/*
+ * Finds the lowest sufficient limit: there is room for exactly the requested number of descriptors.
+ * Each lower limit is refused.
+ */
 static void hard_limit(void)
 {
 	struct rlimit limit = { 0, 0 };
@@ -121,7 +123,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("sandbox_limits");
 	TCase *t = tcase_create("limits");
 
-	/* Sanitizers open files of their own, and have threads. */
+	/* Sanitizers open files and create threads. */
 	if (!SANITIZED) {
 		tcase_add_test(t, inherited_files_are_closed);
 		tcase_add_test(t, soft_limit_on_descriptors_is_raised);

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the 16550A as its driver sees it. */
+/* Tests of the 16550A UART as a driver sees it. */
 #include "tests/unit/serial_rig.h"
 
-/* What Linux's 8250 driver asks of a port before it calls it a 16550A. */
+/* These are the checks of Linux's 8250 driver before it identifies a 16550A. */
 START_TEST(linux_detects_a_16550a)
 {
-	/* Interrupt enable bits stick, all four and only these. */
+	/* The four interrupt enable bits are writable, and no others. */
 	out(UART_IER, 0);
 	ck_assert_uint_eq(in(UART_IER), 0);
 	out(UART_IER, 0xff);
 	ck_assert_uint_eq(in(UART_IER), 0x0f);
 	out(UART_IER, 0);
 
-	/* Loopback: OUT2 and RTS come back as DCD and CTS. */
+	/* In loopback mode OUT2 and RTS appear as DCD and CTS. */
 	out(UART_MCR, UART_MCR_LOOP | UART_MCR_OUT2 | UART_MCR_RTS);
 	ck_assert_uint_eq(in(UART_MSR)&0xf0, UART_MSR_DCD | UART_MSR_CTS);
 	out(UART_MCR, 0);
 
-	/* No enhanced features register behind LCR 0xbf, and a FIFO of the 16550A's kind. */
+	/*
+	 * There is no enhanced features register behind LCR 0xbf, and the FIFO bits are those of a
+	 * 16550A.
+	 */
 	out(UART_LCR, 0xbf);
 	out(UART_FCR, 0);
 	out(UART_LCR, 0);
@@ -28,7 +31,7 @@ START_TEST(linux_detects_a_16550a)
 	out(UART_LCR, 0xbf);
 	ck_assert_uint_ne(in(UART_IIR), 0);
 
-	/* Not a 16750: the bit of its 64 byte FIFO does not show, with DLAB or without. */
+	/* The 64-byte FIFO bit of a 16750 is not settable, with DLAB or without. */
 	for (int lcr = 0; lcr <= UART_LCR_DLAB; lcr += UART_LCR_DLAB) {
 		out(UART_LCR, lcr);
 		out(UART_FCR, UART_FCR_ENABLE_FIFO | UART_FCR7_64BYTE);
@@ -36,7 +39,7 @@ START_TEST(linux_detects_a_16550a)
 	}
 	out(UART_LCR, 0);
 
-	/* Without the FIFO a 16450; and a scratch register. */
+	/* Without the FIFO the port is a 16450. The scratch register is writable. */
 	out(UART_FCR, 0);
 	ck_assert_uint_eq(in(UART_IIR) >> 6, 0);
 	out(UART_SCR, 0xa5);
@@ -46,9 +49,11 @@ START_TEST(linux_detects_a_16550a)
 }
 END_TEST
 
-/* Linux tests twice whether enabling the transmit interrupt interrupts, and works around a port
- * that fails with a slow timer. */
-START_TEST(linux_finds_no_transmit_bugs)
+/*
+ * Linux tests twice whether enabling the transmit interrupt causes an interrupt, and otherwise
+ * works around the port with a slow timer.
+ */
+START_TEST(linux_detects_no_transmit_bugs)
 {
 	for (int i = 0; i < 2; i++) {
 		out(UART_IER, UART_IER_THRI);
@@ -62,7 +67,7 @@ START_TEST(linux_finds_no_transmit_bugs)
 }
 END_TEST
 
-START_TEST(burst_of_16_bytes_costs_one_interrupt_and_one_wake)
+START_TEST(burst_of_16_bytes_causes_one_interrupt_and_one_wake_up)
 {
 	open_port(UART_IER_THRI);
 	ck_assert_uint_eq(in(UART_IIR), FE | UART_IIR_THRI);
@@ -77,7 +82,7 @@ START_TEST(burst_of_16_bytes_costs_one_interrupt_and_one_wake)
 }
 END_TEST
 
-START_TEST(disabled_interrupts_stay_silent)
+START_TEST(disabled_interrupts_are_not_signalled)
 {
 	open_port(0);
 	for (int i = 0; i < 100; i++) {
@@ -89,7 +94,7 @@ START_TEST(disabled_interrupts_stay_silent)
 }
 END_TEST
 
-/* A console message in the middle of a transfer: Linux turns IER off, prints, turns it on. */
+/* A console message in the middle of a transfer: Linux clears IER, prints, and sets it again. */
 START_TEST(reenabled_transmit_interrupt_is_not_lost)
 {
 	open_port(UART_IER_THRI | UART_IER_RDI);
@@ -111,7 +116,7 @@ START_TEST(input_waits_until_the_driver_listens)
 	ck_assert_uint_eq(serial_receive(port, &byte, 1), 0);
 	ck_assert_uint_eq(in(UART_LSR), IDLE);
 
-	/* The probe sets every enable bit for a moment; that is not listening. */
+	/* The probe sets all enable bits for a moment, which does not count as listening. */
 	out(UART_IER, 0x0f);
 	ck_assert_uint_eq(serial_rx_room(port), 0);
 	out(UART_IER, 0);
@@ -149,7 +154,7 @@ START_TEST(input_arrives_in_order_with_one_interrupt)
 	ck_assert_uint_eq(in(UART_LSR), IDLE);
 	ck_assert_uint_eq(in(UART_IIR), FE | UART_IIR_NO_INT);
 	ck_assert_uint_eq(in(UART_RX), 0);
-	/* Again, across the end of the ring. */
+	/* The same bytes wrap around the end of the ring. */
 	ck_assert_uint_eq(serial_receive(port, (const uint8_t *)text, 10), 10);
 	for (int i = 0; i < 10; i++)
 		ck_assert_uint_eq(in(UART_RX), text[i]);
@@ -170,12 +175,12 @@ START_TEST(console_is_woken_once_when_half_the_fifo_is_free)
 	for (int i = 0; i < FIFO / 2 + 1; i++)
 		in(UART_RX);
 	ck_assert_uint_eq(wakes(), 1);
-	/* A short serial_receive asks for the same. */
+	/* A serial_receive that takes only a part also requests a wake-up. */
 	ck_assert_uint_eq(serial_receive(port, data, FIFO + 1), FIFO);
 	for (int i = 0; i < FIFO; i++)
 		in(UART_RX);
 	ck_assert_uint_eq(wakes(), 1);
-	/* Who was not turned away is not woken. */
+	/* No wake-up follows a serial_receive that took everything. */
 	ck_assert_uint_eq(serial_receive(port, data, FIFO), FIFO);
 	for (int i = 0; i < FIFO; i++)
 		in(UART_RX);
@@ -183,7 +188,7 @@ START_TEST(console_is_woken_once_when_half_the_fifo_is_free)
 }
 END_TEST
 
-/* Below the trigger level it is the time-out that reports received bytes. */
+/* Below the trigger level the reason for the interrupt is the character time-out. */
 START_TEST(trigger_level_decides_the_receive_reason)
 {
 	static const struct {
@@ -210,8 +215,8 @@ START_TEST(trigger_level_decides_the_receive_reason)
 }
 END_TEST
 
-/* A driver that serves one reason per interrupt: each one that is left interrupts again. */
-START_TEST(reason_behind_another_interrupts_when_that_is_served)
+/* A driver that handles one reason per interrupt gets another interrupt for each remaining one. */
+START_TEST(second_reason_interrupts_after_the_first_is_handled)
 {
 	const uint8_t byte = 'k';
 
@@ -220,7 +225,7 @@ START_TEST(reason_behind_another_interrupts_when_that_is_served)
 	ck_assert_uint_eq(serial_receive(port, &byte, 1), 1);
 	ck_assert_uint_eq(irqs(), 1);
 
-	/* Receive comes first, and telling it leaves "transmitter empty" as it was. */
+	/* Received data has priority. Reading IIR does not clear "transmitter empty" then. */
 	ck_assert_uint_eq(in(UART_IIR), FE | 0x0c);
 	ck_assert_uint_eq(in(UART_IIR), FE | 0x0c);
 	ck_assert_uint_eq(irqs(), 0);
@@ -231,7 +236,7 @@ START_TEST(reason_behind_another_interrupts_when_that_is_served)
 }
 END_TEST
 
-START_TEST(without_fifo_each_byte_comes_alone_with_an_interrupt)
+START_TEST(without_fifo_each_byte_has_an_interrupt)
 {
 	const uint8_t data[2] = { '1', '2' };
 
@@ -248,7 +253,7 @@ START_TEST(without_fifo_each_byte_comes_alone_with_an_interrupt)
 }
 END_TEST
 
-START_TEST(fifo_reset_forgets_input_and_keeps_output)
+START_TEST(fifo_reset_discards_input_and_keeps_output)
 {
 	const uint8_t data[4] = "abcd";
 
@@ -260,7 +265,10 @@ START_TEST(fifo_reset_forgets_input_and_keeps_output)
 	ck_assert_uint_eq(in(UART_IIR), FE | UART_IIR_NO_INT);
 	expect_output("x");
 
-	/* Off: forgotten. On again, as Linux does with interrupts enabled: kept. */
+	/*
+	 * Disabling the FIFO discards its bytes. Enabling it again, as Linux does with interrupts
+	 * enabled, keeps them.
+	 */
 	serial_receive(port, data, 4);
 	out(UART_FCR, 0);
 	ck_assert_uint_eq(in(UART_LSR), IDLE);
@@ -324,7 +332,7 @@ START_TEST(modem_line_changes_interrupt_until_read)
 	ck_assert_uint_eq(in(UART_MSR), UART_MSR_CTS | UART_MSR_DCTS);
 	ck_assert_uint_eq(in(UART_MSR), UART_MSR_CTS);
 	ck_assert_uint_eq(in(UART_IIR), UART_IIR_NO_INT);
-	/* Of a ring only the end counts. */
+	/* For the ring indicator only the trailing edge counts. */
 	out(UART_MCR, UART_MCR_LOOP | UART_MCR_RTS | UART_MCR_OUT1);
 	ck_assert_uint_eq(irqs(), 0);
 	out(UART_MCR, UART_MCR_LOOP | UART_MCR_RTS);
@@ -337,7 +345,7 @@ START_TEST(divisor_latch_hides_data_and_interrupt_enable)
 {
 	open_port(UART_IER_RDI);
 	out(UART_LCR, UART_LCR_DLAB | UART_LCR_WLEN8);
-	/* Who asks for the speed before setting it must not divide by zero. */
+	/* A driver that reads the divisor before it writes one must not divide by zero. */
 	ck_assert_uint_ne(in(UART_DLL) | in(UART_DLM), 0);
 	out(UART_DLL, 0x0c);
 	out(UART_DLM, 0x34);
@@ -358,17 +366,17 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, linux_detects_a_16550a);
-	tcase_add_test(tc, linux_finds_no_transmit_bugs);
-	tcase_add_test(tc, burst_of_16_bytes_costs_one_interrupt_and_one_wake);
-	tcase_add_test(tc, disabled_interrupts_stay_silent);
+	tcase_add_test(tc, linux_detects_no_transmit_bugs);
+	tcase_add_test(tc, burst_of_16_bytes_causes_one_interrupt_and_one_wake_up);
+	tcase_add_test(tc, disabled_interrupts_are_not_signalled);
 	tcase_add_test(tc, reenabled_transmit_interrupt_is_not_lost);
 	tcase_add_test(tc, input_waits_until_the_driver_listens);
 	tcase_add_test(tc, input_arrives_in_order_with_one_interrupt);
 	tcase_add_test(tc, console_is_woken_once_when_half_the_fifo_is_free);
 	tcase_add_test(tc, trigger_level_decides_the_receive_reason);
-	tcase_add_test(tc, reason_behind_another_interrupts_when_that_is_served);
-	tcase_add_test(tc, without_fifo_each_byte_comes_alone_with_an_interrupt);
-	tcase_add_test(tc, fifo_reset_forgets_input_and_keeps_output);
+	tcase_add_test(tc, second_reason_interrupts_after_the_first_is_handled);
+	tcase_add_test(tc, without_fifo_each_byte_has_an_interrupt);
+	tcase_add_test(tc, fifo_reset_discards_input_and_keeps_output);
 	tcase_add_test(tc, loopback_returns_bytes_and_overruns);
 	tcase_add_test(tc, loopback_connects_each_modem_line);
 	tcase_add_test(tc, modem_line_changes_interrupt_until_read);

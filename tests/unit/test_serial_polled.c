@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of a guest that uses the port without interrupts: when it counts as a listener. */
+/* Tests of a guest that uses the port without interrupts: when it counts as listening. */
 #include "tests/unit/serial_rig.h"
 
 #define POLLS 16
@@ -10,7 +10,7 @@ static void poll_times(unsigned int n)
 		in(UART_LSR);
 }
 
-/* The console has one byte, and has found no room for it. */
+/* The console has one byte that the port did not accept. */
 static void begin(void)
 {
 	const uint8_t byte = 'k';
@@ -29,7 +29,7 @@ START_TEST(guest_that_polls_gets_input)
 		ck_assert_uint_eq(in(UART_LSR), IDLE);
 	}
 	ck_assert_uint_eq(wakes(), 1);
-	/* There is no FIFO until a driver switches it on. */
+	/* The FIFO is off until a driver enables it. */
 	for (unsigned int i = 0; i < sizeof(text); i++) {
 		ck_assert_uint_eq(serial_receive(port, text + i, sizeof(text) - i), 1);
 		ck_assert_uint_eq(in(UART_LSR), IDLE | UART_LSR_DR);
@@ -41,7 +41,7 @@ START_TEST(guest_that_polls_gets_input)
 }
 END_TEST
 
-START_TEST(guest_that_polls_with_a_fifo_gets_as_much_as_that_holds)
+START_TEST(guest_that_polls_with_a_fifo_gets_a_full_fifo)
 {
 	const uint8_t data[FIFO + 1] = { 0 };
 
@@ -52,8 +52,8 @@ START_TEST(guest_that_polls_with_a_fifo_gets_as_much_as_that_holds)
 }
 END_TEST
 
-/* It looks before each byte whether the transmitter is empty, and after it whether it is so again. */
-START_TEST(guest_that_only_sends_is_no_listener)
+/* The guest reads LSR before each byte and after it, to see whether the transmitter is empty. */
+START_TEST(guest_that_only_sends_does_not_listen)
 {
 	begin();
 	for (unsigned int i = 0; i < 1000; i++) {
@@ -66,7 +66,7 @@ START_TEST(guest_that_only_sends_is_no_listener)
 }
 END_TEST
 
-START_TEST(guest_that_polls_and_echoes_stays_a_listener)
+START_TEST(guest_that_polls_and_echoes_still_listens)
 {
 	const uint8_t byte = 'k';
 
@@ -80,8 +80,8 @@ START_TEST(guest_that_polls_and_echoes_stays_a_listener)
 }
 END_TEST
 
-/* The next driver empties the FIFO when it opens the port: until it listens, input waits again. */
-START_TEST(driver_that_sets_up_the_port_after_a_polling_one_is_waited_for)
+/* The next driver resets the FIFO when it opens the port. Input waits until this driver listens. */
+START_TEST(input_waits_for_a_new_driver_after_a_polling_one)
 {
 	static const struct {
 		uint8_t reg, value;
@@ -103,7 +103,7 @@ START_TEST(driver_that_sets_up_the_port_after_a_polling_one_is_waited_for)
 		poll_times(POLLS - 1);
 		ck_assert_uint_eq(serial_rx_room(port), 0);
 	}
-	/* Behind DLAB there is a divisor instead of THR. */
+	/* With DLAB set this address is the divisor, not THR. */
 	out(UART_LCR, UART_LCR_DLAB);
 	poll_times(POLLS);
 	out(UART_DLL, 1);
@@ -111,9 +111,11 @@ START_TEST(driver_that_sets_up_the_port_after_a_polling_one_is_waited_for)
 }
 END_TEST
 
-/* A driver that looks for the port by loopback may wait there for its own bytes. Both of its writes
- * to MCR are set-up. */
-START_TEST(polls_in_loopback_are_no_listening)
+/*
+ * A driver that probes the port by loopback may wait for its own bytes there. Both of its writes to
+ * MCR are part of the set-up.
+ */
+START_TEST(polls_in_loopback_do_not_count_as_listening)
 {
 	out(UART_MCR, UART_MCR_LOOP);
 	begin();
@@ -133,11 +135,11 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, guest_that_polls_gets_input);
-	tcase_add_test(tc, guest_that_polls_with_a_fifo_gets_as_much_as_that_holds);
-	tcase_add_test(tc, guest_that_only_sends_is_no_listener);
-	tcase_add_test(tc, guest_that_polls_and_echoes_stays_a_listener);
-	tcase_add_test(tc, driver_that_sets_up_the_port_after_a_polling_one_is_waited_for);
-	tcase_add_test(tc, polls_in_loopback_are_no_listening);
+	tcase_add_test(tc, guest_that_polls_with_a_fifo_gets_a_full_fifo);
+	tcase_add_test(tc, guest_that_only_sends_does_not_listen);
+	tcase_add_test(tc, guest_that_polls_and_echoes_still_listens);
+	tcase_add_test(tc, input_waits_for_a_new_driver_after_a_polling_one);
+	tcase_add_test(tc, polls_in_loopback_do_not_count_as_listening);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests that a guest can neither grow the port's queues nor misuse it by odd accesses. */
+/*
+ * Tests that a guest can neither overflow the port's queues nor misuse it by accesses of other
+ * sizes.
+ */
 #include <poll.h>
 #include <pthread.h>
 
 #include "tests/unit/serial_rig.h"
 
-/* Fills the queue, then sends `extra` bytes more. */
+/* Fills the queue, then sends `extra` more bytes. */
 static void flood(unsigned int extra)
 {
 	for (unsigned int i = 0; i < SERIAL_TX_SIZE + extra; i++)
@@ -25,7 +28,7 @@ static void drain(unsigned int first)
 	ck_assert_uint_eq(at, SERIAL_TX_SIZE - first);
 }
 
-START_TEST(unread_output_is_bounded_and_its_loss_counted)
+START_TEST(unread_output_is_bounded_and_loss_is_counted)
 {
 	flood(1000);
 	ck_assert_uint_eq(serial_tx_pending(port), SERIAL_TX_SIZE);
@@ -38,8 +41,8 @@ START_TEST(unread_output_is_bounded_and_its_loss_counted)
 }
 END_TEST
 
-/* The guest goes on while the queue is being emptied: what it says is part of the same gap. */
-START_TEST(what_is_missing_is_one_gap)
+/* Bytes that the guest sends while the queue is drained belong to the same gap. */
+START_TEST(dropped_output_is_one_gap)
 {
 	uint8_t data[100];
 
@@ -54,11 +57,11 @@ START_TEST(what_is_missing_is_one_gap)
 }
 END_TEST
 
-START_TEST(output_wakes_when_it_appears_and_when_there_is_much)
+START_TEST(first_and_batched_output_wakes_the_console)
 {
 	uint8_t data[SERIAL_TX_BATCH];
 
-	/* So that a batch lies across the end of the ring. */
+	/* Advances the ring, so that a batch wraps around its end. */
 	for (int i = 0; i < 100; i++)
 		out(UART_TX, 0);
 	ck_assert_uint_eq(serial_transmitted(port, data, sizeof(data)), 100);
@@ -81,7 +84,7 @@ START_TEST(output_wakes_when_it_appears_and_when_there_is_much)
 }
 END_TEST
 
-/* Row 40 of the hostile guest: any size at any offset. */
+/* Row 40: accesses of any size at any offset. */
 START_TEST(accesses_of_other_sizes_read_zero_and_change_nothing)
 {
 	static const uint8_t ff[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };
@@ -106,7 +109,7 @@ START_TEST(accesses_of_other_sizes_read_zero_and_change_nothing)
 	ck_assert_uint_eq(in(UART_SCR), 0);
 	ck_assert_uint_eq(in(UART_RX), 'k');
 	expect_output("");
-	/* An offset that the bus would not let through. */
+	/* The bus never passes an access at this offset to the port. */
 	ck_assert_uint_eq(in(SERIAL_REGS), 0);
 	out(SERIAL_REGS, 1);
 }
@@ -121,7 +124,7 @@ static bool wait_for(int fd)
 	return poll(&p, 1, 20000) == 1 && taken(fd);
 }
 
-/* A guest that sends back what it gets, by interrupts alone. */
+/* An interrupt-driven guest that echoes its input. */
 static void *echo_guest(void *arg)
 {
 	unsigned int echoed = 0;
@@ -139,7 +142,7 @@ static void *echo_guest(void *arg)
 	return NULL;
 }
 
-/* No event is lost between the threads: each side sleeps until the other tells it. */
+/* No event is lost between the threads: each side sleeps until the other one signals. */
 START_TEST(guest_and_console_threads_lose_nothing)
 {
 	unsigned int sent = 0, received = 0;
@@ -174,9 +177,9 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, unread_output_is_bounded_and_its_loss_counted);
-	tcase_add_test(tc, what_is_missing_is_one_gap);
-	tcase_add_test(tc, output_wakes_when_it_appears_and_when_there_is_much);
+	tcase_add_test(tc, unread_output_is_bounded_and_loss_is_counted);
+	tcase_add_test(tc, dropped_output_is_one_gap);
+	tcase_add_test(tc, first_and_batched_output_wakes_the_console);
 	tcase_add_test(tc, accesses_of_other_sizes_read_zero_and_change_nothing);
 	tcase_add_test(tc, guest_and_console_threads_lose_nothing);
 	suite_add_tcase(suite, tc);

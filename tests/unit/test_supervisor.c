@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the supervisor of a compromised VM: what the VM can make it do, and what it can do at
- * all. (tests/cli/supervised tests it with an ordinary VM.)
+ * Tests of the supervisor of a compromised VM: which messages the VM can cause, and which system
+ * calls the supervisor can make. tests/cli/supervised tests an ordinary VM.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +21,9 @@
 #include "vmm/service/supervisor.h"
 
 #define CODE	9
-#define SKIPPED 77 /* no right to a namespace */
+#define SKIPPED 77 /* no permission to create a namespace */
 
-/* A VM that says `words` and ends. */
+/* Runs a supervisor whose VM writes `words` and ends. */
 static void supervise(const char *words, const struct service *service)
 {
 	const struct machine_config config = { .sandbox = SANDBOX_ON };
@@ -48,10 +48,12 @@ static void supervise(const char *words, const struct service *service)
 	_exit(supervisor_run(&s, service, &config));
 }
 
-static void fork_and_say(const struct service *service);
+static void fork_and_write(const struct service *service);
 
-/* What a service manager is told, message by message. Without words: by a VM that was forked. */
-static void told(const char *words, const char *wanted)
+/*
+ * Expects these messages at the service manager. Without `words` the VM is made by supervisor_fork.
+ */
+static void expect_messages(const char *words, const char *wanted)
 {
 	struct service service = { .pid_fd = -1, .relay_fd = -1 };
 	char heard[512] = "";
@@ -66,7 +68,7 @@ static void told(const char *words, const char *wanted)
 	if (!pid && words)
 		supervise(words, &service);
 	if (!pid)
-		fork_and_say(&service);
+		fork_and_write(&service);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(WIFEXITED(status), "%#x", (unsigned int)status);
 	if (WEXITSTATUS(status) == SKIPPED)
@@ -82,30 +84,30 @@ static void told(const char *words, const char *wanted)
 	close(ends[1]);
 }
 
-START_TEST(each_word_is_heard_once_and_in_its_turn)
+START_TEST(each_word_has_effect_once_and_in_order)
 {
 	static char flood[60000];
 
-	told("", "");
-	told("F", "");
-	told("FR", "READY=1 ");
-	told("FRS", "READY=1 STOPPING=1 ");
-	told("R", "");
-	told("S", "");
-	told("FS", "");
-	told("xFR", "");
-	told("FxR", "");
-	told("FFR", "");
-	told("FRR", "READY=1 ");
-	told("FRSFRSFRS", "READY=1 STOPPING=1 ");
+	expect_messages("", "");
+	expect_messages("F", "");
+	expect_messages("FR", "READY=1 ");
+	expect_messages("FRS", "READY=1 STOPPING=1 ");
+	expect_messages("R", "");
+	expect_messages("S", "");
+	expect_messages("FS", "");
+	expect_messages("xFR", "");
+	expect_messages("FxR", "");
+	expect_messages("FFR", "");
+	expect_messages("FRR", "READY=1 ");
+	expect_messages("FRSFRSFRS", "READY=1 STOPPING=1 ");
 	memset(flood, 'R', sizeof(flood) - 1);
 	flood[0] = 'F';
-	told(flood, "READY=1 ");
+	expect_messages(flood, "READY=1 ");
 }
 END_TEST
 
-/* As main does it; what was in that memory before is nothing to it. */
-static void fork_and_say(const struct service *service)
+/* Forks as main does, with an uninitialized struct supervisor. */
+static void fork_and_write(const struct service *service)
 {
 	const struct machine_config config = { .sandbox = SANDBOX_ON };
 	struct supervisor s;
@@ -118,14 +120,16 @@ static void fork_and_say(const struct service *service)
 	_exit(role < 0 ? SKIPPED : supervisor_run(&s, service, &config));
 }
 
-START_TEST(a_supervisor_on_a_used_stack_hears)
+START_TEST(supervisor_initializes_its_struct)
 {
-	told(NULL, "READY=1 STOPPING=1 ");
+	expect_messages(NULL, "READY=1 STOPPING=1 ");
 }
 END_TEST
 
-/* In the VM: the words, and what the manager has been told when they are said. */
-static void say_and_look(int relay, int manager)
+/*
+ * Runs in the VM: writes each word, and checks that the manager has received its message by then.
+ */
+static void write_and_check(int relay, int manager)
 {
 	struct service service = { .pid_fd = -1, .notify_fd = -1, .relay_fd = relay };
 	char heard[64];
@@ -142,7 +146,7 @@ static void say_and_look(int relay, int manager)
 		      : 2);
 }
 
-START_TEST(socket_of_another_vm_removed_by_a_supervisor_that_heard_late)
+START_TEST(socket_of_another_vm_removed_by_a_late_supervisor)
 {
 	const struct machine_config config = { .sandbox = SANDBOX_ON };
 	struct service service = { .pid_fd = -1, .relay_fd = -1 };
@@ -163,7 +167,7 @@ START_TEST(socket_of_another_vm_removed_by_a_supervisor_that_heard_late)
 		s.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 		s.vm = fork();
 		if (!s.vm)
-			say_and_look(ends[1], manager[0]);
+			write_and_check(ends[1], manager[0]);
 		close(ends[1]);
 		s.fd = ends[0];
 		_exit(supervisor_run(&s, &service, &config));
@@ -176,7 +180,7 @@ START_TEST(socket_of_another_vm_removed_by_a_supervisor_that_heard_late)
 }
 END_TEST
 
-/* ---- its filter ---- */
+/* ---- seccomp filter of the supervisor ---- */
 
 static pid_t vm, stranger;
 
@@ -241,7 +245,7 @@ static pid_t idler(void)
 	return pid;
 }
 
-START_TEST(it_can_signal_the_vm_and_little_else)
+START_TEST(supervisor_can_signal_the_vm_and_little_else)
 {
 	vm = idler();
 	stranger = idler();
@@ -269,12 +273,12 @@ Suite *test_suite(void)
 	Suite *s = suite_create("supervisor");
 	TCase *t = tcase_create("supervisor");
 
-	/* Sanitizers make system calls of their own. */
+	/* Sanitizers make system calls that the filter forbids. */
 	if (!SANITIZED) {
-		tcase_add_test(t, each_word_is_heard_once_and_in_its_turn);
-		tcase_add_test(t, a_supervisor_on_a_used_stack_hears);
-		tcase_add_test(t, socket_of_another_vm_removed_by_a_supervisor_that_heard_late);
-		tcase_add_test(t, it_can_signal_the_vm_and_little_else);
+		tcase_add_test(t, each_word_has_effect_once_and_in_order);
+		tcase_add_test(t, supervisor_initializes_its_struct);
+		tcase_add_test(t, socket_of_another_vm_removed_by_a_late_supervisor);
+		tcase_add_test(t, supervisor_can_signal_the_vm_and_little_else);
 	}
 	suite_add_tcase(s, t);
 	return s;

@@ -2,7 +2,7 @@
 /*
  * Tests of the vCPU thread, of coalesced MMIO, and of a KVM_RUN that returns at once. Linked with
  * --wrap=ioctl, open and pthread_cond_clockwait: the test simulates KVM and a guest that writes
- * numbers, each once and in order, until it is kicked.
+ * increasing numbers until the vCPU is kicked.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -30,20 +30,20 @@ int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock, c
 #define RING_PAGE 2
 #define DEVICE	  0xd0000000u
 
-static int coalesced_mmio_page = RING_PAGE; /* what KVM says */
+static int coalesced_mmio_page = RING_PAGE; /* result of KVM_CAP_COALESCED_MMIO */
 static unsigned int run_pages = RUN_PAGES;
 static unsigned int zones;
 static struct vm vm;
 static struct vcpu vcpu;
-static uint32_t written, entered; /* atomic; by the guest's thread */
-static int try_error = EINTR;	  /* what the first KVM_RUN fails with */
-static bool exits;		  /* the guest's writes are exits when the ring is full */
-static uint32_t again;		  /* how often KVM_RUN still returns EAGAIN at once */
-static uint32_t waits;		  /* atomic; of the thread itself, outside of KVM_RUN */
-static bool timeouts;		  /* these waits end at once, or else only when they are told to */
+static uint32_t written, entered; /* atomic; changed by the vCPU thread */
+static int try_error = EINTR;	  /* error of the first KVM_RUN */
+static bool exits;		  /* the guest causes exits when the ring is full */
+static uint32_t again;		  /* number of KVM_RUN calls that still return EAGAIN at once */
+static uint32_t waits;		  /* atomic; waits of the thread outside of KVM_RUN */
+static bool timeouts; /* such a wait times out at once; otherwise it ends only by a signal */
 
-/* False: there is no room. */
-static bool post(struct kvm_coalesced_mmio_ring *ring, uint32_t number)
+/* Queues a write in the ring. Returns false if the ring is full. */
+static bool queue_write(struct kvm_coalesced_mmio_ring *ring, uint32_t number)
 {
 	uint32_t last = ring->last, next = (last + 1) % coalesced_mmio_entries(PAGE);
 	struct kvm_coalesced_mmio *write = &ring->coalesced_mmio[last];
@@ -62,7 +62,7 @@ static bool kicked(const struct kvm_run *run)
 	return READ_ONCE(run->immediate_exit);
 }
 
-/* What is posted last is posted after the kick, and before KVM_RUN returns. */
+/* The last writes are queued after the kick, and before KVM_RUN returns. */
 static int run_guest(struct kvm_run *run)
 {
 	void *ring = (uint8_t *)run + RING_PAGE * PAGE;
@@ -76,7 +76,7 @@ static int run_guest(struct kvm_run *run)
 	while (!exits && !kicked(run))
 		sched_yield();
 	for (unsigned int i = 0; (exits || i < 7) && vcpu.coalesced_mmio.ring; i++) {
-		if (!post(ring, written))
+		if (!queue_write(ring, written))
 			break;
 		written++;
 	}
@@ -93,8 +93,8 @@ static int run_guest(struct kvm_run *run)
 	return 0;
 }
 
-/* The first KVM_RUN, which is for what can fail in it, and does not get into the guest. */
-static int refuse_to_run(const struct kvm_run *run)
+/* The first KVM_RUN has immediate_exit set: it tests for errors without entering the guest. */
+static int first_run(const struct kvm_run *run)
 {
 	ck_assert(kicked(run));
 	errno = try_error;
@@ -127,7 +127,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case KVM_KVMCLOCK_CTRL:
 		return 0;
 	case KVM_RUN:
-		return try_error ? refuse_to_run(vcpu.run) : run_guest(vcpu.run);
+		return try_error ? first_run(vcpu.run) : run_guest(vcpu.run);
 	default:
 		ck_abort_msg("ioctl %#lx on %d", request, fd);
 	}
@@ -142,7 +142,7 @@ int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock, c
 	return timeouts ? ETIMEDOUT : pthread_cond_wait(cond, lock);
 }
 
-/* Others: what the build measures, it writes into files. */
+/* Coverage builds write their measurements to other files. */
 int __wrap_open(const char *path, int flags, ...)
 {
 	va_list args;
@@ -170,7 +170,7 @@ static void end(struct vm_exit *vm_exit, enum vm_end why)
 static struct vm_exit vm_exit = { .end = end, .why = VM_RUNNING };
 static struct bus pio, mmio;
 static struct vcpu_pause vcpu_pause;
-static bool closed;	     /* from the start */
+static bool paused;	     /* the pause is requested before the vCPU starts */
 static uint32_t done, wrong; /* atomic */
 
 static void count(void *dev, uint64_t offset, const uint8_t *data, unsigned int len)
@@ -195,7 +195,7 @@ static void start(void)
 	ck_assert_int_eq(bus_add(&mmio, DEVICE, PAGE, &ops, NULL), 0);
 	vcpu_init_signal();
 	vcpu_pause_init(&vcpu_pause);
-	if (closed)
+	if (paused)
 		vcpu_pause_request(&vcpu_pause);
 	vcpu = (struct vcpu){
 		.pio = &pio, .mmio = &mmio, .vm_exit = &vm_exit, .vcpu_pause = &vcpu_pause
@@ -224,7 +224,7 @@ static void stop(void)
 	ck_assert_uint_eq(wrong, 0);
 }
 
-START_TEST(paused_vcpu_has_done_what_it_posted)
+START_TEST(paused_vcpu_has_executed_its_queued_writes)
 {
 	start();
 	ck_assert_uint_eq(zones, 1);
@@ -243,7 +243,7 @@ START_TEST(paused_vcpu_has_done_what_it_posted)
 }
 END_TEST
 
-START_TEST(write_that_finds_the_ring_full_comes_after_those_in_it)
+START_TEST(exit_with_a_full_ring_comes_after_the_queued_writes)
 {
 	exits = true;
 	start();
@@ -253,8 +253,8 @@ START_TEST(write_that_finds_the_ring_full_comes_after_those_in_it)
 }
 END_TEST
 
-/* Where vCPUs would not find the ring, or there is none, nothing may be posted. */
-START_TEST(host_that_has_no_ring)
+/* When the ring is missing or outside the mapping, no writes may be queued. */
+START_TEST(host_without_a_ring)
 {
 	exits = true;
 	coalesced_mmio_page = _i < 2 ? _i - 1 : RING_PAGE;
@@ -268,14 +268,14 @@ START_TEST(host_that_has_no_ring)
 }
 END_TEST
 
-/* Without a limit in time on its waits: the pause and the stop themselves wake the thread. */
+/* The waits have no time limit here: pause and stop must wake the thread. */
 START_TEST(nmi_before_init_does_not_make_the_thread_spin)
 {
 	again = UINT32_MAX;
 	start();
 	for (uint32_t i = 1; i <= 100; i++) {
 		mock_wait_until(times_waited() >= i || times_entered() > 1000);
-		/* One more after each wait, and the one that a kick may interrupt. */
+		/* One call follows each wait, and a kick may interrupt another one. */
 		ck_assert_uint_le(times_entered(), 2 + 2 * i);
 		vcpu_pause_request(&vcpu_pause);
 		vcpu_kick(&vcpu);
@@ -287,7 +287,7 @@ START_TEST(nmi_before_init_does_not_make_the_thread_spin)
 }
 END_TEST
 
-/* As many times as KVM says so, the thread looks again; then it is in the guest. */
+/* The thread retries until KVM_RUN no longer returns EAGAIN, and then stays in the guest. */
 START_TEST(vcpu_started_after_an_nmi_runs)
 {
 	again = 100;
@@ -299,12 +299,12 @@ START_TEST(vcpu_started_after_an_nmi_runs)
 }
 END_TEST
 
-/* KVM_RUN fails for a vCPU that has never run: its host has no more threads, for one. */
-START_TEST(host_that_cannot_run_a_vcpu_says_so_before_the_guest_runs)
+/* A vCPU that has never run makes KVM_RUN fail, for example when the host has no more threads. */
+START_TEST(failing_first_run_is_reported_before_the_guest_runs)
 {
 	for (unsigned int i = 0; i < 2; i++) {
 		try_error = i ? EINVAL : EAGAIN;
-		closed = true;
+		paused = true;
 		start();
 		vcpu_pause_wait_all(&vcpu_pause);
 		ck_assert_int_eq(vcpu.start_err, i ? -EINVAL : -EAGAIN);
@@ -316,9 +316,9 @@ START_TEST(host_that_cannot_run_a_vcpu_says_so_before_the_guest_runs)
 }
 END_TEST
 
-START_TEST(vcpu_runs_nothing_until_the_gate_is_opened)
+START_TEST(vcpu_does_not_run_while_a_pause_is_requested)
 {
-	closed = true;
+	paused = true;
 	start();
 	vcpu_pause_wait_all(&vcpu_pause);
 	ck_assert_int_eq(vcpu.start_err, 0);
@@ -329,8 +329,8 @@ START_TEST(vcpu_runs_nothing_until_the_gate_is_opened)
 }
 END_TEST
 
-/* An INIT makes KVM_RUN return EAGAIN once, and the SIPI may be there already. */
-START_TEST(init_alone_makes_no_vcpu_wait)
+/* An INIT makes KVM_RUN return EAGAIN once, and the SIPI may have arrived already. */
+START_TEST(init_without_nmi_does_not_make_the_vcpu_wait)
 {
 	again = 1;
 	start();
@@ -340,8 +340,8 @@ START_TEST(init_alone_makes_no_vcpu_wait)
 }
 END_TEST
 
-/* A pause that was given up before the thread came by. */
-START_TEST(kick_that_finds_the_gate_open_does_not_make_the_thread_spin)
+/* The kick comes from a pause that ended before the thread noticed it. */
+START_TEST(kick_without_a_pause_does_not_make_the_thread_spin)
 {
 	start();
 	for (uint32_t i = 1; i <= 100; i++) {
@@ -360,15 +360,15 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("vcpu");
 	TCase *tc = tcase_create("vcpu");
 
-	tcase_add_test(tc, paused_vcpu_has_done_what_it_posted);
-	tcase_add_test(tc, write_that_finds_the_ring_full_comes_after_those_in_it);
-	tcase_add_loop_test(tc, host_that_has_no_ring, 0, 3);
+	tcase_add_test(tc, paused_vcpu_has_executed_its_queued_writes);
+	tcase_add_test(tc, exit_with_a_full_ring_comes_after_the_queued_writes);
+	tcase_add_loop_test(tc, host_without_a_ring, 0, 3);
 	tcase_add_test(tc, nmi_before_init_does_not_make_the_thread_spin);
 	tcase_add_test(tc, vcpu_started_after_an_nmi_runs);
-	tcase_add_test(tc, init_alone_makes_no_vcpu_wait);
-	tcase_add_test(tc, kick_that_finds_the_gate_open_does_not_make_the_thread_spin);
-	tcase_add_test(tc, host_that_cannot_run_a_vcpu_says_so_before_the_guest_runs);
-	tcase_add_test(tc, vcpu_runs_nothing_until_the_gate_is_opened);
+	tcase_add_test(tc, init_without_nmi_does_not_make_the_vcpu_wait);
+	tcase_add_test(tc, kick_without_a_pause_does_not_make_the_thread_spin);
+	tcase_add_test(tc, failing_first_run_is_reported_before_the_guest_runs);
+	tcase_add_test(tc, vcpu_does_not_run_while_a_pause_is_requested);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -15,9 +15,9 @@
 static struct vcpu_pause vcpu_pause;
 static pthread_t thread[THREADS];
 static uint64_t rounds[THREADS]; /* atomic */
-static unsigned int over;	 /* atomic; bit n: thread n is to end */
+static unsigned int over;	 /* atomic; bit n: thread n must end */
 
-static void *come_by(void *arg)
+static void *pass_repeatedly(void *arg)
 {
 	uint64_t *mine = arg;
 	unsigned int bit = 1u << (mine - rounds);
@@ -26,7 +26,7 @@ static void *come_by(void *arg)
 		if (vcpu_pause_requested(&vcpu_pause))
 			vcpu_pause_park(&vcpu_pause);
 		WRITE_ONCE(*mine, *mine + 1);
-		/* A guest runs for longer, but here the others want the processor. */
+		/* A vCPU stays in the guest for longer, but here the other threads need the CPU. */
 		if (*mine % 64 == 0)
 			sched_yield();
 	}
@@ -39,7 +39,7 @@ static void begin(void)
 	vcpu_pause_init(&vcpu_pause);
 	for (unsigned int i = 0; i < THREADS; i++) {
 		vcpu_pause_add(&vcpu_pause);
-		ck_assert_int_eq(pthread_create(&thread[i], NULL, come_by, &rounds[i]), 0);
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, pass_repeatedly, &rounds[i]), 0);
 	}
 }
 
@@ -62,7 +62,7 @@ static void end(void)
 	vcpu_pause_destroy(&vcpu_pause);
 }
 
-START_TEST(closed_gate_holds_all_and_an_open_one_none)
+START_TEST(pause_stops_all_threads_until_it_ends)
 {
 	begin();
 	for (unsigned int i = 0; i < ROUNDS(2000, 300, 300); i++) {
@@ -75,7 +75,7 @@ START_TEST(closed_gate_holds_all_and_an_open_one_none)
 			sched_yield();
 		must(sum() == before);
 		vcpu_pause_release(&vcpu_pause);
-		/* Often closed again before all have noticed. */
+		/* Some pauses end before all threads have noticed them. */
 		if (i % 3 == 0)
 			mock_wait_until(sum() > before);
 	}
@@ -83,7 +83,7 @@ START_TEST(closed_gate_holds_all_and_an_open_one_none)
 }
 END_TEST
 
-/* Who ends meanwhile is not waited for. */
+/* The pause does not wait for a thread that has ended. */
 START_TEST(thread_that_ends_instead_of_waiting)
 {
 	begin();
@@ -94,12 +94,12 @@ START_TEST(thread_that_ends_instead_of_waiting)
 	vcpu_pause_wait_all(&vcpu_pause);
 	vcpu_pause_release(&vcpu_pause);
 	vcpu_pause_add(&vcpu_pause);
-	ck_assert_int_eq(pthread_create(&thread[0], NULL, come_by, &rounds[0]), 0);
+	ck_assert_int_eq(pthread_create(&thread[0], NULL, pass_repeatedly, &rounds[0]), 0);
 	end();
 }
 END_TEST
 
-START_TEST(nobody_is_expected)
+START_TEST(pause_without_threads)
 {
 	vcpu_pause_init(&vcpu_pause);
 	vcpu_pause_wait_all(&vcpu_pause);
@@ -117,9 +117,9 @@ Suite *test_suite(void)
 	Suite *s = suite_create("vcpu_pause");
 	TCase *t = tcase_create("vcpu_pause");
 
-	tcase_add_test(t, closed_gate_holds_all_and_an_open_one_none);
+	tcase_add_test(t, pause_stops_all_threads_until_it_ends);
 	tcase_add_test(t, thread_that_ends_instead_of_waiting);
-	tcase_add_test(t, nobody_is_expected);
+	tcase_add_test(t, pause_without_threads);
 	suite_add_tcase(s, t);
 	return s;
 }

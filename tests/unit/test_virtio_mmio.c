@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the register file and the driver's steps, before a device that only counts calls. */
+/* Tests of the register file and the driver's steps, with a device that only counts calls. */
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -112,7 +112,7 @@ START_TEST(row25_features_ok)
 		ck_assert_int_eq(reg_negotiate(&mmio, cases[i].accept), cases[i].ok);
 		if (!cases[i].ok) {
 			ck_assert_uint_eq(reg_status(&mmio), ST_DRIVER);
-			/* It may think again. */
+			/* The driver may change its selection and try again. */
 			reg_accept(&mmio, VERSION_1);
 			reg_set_status(&mmio, ST_FEATURES_OK);
 			ck_assert_uint_eq(reg_status(&mmio), ST_FEATURES_OK);
@@ -122,7 +122,7 @@ START_TEST(row25_features_ok)
 }
 END_TEST
 
-/* Bits from 64 on, in whatever order the words are written. */
+/* Bits from 64 on are refused, regardless of the order in which the words are written. */
 START_TEST(row25_acks_features_in_a_word_that_does_not_exist)
 {
 	for (unsigned int order = 0; order < 2; order++) {
@@ -138,7 +138,7 @@ START_TEST(row25_acks_features_in_a_word_that_does_not_exist)
 		reg_set_status(&mmio, ST_FEATURES_OK);
 		ck_assert_uint_eq(reg_status(&mmio), ST_DRIVER);
 	}
-	/* Zeros there are what a driver without such features writes. */
+	/* A driver that does not select such features writes zeros there. */
 	reg_set_status(&mmio, 0);
 	reg_set(&mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 2);
 	reg_set(&mmio, VIRTIO_MMIO_DRIVER_FEATURES, 0);
@@ -160,12 +160,12 @@ END_TEST
 
 START_TEST(row24_status_takes_its_steps_only)
 {
-	/* From each state, every value that is not the next step, FAILED or 0 changes nothing. */
+	/* In each state, every value but the next step, FAILED and 0 is ignored. */
 	static const uint32_t steps[] = { 0, ST_ACK, ST_DRIVER, ST_FEATURES_OK, ST_DRIVER_OK };
 
 	for (unsigned int at = 0; at < ARRAY_SIZE(steps); at++) {
 		for (uint32_t value = 1; value < 0x200; value++) {
-			/* What a driver writes of DEVICE_NEEDS_RESET does not count. */
+			/* DEVICE_NEEDS_RESET in the driver's value is ignored. */
 			uint32_t wanted = value & ~(uint32_t)ST_NEEDS_RESET;
 
 			if (wanted == (steps[at] | ST_FAILED) ||
@@ -229,7 +229,7 @@ START_TEST(row26_status_is_not_0_while_the_device_stops)
 }
 END_TEST
 
-START_TEST(reset_forgets_everything)
+START_TEST(reset_clears_everything)
 {
 	ck_assert(reg_queue(&mmio, &m.ring));
 	ck_assert(reg_negotiate(&mmio, OFFERED));
@@ -246,7 +246,7 @@ START_TEST(reset_forgets_everything)
 }
 END_TEST
 
-START_TEST(reset_forgets_each_queue_register)
+START_TEST(reset_clears_each_queue_register)
 {
 	const struct virtio_queue fresh = dev.queue[0];
 
@@ -266,7 +266,7 @@ START_TEST(failed_activation_needs_a_reset)
 	ck_assert_uint_eq(reg_status(&mmio), ST_DRIVER_OK | ST_NEEDS_RESET);
 	ck_assert_uint_eq(reg_get(&mmio, VIRTIO_MMIO_INTERRUPT_STATUS), IRQLINE_CONFIG);
 	ck_assert_uint_eq(mock_irqs(&m), 1);
-	/* The device's bit is not the driver's to clear, but by a reset. */
+	/* The driver can clear the device's bit only by a reset. */
 	reg_set_status(&mmio, ST_DRIVER_OK);
 	ck_assert_uint_eq(reg_status(&mmio), ST_DRIVER_OK | ST_NEEDS_RESET);
 	reg_set_status(&mmio, 0);
@@ -290,7 +290,7 @@ START_TEST(row28_acknowledge_only_masks)
 }
 END_TEST
 
-/* KVM does not even tell of it. */
+/* KVM executes this write without informing the device. */
 START_TEST(acknowledgement_of_the_used_ring_changes_nothing)
 {
 	struct virtio_regpage regpage;
@@ -306,8 +306,11 @@ START_TEST(acknowledgement_of_the_used_ring_changes_nothing)
 }
 END_TEST
 
-/* What the guest reads as memory is there when the write before it is done; late ones are not waited for. */
-START_TEST(posted_writes_change_nothing_that_can_be_read)
+/*
+ * Registers that the guest reads as memory must be current after each write; KVM executes coalesced
+ * writes later.
+ */
+START_TEST(coalesced_writes_change_no_readable_register)
 {
 	static const uint32_t values[] = { 1, 0, 0xffffffff, 2 };
 	struct virtio_regpage regpage = *dev.regpage;
@@ -324,8 +327,8 @@ START_TEST(posted_writes_change_nothing_that_can_be_read)
 }
 END_TEST
 
-/* Nothing that acts, or that a read of another CPU or the dataplane waits for. */
-START_TEST(writes_that_act_are_not_posted)
+/* A coalesced write must not act, nor be awaited by a read of another CPU or by the dataplane. */
+START_TEST(writes_that_act_are_not_coalesced)
 {
 	static const uint32_t acting[] = { VIRTIO_MMIO_QUEUE_READY,
 					   VIRTIO_MMIO_QUEUE_NOTIFY,
@@ -349,7 +352,7 @@ START_TEST(row19_kicks_of_queues_that_are_not_there)
 	for (unsigned int i = 0; i < ARRAY_SIZE(queues); i++)
 		reg_set(&mmio, VIRTIO_MMIO_QUEUE_NOTIFY, queues[i]);
 	ck_assert_uint_eq(kicks(), 0);
-	/* One that did exit to user space goes to the eventfd. */
+	/* A notification that exits to user space is written to the eventfd. */
 	reg_set(&mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	ck_assert_uint_eq(kicks(), 1);
 }
@@ -370,13 +373,13 @@ Suite *test_suite(void)
 	tcase_add_test(t, row24_failed_ends_all_steps_but_reset);
 	tcase_add_test(t, row24_activated_at_most_once);
 	tcase_add_test(t, row26_status_is_not_0_while_the_device_stops);
-	tcase_add_test(t, reset_forgets_everything);
-	tcase_add_test(t, reset_forgets_each_queue_register);
+	tcase_add_test(t, reset_clears_everything);
+	tcase_add_test(t, reset_clears_each_queue_register);
 	tcase_add_test(t, failed_activation_needs_a_reset);
 	tcase_add_test(t, row28_acknowledge_only_masks);
 	tcase_add_test(t, acknowledgement_of_the_used_ring_changes_nothing);
-	tcase_add_test(t, posted_writes_change_nothing_that_can_be_read);
-	tcase_add_test(t, writes_that_act_are_not_posted);
+	tcase_add_test(t, coalesced_writes_change_no_readable_register);
+	tcase_add_test(t, writes_that_act_are_not_coalesced);
 	tcase_add_test(t, row19_kicks_of_queues_that_are_not_there);
 	suite_add_tcase(s, t);
 	return s;

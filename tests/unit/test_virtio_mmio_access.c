@@ -50,7 +50,7 @@ static void teardown(void)
 	mock_fini(&m);
 }
 
-/* ---- row 20 to 22: queues ---- */
+/* ---- rows 20 to 22: queues ---- */
 
 static void expect_not_ready(struct vring_config c)
 {
@@ -89,7 +89,7 @@ START_TEST(row20_queue_that_cannot_be)
 }
 END_TEST
 
-/* All 32 bits of QueueNum are judged, not the lower 16. */
+/* All 32 bits of QueueNum count, not only the lower 16. */
 START_TEST(row20_queue_size_in_the_upper_half)
 {
 	ck_assert(reg_queue(&mmio, &m.ring));
@@ -141,7 +141,7 @@ START_TEST(row21_queue_registers_after_driver_ok)
 	write_queue_registers(0x77777777);
 	ck_assert_mem_eq(&before, &dev.queue[0], sizeof(before));
 
-	/* One that was not ready in time does not become so. */
+	/* A queue that was not ready before DRIVER_OK cannot become ready afterwards. */
 	reg_set_status(&mmio, 0);
 	ck_assert(reg_negotiate(&mmio, VERSION_1));
 	reg_set_status(&mmio, ST_DRIVER_OK);
@@ -168,7 +168,7 @@ START_TEST(row22_queue_beyond_the_last)
 }
 END_TEST
 
-/* ---- row 23: sizes and places ---- */
+/* ---- row 23: sizes and offsets ---- */
 
 static bool reads_0(uint64_t offset, unsigned int len)
 {
@@ -261,7 +261,7 @@ START_TEST(row23_beyond_the_device)
 			ck_assert(reads_0(far[i], len));
 		reg_set(&mmio, far[i], 1);
 	}
-	/* The last bytes that there are. */
+	/* The last bytes of the configuration space are nonzero. */
 	memset(dev.regpage->config + REGPAGE_CONFIG - 4, 0xff, 4);
 	ck_assert(reads_0(0x1ff, 2));
 	ck_assert(reads_0(0x1fd, 4));

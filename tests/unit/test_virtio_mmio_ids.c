@@ -20,8 +20,8 @@ static const struct virtio_ops ops = { .activate = activate, .reset = reset };
 static struct virtio_device dev = { .id = VIRTIO_ID_BLOCK, .irq.fd = -1, .ops = &ops };
 static struct virtio_mmio mmio;
 
-/* 4.2.2: base and length of a region that is not there are all ones, whichever is asked for. */
-START_TEST(shared_memory_region_that_is_not_there)
+/* 4.2.2: base and length of an absent region are all ones, for each selected region. */
+START_TEST(absent_shared_memory_region)
 {
 	static const uint64_t reg[] = { VIRTIO_MMIO_SHM_LEN_LOW, VIRTIO_MMIO_SHM_LEN_HIGH,
 					VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH };
@@ -57,7 +57,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("virtio_mmio_ids");
 	TCase *t = tcase_create("virtio_mmio_ids");
 
-	tcase_add_test(t, shared_memory_region_that_is_not_there);
+	tcase_add_test(t, absent_shared_memory_region);
 	tcase_add_test(t, vendor_id_cannot_be_written);
 	suite_add_tcase(s, t);
 	return s;

@@ -22,7 +22,7 @@ static struct virtio_device dev;
 static struct virtio_mmio mmio;
 static const struct virtio_ops ops;
 static __thread bool operates;
-static uint64_t before;	       /* the operator's: writes done when it came to the mutex */
+static uint64_t before;	       /* number of writes when the operator locked the mutex */
 static uint64_t writes[VCPUS]; /* atomic */
 static bool over;	       /* atomic */
 
@@ -53,8 +53,8 @@ static void *write_all_the_time(void *arg)
 	return arg;
 }
 
-/* It waits for what each vCPU is doing, and not for what they do next. */
-START_TEST(driver_that_writes_all_the_time_keeps_no_operator_waiting)
+/* The operator waits only for the current access of each vCPU, not for later ones. */
+START_TEST(operator_is_not_delayed_by_a_driver_that_always_writes)
 {
 	pthread_t vcpu[VCPUS];
 
@@ -73,7 +73,7 @@ START_TEST(driver_that_writes_all_the_time_keeps_no_operator_waiting)
 		must(held - before <= VCPUS);
 		if (i % 8 == 0)
 			sched_yield();
-		/* Those that were on their way out have been counted by now, or are later. */
+		/* Each vCPU adds at most the write that it was completing. */
 		must(sum() - before <= VCPUS);
 		virtio_mmio_unlock(&mmio);
 		mock_wait_until(sum() > held);
@@ -95,8 +95,8 @@ static void *write_once(void *arg)
 	return arg;
 }
 
-/* The operator is the test itself: it has announced itself, and the mutex is free. */
-START_TEST(write_waits_for_an_operator_who_has_come_first)
+/* The test is the operator: it has announced itself, and the mutex is free. */
+START_TEST(write_waits_for_an_operator_that_came_first)
 {
 	pthread_t vcpu;
 
@@ -124,8 +124,8 @@ Suite *test_suite(void)
 	Suite *s = suite_create("virtio_mmio_lock");
 	TCase *t = tcase_create("virtio_mmio_lock");
 
-	tcase_add_test(t, driver_that_writes_all_the_time_keeps_no_operator_waiting);
-	tcase_add_test(t, write_waits_for_an_operator_who_has_come_first);
+	tcase_add_test(t, operator_is_not_delayed_by_a_driver_that_always_writes);
+	tcase_add_test(t, write_waits_for_an_operator_that_came_first);
 	suite_add_tcase(s, t);
 	return s;
 }

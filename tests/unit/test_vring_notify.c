@@ -1,43 +1,51 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of doorbells and interrupts: whether they are requested, and at which index. */
-#include <string.h>
-
-#include "tests/lib/mockdrv.h"
+/*
+ * Tests of available buffer and used buffer notifications: whether device and driver request them,
+ * and at which entry. test_vring_packed_notify.c has those of packed rings alone.
+ */
+#include "tests/lib/cases.h"
+#include "tests/lib/chains.h"
 #include "tests/lib/suite.h"
 
-static struct mockdrv m;
-static struct vring_dev vr;
-static struct iovec iov[VRING_CHAIN_CAPACITY(8)];
-static struct vring_chain chain = { .iov = iov, .capacity = ARRAY_SIZE(iov) };
-
-static void begin(bool event_idx, bool indirect)
+static void begin(bool packed, bool event_idx)
 {
-	mock_init(&m, 8, event_idx, indirect);
-	for (uint16_t i = 0; i < 8; i++)
-		mock_desc(&m, i, mock_alloc(&m, 1, 1), 1, 0, 0);
-	ck_assert_int_eq(vring_setup(&vr, &m.hostmem, &m.ring), 0);
+	chains_begin(packed, packed ? 5 : 8, event_idx ? CHAINS_EVENT_IDX : 0);
+	chains_fill_table();
 }
 
+/* Makes chains of one descriptor each available. */
 static void add(unsigned int count)
 {
+	static unsigned int next;
+
 	while (count--)
-		mock_stage(&m, m.avail_idx % 8);
+		mock_stage(&m, (uint16_t)(next++ % m.ring.size));
 	mock_show(&m);
 }
 
-/* Everything there is goes through the device; returns whether it wants to interrupt. */
-static bool batch(unsigned int count)
+/* Adds chains, which the device completes and publishes. */
+static void serve(unsigned int count)
 {
+	struct vring_used_elem elem;
+
 	add(count);
 	while (count--) {
-		ck_assert_int_eq(vring_pop(&vr, &chain), 1);
+		must(vring_pop(&vr, &chain) == 1);
 		vring_push(&vr, chain.head, 0);
 	}
-	ck_assert(vring_publish(&vr));
+	must(vring_publish(&vr));
+	while (mock_used(&m, &elem))
+		;
+}
+
+/* Completes a batch. Returns whether the device interrupts. */
+static bool batch(unsigned int count)
+{
+	serve(count);
 	return vring_should_notify(&vr);
 }
 
-/* Both sides are at this index, and nothing is pending. */
+/* Sets the indices of driver and device of a split ring, with nothing pending. */
 static void go_to(uint16_t idx)
 {
 	vr.last_avail = vr.avail_idx = vr.used_next = vr.published = vr.signalled = idx;
@@ -46,7 +54,7 @@ static void go_to(uint16_t idx)
 	WRITE_ONCE(m.used->idx, idx);
 }
 
-/* ---- interrupts ---- */
+/* ---- used buffer notifications: interrupts ---- */
 
 START_TEST(row16_interrupt_flag_without_event_idx)
 {
@@ -55,12 +63,12 @@ START_TEST(row16_interrupt_flag_without_event_idx)
 	ck_assert(batch(3));
 	WRITE_ONCE(m.avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 	ck_assert(!batch(1));
-	/* Other bits mean nothing. */
+	/* Other bits have no meaning. */
 	WRITE_ONCE(m.avail->flags, 0xfffe);
 	ck_assert(batch(1));
 	WRITE_ONCE(m.avail->flags, 0xffff);
 	ck_assert(!batch(1));
-	/* used_event is not looked at. */
+	/* The device ignores used_event. */
 	WRITE_ONCE(m.avail->flags, 0);
 	WRITE_ONCE(*mock_used_event(&m), 0x8000);
 	ck_assert(batch(1));
@@ -70,7 +78,7 @@ END_TEST
 
 START_TEST(row16_flags_mean_nothing_with_event_idx)
 {
-	begin(true, false);
+	begin(false, true);
 	WRITE_ONCE(m.avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 	WRITE_ONCE(*mock_used_event(&m), 0);
 	ck_assert(batch(1));
@@ -78,13 +86,14 @@ START_TEST(row16_flags_mean_nothing_with_event_idx)
 }
 END_TEST
 
-/* A batch from `old` to `new` interrupts for used_event old .. new - 1, and for no other. */
+/* A batch from `old` to `new` interrupts when used_event is one of old to new - 1, and only
+ * then. */
 static void check_boundaries(uint16_t old, uint16_t count)
 {
 	for (int off = -3; off < count + 3; off++) {
-		begin(true, false);
+		begin(false, true);
 		go_to(old);
-		WRITE_ONCE(*mock_used_event(&m), (uint16_t)(old + off));
+		chains_set_event(off);
 		ck_assert_msg(batch(count) == (off >= 0 && off < count), "at %u, event %+d of %u",
 			      old, off, count);
 		mock_fini(&m);
@@ -108,25 +117,37 @@ START_TEST(row18_need_event_boundaries_over_the_wrap)
 }
 END_TEST
 
-/* Each batch is judged from the end of the one before it, whether or not that one interrupted. */
-START_TEST(a_batch_is_signalled_once)
+/* A batch begins where the one before it ended, whether or not that one interrupted. */
+START_TEST(batch_is_signalled_once)
 {
-	begin(true, false);
-	WRITE_ONCE(*mock_used_event(&m), 4);
+	begin(_i, true);
+	chains_set_event(4);
 	ck_assert(!batch(4));
 	ck_assert(batch(1));
 	ck_assert(!batch(1));
-	ck_assert(!batch(8));
-	/* At 14 by now: 13 is behind, 14 is the next. */
-	WRITE_ONCE(*mock_used_event(&m), 13);
+	ck_assert(!batch(3));
+	/* The descriptor before the batch is not part of it. */
+	chains_set_event(-1);
 	ck_assert(!batch(1));
-	WRITE_ONCE(*mock_used_event(&m), 15);
+	/* A batch may be published in two steps. */
+	chains_set_event(0);
+	serve(1);
 	ck_assert(batch(1));
 	mock_fini(&m);
 }
 END_TEST
 
-/* ---- doorbells ---- */
+/* ---- available buffer notifications: doorbells ---- */
+
+static const struct {
+	const char *name;
+	bool packed, event_idx;
+} formats[] = {
+	{ "split", false, false },
+	{ "split, EVENT_IDX", false, true },
+	{ "packed", true, false },
+	{ "packed, EVENT_IDX", true, true },
+};
 
 START_TEST(no_notify_flag_without_event_idx)
 {
@@ -136,7 +157,7 @@ START_TEST(no_notify_flag_without_event_idx)
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), VRING_USED_F_NO_NOTIFY);
 	ck_assert(!vring_enable_notify(&vr));
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
-	/* avail_event is not the device's without the feature. */
+	/* Without the feature, the device must not write avail_event. */
 	ck_assert_uint_eq(mock_avail_event(&m), 0x5a5a);
 	mock_fini(&m);
 }
@@ -144,7 +165,7 @@ END_TEST
 
 START_TEST(flags_stay_0_with_event_idx)
 {
-	begin(true, false);
+	begin(false, true);
 	vring_disable_notify(&vr);
 	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
 	ck_assert(!vring_enable_notify(&vr));
@@ -154,13 +175,13 @@ START_TEST(flags_stay_0_with_event_idx)
 END_TEST
 
 /*
- * The 2012 code set avail_event from avail.idx, read again: an entry added between the last pop and
- * the arm was behind it and rang for nobody. It must be our own index, and arm must say that there
- * is more.
+ * avail_event must be the device's own index, not avail.idx read again: otherwise an entry added
+ * between the last pop and enable_notify is before it, and its driver does not notify.
+ * enable_notify must report this entry.
  */
-static void check_arm(uint16_t idx, unsigned int meanwhile)
+static void check_enable(uint16_t idx, unsigned int meanwhile)
 {
-	begin(true, false);
+	begin(false, true);
 	go_to(idx);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 0);
 	add(meanwhile);
@@ -169,94 +190,109 @@ static void check_arm(uint16_t idx, unsigned int meanwhile)
 	mock_fini(&m);
 }
 
-START_TEST(wart_avail_event_is_set_from_a_re_read_avail_index)
+START_TEST(avail_event_is_set_from_a_re_read_avail_index)
 {
-	check_arm(0, 0);
-	check_arm(0, 1);
-	check_arm(5, 3);
-	check_arm(7, 8);
-	check_arm(65535, 1);
-	check_arm(65535, 0);
+	check_enable(0, 0);
+	check_enable(0, 1);
+	check_enable(5, 3);
+	check_enable(7, 8);
+	check_enable(65535, 1);
+	check_enable(65535, 0);
 }
 END_TEST
 
-START_TEST(arm_sees_an_entry_added_meanwhile_without_event_idx)
+/* Checks that the driver is asked to notify of the entry at a position of its own. */
+static void expect_enabled(uint16_t idx, struct mock_place place)
 {
-	begin(false, false);
-	vring_disable_notify(&vr);
-	ck_assert_int_eq(vring_pop(&vr, &chain), 0);
-	add(1);
-	ck_assert(vring_enable_notify(&vr));
-	ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
+	if (m.ring.packed)
+		ck_assert_uint_eq(*m.device_event,
+				  m.ring.event_idx
+					  ? mock_packed_event(place)
+					  : (uint32_t)VRING_PACKED_EVENT_FLAG_ENABLE << 16);
+	else if (m.ring.event_idx)
+		ck_assert_uint_eq(mock_avail_event(&m), idx);
+	else
+		ck_assert_uint_eq(READ_ONCE(m.used->flags), 0);
+}
+
+START_TEST(enable_notify_reports_a_chain_added_meanwhile)
+{
+	begin(formats[_i].packed, formats[_i].event_idx);
+	for (unsigned int i = 0; i < 3u * m.ring.size; i++) {
+		struct mock_place place = m.put;
+		uint16_t idx = m.avail_idx;
+
+		vring_disable_notify(&vr);
+		ck_assert_int_eq(vring_pop(&vr, &chain), 0);
+		add(1);
+		ck_assert(vring_has_avail(&vr));
+		ck_assert(vring_enable_notify(&vr));
+		expect_enabled(idx, place);
+		ck_assert_int_eq(vring_pop(&vr, &chain), 1);
+		ck_assert(!vring_has_avail(&vr));
+		vring_push(&vr, chain.head, 0);
+		vring_publish(&vr);
+	}
 	mock_fini(&m);
 }
 END_TEST
 
-/* Entries known and not popped, as when the engine has no room. */
-START_TEST(arm_counts_entries_not_yet_popped)
+/* The device leaves entries in the ring when its engine accepts no more requests. */
+START_TEST(enable_notify_reports_entries_not_yet_popped)
 {
-	begin(true, false);
+	begin(formats[_i].packed, formats[_i].event_idx);
+	struct mock_place place = m.put;
+
 	add(3);
+	mock_packed_advance(&m, &place, 1);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	ck_assert(vring_enable_notify(&vr));
-	ck_assert_uint_eq(mock_avail_event(&m), 1);
+	expect_enabled(1, place);
 	mock_fini(&m);
 }
 END_TEST
 
-/* With EVENT_IDX a disarmed ring does not ring: avail_event is behind the driver. */
-static void check_disarm(uint16_t idx)
+/* While notifications are disabled, avail_event is an index that the driver has passed. */
+static void check_disable(uint16_t idx)
 {
 	for (uint16_t n = 1; n <= 8; n++) {
-		begin(true, false);
+		begin(false, true);
 		go_to(idx);
 		ck_assert(!vring_enable_notify(&vr));
 		vring_disable_notify(&vr);
 		batch(n);
 		ck_assert(!vring_need_event(mock_avail_event(&m), m.avail_idx, idx));
-		/* And is asked for again. */
+		/* The next enable_notify sets it to the next entry. */
 		ck_assert(!vring_enable_notify(&vr));
 		ck_assert_uint_eq(mock_avail_event(&m), m.avail_idx);
 		mock_fini(&m);
 	}
 }
 
-START_TEST(disarm_with_event_idx_puts_the_event_behind)
+START_TEST(disable_notify_moves_avail_event_behind_the_driver)
 {
-	check_disarm(0);
-	check_disarm(5);
-	check_disarm(65530);
-	check_disarm(0x7fff);
+	check_disable(0);
+	check_disable(5);
+	check_disable(65530);
+	check_disable(0x7fff);
 }
 END_TEST
 
-/* It has rung: nothing is written that the driver would have to read again. */
-START_TEST(disarm_after_the_doorbell_leaves_the_event_behind)
+/* A write would take the cache line away from the driver, which has passed avail_event anyway. */
+START_TEST(disable_notify_writes_nothing_after_the_doorbell)
 {
-	begin(true, false);
+	begin(false, true);
 	ck_assert(!vring_enable_notify(&vr));
 	add(3);
 	vring_disable_notify(&vr);
 	ck_assert_uint_eq(mock_avail_event(&m), 0);
-	/* Nor where none was asked for. */
+	/* Nothing is written either when notifications are disabled already. */
 	WRITE_ONCE(*(uint16_t *)&m.used->ring[8], 7);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	vring_disable_notify(&vr);
 	ck_assert_uint_eq(mock_avail_event(&m), 7);
-	mock_fini(&m);
-}
-END_TEST
-
-START_TEST(row19_a_broken_ring_is_not_armed)
-{
-	begin(false, false);
-	vring_disable_notify(&vr);
-	vring_fail(&vr, "test");
-	add(1);
-	ck_assert(!vring_enable_notify(&vr));
-	ck_assert_uint_eq(READ_ONCE(m.used->flags), VRING_USED_F_NO_NOTIFY);
 	mock_fini(&m);
 }
 END_TEST
@@ -270,15 +306,14 @@ Suite *test_suite(void)
 	tcase_add_test(t, row16_flags_mean_nothing_with_event_idx);
 	tcase_add_test(t, need_event_boundaries);
 	tcase_add_test(t, row18_need_event_boundaries_over_the_wrap);
-	tcase_add_test(t, a_batch_is_signalled_once);
+	tcase_add_named_test(t, batch_is_signalled_once, 2, mock_format_name);
 	tcase_add_test(t, no_notify_flag_without_event_idx);
 	tcase_add_test(t, flags_stay_0_with_event_idx);
-	tcase_add_test(t, wart_avail_event_is_set_from_a_re_read_avail_index);
-	tcase_add_test(t, arm_sees_an_entry_added_meanwhile_without_event_idx);
-	tcase_add_test(t, arm_counts_entries_not_yet_popped);
-	tcase_add_test(t, disarm_with_event_idx_puts_the_event_behind);
-	tcase_add_test(t, disarm_after_the_doorbell_leaves_the_event_behind);
-	tcase_add_test(t, row19_a_broken_ring_is_not_armed);
+	tcase_add_test(t, avail_event_is_set_from_a_re_read_avail_index);
+	tcase_add_table_test(t, enable_notify_reports_a_chain_added_meanwhile, formats);
+	tcase_add_table_test(t, enable_notify_reports_entries_not_yet_popped, formats);
+	tcase_add_test(t, disable_notify_moves_avail_event_behind_the_driver);
+	tcase_add_test(t, disable_notify_writes_nothing_after_the_doorbell);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of writing small files on hosts without room. Linked with --wrap=write. */
+/* Tests of writing small files on hosts without free space. Linked with --wrap=write. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,8 +15,10 @@
 ssize_t __real_write(int fd, const void *data, size_t size);
 ssize_t __wrap_write(int fd, const void *data, size_t size);
 
-static int target = -1; /* whose writes are played */
-/* What they return, in turn: a number of bytes, or -errno; 0: none. After these, what the host says. */
+static int target = -1; /* descriptor with simulated writes */
+/*
+ * Results of these writes in order: a number of bytes, or -errno. Later writes have real results.
+ */
 static const ssize_t *results;
 static unsigned int count, calls;
 
@@ -50,8 +52,8 @@ static const struct {
 	{ { 0 }, 1, -EIO },
 };
 
-/* An error that was there before is not told in place of the reason. */
-START_TEST(short_write_is_continued_and_told_by_its_own_error)
+/* A previous value of errno is not reported as the reason. */
+START_TEST(short_write_is_continued_and_errors_are_reported)
 {
 	struct test_image file;
 	char read_back[8] = "";
@@ -91,7 +93,7 @@ START_TEST(device_that_is_full)
 }
 END_TEST
 
-START_TEST(limit_of_a_file_that_is_reached_by_a_short_write)
+START_TEST(file_size_limit_reached_by_a_short_write)
 {
 	struct test_image file;
 	struct rlimit before, limit;
@@ -115,11 +117,11 @@ Suite *test_suite(void)
 	Suite *s = suite_create("write_all");
 	TCase *t = tcase_create("write_all");
 
-	tcase_add_loop_test(t, short_write_is_continued_and_told_by_its_own_error, 0,
+	tcase_add_loop_test(t, short_write_is_continued_and_errors_are_reported, 0,
 			    (int)ARRAY_SIZE(cases));
 	tcase_add_test(t, nothing_to_write);
 	tcase_add_test(t, device_that_is_full);
-	tcase_add_test(t, limit_of_a_file_that_is_reached_by_a_short_write);
+	tcase_add_test(t, file_size_limit_reached_by_a_short_write);
 	suite_add_tcase(s, t);
 	return s;
 }

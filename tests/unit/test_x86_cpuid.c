@@ -22,7 +22,7 @@ static struct kvm_cpuid_entry2 *leaf(uint32_t function, uint32_t index)
 
 		if (e->function != function || e->index != index)
 			continue;
-		ck_assert_ptr_null(found); /* twice is wrong */
+		ck_assert_ptr_null(found); /* a leaf must not appear twice */
 		found = e;
 	}
 	return found;
@@ -44,7 +44,7 @@ static void offer_common(const char *vendor, uint32_t max_leaf)
 	cpuid->entries[OFFERED + CPUID_SPARE].function = CANARY;
 	memcpy(name, vendor, sizeof(name));
 	offer(0, 0, max_leaf, name[0], name[2], name[1]);
-	/* The host CPU this ran on had APIC id 7 of 32, and VMX. */
+	/* The leaves come from a host CPU with APIC id 7 of 32, and with VMX. */
 	offer(1, 0, 0x1234, 0x07200800, 1u << 5 | 1u << 21, 1u << 28 | 1);
 	offer(7, 0, 0, 1u << 2 | 1u << 5, 1u << 30 | 1u << 2, 0);
 	offer(0xb, 0, 5, 32, 0x100, 7);
@@ -55,7 +55,7 @@ static void offer_common(const char *vendor, uint32_t max_leaf)
 static void offer_intel(void)
 {
 	offer_common("GenuineIntel", 0x1f);
-	offer(4, 0, 0x7c004121, 0x01c0003f, 0x3f, 0); /* first level, shared by 2 of 32 cores */
+	offer(4, 0, 0x7c004121, 0x01c0003f, 0x3f, 0); /* level 1, shared by 2 of 32 CPUs */
 	offer(4, 2, 0x7c07c143, 0x03c0003f, 0x3ff, 0);
 	offer(4, 3, 0x7c0fc163, 0x03c0003f, 0x7fff, 0);
 	offer(4, 4, 0, 0, 0, 0);
@@ -95,7 +95,10 @@ static void check_common(int i)
 	ck_assert_uint_eq(leaf(1, 0)->ebx >> 24, cases[i].id & 0xff);
 	ck_assert_uint_eq(leaf(1, 0)->ebx >> 16 & 0xff, at_most(span, 255));
 	ck_assert_uint_eq(leaf(1, 0)->ebx & 0xffff, 0x0800);
-	/* hypervisor, x2APIC, not VMX; the deadline timer is as KVM's capability says */
+	/*
+	 * Hypervisor and x2APIC are set, VMX is clear, and the deadline timer follows KVM's
+	 * capability.
+	 */
 	ck_assert_uint_eq(leaf(1, 0)->ecx, 1u << 31 | 1u << 21 | (i % 2 ? 1u << 24 : 0));
 	ck_assert_uint_eq(leaf(1, 0)->edx, (cpus > 1 ? 1u << 28 : 0) | 1);
 	ck_assert_uint_eq(leaf(7, 0)->ebx, 1u << 5);
@@ -138,7 +141,7 @@ START_TEST(intel_topology)
 	ck_assert_uint_eq(leaf(4, 2)->eax, cores << 26 | 0x143);
 	ck_assert_uint_eq(leaf(4, 3)->eax, cores << 26 | (span - 1) << 14 | 0x163);
 	ck_assert_uint_eq(leaf(4, 4)->eax, 0);
-	ck_assert_uint_eq(leaf(0x80000008, 0)->ecx, 0xabcd); /* reserved there: left alone */
+	ck_assert_uint_eq(leaf(0x80000008, 0)->ecx, 0xabcd); /* reserved on AMD: unchanged */
 	ck_assert_uint_eq(leaf(0x80000001, 0)->ecx & 1u << 1, 1u << 1);
 }
 END_TEST
@@ -166,7 +169,7 @@ START_TEST(amd_topology)
 }
 END_TEST
 
-START_TEST(old_host_gets_no_leaves_it_does_not_count)
+START_TEST(old_host_gets_no_leaves_above_its_maximum)
 {
 	offer_common("GenuineIntel", 0xa);
 	cpuid_adjust(cpuid, 0, 2, true);
@@ -194,7 +197,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, intel_topology, 0, CASES);
 	tcase_add_loop_test(tcase, amd_topology, 0, CASES);
-	tcase_add_test(tcase, old_host_gets_no_leaves_it_does_not_count);
+	tcase_add_test(tcase, old_host_gets_no_leaves_above_its_maximum);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

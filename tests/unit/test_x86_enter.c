@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests on a real /dev/kvm: tiny kernels are entered by each protocol, check their initial state,
- * and power off; CPUID as vCPUs have it. Skipped where KVM cannot be used.
+ * Tests on a real /dev/kvm: small kernels are entered by each boot protocol, check their initial
+ * state, and power off; CPUID of real vCPUs. Skipped where KVM is unavailable.
  */
 #include <asm/bootparam.h>
 #include <elf.h>
@@ -21,7 +21,7 @@
 
 #define MIB	   (1ull << 20)
 #define KERNEL_GPA (2 * MIB)
-#define RESULT_GPA (8 * MIB) /* the kernels leave what they saw here */
+#define RESULT_GPA (8 * MIB) /* the kernels write their results here */
 
 static struct {
 	struct guestram ram;
@@ -34,8 +34,11 @@ static struct {
 	struct arch_boot *boot;
 } vm;
 
-/* Leaves at RESULT_GPA: RSI, CR0, the version of the local APIC (so MMIO is mapped); reloads a
- * segment register (so the GDT is there); powers off. */
+/*
+ * 64-bit kernel: stores RSI, CR0 and the version of the local APIC (which proves that MMIO is
+ * mapped) at RESULT_GPA, reloads a segment register (which proves that the GDT is present), and
+ * powers off.
+ */
 static const uint8_t code64[] = {
 	0xb8, 0x18, 0,	  0,	0,		  /* mov eax, 0x18 */
 	0x8e, 0xd8,				  /* mov ds, eax: needs the GDT in place */
@@ -50,7 +53,10 @@ static const uint8_t code64[] = {
 	0xf4, 0xeb, 0xfd,			  /* hlt; again */
 };
 
-/* The same in 32-bit protected mode. Segment registers may not be reloaded by the PVH ABI. */
+/*
+ * 32-bit kernel: does the same in protected mode, but loads no segment register, which the PVH ABI
+ * forbids.
+ */
 static const uint8_t code32[] = {
 	0xbf, 0,    0,	  0x80, 0,		  /* mov edi, RESULT_GPA */
 	0x89, 0x1f,				  /* mov [edi], ebx */
@@ -236,7 +242,7 @@ START_TEST(pvh_enters_32_bit_code)
 }
 END_TEST
 
-/* Linux ends there when it reboots "by the BIOS". */
+/* Linux jumps there for `reboot=bios`. */
 START_TEST(reset_vector_resets)
 {
 	struct kvm_regs regs = { .rip = 0xfff0, .rflags = 2 };
@@ -273,7 +279,7 @@ static const struct kvm_cpuid_entry2 *leaf(uint32_t function, uint32_t index)
 	return NULL;
 }
 
-/* The rest of CPUID is test_x86_cpuid's. Software KVM answers parts of leaf 1 from its host. */
+/* test_x86_cpuid tests the other leaves. Software KVM takes parts of leaf 1 from its host. */
 START_TEST(vcpus_have_their_own_apic_ids)
 {
 	uint32_t id = (uint32_t)_i;
@@ -296,7 +302,7 @@ START_TEST(vcpus_have_their_own_apic_ids)
 }
 END_TEST
 
-/* Only the first may run at once; the others wait for the kernel's INIT. */
+/* Only the first vCPU is runnable; the others wait for INIT. */
 START_TEST(other_vcpus_wait)
 {
 	struct kvm_mp_state state = { 0 };
@@ -308,7 +314,7 @@ START_TEST(other_vcpus_wait)
 	ck_assert_int_eq(ioctl(vm.vcpu_fd, KVM_GET_MP_STATE, &state), 0);
 	ck_assert_uint_eq(state.mp_state, KVM_MP_STATE_UNINITIALIZED);
 	ck_assert_int_eq(ioctl(vm.vcpu_fd, KVM_GET_REGS, &regs), 0);
-	ck_assert_uint_eq(regs.rip, 0xfff0); /* as after reset */
+	ck_assert_uint_eq(regs.rip, 0xfff0); /* reset vector */
 	create_vcpu(0, 2);
 	ck_assert_int_eq(ioctl(vm.vcpu_fd, KVM_GET_MP_STATE, &state), 0);
 	ck_assert_uint_eq(state.mp_state, KVM_MP_STATE_RUNNABLE);
@@ -321,7 +327,9 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("x86_enter");
 	TCase *tcase;
 
-	/* Tests that did not run must not count as passed; tests/emulated runs them then. */
+	/*
+	 * Tests that did not run must not count as passed. tests/emulated runs them on such a host.
+	 */
 	if (!kvm_opens())
 		return suite;
 	tcase = tcase_create("x86_enter");

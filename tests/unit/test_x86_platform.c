@@ -57,7 +57,10 @@ START_TEST(devices_do_not_collide)
 			ck_assert_uint_ge(a->base, 0xc0000000);
 			ck_assert_uint_lt(a->base + a->size, 0xfec00000);
 		}
-		/* timer, keyboard, cascade, RTC, FPU; 24 pins */
+		/*
+		 * The interrupts of timer, keyboard, cascade, RTC and FPU are not used; there are
+		 * 24 pins.
+		 */
 		if (a->gsi != DEV_NO_GSI) {
 			ck_assert_uint_lt(a->gsi, 24);
 			ck_assert(a->gsi > 3 && a->gsi != 8 && a->gsi != 13);
@@ -93,8 +96,8 @@ START_TEST(cmdline_names_the_disks)
 }
 END_TEST
 
-/* Every write to every port of ours, of which only a few may end the VM. */
-START_TEST(only_the_right_writes_end_the_vm)
+/* Writes every value to every port. Only these writes may end the VM. */
+START_TEST(only_documented_writes_end_the_vm)
 {
 	static const struct {
 		uint16_t port;
@@ -102,7 +105,7 @@ START_TEST(only_the_right_writes_end_the_vm)
 		enum vm_end why;
 	} ends[] = {
 		{ 0x600, S5_ENABLE, VM_END_POWEROFF },
-		{ 0x602, 0x52, VM_END_REBOOT }, /* as in the FADT */
+		{ 0x602, 0x52, VM_END_REBOOT }, /* the value in the FADT */
 		{ 0x64, 0xfe, VM_END_REBOOT },
 		{ 0x505, 0x01, VM_END_PANIC },
 	};
@@ -115,7 +118,7 @@ START_TEST(only_the_right_writes_end_the_vm)
 			for (unsigned int i = 0; i < 4; i++)
 				if (port == ends[i].port && value == ends[i].value)
 					expect = ends[i].why;
-			/* bits outside SLP_TYP and SLP_EN say nothing */
+			/* Bits outside SLP_TYP and SLP_EN are ignored. */
 			if (port == 0x600 && (value & 0x3c) == S5_ENABLE)
 				expect = VM_END_POWEROFF;
 			if (port == 0x505 && (value & 1))
@@ -144,14 +147,17 @@ START_TEST(odd_sizes_are_ignored)
 }
 END_TEST
 
-START_TEST(reads_answer_what_drivers_ask)
+START_TEST(reads_return_the_state_that_drivers_expect)
 {
 	uint8_t data[8];
 
-	/* pvpanic: both events are known. */
+	/* pvpanic: both events are supported. */
 	bus_read(&pio, 0x505, data, 1);
 	ck_assert_uint_eq(data[0], 3);
-	/* i8042: output not empty (no controller), input never full (no waiting). */
+	/*
+	 * i8042: the output buffer is always full (no controller), the input buffer never (no
+	 * waiting).
+	 */
 	for (int i = 0; i < 100; i++) {
 		bus_read(&pio, 0x64, data, 1);
 		ck_assert_uint_eq(data[0] & 3, 1);
@@ -164,8 +170,8 @@ START_TEST(reads_answer_what_drivers_ask)
 }
 END_TEST
 
-/* memtest86+ reads one byte of the keyboard after another before it looks at the serial port. */
-START_TEST(keyboard_controller_leaves_a_polling_guest_time_for_its_serial_port)
+/* memtest86+ drains the keyboard controller before it polls the serial port. */
+START_TEST(keyboard_controller_eventually_reports_no_data)
 {
 	unsigned int drained = 0;
 	uint8_t data;
@@ -178,7 +184,10 @@ START_TEST(keyboard_controller_leaves_a_polling_guest_time_for_its_serial_port)
 		ck_assert_uint_eq(data, 0);
 		ck_assert_uint_lt(++drained, 3000);
 	}
-	/* Linux takes a controller for none when it has read 16 bytes; some kernels boot others. */
+	/*
+	 * Linux decides after 16 bytes that there is no controller; each of several kernels may
+	 * read as many.
+	 */
 	ck_assert_uint_ge(drained, 10 * 17);
 	for (unsigned int i = 0; i < 100; i++) {
 		bus_read(&pio, 0x60, &data, 1);
@@ -188,7 +197,7 @@ START_TEST(keyboard_controller_leaves_a_polling_guest_time_for_its_serial_port)
 }
 END_TEST
 
-/* ---- exits ---- */
+/* ---- port exits ---- */
 
 static struct {
 	struct kvm_run run;
@@ -244,7 +253,7 @@ START_TEST(port_exits_reach_the_bus_item_by_item)
 	for (unsigned int i = 0; i < 4096; i++)
 		ck_assert_uint_eq(exits.data[i], 0x12);
 
-	/* across the end of a device, and where nothing is */
+	/* An access across the end of a device reads all ones. */
 	make_exit(KVM_EXIT_IO_IN, 0x3fd, 4, 1);
 	ck_assert(arch_vcpu_exit(&exits.run, &pio, NULL));
 	ck_assert_mem_eq(exits.data, "\xff\xff\xff\xff", 4);
@@ -256,7 +265,7 @@ START_TEST(port_exits_reach_the_bus_item_by_item)
 }
 END_TEST
 
-START_TEST(without_a_console_there_is_no_serial_port)
+START_TEST(no_serial_port_without_a_console)
 {
 	struct devlist with, without;
 
@@ -293,12 +302,12 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, devices_do_not_collide, 0, 2);
 	tcase_add_test(tcase, cmdline_names_the_disks);
-	tcase_add_test(tcase, only_the_right_writes_end_the_vm);
+	tcase_add_test(tcase, only_documented_writes_end_the_vm);
 	tcase_add_test(tcase, odd_sizes_are_ignored);
-	tcase_add_test(tcase, reads_answer_what_drivers_ask);
-	tcase_add_test(tcase, keyboard_controller_leaves_a_polling_guest_time_for_its_serial_port);
+	tcase_add_test(tcase, reads_return_the_state_that_drivers_expect);
+	tcase_add_test(tcase, keyboard_controller_eventually_reports_no_data);
 	tcase_add_test(tcase, port_exits_reach_the_bus_item_by_item);
-	tcase_add_test(tcase, without_a_console_there_is_no_serial_port);
+	tcase_add_test(tcase, no_serial_port_without_a_console);
 	tcase_add_test(tcase, default_lines_fit_the_machine);
 	suite_add_tcase(suite, tcase);
 	return suite;

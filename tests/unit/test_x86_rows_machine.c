@@ -21,10 +21,10 @@ int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
 #define RUN_BYTES 8192u
-#define DATA	  4096u /* of port exits, in the run structure, as KVM has it */
+#define DATA	  4096u /* offset of port data in kvm_run */
 #define COM1	  0x3f8
 
-/* KVM_RUN's next answer: negative, an errno; else the exit's reason. */
+/* Returns the result of the next KVM_RUN: -errno, or an exit reason. */
 static int (*next_exit)(struct kvm_run *run, unsigned int number);
 static struct vcpu vcpu;
 static unsigned int entered; /* atomic */
@@ -97,7 +97,7 @@ static int port_exit(struct kvm_run *run, bool write, uint16_t at, uint8_t size,
 	return KVM_EXIT_IO;
 }
 
-/* rep outsb, as much as KVM hands over at once, without an end. */
+/* A guest that executes rep outsb forever, in pieces as large as KVM makes them. */
 static int flood_out(struct kvm_run *run, unsigned int number)
 {
 	(void)number;
@@ -110,8 +110,10 @@ static void begin_port(void)
 	ck_assert_int_eq(bus_add(&pio, COM1, SERIAL_REGS, &serial_bus_ops, port), 0);
 }
 
-/* Nobody reads: what is kept is bounded, what is lost is counted, and the thread stops when it is
- * told, with the exit it is at. */
+/*
+ * Output that nobody reads is bounded, and the loss is counted. The thread ends during its current
+ * exit.
+ */
 START_TEST(row40_console_flooded_by_string_output)
 {
 	static uint8_t printed[SERIAL_TX_SIZE + 1];
@@ -135,8 +137,10 @@ START_TEST(row40_console_flooded_by_string_output)
 }
 END_TEST
 
-/* Every port of the serial line and around it, read and written, in each size and count; then the
- * same port works. */
+/*
+ * Reads and writes each port of the UART and its neighbours, in each size and count. The UART must
+ * work afterwards.
+ */
 static int ports_of_all_kinds(struct kvm_run *run, unsigned int n)
 {
 	static const uint8_t size[] = { 1, 2, 4 };
@@ -155,7 +159,7 @@ START_TEST(row40_odd_sized_and_string_port_io)
 	start(ports_of_all_kinds);
 	mock_wait_until(LOAD_ACQUIRE(vm_exit.why));
 	vcpu_destroy(&vcpu);
-	ck_assert_uint_eq(vm_exit.why, VM_END_CRASH); /* the last exit */
+	ck_assert_uint_eq(vm_exit.why, VM_END_CRASH); /* the end of the loop */
 	while (serial_transmitted(port, &byte, 1))
 		;
 	serial_dropped(port);
@@ -168,7 +172,7 @@ START_TEST(row40_odd_sized_and_string_port_io)
 }
 END_TEST
 
-/* A port where nobody is reads all ones, each piece of it, and nothing behind the last. */
+/* A port without a device reads all ones in each item, and no byte behind them is written. */
 static int read_nowhere(struct kvm_run *run, unsigned int number)
 {
 	const uint8_t *data = (const uint8_t *)run + DATA;
@@ -191,7 +195,7 @@ END_TEST
 
 static int reason_to_end;
 
-/* A few exits like any, signals among them, then that. */
+/* Some ordinary exits and signals, then the exit that ends the VM. */
 static int then_end(struct kvm_run *run, unsigned int number)
 {
 	switch (number) {
@@ -237,7 +241,7 @@ START_TEST(row41_processor_that_crashes_ends_the_vm_once)
 		vcpu_destroy(&vcpu);
 		ck_assert_uint_eq(vm_exit.why, cases[i].why);
 		ck_assert_uint_eq(ends, 1);
-		/* It is not entered again. */
+		/* The vCPU is not entered again. */
 		ck_assert_uint_eq(entered, 6);
 	}
 }
@@ -249,7 +253,7 @@ static int run_for_ever(struct kvm_run *run, unsigned int number)
 	return port_exit(run, true, 0x80, 1, 1);
 }
 
-/* One processor has crashed: the others find out by themselves. */
+/* When one vCPU has crashed, the others see vm_exit.why and end. */
 START_TEST(row41_other_processors_stop_when_one_has_crashed)
 {
 	start(run_for_ever);

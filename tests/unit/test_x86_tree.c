@@ -60,7 +60,7 @@ static void load(void)
 	ck_assert_uint_eq(size, fdt_totalsize(tree));
 }
 
-/* The node of that type in the chain that boot_params begins; NULL: there is none. */
+/* Returns the setup_data of this type in the list of boot_params, or NULL. */
 static const struct setup_data *find(uint32_t type)
 {
 	uint64_t at = boot_params_of(&ram)->hdr.setup_data;
@@ -108,7 +108,7 @@ START_TEST(by_default_there_is_acpi_and_no_tree)
 }
 END_TEST
 
-/* PVH has no place for a tree. */
+/* PVH has no field for a device tree. */
 START_TEST(elf_with_a_pvh_note_enters_64_bit_code)
 {
 	struct {
@@ -138,7 +138,7 @@ START_TEST(elf_with_a_pvh_note_enters_64_bit_code)
 }
 END_TEST
 
-START_TEST(kernel_is_told_what_it_was_given)
+START_TEST(tree_has_cmdline_and_initrd)
 {
 	config.initrd_fd = memfile(NULL, 12345);
 	load();
@@ -152,7 +152,7 @@ START_TEST(kernel_is_told_what_it_was_given)
 }
 END_TEST
 
-START_TEST(memory_beyond_the_hole_is_there)
+START_TEST(tree_has_memory_above_the_hole)
 {
 	guestram_destroy(&ram);
 	guestram_create(&ram, 6 * GIB);
@@ -166,7 +166,7 @@ START_TEST(memory_beyond_the_hole_is_there)
 }
 END_TEST
 
-START_TEST(interrupts_are_edges_on_pins_of_the_io_apic)
+START_TEST(interrupts_are_edge_triggered_on_io_apic_pins)
 {
 	static const char *const path[] = { PORTS "/serial@3f8", "/virtio@d0000000",
 					    "/virtio@d0001000" };
@@ -185,7 +185,7 @@ START_TEST(interrupts_are_edges_on_pins_of_the_io_apic)
 }
 END_TEST
 
-START_TEST(devices_are_where_the_list_has_them)
+START_TEST(devices_have_the_addresses_of_the_list)
 {
 	load();
 	tree_check_text(tree, PORTS "/serial@3f8", "compatible", "ns16550a");
@@ -206,7 +206,7 @@ static void end(struct vm_exit *vm_exit, enum vm_end why)
 	vm_exit->why = why;
 }
 
-/* As a driver of syscon-poweroff goes about it. */
+/* Does what a driver of syscon-poweroff does. */
 START_TEST(value_for_the_power_register_powers_off)
 {
 	struct vm_exit vm_exit = { .end = end };
@@ -232,7 +232,7 @@ START_TEST(value_for_the_power_register_powers_off)
 }
 END_TEST
 
-START_TEST(most_of_everything_fits)
+START_TEST(largest_machine_fits)
 {
 	static char longest[2048];
 
@@ -253,7 +253,7 @@ START_TEST(most_of_everything_fits)
 }
 END_TEST
 
-/* Behind it is the code that resets the machine. */
+/* The memory behind the tree has the code that resets the machine. */
 START_TEST(tree_that_does_not_fit_is_refused)
 {
 	uint8_t reset[16];
@@ -279,12 +279,12 @@ Suite *test_suite(void)
 	tcase_add_test(tc, kernel_finds_the_tree_and_no_acpi);
 	tcase_add_test(tc, by_default_there_is_acpi_and_no_tree);
 	tcase_add_test(tc, elf_with_a_pvh_note_enters_64_bit_code);
-	tcase_add_test(tc, kernel_is_told_what_it_was_given);
-	tcase_add_test(tc, memory_beyond_the_hole_is_there);
-	tcase_add_test(tc, interrupts_are_edges_on_pins_of_the_io_apic);
-	tcase_add_test(tc, devices_are_where_the_list_has_them);
+	tcase_add_test(tc, tree_has_cmdline_and_initrd);
+	tcase_add_test(tc, tree_has_memory_above_the_hole);
+	tcase_add_test(tc, interrupts_are_edge_triggered_on_io_apic_pins);
+	tcase_add_test(tc, devices_have_the_addresses_of_the_list);
 	tcase_add_test(tc, value_for_the_power_register_powers_off);
-	tcase_add_test(tc, most_of_everything_fits);
+	tcase_add_test(tc, largest_machine_fits);
 	tcase_add_test(tc, tree_that_does_not_fit_is_refused);
 	suite_add_tcase(suite, tc);
 	return suite;

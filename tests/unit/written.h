@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Counters of the writes to the host, stable ones and others, of every engine. Linked with --wrap:
- * io_submit, pwritev2 and evloop_request.
+ * Counters of an engine's writes to the host: stable writes and others. Linked with
+ * --wrap=io_submit, pwritev2 and evloop_request. A test program includes this file once.
  */
 #ifndef TESTS_UNIT_WRITTEN_H
 #define TESTS_UNIT_WRITTEN_H
@@ -39,11 +39,11 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 	return __real_pwritev2(fd, iov, count, offset, flags);
 }
 
-/* What the device cannot be polled for comes a second time, to be done in the other way: the same
- * write, if it is as stable as it was. */
+/* Returns true for a write that is submitted again, because the device cannot be polled for it. It
+ * is the same write if it is as stable as before. */
 static bool refused(const struct ev_request *request, int flags)
 {
-	/* One at a time: who offers a write waits for it. */
+	/* There is one write at a time, because the test waits for each. */
 	static struct {
 		const struct ev_request *request;
 		const void *done;

@@ -14,7 +14,8 @@ _microvm_disk_value() {
     esac
 }
 
-# _microvm_disk VALUE WORD: completes the --disk value VALUE; WORD is the last of the words that bash split it into.
+# _microvm_disk VALUE WORD: completes the --disk value VALUE; WORD is the last of the words into which
+# bash has split it.
 _microvm_disk() {
     local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
         engine= queues= iothreads= cpus= fixed-buffers iopoll poll-us= iops= iops-burst= bps= bps-burst='
@@ -37,7 +38,7 @@ _microvm() {
         --dump-dtb --disk --help --version'
     local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
     current=$value
-    # bash splits words at equals signs and colons, which become words of their own: join them again.
+    # bash splits words at equals signs and colons, and makes these words of their own; join them again.
     while ((at > 1)) && [[ ${COMP_WORDS[at]}${COMP_WORDS[at - 1]} =~ ^[=:]|[=:]$ ]]; do
         at=$((at - 1))
         value=${COMP_WORDS[at]}$value

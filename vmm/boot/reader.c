@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "dataplane/base.h"
+
 /* Bytes per read. Pieces are aligned to it, so that no two threads touch the same huge page: one
  * thread's page fault would block the other. */
 #define PIECE	     (2u << 20)
@@ -77,16 +79,12 @@ static void *read_pieces(void *arg)
 
 void bootread_start(struct bootread *r)
 {
-	pthread_attr_t attr;
 	uint64_t len = 0;
 
 	for (unsigned int i = 0; i < r->count; i++)
 		len += r->part[i].len;
-	if (len <= PIECE || pthread_attr_init(&attr))
-		return;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	r->helped = !pthread_create(&r->helper, &attr, read_pieces, r);
-	pthread_attr_destroy(&attr);
+	r->helped = len > PIECE &&
+		    !thread_create(&r->helper, THREAD_STACK, THREAD_ANY_CPU, read_pieces, r);
 }
 
 static void join(struct bootread *r)

@@ -5,19 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/base.h"
 #include "vmm/console/serial_internal.h"
 
 #define DIVISOR_DEFAULT 1 /* 115200 baud; with 0, drivers that compute the speed divide by zero */
-
-/* Signal an eventfd. The write fails only when the counter is at its maximum, so the reader is
- * woken anyway. */
-static void signal_eventfd(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;
-}
 
 static unsigned int rx_capacity(const struct serial *s)
 {
@@ -61,7 +52,7 @@ void serial_tx_push(struct serial *s, uint8_t byte)
 	}
 	s->tx[(s->tx_head + s->tx_count++) % SERIAL_TX_SIZE] = byte;
 	if (s->tx_count == 1 || s->tx_count == SERIAL_TX_BATCH)
-		signal_eventfd(s->wake_fd);
+		eventfd_signal(s->wake_fd);
 }
 
 /*
@@ -81,13 +72,13 @@ static void settle(struct serial *s)
 	unsigned int why = serial_reasons(s);
 
 	if (why && why != s->why)
-		signal_eventfd(s->irq_fd);
+		eventfd_signal(s->irq_fd);
 	s->why = why;
 
 	/* Half of the FIFO, so that console and guest do not alternate for single bytes. */
 	if (s->rx_wanted && rx_room(s) >= (rx_capacity(s) + 1) / 2) {
 		s->rx_wanted = false;
-		signal_eventfd(s->wake_fd);
+		eventfd_signal(s->wake_fd);
 	}
 }
 

@@ -10,6 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "dataplane/base.h"
+
 #define THREAD_STACK (128u << 10)
 
 struct list {
@@ -70,30 +72,15 @@ static void *jobs_main(void *arg)
 {
 	struct jobs *e = arg;
 	struct job *job;
-	uint64_t one = 1;
 
 	while ((job = next_given(e))) {
 		job->run(job);
 		pthread_mutex_lock(&e->lock);
 		list_put(&e->done, job);
 		pthread_mutex_unlock(&e->lock);
-		ssize_t ignored = write(e->done_fd, &one, sizeof(one));
-		(void)ignored;
+		eventfd_signal(e->done_fd);
 	}
 	return NULL;
-}
-
-static int start_thread(struct jobs *e)
-{
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
-
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	err = pthread_create(&e->thread, &attr, jobs_main, e);
-	pthread_attr_destroy(&attr);
-	return -err;
 }
 
 static void release(struct jobs *e)
@@ -117,7 +104,9 @@ int jobs_create(struct jobs **jobs)
 	list_clear(&e->given);
 	list_clear(&e->done);
 	e->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = e->done_fd < 0 ? -errno : start_thread(e);
+	err = e->done_fd < 0
+		      ? -errno
+		      : thread_create(&e->thread, THREAD_STACK, THREAD_ANY_CPU, jobs_main, e);
 	if (err) {
 		release(e);
 		return err;

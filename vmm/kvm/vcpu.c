@@ -226,19 +226,14 @@ static void *vcpu_main(void *arg)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
+	int err;
 
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	vcpu_pause_add(vcpu->vcpu_pause);
-	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
-	pthread_attr_destroy(&attr);
+	err = thread_create(&vcpu->thread, THREAD_STACK, THREAD_ANY_CPU, vcpu_main, vcpu);
 	vcpu->started = !err;
 	if (err)
 		vcpu_pause_remove(vcpu->vcpu_pause);
-	return -err;
+	return err;
 }
 
 void vcpu_kick(struct vcpu *vcpu)

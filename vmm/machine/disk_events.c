@@ -14,28 +14,21 @@
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 
-static void alert(const struct machine *m)
-{
-	uint64_t one = 1;
-	ssize_t ignored = write(m->alert_fd, &one, sizeof(one));
-
-	(void)ignored;
-}
-
 /* Listener for a broken queue; dataplane thread. */
-static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
+static void on_broken(struct blkplane_listener *listener, unsigned int queue, const char *why)
 {
-	struct disk *disk = container_of(watch, struct disk, watch);
+	struct disk *disk = container_of(listener, struct disk, listener);
 
 	/* Pairs with the exchange in tell_broken. */
 	STORE_RELEASE(disk->broken[queue], why);
-	alert(disk->machine);
+	eventfd_signal(disk->machine->alert_fd);
 }
 
 /* Listener for an I/O error that stops the VM; dataplane thread. */
-static void on_stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
+static void on_stopped(struct blkplane_listener *listener, unsigned int queue, enum io_op op,
+		       int err)
 {
-	struct disk *disk = container_of(watch, struct disk, watch);
+	struct disk *disk = container_of(listener, struct disk, listener);
 
 	uint32_t what = (uint32_t)err << 8 | (op + 1u);
 
@@ -44,7 +37,7 @@ static void on_stopped(struct blkplane_listener *watch, unsigned int queue, enum
 	WRITE_ONCE(disk->kept[queue], what);
 	/* Pairs with the exchange in tell_stopped. */
 	STORE_RELEASE(disk->stopped[queue], what);
-	alert(disk->machine);
+	eventfd_signal(disk->machine->alert_fd);
 }
 
 static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
@@ -163,9 +156,9 @@ int machine_alerts_open(struct machine *m)
 		return report_host(-errno, "event file descriptors");
 	for (unsigned int i = 0; i < m->disk_count; i++) {
 		m->disk[i].machine = m;
-		m->disk[i].watch =
+		m->disk[i].listener =
 			(struct blkplane_listener){ .broken = on_broken, .stopped = on_stopped };
-		blk_set_listener(m->disk[i].blk, &m->disk[i].watch);
+		blk_set_listener(m->disk[i].blk, &m->disk[i].listener);
 	}
 	return 0;
 }

@@ -26,14 +26,11 @@ static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
 {
 	struct machine *m = container_of(vm_exit, struct machine, vm_exit);
 	uint32_t running = VM_RUNNING;
-	uint64_t one = 1;
 
 	/* Only the first reason counts. */
-	if (!__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		return;
-	ssize_t ignored = write(m->end_fd, &one, sizeof(one));
-	(void)ignored;
+	if (__atomic_compare_exchange_n(&vm_exit->why, &running, (uint32_t)why, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		eventfd_signal(m->end_fd);
 }
 
 /* ---- set-up ---- */

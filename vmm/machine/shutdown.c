@@ -58,10 +58,7 @@ int machine_stop_open(struct machine *m)
 
 void machine_press_button(const struct machine *m)
 {
-	uint64_t one = 1;
-	ssize_t ignored = write(m->button_fd, &one, sizeof(one));
-
-	(void)ignored;
+	eventfd_signal(m->button_fd);
 }
 
 /* Returns true if the guest can react to the power button: the machine has one, and the guest has

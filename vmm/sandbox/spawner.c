@@ -6,6 +6,8 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
+#include "dataplane/base.h"
+
 #define THREAD_STACK (128u << 10)
 
 struct spawner {
@@ -20,18 +22,12 @@ struct spawner {
 	pthread_t thread;
 };
 
-static void wait_for(sem_t *sem)
-{
-	while (sem_wait(sem))
-		; /* EINTR: a signal interrupted the wait */
-}
-
 static void *make(void *arg)
 {
 	struct spawner *m = arg;
 
 	for (;;) {
-		wait_for(&m->wanted);
+		semaphore_wait(&m->wanted);
 		if (!m->work)
 			return NULL;
 		m->result = m->work(m->arg);
@@ -50,7 +46,6 @@ static void release(struct spawner *m)
 int spawner_start(struct spawner **spawner)
 {
 	struct spawner *m = calloc(1, sizeof(*m));
-	pthread_attr_t attr;
 	int err;
 
 	if (!m)
@@ -58,15 +53,10 @@ int spawner_start(struct spawner **spawner)
 	pthread_mutex_init(&m->callers, NULL);
 	sem_init(&m->wanted, 0, 0);
 	sem_init(&m->done, 0, 0);
-	err = pthread_attr_init(&attr);
-	if (!err) {
-		pthread_attr_setstacksize(&attr, THREAD_STACK);
-		err = pthread_create(&m->thread, &attr, make, m);
-		pthread_attr_destroy(&attr);
-	}
+	err = thread_create(&m->thread, THREAD_STACK, THREAD_ANY_CPU, make, m);
 	if (err) {
 		release(m);
-		return -err;
+		return err;
 	}
 	*spawner = m;
 	return 0;
@@ -91,7 +81,7 @@ int spawner_run(void *spawner, int (*work)(void *arg), void *arg)
 	m->work = work;
 	m->arg = arg;
 	sem_post(&m->wanted);
-	wait_for(&m->done);
+	semaphore_wait(&m->done);
 	result = m->result;
 	pthread_mutex_unlock(&m->callers);
 	return result;
