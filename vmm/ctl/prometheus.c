@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/control/queue_stats.h"
 #include "vmm/ctl/members.h"
 #include "vmm/ctl/show.h"
 
@@ -73,38 +74,23 @@ static void times(const char *name, struct json_object *queue, const char *op,
 	printf("} %" PRIu64 "\n", number(histogram, "count"));
 }
 
-/* A member of the JSON result and the metric that shows it. */
+/* A member of the JSON result and the metric that shows it; without a name none does. */
 struct metric {
 	const char *key, *name, *what;
 };
 
-static const struct metric of_queues[] = {
-	{ "kicks", "microvm_queue_kicks_total", "Times the doorbell woke the thread." },
-	{ "interrupts", "microvm_queue_interrupts_total", "Interrupts raised for used elements." },
-	{ "suppressed", "microvm_queue_interrupts_suppressed_total",
-	  "Interrupts that the driver suppressed." },
-	{ "sleeps", "microvm_queue_sleeps_total", "Times the thread enabled the doorbell." },
-	{ "poll-hits", "microvm_queue_poll_hits_total", "Times busy-polling found work." },
-	{ "throttled", "microvm_queue_throttled_total",
-	  "Times the disk's limits delayed requests." },
-};
+#define METRIC(field, key, text, name, what) { key, name, what },
 
-static const struct metric of_operations[] = {
-	{ "requests", "microvm_requests_total", "Requests finished, successfully or not." },
-	{ "failed", "microvm_requests_failed_total", "Requests failed or unsupported." },
-	{ "bytes", "microvm_bytes_total", "Bytes of successful requests." },
-};
-
-static const struct metric of_times[] = {
-	{ "ring", "microvm_ring_seconds", "Time in the ring before the engine." },
-	{ "answer", "microvm_answer_seconds",
-	  "Time from the engine to the notification of the driver." },
-};
+static const struct metric of_queues[] = { QUEUE_COUNTERS(METRIC) };
+static const struct metric of_operations[] = { OPERATION_COUNTERS(METRIC) };
+static const struct metric of_times[] = { QUEUE_TIMES(METRIC) };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static void show_queues(struct json_object *queues, const struct metric *metric)
 {
+	if (!metric->name)
+		return;
 	head(metric->name, "counter", metric->what);
 	for (size_t i = 0; i < length(queues); i++) {
 		struct json_object *q = element(queues, i);

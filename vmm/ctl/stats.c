@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "vmm/control/queue_stats.h"
 #include "vmm/ctl/members.h"
 #include "vmm/ctl/show.h"
 
@@ -30,6 +31,11 @@ static void show_times(struct json_object *histogram)
 	show_time(histogram, "p99.9");
 }
 
+#define SHOW_TIMES(field, key, text, metric, what) \
+	printf("  %-54s", text);                   \
+	show_times(member(latency, key));          \
+	printf("\n");
+
 static void show_operations(struct json_object *queue, struct json_object *latency)
 {
 	struct json_object *engine = member(latency, "engine");
@@ -48,11 +54,7 @@ static void show_operations(struct json_object *queue, struct json_object *laten
 	}
 	if (!latency)
 		return;
-	printf("  %-54s", "in the ring, before the engine");
-	show_times(member(latency, "ring"));
-	printf("\n  %-54s", "after the engine, until the driver is notified");
-	show_times(member(latency, "answer"));
-	printf("\n");
+	QUEUE_TIMES(SHOW_TIMES)
 }
 
 static void show_batches(struct json_object *sizes)
@@ -73,6 +75,9 @@ static void show_batches(struct json_object *sizes)
 	printf("\n");
 }
 
+/* The arguments of a format that is made with COUNTER_FORMAT, from the object `q`. */
+#define COUNTER_VALUE(field, key, text, metric, what) , number(q, key)
+
 void show_stats(struct json_object *result)
 {
 	struct json_object *queues = member(result, "queues");
@@ -80,17 +85,10 @@ void show_stats(struct json_object *result)
 	for (size_t i = 0; i < length(queues); i++) {
 		struct json_object *q = element(queues, i);
 
-		printf("disk %" PRIu64 ", queue %" PRIu64 ": %" PRIu64 " requests in %" PRIu64
-		       " batches, %" PRIu64 " interrupts, %" PRIu64 " sleeps, %" PRIu64
-		       " throttled\n",
-		       number(q, "disk"), number(q, "queue"), number(q, "requests"),
-		       number(q, "batches"), number(q, "interrupts"), number(q, "sleeps"),
-		       number(q, "throttled"));
+		printf("disk %" PRIu64 ", queue %" PRIu64 ": " QUEUE_COUNTERS(COUNTER_FORMAT) "\n",
+		       number(q, "disk"), number(q, "queue") QUEUE_COUNTERS(COUNTER_VALUE));
 		if (!number(q, "requests"))
 			continue;
-		printf("  %" PRIu64 " kicks, %" PRIu64 " interrupts suppressed, %" PRIu64
-		       " poll hits\n",
-		       number(q, "kicks"), number(q, "suppressed"), number(q, "poll-hits"));
 		show_batches(member(q, "batch-sizes"));
 		show_operations(q, member(q, "latency"));
 	}

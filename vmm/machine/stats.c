@@ -5,9 +5,16 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkstats.h"
+#include "vmm/control/queue_stats.h"
 #include "vmm/machine/internal.h"
 
-typedef unsigned long long ull;
+/* The arguments of a format that is made with COUNTER_FORMAT, from the struct at `from`. */
+#define COUNTER_VALUE(member, key, text, metric, what) , from->member
+
+/* Puts a counter, or a histogram, of the struct at `from` into `object`. */
+#define PUT_COUNTER(member, key, text, metric, what) control_put_number(object, key, from->member);
+#define PUT_TIMES(member, key, text, metric, what) \
+	control_put(object, key, histogram(&from->member));
 
 /* ---- for the log ---- */
 
@@ -20,30 +27,28 @@ static const char *quantiles(const struct latency *l, char text[80])
 }
 
 static void print_op(const char *path, unsigned int queue, enum blkreq_kind kind,
-		     const struct blkstats_op *op, const struct latency *engine)
+		     const struct blkstats_op *from, const struct latency *engine)
 {
 	char text[80];
 
-	if (!op->requests)
+	if (!from->requests)
 		return;
-	log_info("--disk %.200s, queue %u: %s: %llu requests, %llu failed, %llu bytes%s%s", path,
-		 queue, blkstats_name(kind), (ull)op->requests, (ull)op->failed, (ull)op->bytes,
+	log_info("--disk %.200s, queue %u: %s: " OPERATION_COUNTERS(COUNTER_FORMAT) "%s%s", path,
+		 queue, blkstats_name(kind) OPERATION_COUNTERS(COUNTER_VALUE),
 		 engine ? "; p50, p99, p99.9 at the host in us: " : "",
 		 engine ? quantiles(engine, text) : "");
 }
 
-static void print_queue(const char *path, unsigned int queue, const struct blkplane_stats *s,
+static void print_queue(const char *path, unsigned int queue, const struct blkplane_stats *from,
 			const struct blkplane_latency *l)
 {
 	char ring[80], answer[80];
 
-	log_info("--disk %.200s, queue %u: %llu requests in %llu batches, %llu kicks, %llu "
-		 "interrupts, %llu suppressed, %llu sleeps, %llu poll hits, %llu throttled",
-		 path, queue, (ull)s->requests, (ull)s->batches, (ull)s->kicks, (ull)s->interrupts,
-		 (ull)s->suppressed, (ull)s->sleeps, (ull)s->poll_hits, (ull)s->throttled);
+	log_info("--disk %.200s, queue %u: " QUEUE_COUNTERS(COUNTER_FORMAT), path,
+		 queue QUEUE_COUNTERS(COUNTER_VALUE));
 	for (unsigned int i = 0; i < BLKREQ_KINDS; i++)
-		print_op(path, queue, i, &s->op[i], l && i < IO_OPS ? &l->engine[i] : NULL);
-	if (l && s->requests)
+		print_op(path, queue, i, &from->op[i], l && i < IO_OPS ? &l->engine[i] : NULL);
+	if (l && from->requests)
 		log_info("--disk %.200s, queue %u: p50, p99, p99.9 in us: in the ring %s; to "
 			 "notify the driver %s",
 			 path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
@@ -101,32 +106,30 @@ static struct json_object *histogram(const struct latency *l)
 	return object;
 }
 
-static struct json_object *latency_object(const struct blkplane_latency *l)
+static struct json_object *latency_object(const struct blkplane_latency *from)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *engine = json_object_new_object();
 
 	for (unsigned int i = 0; i < IO_OPS; i++)
-		control_put(engine, blkstats_name(i), histogram(&l->engine[i]));
-	control_put(object, "ring", histogram(&l->ring));
+		control_put(engine, blkstats_name(i), histogram(&from->engine[i]));
 	control_put(object, "engine", engine);
-	control_put(object, "answer", histogram(&l->answer));
+	QUEUE_TIMES(PUT_TIMES)
 	return object;
 }
 
 static struct json_object *operations(const struct blkplane_stats *s)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *all = json_object_new_object();
 
 	for (unsigned int i = 0; i < BLKREQ_KINDS; i++) {
-		struct json_object *op = json_object_new_object();
+		struct json_object *object = json_object_new_object();
+		const struct blkstats_op *from = &s->op[i];
 
-		control_put_number(op, "requests", s->op[i].requests);
-		control_put_number(op, "failed", s->op[i].failed);
-		control_put_number(op, "bytes", s->op[i].bytes);
-		control_put(object, blkstats_name(i), op);
+		OPERATION_COUNTERS(PUT_COUNTER)
+		control_put(all, blkstats_name(i), object);
 	}
-	return object;
+	return all;
 }
 
 static struct json_object *queue_object(const struct blk *blk, unsigned int disk,
@@ -135,19 +138,12 @@ static struct json_object *queue_object(const struct blk *blk, unsigned int disk
 	struct json_object *object = json_object_new_object();
 	struct json_object *sizes = json_object_new_array();
 	struct blkplane_latency latency;
-	struct blkplane_stats s;
+	struct blkplane_stats s, *from = &s;
 
 	blk_stats(blk, queue, &s);
 	control_put_number(object, "disk", disk);
 	control_put_number(object, "queue", queue);
-	control_put_number(object, "requests", s.requests);
-	control_put_number(object, "batches", s.batches);
-	control_put_number(object, "interrupts", s.interrupts);
-	control_put_number(object, "sleeps", s.sleeps);
-	control_put_number(object, "throttled", s.throttled);
-	control_put_number(object, "kicks", s.kicks);
-	control_put_number(object, "suppressed", s.suppressed);
-	control_put_number(object, "poll-hits", s.poll_hits);
+	QUEUE_COUNTERS(PUT_COUNTER)
 	for (unsigned int i = 0; i < BLKSTATS_BATCHES; i++)
 		control_put_number(sizes, NULL, s.batch[i]);
 	control_put(object, "batch-sizes", sizes);
