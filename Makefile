@@ -4,6 +4,9 @@
 # make run        install missing packages, build, boot a busybox guest; KERNEL=FILE: another kernel
 # make check      install missing packages, run every test
 # make check-arm64  cross-build for aarch64 and boot in an emulated arm64 host
+# make CC=clang   the same with another compiler
+# make SHARED=1   the same with liburing, json-c and libfdt as shared libraries
+# make WERROR=1   the same, but a warning is an error, as in `make check`
 # make budget     print and check the size and start-up budgets
 # make help       all targets and variables
 
@@ -22,7 +25,11 @@ export LC_ALL := C
 
 # ---- how each variant is compiled -----------------------------------------------------------
 
-CC_release    := $(if $(CROSS),$(CROSS)-)gcc
+# CC on the command line or in the environment replaces gcc; make's own default of CC is not used.
+GIVEN_CC      := $(if $(filter default,$(origin CC)),,$(CC))
+CC_release    := $(or $(GIVEN_CC),$(if $(CROSS),$(CROSS)-)gcc)
+# For programs that run during the build.
+BUILD_CC      := $(or $(if $(CROSS),,$(GIVEN_CC)),gcc)
 CC_gcc-asan   := gcc
 CC_gcc-tsan   := gcc
 CC_clang-asan := clang
@@ -44,7 +51,7 @@ MODE_clang-tsan := $(TSAN)
 MODE_coverage   := -O1
 MODE_clang      := $(MODE_release) -Qunused-arguments
 
-WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+WARN   := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts, which would break
 # strict aliasing.
 CODE   := -std=gnu11 -g -pthread -fno-strict-aliasing -ffunction-sections -fdata-sections
@@ -64,25 +71,25 @@ ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc
 	       $(SYSROOT:%=-L%/usr/lib/$(CROSS)) $(LDFLAGS)
 # zlib unpacks guest kernels that are compressed with gzip.
 LDLIBS_aarch64 := -l:libz.a
-# liburing is linked statically because the shared one of Debian 12 does not export
-# io_uring_enable_rings. json-c is linked statically because loading the shared library, of which
-# little is used, would cost a third of a millisecond at each start.
-LDLIBS := -laio -l:liburing.a -l:libjson-c.a -l:libfdt.a $(LDLIBS_$(ARCH))
+# liburing, json-c and libfdt are linked statically: little of them is used, and loading json-c's
+# shared library alone would cost a third of a millisecond at each start.
+library = $(if $(filter 1,$(SHARED)),-l$(1),-l:lib$(1).a)
+LDLIBS := -laio $(call library,uring) $(call library,json-c) $(call library,fdt) $(LDLIBS_$(ARCH))
 
 # ---- what is built --------------------------------------------------------------------------
 
-ROOMS     := dataplane devices/virtio vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
+ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.
 COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/%,%)
-SHARED    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
+COMMON    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
 LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
-	     $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))
+	     $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))
 # Tests of code that only the x86_64 machine has.
 TESTS_OF_x86_64 := $(addprefix test_,acpi boot_memory bootparams bzimage elf elf_program initrd loader x86_%)
 TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/unit/%.c)),$(wildcard tests/unit/test_*.c))
-TEST_LIB  := $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
+TEST_LIB  := $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
 # A benchmark is NAME.c with NAME_*.c, where they exist.
 BENCH_SRC := $(filter-out tests/bench/ringbench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
@@ -104,14 +111,14 @@ compile_commands.json: FORCE
 	$(Q)$(MAKE) -s $(BUILD)/version/version.h $(BUILD)/seccomp/seccomp.h
 	$(Q)$(MAKE) -Bn --no-print-directory objects test-objects 2>/dev/null | tools/compile-commands >$@.new && mv $@.new $@
 
-$(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
-	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+$(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB) $(OBJ)/linked
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/limits.c)
-	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c) $(OBJ)/linked
+	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(call library,json-c)
 
 # Cross builds link with libraries unpacked from Debian's packages.
 $(BUILD)/sysroot: tools/fetch-sysroot
@@ -122,10 +129,10 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 	$(Q)$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter $(SMALL_FOR),$<),$(SMALL_$(VARIANT))) $(unit-defines) -MMD -MP -c -o $@ $<
 
 # The seccomp filters, as BPF for each kind of thread. The generator runs on the build machine, so
-# it is compiled with the native gcc in every variant.
+# it is compiled for that machine in every variant.
 $(BUILD)/seccomp/compile: vmm/sandbox/seccomp/compile.c vmm/sandbox/seccomp/rules.h
 	$(Q)mkdir -p $(@D)
-	$(Q)gcc $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
+	$(Q)$(BUILD_CC) $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
 
 $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 	$(Q)$< $(ARCH) >$@.new && mv $@.new $@
@@ -148,6 +155,11 @@ VERSIONED := $(foreach name,$(VERSIONED),$(OBJ)/vmm/$(name).o $(BUILD)/fuzz/vmm/
 	     $(addprefix $(OBJ)/tests/unit/test_,control.o control_ends.o control_line.o)
 $(VERSIONED): private CPPFLAGS += -I$(BUILD)/version
 $(VERSIONED): $(BUILD)/version/version.h
+
+# Another choice of libraries links the programs again.
+$(OBJ)/linked: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(ALL_LDFLAGS) $(LDLIBS)' | cmp -s - $@ || echo '$(ALL_LDFLAGS) $(LDLIBS)' >$@
 
 # A change of the flags recompiles everything.
 $(OBJ)/flags: FORCE

@@ -41,6 +41,29 @@ static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
+/*
+ * Records all writable memory of a finished request in the dirty log: a failed read may have
+ * written a part of it.
+ */
+static __attribute__((noinline)) void blkplane_mark_dirty(const struct blkplane *p,
+							  const struct slot *slot)
+{
+	const struct hostmem *mem = p->config.mem;
+	const struct vring_chain *chain = &slot->req.chain;
+
+	for (unsigned int i = 0; i < chain->in_count; i++) {
+		const struct iovec *iov = &chain->iov[chain->out_count + i];
+
+		hostmem_mark_dirty(mem, iov->iov_base, iov->iov_len);
+		/* The engine has cut the part that it had finished off this element. */
+		if (iov == slot->task.iov && slot->task.cut)
+			hostmem_mark_dirty(mem, (char *)iov->iov_base - slot->task.cut,
+					   slot->task.cut);
+	}
+	/* blkreq_parse has cut the status byte off the last element. */
+	hostmem_mark_dirty(mem, slot->req.status, sizeof(*slot->req.status));
+}
+
 /* The only function that ends a request; `bytes` counts if it succeeded. Forced inline, because the
  * compiler would otherwise not inline it in the hot loop either. */
 static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
@@ -48,13 +71,19 @@ static inline __attribute__((always_inline)) void blkplane_finish_request(struct
 									  int result,
 									  uint64_t bytes)
 {
-	const struct blkreq *req = &slot->req;
+	struct blkreq *req = &slot->req;
+	bool answer = !(p->blocked & BLOCKED_BROKEN);
+	uint32_t written = 0;
 
 	/* The requests of a broken ring are drained without an answer to the driver. */
-	if (!(p->blocked & BLOCKED_BROKEN)) {
+	if (answer)
+		written = blkreq_finish(req, result);
+	if (__builtin_expect(p->config.mem->dirty != NULL, 0))
+		blkplane_mark_dirty(p, slot);
+	if (answer) {
 		blkstats_request(p->config.stats, req->kind, result || req->status_code, bytes);
 		PROBE_2(push, p, req->chain.head, result);
-		vring_push(&p->ring, req->chain.head, blkreq_finish(&slot->req, result));
+		vring_push(&p->ring, req->chain.head, written);
 	}
 	blkplane_slot_put(p, slot);
 }
@@ -84,8 +113,9 @@ static __attribute__((noinline)) void blkplane_fail_request(struct blkplane *p,
 		return;
 	}
 	p->blocked |= BLOCKED_PAUSE;
-	if (first && p->config.watch)
-		p->config.watch->stopped(p->config.watch, p->config.queue, task->op, -task->result);
+	if (first && p->config.listener)
+		p->config.listener->stopped(p->config.listener, p->config.queue, task->op,
+					    -task->result);
 }
 
 void blkplane_fail_parked(struct blkplane *p)
@@ -211,8 +241,8 @@ static void blkplane_report_broken(struct blkplane *p)
 	/* Pairs with the acquire load of the status register on the vCPU thread. */
 	__atomic_fetch_or(p->config.device_status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_SEQ_CST);
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
-	if (p->config.watch)
-		p->config.watch->broken(p->config.watch, p->config.queue, p->ring.broken);
+	if (p->config.listener)
+		p->config.listener->broken(p->config.listener, p->config.queue, p->ring.broken);
 }
 
 /*
@@ -233,6 +263,14 @@ static int blkplane_check_progress(struct blkplane *p, unsigned int taken)
 	return vring_fail(&p->ring, "available entries change when the device writes used ones");
 }
 
+static void blkplane_check_room(struct blkplane *p)
+{
+	if (ioengine_room(p->config.engine))
+		p->blocked &= ~BLOCKED_NO_SLOT;
+	else
+		p->blocked |= BLOCKED_NO_SLOT;
+}
+
 /* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
  * has finished. True: the ring may have more. */
 static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *served)
@@ -241,15 +279,13 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 	unsigned int taken = 0;
 	int got = 1;
 
-	if (!ioengine_room(p->config.engine))
-		p->blocked |= BLOCKED_NO_SLOT;
+	blkplane_check_room(p);
 	if (p->throttle.active)
 		blkplane_throttle_check(p);
 	vring_disable_notify(&p->ring);
 	while (!p->blocked && budget-- && (got = blkplane_pop_request(p)) > 0) {
 		taken++;
-		if (!ioengine_room(p->config.engine))
-			p->blocked |= BLOCKED_NO_SLOT;
+		blkplane_check_room(p);
 	}
 	if (taken) {
 		served->popped = taken;
@@ -275,8 +311,7 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 		blkplane_report_broken(p);
 		return false;
 	}
-	if (ioengine_room(p->config.engine))
-		p->blocked &= ~BLOCKED_NO_SLOT;
+	blkplane_check_room(p);
 	/* While the engine is full, requests stay in the ring and doorbells stay disabled. */
 	if (p->blocked & BLOCKED_NO_SLOT)
 		return false;

@@ -40,13 +40,13 @@
  * wait. */
 struct blkplane_listener {
 	/* The plane found the ring broken and no longer serves it; `why` is a static string. */
-	void (*broken)(struct blkplane_listener *watch, unsigned int queue, const char *why);
+	void (*broken)(struct blkplane_listener *listener, unsigned int queue, const char *why);
 	/*
 	 * A request failed with `err` (a positive errno) and was parked, to be repeated when the
 	 * plane is resumed. The plane pops no more requests until then (blkplane_resume) but
 	 * completes those in flight. Further failures before the resume are not reported.
 	 */
-	void (*stopped)(struct blkplane_listener *watch, unsigned int queue, enum io_op op,
+	void (*stopped)(struct blkplane_listener *listener, unsigned int queue, enum io_op op,
 			int err);
 };
 
@@ -61,11 +61,14 @@ struct blkplane_config {
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */
 	int kick_fd;		 /* eventfd that the doorbell signals */
+	/* Where the ring continues; blkplane_stop stores where it stopped. NULL: the ring is unused
+	 * at the start, and its position is of no interest afterwards. */
+	struct vring_base *base;
 	struct irqline *irq;
 	struct blkplane_stats *stats;
-	struct blkplane_latency *latency; /* NULL: latencies are not measured */
-	struct blkplane_listener *watch;  /* NULL: none */
-	unsigned int queue;		  /* queue number, passed to the watch callbacks */
+	struct blkplane_latency *latency;   /* NULL: latencies are not measured */
+	struct blkplane_listener *listener; /* NULL: none */
+	unsigned int queue;		    /* queue number, passed to the callbacks */
 	/* Atomic. The plane sets DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2) when the ring breaks. */
 	uint32_t *device_status;
 };

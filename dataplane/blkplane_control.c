@@ -168,6 +168,8 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 	blkplane_throttle_reload(p);
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);
+	if (!err && config->base)
+		err = vring_continue(&p->ring, config->base);
 	if (err)
 		goto free_plane;
 	p->slot_size = blkplane_slot_size(p->ring.size);
@@ -240,5 +242,7 @@ void blkplane_stop(struct blkplane *p)
 		return;
 	blkplane_hold(p);
 	iothread_call(p->config.thread, &stop.call);
+	if (p->config.base)
+		vring_position(&p->ring, p->config.base);
 	blkplane_free(p);
 }

@@ -257,7 +257,9 @@ COLD int evloop_begin(struct evloop *loop)
 	int err;
 
 	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++) {
-		err = io_uring_enable_rings(evloop_ring(loop, i));
+		/* The shared liburing of Debian 12 does not export io_uring_enable_rings(). */
+		err = io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
+					IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 		if (err)
 			return err;
 		/* Registers the ring's own descriptor, which saves the kernel a lookup for each

@@ -110,8 +110,10 @@ void evloop_restrict(struct evloop *loop)
 							   .register_op = calls[i] };
 	list[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
 						   .sqe_flags = IOSQE_FIXED_FILE };
+	/* The shared liburing of Debian 12 does not export io_uring_register_restrictions(). */
 	for (unsigned int i = 0; i < evloop_rings(loop->kind); i++)
-		io_uring_register_restrictions(evloop_ring(loop, i), list, n);
+		io_uring_register((unsigned int)evloop_ring(loop, i)->ring_fd,
+				  IORING_REGISTER_RESTRICTIONS, list, n);
 }
 
 int evloop_register_memory(struct evloop *loop, const struct hostmem *mem)

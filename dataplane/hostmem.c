@@ -32,6 +32,44 @@ COLD int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva
 	return 0;
 }
 
+COLD void hostmem_remove(struct hostmem *mem, uint64_t gpa)
+{
+	unsigned int at = 0;
+
+	while (at < mem->count && mem->region[at].gpa != gpa)
+		at++;
+	if (at == mem->count)
+		return;
+	mem->count--;
+	memmove(&mem->region[at], &mem->region[at + 1], (mem->count - at) * sizeof(mem->region[0]));
+}
+
+/* Sets the bits of pages first to last. A bit that is set already is not stored again, so that the
+ * cache line can be shared with other threads. */
+static void mark_pages(const struct hostmem_dirty *dirty, uint64_t first, uint64_t last)
+{
+	for (uint64_t page = first; page <= last && page / 8 < dirty->bytes; page++) {
+		uint8_t bit = (uint8_t)(1u << (page % 8));
+
+		if (!(__atomic_load_n(&dirty->bits[page / 8], __ATOMIC_RELAXED) & bit))
+			__atomic_fetch_or(&dirty->bits[page / 8], bit, __ATOMIC_RELEASE);
+	}
+}
+
+void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len)
+{
+	for (unsigned int i = 0; i < mem->count && len; i++) {
+		const struct hostmem_region *r = &mem->region[i];
+		uint64_t offset = (uint64_t)((uintptr_t)hva - (uintptr_t)r->hva);
+
+		if (offset >= r->size)
+			continue;
+		mark_pages(mem->dirty, (r->gpa + offset) / HOSTMEM_DIRTY_PAGE,
+			   (r->gpa + offset + len - 1) / HOSTMEM_DIRTY_PAGE);
+		return;
+	}
+}
+
 /* Returns the region that contains gpa, or NULL, also when the region is read-only and `write` is
  * set. A linear search is fastest for so few regions. */
 static const struct hostmem_region *hostmem_find(const struct hostmem *mem, uint64_t gpa,

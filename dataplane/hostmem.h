@@ -2,9 +2,10 @@
 /*
  * hostmem: translates guest physical addresses (GPA) to host virtual addresses (HVA).
  *
- * No other module turns an address from the guest into a pointer. The table is built before the
- * first vCPU runs and never changes afterwards, so look-ups need no lock and may run on any thread.
- * The memory of a region belongs to the caller that added it, and must outlive the table.
+ * No other module turns an address from the guest into a pointer. Look-ups need no lock and may run
+ * on any thread, because the table changes only while nobody uses it: before the first vCPU runs,
+ * or, in a vhost-user session, while every ring is stopped or paused. The memory of a region
+ * belongs to the caller that added it, and must outlive its entry.
  */
 #ifndef DATAPLANE_HOSTMEM_H
 #define DATAPLANE_HOSTMEM_H
@@ -13,7 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define HOSTMEM_MAX_REGIONS 8
+#define HOSTMEM_MAX_REGIONS 32
 
 struct hostmem_region {
 	uint64_t gpa;
@@ -22,17 +23,40 @@ struct hostmem_region {
 	bool readonly; /* look-ups for writing fail */
 };
 
+/* Size of a page in the dirty log, in bytes, on every host. */
+#define HOSTMEM_DIRTY_PAGE 4096u
+
+/*
+ * The dirty log: a bit for each page of guest physical memory that the device has written, in bit
+ * gpa / 4096 % 8 of byte gpa / 4096 / 8. Another process reads and clears the bits at any time.
+ */
+struct hostmem_dirty {
+	uint8_t *bits;	/* atomic */
+	uint64_t bytes; /* pages beyond are not recorded */
+};
+
 struct hostmem {
 	unsigned int count;
+	const struct hostmem_dirty *dirty;		   /* NULL: nobody wants to know */
 	struct hostmem_region region[HOSTMEM_MAX_REGIONS]; /* sorted by gpa, without overlaps */
 };
 
 /*
- * Adds a region that maps [gpa, gpa + size) to hva. Set-up only. Returns 0; -EINVAL: size is 0, hva
+ * Adds a region that maps [gpa, gpa + size) to hva. Returns 0; -EINVAL: size is 0, hva
  * is NULL, or the end does not fit in 64 bits; -EEXIST: the range overlaps a region; -ENOSPC: the
  * table is full.
  */
 int hostmem_add(struct hostmem *mem, uint64_t gpa, uint64_t size, void *hva, bool readonly);
+
+/* Removes the region that begins at gpa; there must be one. */
+void hostmem_remove(struct hostmem *mem, uint64_t gpa);
+
+/*
+ * Records in the dirty log that the device has written [hva, hva + len), which must lie within one
+ * region. Call it after the write, and before the driver is told, so that nobody who has seen the
+ * write misses the bit. mem->dirty must not be NULL. Any thread.
+ */
+void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len);
 
 /*
  * Returns the HVA of [gpa, gpa + len). NULL: len is 0, the range does not lie within one region, or

@@ -8,10 +8,14 @@ void irqline_raise(struct irqline *line, uint32_t bits)
 	/* The atomic OR is skipped when the used-ring bit is set already, so that the cache line
 	 * can stay with the driver's CPU. Only a reset clears this bit, and no thread raises
 	 * interrupts during a reset. */
-	if (bits != IRQLINE_USED_RING ||
-	    !(__atomic_load_n(line->status, __ATOMIC_RELAXED) & IRQLINE_USED_RING))
+	if (!line->status)
+		bits &= IRQLINE_USED_RING;
+	else if (bits != IRQLINE_USED_RING ||
+		 !(__atomic_load_n(line->status, __ATOMIC_RELAXED) & IRQLINE_USED_RING))
 		__atomic_fetch_or(line->status, bits, __ATOMIC_SEQ_CST);
 
+	if (!bits)
+		return;
 	/* A write to an irqfd cannot fail. The status bit becomes visible before the interrupt; the
 	 * access that this pairs with is the driver's read of InterruptStatus in its handler. */
 	eventfd_signal(line->fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * irqline: a virtio-mmio device's InterruptStatus and the irqfd that interrupts the guest.
+ * irqline: the eventfd that interrupts the guest, and InterruptStatus of virtio-mmio.
  *
  * Only this module may write to the irqfd. The status bit is set before the irqfd is written: a
  * driver that takes the interrupt and reads 0 from InterruptStatus (virtio 1.2, 4.2.2) would ignore
@@ -22,8 +22,10 @@
 #define IRQLINE_CONFIG	  2u /* InterruptStatus bit 1 */
 
 struct irqline {
-	uint32_t *status; /* InterruptStatus, atomic; the memory belongs to the device */
-	int fd;		  /* irqfd, which belongs to the device */
+	/* InterruptStatus, atomic; the memory belongs to the device. NULL: the transport has none,
+	 * and the line tells the driver of used elements only. */
+	uint32_t *status;
+	int fd; /* irqfd, which belongs to the device */
 };
 
 /* Sets bits of InterruptStatus and sends an interrupt. Any thread. */

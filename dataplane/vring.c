@@ -26,6 +26,19 @@ COLD int vring_setup(struct vring_dev *vr, const struct hostmem *mem,
 	return vr->packed ? vring_packed_setup(vr, config) : vring_split_setup(vr, config);
 }
 
+COLD int vring_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	return vr->packed ? vring_packed_continue(vr, base) : vring_split_continue(vr, base);
+}
+
+COLD void vring_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	if (vr->packed)
+		vring_packed_position(vr, base);
+	else
+		vring_split_position(vr, base);
+}
+
 int vring_fail(struct vring_dev *vr, const char *why)
 {
 	return vr->broken ? -EBADMSG : break_ring(vr, why);
@@ -88,6 +101,15 @@ bool vring_should_notify(struct vring_dev *vr)
 	return vr->packed ? vring_packed_should_notify(vr) : vring_split_should_notify(vr);
 }
 
+/* Records a change of the device's request for notifications in the dirty log. */
+static __attribute__((noinline)) void vring_mark_event(const struct vring_dev *vr)
+{
+	if (vr->packed)
+		vring_packed_mark_event(vr);
+	else
+		vring_split_mark_event(vr);
+}
+
 void vring_disable_notify(struct vring_dev *vr)
 {
 	if (vr->broken)
@@ -96,6 +118,8 @@ void vring_disable_notify(struct vring_dev *vr)
 		vring_packed_disable_notify(vr);
 	else
 		vring_split_disable_notify(vr);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_mark_event(vr);
 }
 
 bool vring_has_avail(const struct vring_dev *vr)
@@ -105,7 +129,12 @@ bool vring_has_avail(const struct vring_dev *vr)
 
 bool vring_enable_notify(struct vring_dev *vr)
 {
+	bool has_avail;
+
 	if (vr->broken)
 		return false;
-	return vr->packed ? vring_packed_enable_notify(vr) : vring_split_enable_notify(vr);
+	has_avail = vr->packed ? vring_packed_enable_notify(vr) : vring_split_enable_notify(vr);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_mark_event(vr);
+	return has_avail;
 }

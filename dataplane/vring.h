@@ -45,6 +45,18 @@ struct vring_config {
 };
 
 /*
+ * A position in a ring, at which another device stopped and this one continues, or the reverse. A
+ * split ring has free-running indices and ignores the wrap counters. A packed ring has indices of
+ * descriptors.
+ */
+struct vring_base {
+	uint16_t avail; /* next entry to pop */
+	uint16_t used;	/* next used element to write */
+	bool avail_wrap;
+	bool used_wrap;
+};
+
+/*
  * The device's state of a packed ring. The wrap counters are stored in the form that they have in a
  * descriptor, as the flags AVAIL and USED; both flags are inverted at the end of the ring.
  */
@@ -135,6 +147,16 @@ int vring_check(const struct hostmem *mem, const struct vring_config *config);
  * are those of vring_check. Any thread; the caller then hands *vr to the dataplane thread.
  */
 int vring_setup(struct vring_dev *vr, const struct hostmem *mem, const struct vring_config *config);
+
+/*
+ * Makes a ring continue at a position, after vring_setup and before anything else. In a split ring,
+ * `used` is read from the used ring instead, where the other device has published it; chains that
+ * were popped and not pushed there are lost. Returns 0; -EINVAL: the ring has no such position.
+ */
+int vring_continue(struct vring_dev *vr, const struct vring_base *base);
+
+/* Stores the ring's position. No chain may be in flight. */
+void vring_position(const struct vring_dev *vr, struct vring_base *base);
 
 /*
  * Pops the next chain into *chain, whose iov and capacity the caller has set. Returns 1: the chain

@@ -16,19 +16,25 @@
 #include "dataplane/vring.h"
 
 int vring_split_setup(struct vring_dev *vr, const struct vring_config *config);
+int vring_split_continue(struct vring_dev *vr, const struct vring_base *base);
+void vring_split_position(const struct vring_dev *vr, struct vring_base *base);
 int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain);
 void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written);
 bool vring_split_publish(struct vring_dev *vr);
 bool vring_split_should_notify(struct vring_dev *vr);
+void vring_split_mark_event(const struct vring_dev *vr);
 void vring_split_disable_notify(struct vring_dev *vr);
 bool vring_split_has_avail(const struct vring_dev *vr);
 bool vring_split_enable_notify(struct vring_dev *vr);
 
 int vring_packed_setup(struct vring_dev *vr, const struct vring_config *config);
+int vring_packed_continue(struct vring_dev *vr, const struct vring_base *base);
+void vring_packed_position(const struct vring_dev *vr, struct vring_base *base);
 int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain);
 void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written);
 bool vring_packed_publish(struct vring_dev *vr);
 bool vring_packed_should_notify(struct vring_dev *vr);
+void vring_packed_mark_event(const struct vring_dev *vr);
 void vring_packed_disable_notify(struct vring_dev *vr);
 bool vring_packed_has_avail(const struct vring_dev *vr);
 bool vring_packed_enable_notify(struct vring_dev *vr);

@@ -55,6 +55,36 @@ COLD int vring_packed_setup(struct vring_dev *vr, const struct vring_config *con
 	return p->desc && p->driver_event && p->device_event ? 0 : -EFAULT;
 }
 
+COLD int vring_packed_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	struct vring_packed *p = &vr->ring;
+	int in_flight = base->avail - base->used;
+
+	if (base->avail_wrap != base->used_wrap)
+		in_flight += vr->size;
+	if (base->avail >= vr->size || base->used >= vr->size || in_flight < 0 ||
+	    in_flight > vr->size)
+		return -EINVAL;
+	p->avail_next = base->avail;
+	p->avail_flags = base->avail_wrap ? AVAIL : USED;
+	p->used_next = base->used;
+	p->used_flags = base->used_wrap ? BOTH : 0;
+	p->desc_in_flight = (uint16_t)in_flight;
+	return 0;
+}
+
+COLD void vring_packed_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	const struct vring_packed *p = &vr->ring;
+
+	*base = (struct vring_base){
+		.avail = p->avail_next,
+		.used = p->used_next,
+		.avail_wrap = p->avail_flags & AVAIL,
+		.used_wrap = p->used_flags & USED,
+	};
+}
+
 /* Advances a position by `count` descriptors, at most the size of the ring, and inverts its flags
  * when it passes the end. */
 static void vring_packed_advance(const struct vring_dev *vr, uint16_t *at, uint16_t *flags,
@@ -193,6 +223,17 @@ void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written)
 	vring_packed_advance(vr, &p->used_next, &p->used_flags, p->length[id]);
 }
 
+/* Records the descriptors of the batch that has been published in the dirty log. */
+static __attribute__((noinline)) void vring_packed_mark_used(const struct vring_dev *vr)
+{
+	const struct vring_packed *p = &vr->ring;
+	uint16_t before_end = (uint16_t)(vr->size - p->batch_at);
+	uint16_t count = p->batch < before_end ? p->batch : before_end;
+
+	hostmem_mark_dirty(vr->mem, &p->desc[p->batch_at], count * sizeof(p->desc[0]));
+	hostmem_mark_dirty(vr->mem, &p->desc[0], (p->batch - count) * sizeof(p->desc[0]));
+}
+
 bool vring_packed_publish(struct vring_dev *vr)
 {
 	struct vring_packed *p = &vr->ring;
@@ -202,6 +243,8 @@ bool vring_packed_publish(struct vring_dev *vr)
 	/* Pairs with the driver's read barrier: a driver that sees these flags sees all elements of
 	 * the batch and the data, too. */
 	STORE_RELEASE(p->desc[p->batch_at].flags, p->batch_flags);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_packed_mark_used(vr);
 	p->desc_in_flight = (uint16_t)(p->desc_in_flight - p->batch);
 	p->unsignalled = (uint16_t)(p->unsignalled + p->batch);
 	p->batch = 0;
@@ -246,6 +289,11 @@ static void vring_packed_set_device_event(struct vring_packed *p, uint32_t event
 {
 	p->event = event;
 	WRITE_ONCE(*p->device_event, event);
+}
+
+void vring_packed_mark_event(const struct vring_dev *vr)
+{
+	hostmem_mark_dirty(vr->mem, vr->ring.device_event, EVENT_SIZE);
 }
 
 void vring_packed_disable_notify(struct vring_dev *vr)

@@ -34,6 +34,18 @@ COLD int vring_split_setup(struct vring_dev *vr, const struct vring_config *conf
 	return vr->desc && vr->avail && vr->used ? 0 : -EFAULT;
 }
 
+COLD int vring_split_continue(struct vring_dev *vr, const struct vring_base *base)
+{
+	vr->last_avail = vr->avail_idx = base->avail;
+	vr->used_next = vr->published = vr->signalled = READ_ONCE(vr->used->idx);
+	return 0;
+}
+
+COLD void vring_split_position(const struct vring_dev *vr, struct vring_base *base)
+{
+	*base = (struct vring_base){ .avail = vr->last_avail, .used = vr->published };
+}
+
 /* The descriptor table that the walk of a chain is in. */
 struct walk {
 	const void *table;
@@ -123,14 +135,34 @@ void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 	vr->used_next++;
 }
 
+/* Records the used elements from `first` on in the dirty log, and the index. */
+static __attribute__((noinline)) void vring_split_mark_used(const struct vring_dev *vr,
+							    uint16_t first)
+{
+	uint16_t at = first & (vr->size - 1), count = (uint16_t)(vr->used_next - first);
+	uint16_t before_end = (uint16_t)(vr->size - at);
+
+	if (count > before_end) {
+		hostmem_mark_dirty(vr->mem, &vr->used->ring[0],
+				   (count - before_end) * sizeof(vr->used->ring[0]));
+		count = before_end;
+	}
+	hostmem_mark_dirty(vr->mem, &vr->used->ring[at], count * sizeof(vr->used->ring[0]));
+	hostmem_mark_dirty(vr->mem, &vr->used->idx, sizeof(vr->used->idx));
+}
+
 bool vring_split_publish(struct vring_dev *vr)
 {
-	if (vr->published == vr->used_next)
+	uint16_t first = vr->published;
+
+	if (first == vr->used_next)
 		return false;
 	vr->published = vr->used_next;
 	/* Pairs with the driver's read barrier: a driver that sees the new index sees the elements
 	 * and the data, too. */
 	STORE_RELEASE(vr->used->idx, vr->published);
+	if (__builtin_expect(vr->mem->dirty != NULL, 0))
+		vring_split_mark_used(vr, first);
 	return true;
 }
 
@@ -150,6 +182,13 @@ bool vring_split_should_notify(struct vring_dev *vr)
 bool vring_split_has_avail(const struct vring_dev *vr)
 {
 	return READ_ONCE(vr->avail->idx) != vr->last_avail;
+}
+
+void vring_split_mark_event(const struct vring_dev *vr)
+{
+	const uint16_t *event = vr->event_idx ? vring_split_avail_event(vr) : &vr->used->flags;
+
+	hostmem_mark_dirty(vr->mem, event, sizeof(*event));
 }
 
 void vring_split_disable_notify(struct vring_dev *vr)

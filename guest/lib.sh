@@ -13,7 +13,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # need PROGRAM...: exits with a message unless all programs are installed.
 need() {
     for program in "$@"; do
-        command -v "$program" >/dev/null || die "$program" 'is not here (tools/deps guest installs it)'
+        command -v "$program" >/dev/null || die "$program" 'not found (tools/deps guest installs it)'
     done
 }
 

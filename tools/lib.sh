@@ -132,7 +132,7 @@ apt_get() {
 # update them. If the command fails, it runs again with new lists in $apt_dir: COMMAND gets the
 # options for them.
 with_lists() {
-    command -v apt-get >/dev/null || die apt-get 'is not here: this is not a Debian system'
+    command -v apt-get >/dev/null || die apt-get 'not found; this is not a Debian system'
     [ -n "${apt_arch:-}" ] || ! "$@" || return 0
     echo "${0##*/}: getting package lists"
     apt_get -o Dir::State::Lists="$apt_dir/lists" update && "$@" -o Dir::State::Lists="$apt_dir/lists"

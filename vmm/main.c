@@ -160,7 +160,7 @@ int main(int argc, char **argv)
 		status = run(&config);
 		return status < 0 ? end_by(-status) : status;
 	case OPTIONS_HELP:
-		return print(options_help, closed);
+		return print(options_help(), closed);
 	case OPTIONS_VERSION:
 		return print("microvm " MICROVM_VERSION "\n", closed);
 	case OPTIONS_ERROR:

@@ -126,8 +126,9 @@ static int start_queue(struct blk *b, unsigned int n)
 			    .cached = b->image.direct_align == 1 },
 		.limit = &b->limit,
 		.kick_fd = dev->queue[n].kick_fd,
-		.irq = &dev->irq,
-		.watch = b->watch,
+		.irq = dev->queue[n].irq ? dev->queue[n].irq : &dev->irq,
+		.base = dev->queue[n].base,
+		.listener = b->listener,
 		.queue = n,
 		.device_status = virtio_status_reg(dev),
 	};
@@ -294,9 +295,9 @@ unsigned int blk_fds(const struct blk *b)
 	return blk_queues_fds(&b->queues);
 }
 
-void blk_set_listener(struct blk *b, struct blkplane_listener *watch)
+void blk_set_listener(struct blk *b, struct blkplane_listener *listener)
 {
-	b->watch = watch;
+	b->listener = listener;
 }
 
 int blk_destroy(struct blk *b)

@@ -65,7 +65,6 @@ struct blk_config {
 	enum blkpolicy_action rerror; /* action when the host fails a read */
 	enum blkpolicy_action werror; /* action when the host fails a write */
 	struct blklimit_rates limits; /* with defaults filled in (blklimit_fill_defaults) */
-	bool werror_given;	      /* for the option parser only */
 	uint32_t blk_size;	      /* logical block size: 512, 1024, 2048 or 4096 bytes */
 	uint32_t poll_us;	      /* longest busy-polling before a sleep */
 	uint16_t queue_size;	      /* largest ring offered; a power of two */
@@ -108,7 +107,7 @@ unsigned int blk_fds(const struct blk *blk);
 
 /* Sets the listener for broken rings and failed requests of queues that start from now on. The
  * caller owns it and keeps it valid until blk_destroy. */
-void blk_set_listener(struct blk *blk, struct blkplane_listener *watch);
+void blk_set_listener(struct blk *blk, struct blkplane_listener *listener);
 
 /* Copies the counters of a queue. Any thread. */
 void blk_stats(const struct blk *blk, unsigned int queue, struct blkplane_stats *stats);

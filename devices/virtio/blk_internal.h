@@ -21,7 +21,7 @@ struct blk {
 	struct image image;
 	struct blkreq_disk disk;
 	struct blk_queues queues;
-	struct blkplane_listener *watch;
+	struct blkplane_listener *listener;
 	_Alignas(CACHELINE_PAIR) struct blklimit limit;
 };
 

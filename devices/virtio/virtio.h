@@ -54,6 +54,11 @@ struct virtio_ops {
 struct virtio_queue {
 	uint16_t max_size;
 	int kick_fd; /* eventfd of the doorbell */
+	/* The queue's own interrupt; NULL: that of the device. */
+	struct irqline *irq;
+	/* Where the ring continues at a start, and where it stopped; NULL: each start is of an
+	 * unused ring. */
+	struct vring_base *base;
 	bool ready;
 	bool was_reset; /* the queue alone was reset and is not ready again (2.6.1) */
 	/* size, desc, avail and used are the values that the driver wrote; they are validated when

@@ -10,11 +10,11 @@
 
 /*
  * A monotonic clock. arch_ticks() returns ticks. arch_khz is the number of ticks in a millisecond,
- * or 0 where it is unknown; arch_patience is the timeout of a wait in ticks, 10 s or more. Both are
+ * or 0 where it is unknown; arch_timeout is the timeout of a wait in ticks, 10 s or more. Both are
  * set before bare_main.
  */
 uint64_t arch_ticks(void);
-extern uint64_t arch_khz, arch_patience;
+extern uint64_t arch_khz, arch_timeout;
 void arch_relax(void);
 
 /* Entry from the architecture's start-up code, once it can run C: sets ram_* and runs the tests. */

@@ -90,10 +90,10 @@ unsigned int rounds(unsigned int most);
 
 /* ---- waiting ---- */
 
-/* Waits until cond holds; the check fails after arch_patience ticks. */
+/* Waits until cond holds; the check fails after arch_timeout ticks. */
 #define wait_until(cond)                                                          \
 	do {                                                                      \
-		uint64_t end_ = arch_ticks() + arch_patience;                     \
+		uint64_t end_ = arch_ticks() + arch_timeout;                      \
 		while (!(cond)) {                                                 \
 			arch_relax();                                             \
 			if (arch_ticks() > end_)                                  \

@@ -199,7 +199,7 @@ static inline void wait_polling(struct bench *b)
 		if (looks % LOOKS)
 			continue;
 		if (!end)
-			end = arch_ticks() + arch_patience;
+			end = arch_ticks() + arch_timeout;
 		check(arch_ticks() < end);
 	}
 }

@@ -298,7 +298,7 @@ TEST(row26_reset_with_requests_in_flight)
 			*r[i].status = 0x5a;
 		}
 		/* The pause is long enough to see a late write at least sometimes. */
-		for (uint64_t end = arch_ticks() + arch_patience / 40000; arch_ticks() < end;)
+		for (uint64_t end = arch_ticks() + arch_timeout / 40000; arch_ticks() < end;)
 			arch_relax();
 		check(all_bytes(used, 0x5a, bytes));
 		for (unsigned int i = 0; i < 32; i++)

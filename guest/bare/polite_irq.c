@@ -262,12 +262,11 @@ TEST(capacity_is_never_read_in_halves)
 	uint32_t generation, told = 0;
 
 	if (!left)
-		bare_skip("nobody resizes the disk");
+		bare_skip("the host does not resize the disk");
 	begin(0);
 	wait_until(read_capacity(&first));
 	for (generation = reg_read(&d, VIRTIO_MMIO_CONFIG_GENERATION); left; left--) {
-		for (uint64_t end = arch_ticks() + arch_patience;
-		     !generation_is_new(&generation);) {
+		for (uint64_t end = arch_ticks() + arch_timeout; !generation_is_new(&generation);) {
 			check(arch_ticks() < end);
 			if (read_capacity(&sectors))
 				check(sectors == first || sectors == 0xfffffffe ||

@@ -250,7 +250,7 @@ fi
 keys=
 printf '\n\n' >answers
 input=answers
-measure told-when $requests 'depth=8 wait=1'
+measure starts-on-input $requests 'depth=8 wait=1'
 # All input is there from the beginning, when no driver listens yet, and it is longer than the FIFO.
 typed=what-was-typed-before-the-guest-polled
 printf %s $typed >answers
@@ -268,8 +268,9 @@ paused() {
         echo once
     done >pauses
 }
-heard() {
-    while [ -e keep ] && ! ./microvm-ctl socket events >>told 2>/dev/null; do sleep 0.01; done
+# record_events: writes the events of the VM to `event-log` while `keep` exists.
+record_events() {
+    while [ -e keep ] && ! ./microvm-ctl socket events >>event-log 2>/dev/null; do sleep 0.01; done
 }
 for mode in poll irq; do
     : >keep
@@ -277,7 +278,7 @@ for mode in poll irq; do
     measure "paused-$mode" $((requests * 4)) "depth=16 span=1048576 verify=1 mode=$mode op=randrw" --control socket
     rm keep
     wait
-    [ -s pauses ] || fail "paused-$mode" 'it was never paused'
+    [ -s pauses ] || fail "paused-$mode" 'the VM was never paused'
 done
 # resized: changes the size by the control socket while `keep` exists and the guest reads it.
 resized() {
@@ -305,24 +306,24 @@ limited() {
 for engine in io_uring libaio sync; do
     filled disk.img
     keys=,iops=1000,iops-burst=4,engine=$engine
-    measure "held-$engine" 200 'depth=8' --stats on
-    grep -q ' [1-9][0-9]* throttled' "out/blkbench-held-$engine.log.err" ||
-        fail "held-$engine" 'nothing was ever held'
+    measure "throttled-$engine" 200 'depth=8' --stats on
+    grep -q ' [1-9][0-9]* throttled' "out/blkbench-throttled-$engine.log.err" ||
+        fail "throttled-$engine" 'no request was throttled'
     : >keep
     limited &
     measure "limited-$engine" 400 'depth=8 op=randrw mode=irq' --control socket
     rm keep
     wait
-    [ -s limits ] || fail "limited-$engine" 'its limits were never changed'
+    [ -s limits ] || fail "limited-$engine" 'the limits were never changed'
 done
 keys=
 filled disk.img
 : >keep
-heard &
-boot hostile-heard 0 "hostile.$suffix" tests=row1 --disk disk.img --control socket
+record_events &
+boot hostile-events 0 "hostile.$suffix" tests=row1 --disk disk.img --control socket
 rm keep
 wait
-grep -q '^queue-broken disk=0 queue=0 why=' told || fail hostile-heard 'no event of a broken queue'
+grep -q '^queue-broken disk=0 queue=0 why=' event-log || fail hostile-events 'no event of a broken queue'
 
 # A disk whose host has room for only a part of it: each time that stops the VM, more room is made.
 # Another boot verifies the data.
@@ -337,10 +338,10 @@ stopped() {
     done 2>/dev/null
 }
 room() {
-    told=0
-    while stopped "$told"; do
-        told=$(grep -c '^stopped ' roomy)
-        mount -o "remount,size=$((told + 2))m" small
+    stops=0
+    while stopped "$stops"; do
+        stops=$(grep -c '^stopped ' roomy)
+        mount -o "remount,size=$((stops + 2))m" small
         ./microvm-ctl socket resume
     done
 }
@@ -367,7 +368,7 @@ full() {
     rm keep
     wait
     [ "$(grep -c '^stopped disk=0 queue=0 operation=write error=No space' roomy)" -ge 2 ] ||
-        fail "$run" "it was not stopped twice: $(cat roomy)"
+        fail "$run" "the VM was not stopped twice: $(cat roomy)"
     boot "$run-read" 0 "blkbench.$suffix" "$clock requests=2048 depth=32 $all" --disk small/disk.img
 }
 if [ "$(id -u)" = 0 ] && mkdir -p small && small; then

@@ -123,32 +123,12 @@ int driver_take(struct driver *d)
 
 /* ---- an engine that completes at once ---- */
 
-static int null_open(struct ioengine *e)
-{
-	(void)e;
-	return 0;
-}
-
-static void null_close(struct ioengine *e)
-{
-	(void)e;
-}
-
 static void null_prep(struct ioengine *e, struct io_task *task)
 {
 	ioengine_segment_done(e, task, task->len);
 }
 
-static void null_nothing(struct ioengine *e)
-{
-	(void)e;
-}
-
 const struct ioengine_ops ioengine_null = {
 	.name = "null",
-	.open = null_open,
-	.close = null_close,
 	.prep = null_prep,
-	.submit = null_nothing,
-	.reap = null_nothing,
 };

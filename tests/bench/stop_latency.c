@@ -195,7 +195,7 @@ static void measure(unsigned int which, int file, bool direct, unsigned int roun
 		config.loop = &dataplane->loop;
 	if (!took || config.fd < 0 || !dataplane ||
 	    ioengine_create(&engine, engines[which].ops, &config)) {
-		fprintf(stderr, "stop_latency: no %s, direct=%d, here\n", engines[which].name,
+		fprintf(stderr, "stop_latency: skip: engine=%s direct=%d\n", engines[which].name,
 			direct);
 	} else {
 		answered = 0;

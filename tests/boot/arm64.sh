@@ -116,7 +116,7 @@ test_dump_dtb() {
     microvm --kernel vmlinuz --memory 300M --cpus 3 --dump-dtb out/tree.dtb </dev/null >"$log" 2>&1
     code=$?
     want_code 0
-    grep -q "$gic" out/tree.dtb || fail 'the tree does not tell of the interrupt controller'
+    grep -q "$gic" out/tree.dtb || fail 'the tree does not describe the interrupt controller'
 }
 
 test_no_acpi() {
@@ -147,7 +147,7 @@ EOF
 # GICv2, on a host that has no GICv3: see tests/boot/arm64.
 test_gicv2() {
     microvm --kernel vmlinuz --dump-dtb out/gicv2.dtb </dev/null || fail 'no tree'
-    grep -q arm,cortex-a15-gic out/gicv2.dtb || fail 'the tree does not say so'
+    grep -q arm,cortex-a15-gic out/gicv2.dtb || fail 'the tree does not describe a GICv2'
     keeps --cpus 2
     # The freestanding guest detects an extra interrupt, which Linux would ignore.
     dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null

@@ -113,7 +113,7 @@ start_stock() {
 await() {
     while ! grep -qF "$1" "$log"; do
         if ! kill -0 "$pid" 2>/dev/null; then
-            fail "ended before it said '$1'"
+            fail "ended without '$1' on the console"
             return 1
         fi
         sleep 0.1
@@ -146,7 +146,7 @@ want_clean() {
 # want_replayed IMAGE: checks that its file system is clean after a journal replay.
 want_replayed() {
     ./e2fsck -fp "$1" >>"$log" 2>&1
-    [ $? -le 1 ] || fail "e2fsck -fp $1: more than the journal was to be mended"
+    [ $? -le 1 ] || fail "e2fsck -fp $1: more than the journal had to be repaired"
     want_clean "$1"
 }
 

@@ -139,16 +139,16 @@ static bool all_used(void)
 /* Waits until the device has completed everything, or has set DEVICE_NEEDS_RESET and notified. */
 static void settle(void)
 {
-	bool told = driver.wild || driver.ring.event_idx ||
-		    (driver.ring.packed ? !driver.outstanding : used_idx == driver.avail_idx);
-	unsigned int patience = 50; /* for a driver that may have overwritten its own indices */
+	bool notified = driver.wild || driver.ring.event_idx ||
+			(driver.ring.packed ? !driver.outstanding : used_idx == driver.avail_idx);
+	unsigned int attempts = 50; /* for a driver that may have overwritten its own indices */
 	time_t end = 0;
 
 	if (!running)
 		return;
 	vdisk_set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	while (!all_used()) {
-		if (vdisk_get(VIRTIO_MMIO_STATUS) & NEEDS_RESET || (driver.wild && !--patience)) {
+		if (vdisk_get(VIRTIO_MMIO_STATUS) & NEEDS_RESET || (driver.wild && !--attempts)) {
 			running = false;
 			check_shadow();
 			return;
@@ -158,7 +158,7 @@ static void settle(void)
 	check_shadow();
 	if (!driver.wild && !driver.ring.packed)
 		check_used(driver.avail_idx);
-	while (!told && !vdisk_interrupts())
+	while (!notified && !vdisk_interrupts())
 		fuzz_must(vdisk_wait(&end));
 }
 

@@ -7,19 +7,19 @@
 __typeof__(adaptive_poll_budget) __real_adaptive_poll_budget, __wrap_adaptive_poll_budget;
 
 /*
- * Turns that find nothing: one that finds the ring empty, and more because notifications are
+ * Number of turns without work: one that finds the ring empty, and more because notifications are
  * enabled late.
  */
-#define LOOKS 3
+#define IDLE_TURNS 3
 
 static struct {
 	struct iothread *thread; /* atomic: the plane's */
 	bool empty_turns;	 /* atomic: entries may come and go by themselves */
 	bool woken;		 /* atomic */
 	const struct blkplane_stats *stats;
-	uint64_t kicks; /* value in stats at the last turn */
-	bool made;	/* progress since then */
-	bool looks_on;	/* the next turn is the one before polling */
+	uint64_t kicks;	 /* value in stats at the last turn */
+	bool made;	 /* progress since then */
+	bool polls_next; /* the next turn is the one before polling */
 	unsigned int idle_turns;
 } progress;
 
@@ -57,22 +57,22 @@ static bool is_planes(const struct evloop *loop)
 /* Prepared requests are submitted before the thread polls: that turn belongs to the next one. */
 uint64_t __wrap_adaptive_poll_budget(struct adaptive_poll *l, enum poll_target what)
 {
-	uint64_t window = __real_adaptive_poll_budget(l, what);
+	uint64_t budget = __real_adaptive_poll_budget(l, what);
 
 	if (is_planes(&container_of(l, struct iothread, adaptive_poll)->loop))
-		progress.looks_on = window;
-	return window;
+		progress.polls_next = budget;
+	return budget;
 }
 
 bool progress_turn(const struct evloop *loop, bool wait)
 {
-	unsigned int most = LOOKS;
+	unsigned int most = IDLE_TURNS;
 	bool woken, rang;
 
 	if (!is_planes(loop))
 		return false;
-	if (progress.looks_on) {
-		progress.looks_on = false;
+	if (progress.polls_next) {
+		progress.polls_next = false;
 		return false;
 	}
 	woken = __atomic_exchange_n(&progress.woken, false, __ATOMIC_ACQ_REL);

@@ -74,12 +74,20 @@ def names_of(path, pattern):
     return names
 
 
+# A row of a table of keys.
+KEY = r'\{ "([a-z][a-z-]+)", OPTION_'
+
+
 def options():
-    return names_of("vmm/options/options.c", r'\{ "(--[a-z-]+)", (?:true|false), set_')
+    return names_of("vmm/options/options.c", r'\{ "(--[a-z-]+)", OPTION_')
 
 
 def keys():
-    return names_of("vmm/options/disk.c", r'\{ "([a-z-]+)", (?:true|false), (?:options_)?set_')
+    return names_of("vmm/options/disk.c", KEY) + limits()
+
+
+def limits():
+    return names_of("vmm/options/limits.h", KEY)
 
 
 def subjects():

@@ -13,10 +13,14 @@
 #include <stddef.h>
 
 #include "dataplane/base.h"
+#include "tests/lib/cases.h"
 
 /* Adds `test` for each element of `table`, an array of structs with a member `const char *name`. */
-#define tcase_add_table_test(t, test, table) \
-	cases_add((t), (test), (int)ARRAY_SIZE(table), &(table)[0].name, sizeof((table)[0]))
+#define tcase_add_table_test(t, test, table) tcase_add_member_test(t, test, table, name)
+
+/* Adds `test` for each element of `table`, an array of structs, with another member as the name. */
+#define tcase_add_member_test(t, test, table, member) \
+	cases_add((t), (test), (int)ARRAY_SIZE(table), &(table)[0].member, sizeof((table)[0]))
 
 /* Adds `test` for each element of `names`, an array of const char *. */
 #define tcase_add_names_test(t, test, names) \

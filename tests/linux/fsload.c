@@ -3,24 +3,17 @@
  * Load generator for a file system or a disk, whose data can be checked with the seed alone. Runs
  * in the guest; the checks also run on the host.
  *
- *   mix DIR PROCS STEPS SEED
- *       PROCS processes each do STEPS random operations on files in DIR (write, truncate, rename,
- *       link, unlink, fsync, read), then compare.
- *   check DIR PROCS STEPS SEED
- *       repeats the operations in memory only, and compares; for later mounts.
- *   keep DIR PROCS SEED
- *       writes files, 400 each; prints "kept NAME ok" for each when fsync has stored the file and
- *       its name.
- *   kept DIR NAME...
- *       checks these files, whose names contain their seed and size.
- *   fill SEED OFFSET LEN
- *       prints LEN bytes of the data that belong to OFFSET.
- *   flood DISK SEED OFFSET LEN PROCS
- *       PROCS processes write such data to its place on the disk with O_DIRECT, in pieces of any
- *       size, until the disk fails.
- *   sectors DISK OFFSET LEN SEED SEED
- *       checks that each sector has the data of one of the seeds, and prints the number of sectors
- *       for each.
+ * mix DIR PROCS STEPS SEED: PROCS processes each do STEPS random operations on files in DIR (write,
+ *   truncate, rename, link, unlink, fsync, read), then compare.
+ * check DIR PROCS STEPS SEED: repeats the operations in memory only, and compares; for later mounts.
+ * keep DIR PROCS SEED: writes files, 400 each; prints "kept NAME ok" for each when fsync has stored
+ *   the file and its name.
+ * kept DIR NAME...: checks these files, whose names contain their seed and size.
+ * fill SEED OFFSET LEN: prints LEN bytes of the data that belong to OFFSET.
+ * flood DISK SEED OFFSET LEN PROCS: PROCS processes write such data to its place on the disk with
+ *   O_DIRECT, in pieces of any size, until the disk fails.
+ * sectors DISK OFFSET LEN SEED SEED: checks that each sector has the data of one of the seeds, and
+ *   prints the number of sectors for each.
  *
  * Exit status: 0; 1: wrong data or a failed call (reported on standard output); 2: wrong usage.
  */

@@ -413,6 +413,6 @@ guest_end() {
 
 name=$1
 shift
-type "guest_$name" >/dev/null || wrong "no guest_$name here"
+type "guest_$name" >/dev/null || wrong "no function guest_$name"
 "guest_$name" "$@"
 [ $bad = 0 ] && echo "done $name"

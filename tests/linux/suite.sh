@@ -95,7 +95,7 @@ may_mount() {
         umount small
         return 0
     fi
-    skip='this host lets nobody mount anything'
+    skip='this host does not permit mounts'
     return 1
 }
 
@@ -146,7 +146,7 @@ test_fio_finds_a_flipped_bit() {
     want_good
     cp disk.img flipped.img
     flip flipped.img $((mib + 12345))
-    [ "$(cmp -l disk.img flipped.img | wc -l)" = 1 ] || fail 'the bit could not be turned over'
+    [ "$(cmp -l disk.img flipped.img | wc -l)" = 1 ] || fail 'the bit was not inverted'
     guest fio_read --disk disk.img,readonly --disk flipped.img,readonly
     want_good
     want 'verify failed at file /dev/vdb'
@@ -401,7 +401,7 @@ await_stop() {
         seen=$(./microvm-ctl socket status 2>/dev/null)
         case $seen in
         *'stopped by write: No space left on device'*) break ;;
-        *'stopped by'*) fail "something else has stopped it: $seen" && return 1 ;;
+        *'stopped by'*) fail "stopped by something else: $seen" && return 1 ;;
         esac
         kill -0 "$pid" 2>/dev/null || { fail 'ended before a disk stopped it' && return 1; }
         sleep 0.1
@@ -455,8 +455,8 @@ test_room_later_on_ext4() {
     rm -f small.img
 }
 
-# held FILE: prints how many KiB are allocated for it on the host.
-held() {
+# allocated FILE: prints how many KiB are allocated for it on the host.
+allocated() {
     sync
     echo $(($(stat -c '%b * %B' "$1") / 1024))
 }
@@ -466,8 +466,8 @@ test_discard_and_zeroes() {
     image b.img 4
     image c.img 4
     begin 'ranges /dev/vda /dev/vdb /dev/vdc' --disk a.img --disk b.img,engine=libaio --disk c.img,discard=off
-    await 'ready written' && before=$(held a.img) && send
-    await 'ready changed' && a=$(held a.img) b=$(held b.img) c=$(held c.img) && send
+    await 'ready written' && before=$(allocated a.img) && send
+    await 'ready changed' && a=$(allocated a.img) b=$(allocated b.img) c=$(allocated c.img) && send
     end
     want_good
     [ "$a" -le $((before - 2048)) ] || fail "a.img: $before KiB, and with 2 MiB given back $a"
@@ -485,8 +485,8 @@ test_discard_and_zeroes() {
 test_fstrim() {
     file_system disk.img 48
     begin fstrim --disk disk.img
-    await 'ready written' && before=$(held disk.img) && send
-    await 'ready trimmed' && after=$(held disk.img) && send
+    await 'ready written' && before=$(allocated disk.img) && send
+    await 'ready trimmed' && after=$(allocated disk.img) && send
     end
     want_good
     [ "$after" -le $((before - 15 * 1024)) ] || fail "$before KiB, and with a file of 16 MiB deleted and trimmed $after"

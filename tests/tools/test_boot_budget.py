@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""boot-budget with scripts that play the monitors: who is compared, who is left out, and the verdict. No VM, and no tracing."""
+"""Tests of boot-budget with scripts that simulate the monitors: which are compared, which are left
+out, and the exit code. There is no VM and no tracing."""
 
 import os
 import shutil
@@ -9,7 +10,7 @@ import unittest
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 MICROVM = "sleep 0.05; echo 'microvm: exits: 15 to user space' >&2"
-# Slow enough for a clock of hundredths.
+# Long enough to be measured by a clock with a resolution of 10 ms.
 PEER = "sleep 0.4"
 
 
@@ -35,7 +36,7 @@ class BootBudget(unittest.TestCase):
         os.chmod(path, 0o755)
 
     def run_it(self):
-        # Only the peers of this directory: who has lkvm installed has the same test.
+        # Only the simulated peers are on PATH, even where real ones are installed.
         path = self.bin + ":" + os.pathsep.join(
             d for d in os.environ["PATH"].split(":") if not any(os.path.exists(f"{d}/{p}") for p in ("lkvm", "firecracker")))
         done = subprocess.run(
@@ -44,14 +45,14 @@ class BootBudget(unittest.TestCase):
             capture_output=True, text=True, timeout=120, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    def test_peers_that_are_not_there_are_said(self):
+    def test_missing_peers_are_reported(self):
         code, said = self.run_it()
         self.assertEqual(code, 0, said)
-        self.assertIn("skip    lkvm: is not here", said)
-        self.assertIn("skip    firecracker: is not here", said)
+        self.assertIn("skip    lkvm: not found", said)
+        self.assertIn("skip    firecracker: not found", said)
         self.assertRegex(said, r"qemu: process start to end, median of 2: 0\.\d\d s")
 
-    def test_peers_that_are_there_are_rows(self):
+    def test_installed_peers_are_measured(self):
         self.script("lkvm", PEER)
         self.script("firecracker", PEER + "; grep -q '\"path_on_host\": \"disk.img\"' firecracker.json")
         code, said = self.run_it()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parts of boot-and-fio that need no process."""
+"""Tests of the parts of boot-and-fio that start no process."""
 
 import errno
 import json
@@ -35,7 +35,7 @@ class Fio(unittest.TestCase):
         found = fiojson.parse(fio_text(side(100, 10, 900, 5000, 9000), side(50, 5, 800, 7000, 8000)))
         self.assertEqual((found["iops"], found["requests"], found["p99_ns"], found["p999_ns"]), (150, 15, 7000, 8000))
 
-    def test_fio_json_that_is_none(self):
+    def test_invalid_fio_json(self):
         for text in ("", "fio: killed", "{ broken", '{"jobs": []}', '{"jobs": [{"read": {"total_ios": 3}}]}', fio_text(),
                      fio_text(side(1, 1, 1, 1, 1), error=5)):
             with self.assertRaises(RowFailed, msg=text):
@@ -50,14 +50,14 @@ class Statistics(unittest.TestCase):
         self.assertEqual(stats.spread([90, 100, 120]), 0.15)
 
     def test_permutation_of_known_answers(self):
-        # All of high above all of low: one of C(6,3) ways.
+        # All high values exceed all low ones: one of C(6,3) ways.
         self.assertAlmostEqual(stats.permutation([1, 2, 3], [4, 5, 6]), 1 / 20)
         self.assertAlmostEqual(stats.permutation([4, 5, 6], [1, 2, 3]), 1.0)
-        # Sums of two out of {1,2,3,4}: 3 4 5 5 6 7; at least 6: two of six.
+        # Two of the six sums of two out of {1,2,3,4} (3 4 5 5 6 7) are at least 6.
         self.assertAlmostEqual(stats.permutation([1, 3], [2, 4]), 2 / 6)
         self.assertEqual(stats.permutation([7.1] * 4, [7.1] * 4), 1.0)
 
-    def test_permutation_by_chance_is_near_the_exact_one(self):
+    def test_random_permutations_approximate_the_exact_test(self):
         low, high = [1.0, 4, 2, 8, 5], [3.0, 9, 7, 6, 10]
         exact = stats.permutation(low, high)
         self.assertEqual(round(exact * 252), exact * 252)
@@ -97,7 +97,7 @@ class Matrix(unittest.TestCase):
         o = options.effective(options.parse(["--full"]), True, 8)
         self.assertEqual((o.cpus, o.jobs), (1, [1]))
 
-    def test_words_for_fio(self):
+    def test_arguments_of_fio(self):
         row = matrix.Row("randrw+fsync", "4k", 32, 2)
         words = matrix.fio_words(row, "/a:b", "libaio", 256 << 20, seconds=0.5)
         for word in ("--rw=randrw", "--fsync=16", "--iodepth=32", "--numjobs=2", "--runtime=500ms", "--filename=/a\\:b",
@@ -149,7 +149,8 @@ class Room(unittest.TestCase):
 
 
 class Counted(unittest.TestCase):
-    """Counted runs on two clocks: the emulator's, which fio's time is told by, and that on the wall."""
+    """Tests runs with a fixed number of requests, with two clocks: the emulator's, which fio reports,
+    and the wall clock."""
 
     def scale(self, seconds_of_a_request, wall_of_a_request):
         wall = [0.0]
@@ -166,16 +167,16 @@ class Counted(unittest.TestCase):
         with mock.patch("bootfio.guest.time.monotonic", lambda: wall[0]):
             return Fake(monitors.Variant("m", "ours"), context)._warm_up(matrix.Row("randread", "4k", 1, 1), 100, 800)
 
-    def test_quick_requests_are_more(self):
+    def test_quick_requests_are_repeated(self):
         self.assertEqual(self.scale(0.0001, 0.0001), 12)
         self.assertEqual(self.scale(0.01, 0.01), 1)
 
-    def test_a_clock_that_stands_still_is_not_waited_for(self):
+    def test_wall_clock_limits_a_run_when_the_emulator_clock_stops(self):
         self.assertEqual(self.scale(0.0, 0.0001), 30)
         self.assertEqual(self.scale(0.0, 0.02), 3)
         self.assertEqual(self.scale(0.0, 0.07), 1)
 
-    def test_a_short_run_that_was_disturbed_does_not_count(self):
+    def test_disturbed_short_run_is_ignored(self):
         times = iter([1.2, 0.1, 1.3])
         row = matrix.Row("randread", "4k", 1, 1)
 
@@ -209,7 +210,7 @@ class Probes(unittest.TestCase):
         self.assertIsNone(probe.beyond_ram(SMAPS, 4 << 20))
         self.assertIsNone(probe.beyond_ram("", 1))
 
-    def test_cpu_time_leaves_the_guest_out(self):
+    def test_cpu_time_is_without_guest_time(self):
         fields = ["S"] + ["0"] * 49
         fields[11], fields[12], fields[40] = "700", "300", "600"
         self.assertEqual(probe.cpu_seconds("12 (a ) b) " + " ".join(fields), 100), 4.0)
@@ -223,23 +224,23 @@ class Probes(unittest.TestCase):
         blob += struct.pack("<4Q", 12345, 678, 1, 2)
         self.assertEqual(probe.parse_stats(blob), {"exits": 12345, "irq_injections": 678})
 
-    def test_what_is_not_known_is_left_out(self):
+    def test_unknown_counters_are_left_out(self):
         before, after = {"cpu": 1.0, "exits": 10, "irqs": None}, {"cpu": 1.5, "exits": 30, "irqs": None}
         self.assertEqual(probe.per_request(before, after, 1000), {"cpu_ms_per_1000": 500.0, "exits_per_request": 0.02})
 
 
 class Boot(unittest.TestCase):
-    def test_stages_of_what_was_seen(self):
+    def test_durations_of_observed_stages(self):
         at = {"init": 0.5, "off": 0.7, "gone": 0.8}
         found = [(s, round(v, 6)) for s, v in boot.durations(at, 0.1)]
         self.assertEqual(found, [("first_run", 0.1), ("init", 0.4), ("off", 0.2), ("gone", 0.1)])
 
     def test_kernel_stamp(self):
         self.assertEqual(boot.kernel_stamp("[    0.123456] at-init"), 0.123456)
-        # The kernel also tells its command line, with those words in it.
+        # The kernel logs its command line, which contains the same words.
         self.assertIsNone(boot.kernel_stamp("[    0.139269] Kernel command line: run=echo at-init >x"))
 
-    def test_commands_name_the_same_guest(self):
+    def test_commands_start_the_same_guest(self):
         setup = monitors.Setup("k", 256, 2, rootfs="a,b", vmlinux="v", binaries={
             "microvm": "m", "qemu": "q", "lkvm": "l", "firecracker": "f"})
         with tempfile.TemporaryDirectory() as work:
@@ -252,13 +253,13 @@ class Boot(unittest.TestCase):
                         words = [file.read().replace('\\"', '"')]
                 else:
                     self.assertEqual(words[0], variant.name)
-                told = " ".join(words)
-                self.assertIn('root=/dev/vda ro run="echo 1"', told)
+                line = " ".join(words)
+                self.assertIn('root=/dev/vda ro run="echo 1"', line)
                 comma = ",," if variant.kind in ("ours", "qemu") else ","
-                self.assertIn(f"a{comma}b", told)
-                self.assertIn(f"d{comma}e", told)
+                self.assertIn(f"a{comma}b", line)
+                self.assertIn(f"d{comma}e", line)
                 if variant.kind == "lkvm":
-                    self.assertIn("-p virtio_mmio.device=512@0xd3000000:5 virtio_mmio.device=512@0xd3000200:6 console=", told)
+                    self.assertIn("-p virtio_mmio.device=512@0xd3000000:5 virtio_mmio.device=512@0xd3000200:6 console=", line)
 
     def test_lkvm_without_virtio_mmio(self):
         for transports, lacks in (("[pci|pci-legacy]", True), ("[pci|pci-legacy|mmio|mmio-legacy]", False)):
@@ -268,12 +269,12 @@ class Boot(unittest.TestCase):
 
 
 def result(iops, boots=(), kind="ours", runs_of_peer=(500.0,) * 5):
-    """A whole result: one row, microvm and a host."""
+    """Returns a complete result with one row, for microvm and the host."""
     def runs(values):
         return [{"iops": v, "bandwidth": v * 4096, "p50_ns": 1e5, "p99_ns": 2e5, "p999_ns": 3e5} for v in values]
     return {"format": 1, "date": "then", "argv": ["boot-and-fio"], "complete": True, "place": "native", "clock": "c",
             "options": {"cpus": 1, "memory": 256 << 20}, "machine": {"cpu": "a <CPU>", "cpus": 2, "kernel": "6.1"},
-            "versions": {"fio": "fio-3"}, "skipped": [{"name": "lkvm", "reason": "no lkvm here"}],
+            "versions": {"fio": "fio-3"}, "skipped": [{"name": "lkvm", "reason": "lkvm not found"}],
             "memory": {"microvm": {"rss_kib": 1800, "pss_kib": 1500}},
             "variants": [{"name": "microvm", "kind": kind, "detail": "", "command": ["microvm"]},
                          {"name": "host", "kind": "host", "detail": "", "command": ["fio"]}],
@@ -291,40 +292,40 @@ class Compare(unittest.TestCase):
                     json.dump(content, file)
             return compare.compare(*paths, floor)
 
-    def test_a_planted_regression_is_found(self):
+    def test_regression_is_detected(self):
         random.seed(5)
         old = [random.gauss(1000, 20) for _ in range(5)]
         text, code = self.judged(result(old), result([random.gauss(850, 20) for _ in range(5)]))
         self.assertEqual(code, 1, text)
         self.assertIn("REGRESSION", text)
 
-    def test_a_slower_boot_is_found(self):
+    def test_slower_boot_is_detected(self):
         text, code = self.judged(result([1e3] * 5, [1, 1.01, 0.99, 1.02, 1.0]), result([1e3] * 5, [1.2, 1.21, 1.19, 1.22, 1.2]))
         self.assertEqual(code, 1, text)
 
-    def test_equal_runs_are_not_called_a_regression(self):
+    def test_equal_runs_are_no_regression(self):
         random.seed(7)
         for _ in range(200):
             a, b = ([random.gauss(1000, 30) for _ in range(5)] for _ in range(2))
             text, code = self.judged(result(a), result(b))
             self.assertEqual(code, 0, text)
 
-    def test_a_loss_within_the_floor_is_none(self):
+    def test_loss_within_the_floor_is_no_regression(self):
         old = [1000.0, 1001, 1002, 999, 1000]
         self.assertEqual(self.judged(result(old), result([v * 0.9 for v in old]), 0.2)[1], 0)
         self.assertEqual(self.judged(result(old), result([v * 0.9 for v in old]), 0.05)[1], 1)
 
-    def test_a_faster_one_is_no_regression(self):
+    def test_faster_result_is_no_regression(self):
         text, code = self.judged(result([1000.0] * 5), result([1500.0] * 5))
         self.assertEqual(code, 0)
         self.assertIn("better", text)
 
-    def test_one_run_judges_nothing(self):
+    def test_single_run_is_not_judged(self):
         text, code = self.judged(result([1000.0]), result([500.0]))
         self.assertEqual(code, 0)
         self.assertIn("too few runs", text)
 
-    def test_what_cannot_be_compared(self):
+    def test_incomparable_results_are_refused(self):
         other = {**result([1.0]), "place": "emulated"}
         for old, new in ((result([1.0]), other), (result([1.0]), {"format": 9}), ([], result([1.0])),
                          (result([1.0], kind="qemu"), result([1.0]))):
@@ -334,7 +335,7 @@ class Compare(unittest.TestCase):
 
 
 class Files(unittest.TestCase):
-    def test_a_full_disk_is_one_line(self):
+    def test_full_disk_is_reported_in_one_line(self):
         with tempfile.TemporaryDirectory() as work:
             full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             for call in ("posix_fallocate", "fsync"):
@@ -362,11 +363,11 @@ class Report(unittest.TestCase):
         page = report.html(content, drawn)
         self.assertIn("a &lt;b&gt;", page)
         self.assertIn("a &lt;CPU&gt;", page)
-        self.assertIn("no lkvm here", page)
+        self.assertIn("lkvm not found", page)
         for text in (page, summary.text(content)):
             self.assertIn("1800", text)
 
-    def test_an_emulated_result_says_so(self):
+    def test_emulated_result_has_a_warning(self):
         content = {**result([1.0]), "place": "emulated"}
-        self.assertIn("only ratios mean something", summary.text(content))
-        self.assertIn("only ratios mean something", report.html(content, []))
+        self.assertIn("only ratios are meaningful", summary.text(content))
+        self.assertIn("only ratios are meaningful", report.html(content, []))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""boot-and-fio from its command line to its exit code, with scripts that play the monitors, fio and the guest's commands.
+"""Tests of boot-and-fio from its command line to its exit code, with scripts that simulate the
+monitors, fio and the guest's commands.
 
-A monitor is played by a shell that does what run="..." says, with nothing in its PATH but fakes and what is harmless: the
-guest's poweroff must never be this machine's."""
+A simulated monitor is a shell that executes run="...". Its PATH has only simulated and harmless
+programs, so that the guest's poweroff never powers off this machine."""
 
 import json
 import os
@@ -42,7 +43,7 @@ FAKES = {
 }
 ON_TTY = os.path.join(TOP, "build/release/tests/bench/on_tty")
 FAILS = 'case $1 in version) echo 1; exit ;; esac\necho "lkvm: no memory for this"; exit 3'
-# Of QEMU's variants, one hangs.
+# One of QEMU's variants hangs.
 HANGS = "case $* in *aio=native*) echo booting; exec sleep 1000 ;; esac\n" + MONITOR
 
 
@@ -94,18 +95,18 @@ class Run(unittest.TestCase):
         self.assertEqual(code, 0, err)
         result = self.result()
         self.assertTrue(result["complete"])
-        self.assertEqual(result["skipped"][0], {"name": "firecracker", "reason": "no firecracker here"})
+        self.assertEqual(result["skipped"][0], {"name": "firecracker", "reason": "firecracker not found"})
         cells = result["rows"][0]["variants"]
         for name in ("microvm", "qemu-io_uring", "qemu-threads", "host"):
             self.assertEqual([run["iops"] for run in cells[name]["runs"]], [1000.0], name)
         self.assertIn("no memory for this", cells["lkvm"]["error"])
-        self.assertIn("no word within 4 s", cells["qemu-native"]["error"])
+        self.assertIn("no output within 4 s", cells["qemu-native"]["error"])
         with open(cells["qemu-native"]["log"], encoding="utf-8") as log:
             self.assertEqual(log.read(), "booting\n")
         stages = result["boots"]["microvm"]["runs"][0]
         self.assertEqual([s for s in ("kernel", "init", "read", "off", "gone") if s in stages],
                          ["kernel", "init", "read", "off", "gone"])
-        self.assertIn("no word", result["boots"]["qemu-native"]["error"])
+        self.assertIn("no output", result["boots"]["qemu-native"]["error"])
         for text in ("skipped  firecracker", "FAILED   lkvm", "FAILED   qemu-native", "randread 4k depth 1"):
             self.assertIn(text, out)
         self.assertTrue(os.path.exists(os.path.join(self.work, "out/report.html")))
@@ -118,7 +119,7 @@ class Run(unittest.TestCase):
         self.assertEqual(code, 0, err)
         self.assertEqual([run["iops"] for run in self.result()["rows"][0]["variants"]["lkvm"]["runs"]], [1000.0])
 
-    def test_a_row_of_ours_that_fails_is_exit_code_one_and_the_next_is_measured(self):
+    def test_failed_row_of_microvm_has_exit_code_1_and_the_next_is_measured(self):
         code, out, _ = self.finish(self.start(
             "--runs", "2", "--workloads", "randread", "--depths", "7,1", "--ours", "microvm:", "--peers", "none", "--no-boot"))
         self.assertEqual(code, 1)
@@ -126,7 +127,7 @@ class Run(unittest.TestCase):
         cells = [row["variants"]["microvm"] for row in self.result()["rows"]]
         self.assertEqual([len(cell["runs"]) for cell in cells], [0, 2])
 
-    def test_control_c_keeps_the_rows_and_leaves_nothing_behind(self):
+    def test_control_c_keeps_finished_rows_and_ends_all_processes(self):
         for signum, want in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             fifo = os.path.join(self.work, "hangs")
             os.mkfifo(fifo)
@@ -137,8 +138,8 @@ class Run(unittest.TestCase):
                 process.send_signal(signum)
                 code, out, err = self.finish(process)
                 self.assertEqual(code, want, err)
-                # Who hangs is gone when nobody has the other end open any more.
-                self.assertTrue(select.select([hangs], [], [], 20)[0], "something was left behind")
+                # The FIFO reports a hang-up when the hanging process has ended.
+                self.assertTrue(select.select([hangs], [], [], 20)[0], "a process was left behind")
                 self.assertEqual(hangs.read(), "")
             result = self.result()
             self.assertFalse(result["complete"])
@@ -146,7 +147,7 @@ class Run(unittest.TestCase):
             self.assertIn("Ended early", out)
             os.unlink(fifo)
 
-    def test_no_room_for_the_files(self):
+    def test_no_room_for_the_disk_files(self):
         code, _, err = self.finish(self.start("--peers", "none", "--size", "1024G", "--no-boot"))
         self.assertEqual(code, 3, err)
         self.assertEqual(err.count("\n"), 1, err)

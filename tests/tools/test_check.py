@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# tests/check, with steps of our own.
+# Tests of tests/check with simulated steps.
 import os
 import re
 import signal
@@ -12,7 +12,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 
 
 def script(folder, *steps):
-    """A copy with these steps, a command each without blanks in its words, below a folder of its own."""
+    """Creates a copy of tests/check that runs these steps, which are commands without arguments that
+    contain spaces. Returns its path."""
     with open(os.path.join(HERE, "../check"), encoding="utf-8") as file:
         text = file.read()
     text = re.sub(r"\nstep here .*\ngo\n", "\n" + "".join(f"step here {s}\n" for s in steps) + "go\n", text, count=1,
@@ -32,9 +33,10 @@ def child(folder, name, text):
     return path
 
 
-def ends(pid, patience=10):
-    """Whether it has ended or does so: whoever inherits it may take a moment to collect it."""
-    until = time.monotonic() + patience
+def ends(pid, timeout=10):
+    """Returns whether the process ends within the timeout. The process that inherits it may reap it
+    with a delay."""
+    until = time.monotonic() + timeout
     while time.monotonic() < until:
         try:
             os.kill(pid, 0)
@@ -53,7 +55,24 @@ class Check(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(b"total: 6 passed, 1 failed, 2 skipped\n", done.stdout)
 
-    def test_nothing_goes_on_after_a_signal_that_comes_twice(self):
+    def test_only_check_makes_warnings_errors(self):
+        env = {name: value for name, value in os.environ.items() if name != "WERROR"}
+        with tempfile.TemporaryDirectory() as folder:
+            flags = os.path.join(folder, "flags")
+            build = ["make", "--no-print-directory", "-n", "-C", os.path.join(HERE, "../.."), f"BUILD={folder}/build",
+                     "objects"]
+            plain = subprocess.run(build, stdout=subprocess.PIPE, text=True, env=env, check=True)
+            self.assertIn(" -Wextra ", plain.stdout)
+            self.assertNotIn("-Werror", plain.stdout)
+            make = child(folder, "make", f"exec {' '.join(build)} >{flags}\n")
+            done = subprocess.run(["bash", script(folder, make)], stdout=subprocess.PIPE, env=env, check=False)
+            self.assertEqual(done.returncode, 0)
+            with open(flags, encoding="utf-8") as file:
+                compiled = [line for line in file if " -c " in line]
+            self.assertTrue(compiled)
+            self.assertEqual([], [line for line in compiled if "-Werror" not in line])
+
+    def test_all_steps_end_after_two_signals(self):
         with tempfile.TemporaryDirectory() as folder:
             pid_file = os.path.join(folder, "pid")
             slow = child(folder, "slow", f"echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What runs where on a machine without /dev/kvm, with a script that plays the emulated host.
+# Tests where suites run on a machine without /dev/kvm, with a script that simulates the emulated host.
 import os
 import shutil
 import subprocess
@@ -8,8 +8,9 @@ import unittest
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.join(HERE, "../..")
-# In a mount namespace of its own: a /dev with what scripts need, and without kvm; or, with CLOSED_NODE, with one that
-# all users may read and write by its mode, and no process can open, as in a container whose device controller refuses it.
+# Runs a command in a mount namespace whose /dev has what scripts need, without kvm. With CLOSED_NODE
+# there is a kvm node with permissions for all users that no process can open, as in a container whose
+# device controller refuses it.
 HIDE = """
 set -e
 mkdir -p dev
@@ -20,12 +21,12 @@ ln -s /proc/self/fd dev/fd
 mount --move dev /dev
 exec "$@"
 """
-# Shows which suites it was given to run.
+# Prints the suites that it gets.
 HOST = """#!/bin/sh
 for word; do
     case $word in *:suites) cat "${word%:suites}" ;; esac
 done
-exit ${PLAYED_STATUS:-0}
+exit ${SIMULATED_STATUS:-0}
 """
 # Prints the steps of tests/check instead of running them.
 GO = "\nprintf '%s\\n' \"${steps[@]}\"; lanes=() steps=()\n"
@@ -50,7 +51,7 @@ def suites():
 
 
 class Tree:
-    """A copy of what is needed, without anything that was built."""
+    """A copy of the necessary parts of the tree, without build results."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -76,7 +77,7 @@ class Tree:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
     def steps(self, kvm):
-        """What tests/check runs on a machine with or without a usable /dev/kvm."""
+        """Returns the steps of tests/check on a machine with or without a usable /dev/kvm."""
         with open(os.path.join(self.folder, "tools/lib.sh"), "a", encoding="utf-8") as file:
             file.write("kvm_opens() { %s; }\n" % ("true" if kvm else "false"))
         with open(os.path.join(self.folder, "tests/check"), encoding="utf-8") as file:
@@ -102,7 +103,7 @@ class Emulated(unittest.TestCase):
             done = self.tree.run(*suite.split())
             self.assertEqual((suite, 0), (done.stdout.strip(), done.returncode))
 
-    def test_a_node_that_cannot_be_opened_is_no_usable_kvm(self):
+    def test_kvm_node_that_cannot_be_opened_is_not_used(self):
         if os.geteuid() != 0 or not can_hide():
             self.skipTest("this user cannot make such a node")
         for suite in ("tests/cli/ends ./microvm", "tests/cli/service ./microvm"):
@@ -115,7 +116,7 @@ class Emulated(unittest.TestCase):
 
     def test_an_emulated_host_that_fails_is_a_failed_test(self):
         for status in (1, 124):
-            done = self.tree.run("tests/emulated/run", PLAYED_STATUS=str(status))
+            done = self.tree.run("tests/emulated/run", SIMULATED_STATUS=str(status))
             self.assertEqual(done.returncode, 1)
             self.assertEqual(status == 124, "emulated: 0 passed, 1 failed\n" in done.stdout)
 

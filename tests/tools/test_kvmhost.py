@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# tools/kvmhost, with a script that plays the emulator.
+# Tests of tools/kvmhost with a script that simulates the emulator.
 import os
 import platform
 import subprocess
@@ -10,7 +10,7 @@ TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..")
 
 
 class Kvmhost(unittest.TestCase):
-    def test_kvmhost_shows_what_the_emulator_said_when_it_died(self):
+    def test_kvmhost_prints_the_output_of_an_emulator_that_failed(self):
         with tempfile.TemporaryDirectory() as folder:
             emulator = f"{folder}/qemu-system-{platform.machine()}"
             with open(emulator, "w", encoding="utf-8") as file:

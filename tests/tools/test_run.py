@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# tools/run, with a script that plays the monitor and its guest.
+# Tests of tools/run with a script that simulates the monitor and its guest.
 import gzip
 import lzma
 import os
@@ -12,15 +12,15 @@ import unittest
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..")
 RELEASE = "9.8.7-test-amd64"
 
-# Mounts its disk, unless it is told not to, and ends when its shell is told to.
+# Mounts the disk, unless the file no-driver exists, and ends when its shell reads `exit`.
 MONITOR = r"""#!/bin/sh
 for disk; do :; done
-cp initramfs.cpio.gz "$PLAY/initramfs.cpio.gz"
-echo "$disk" >"$PLAY/disk"
-[ -e "$PLAY/no-driver" ] || printf '\1' | dd of="$disk" bs=1 seek=1076 conv=notrunc 2>/dev/null
-if [ -e "$PLAY/wait" ]; then
-    echo playing
-    cat "$PLAY/wait"
+cp initramfs.cpio.gz "$FAKE/initramfs.cpio.gz"
+echo "$disk" >"$FAKE/disk"
+[ -e "$FAKE/no-driver" ] || printf '\1' | dd of="$disk" bs=1 seek=1076 conv=notrunc 2>/dev/null
+if [ -e "$FAKE/wait" ]; then
+    echo running
+    cat "$FAKE/wait"
 fi
 echo 'microvm-guest: shell'
 while read -r line && [ "$line" != exit ]; do :; done
@@ -75,7 +75,7 @@ class Run(unittest.TestCase):
         write(self.tree + "modules.builtin", builtin.encode())
 
     def start(self, kernel="", **words):
-        environment = dict(os.environ, KVMHOST="native", PLAY=self.dir, KERNEL=kernel)
+        environment = dict(os.environ, KVMHOST="native", FAKE=self.dir, KERNEL=kernel)
         return subprocess.Popen([TOP + "/tools/run", self.dir + "/microvm", self.dir + "/guest"], env=environment,
                                 text=True, **words)
 
@@ -96,18 +96,18 @@ class Run(unittest.TestCase):
         with open(self.dir + "/initramfs.cpio.gz", "rb") as file:
             self.assertEqual(file.read(), b"the guest's")
 
-    def test_run_names_a_kernel_that_is_missing(self):
+    def test_run_reports_a_missing_kernel(self):
         status, said = self.run_it("/nope")
         self.assertEqual((status, said), (1, "run: KERNEL=/nope: no such file\n"))
 
-    def test_run_takes_the_modules_of_another_kernel(self):
+    def test_run_uses_the_modules_of_another_kernel(self):
         self.modules()
         status, said = self.run_it(self.kernel)
         self.assertEqual(status, 0, said)
         self.assertEqual(self.names(), ["10-virtio_ring.ko", "11-virtio.ko", "12-virtio_mmio.ko", "13-virtio_blk.ko",
                                         "14-jbd2.ko", "15-mbcache.ko", "16-ext4.ko"])
 
-    def test_run_takes_no_module_that_is_built_in(self):
+    def test_run_skips_modules_that_are_built_in(self):
         self.modules("ext4", "jbd2", "mbcache", builtin="kernel/fs/ext4/ext4.ko\n")
         status, said = self.run_it(self.kernel)
         self.assertEqual(status, 0, said)
@@ -118,7 +118,7 @@ class Run(unittest.TestCase):
         status, said = self.run_it(self.kernel)
         self.assertEqual(status, 1)
         self.assertIn(RELEASE + ": has no module virtio_blk", said)
-        self.assertFalse(os.path.exists(self.dir + "/disk"), "it was booted")
+        self.assertFalse(os.path.exists(self.dir + "/disk"), "the kernel was booted")
 
     def test_run_boots_a_kernel_without_modules(self):
         status, said = self.run_it(self.kernel)
@@ -143,13 +143,13 @@ class Run(unittest.TestCase):
         self.assertEqual(run.returncode, 1, said)
         self.assertIn("the guest has not mounted it", said)
 
-    def test_run_works_while_another_one_does(self):
+    def test_two_runs_at_the_same_time(self):
         os.mkfifo(self.dir + "/wait")
         first = self.start(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         line = ""
-        while line != "playing\n":
+        while line != "running\n":
             line = first.stdout.readline()
-            self.assertTrue(line, "it has ended")
+            self.assertTrue(line, "tools/run has ended")
         disks = [open(self.dir + "/disk", encoding="utf-8").read()]
         with open(self.dir + "/wait", "w", encoding="utf-8"):
             os.rename(self.dir + "/wait", self.dir + "/waited")

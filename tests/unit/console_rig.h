@@ -19,7 +19,7 @@
 #include "tests/lib/suite.h"
 #include "vmm/console/console.h"
 
-#define PATIENCE_S 30
+#define TIMEOUT_S 30
 
 enum { WAKE, IN, OUT };
 
@@ -125,7 +125,7 @@ static inline time_t seconds(void)
 /* Runs the main loop until the condition holds, which is evaluated each time. */
 #define UNTIL(condition)                                                          \
 	do {                                                                      \
-		time_t end_ = seconds() + PATIENCE_S;                             \
+		time_t end_ = seconds() + TIMEOUT_S;                              \
 		while (!(condition)) {                                            \
 			ck_assert_msg(seconds() < end_, "never: %s", #condition); \
 			turn(20);                                                 \

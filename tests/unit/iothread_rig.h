@@ -21,11 +21,16 @@ static struct iothread *thread;
 
 struct client {
 	struct iothread_client client;
-	unsigned int work;  /* atomic: amount of work to do */
-	unsigned int done;  /* atomic */
-	unsigned int armed; /* atomic: number of times the thread was about to sleep */
-	unsigned int peeks; /* atomic: number of times the thread looked for work while polling */
-	bool raises;	    /* atomic: the work of this client interrupts the driver */
+	unsigned int work;   /* atomic: amount of work to do */
+	unsigned int done;   /* atomic */
+	unsigned int armed;  /* atomic: number of times the thread was about to sleep */
+	unsigned int peeks;  /* atomic: number of times the thread looked for work while polling */
+	bool raises;	     /* atomic: the work of this client interrupts the driver */
+	bool pops;	     /* atomic: the work of this client pops a request */
+	bool publishes;	     /* atomic: the work of this client returns a request to the driver */
+	struct client *to;   /* its work causes work of this client; NULL: of none */
+	unsigned int active; /* atomic: how often it worked while it was last active */
+	unsigned int hits;   /* atomic: how often it worked after a successful poll */
 	unsigned int
 		polls; /* atomic: number of turns with a request that is polled for; epoll only */
 	struct ev_watch watch;
@@ -53,8 +58,14 @@ static struct iothread_served serve(struct iothread_client *client)
 		__atomic_fetch_sub(&c->polls, 1, __ATOMIC_ACQ_REL);
 	if (get(&c->done) == get(&c->work))
 		return served;
-	add(&c->done, 1);
+	add(&c->active, client->last_active);
+	add(&c->hits, client->poll_hit);
+	if (c->to)
+		add(&c->to->work, 1);
+	served.popped = LOAD_ACQUIRE(c->pops);
+	served.published = LOAD_ACQUIRE(c->publishes);
 	served.irq = LOAD_ACQUIRE(c->raises);
+	add(&c->done, 1);
 	served.more = get(&c->done) != get(&c->work);
 	return served;
 }

@@ -22,7 +22,7 @@ static struct {
 
 static void hear(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
 {
-	must(watch == r.config.watch && queue == 5);
+	must(watch == r.config.listener && queue == 5);
 	heard.op = op;
 	heard.err = err;
 	__atomic_fetch_add(&heard.count, 1, __ATOMIC_SEQ_CST);
@@ -38,7 +38,7 @@ static void wait_heard(unsigned int count, enum io_op op, int err)
 
 static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
 {
-	must(watch == r.config.watch && queue == 5 && *why);
+	must(watch == r.config.listener && queue == 5 && *why);
 }
 
 static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear };
@@ -47,7 +47,7 @@ static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear }
 static void set(enum blkpolicy_action action)
 {
 	r.config.policy = (struct blkpolicy){ .read = action, .write = action };
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.queue = 5;
 	heard.count = 0;
 }

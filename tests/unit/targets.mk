@@ -21,11 +21,12 @@ OF_x86_enter := x86_enter
 OF_image    := image%
 OF_blk      := blk blk_%
 OF_virtio   := virtio_%
+OF_vhost_user := vhost_user%
 OF_plane    := blkplane%
 OF_limit    := blkplane_limit% blkplane_inline% blkplane_times blklimit
 OF_request  := blkreq% blkpolicy blkstats hostmem irqline latency log
 OF_engine   := ioengine% ioranges%
-OF_loop     := evloop% iothread% adaptive_poll wakeup_policy
+OF_loop     := evloop% iothread% poll_policy
 OF_vring    := vring%
 OF_exhaustive := exhaustive%
 OF_race     := race%
@@ -33,7 +34,7 @@ OF_refused  := refused%
 OF_hostfault := hostfault%
 OF_rows     := rows%
 OF_others   := %
-UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virtio limit plane request engine loop vring \
+UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virtio vhost_user limit plane request engine loop vring \
 	       exhaustive race refused hostfault rows others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
@@ -53,7 +54,7 @@ WRAPS_blkplane_inline_io := preadv clock_gettime
 WRAPS_blkplane_limit := clock_gettime timerfd_settime
 WRAPS_blkplane_limit_threads := clock_gettime timerfd_settime
 WRAPS_blkplane_times := clock_gettime
-WRAPS_evloop_errors := io_uring_queue_init_params io_uring_enable_rings io_uring_submit \
+WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit \
 	io_uring_register io_uring_register_buffers eventfd epoll_create1
 WRAPS_evloop_polled := evloop_request evloop_polled_sqe io_uring_submit io_uring_submit_and_wait \
 	io_uring_submit_and_get_events io_uring_register_buffers io_uring_unregister_buffers
@@ -68,7 +69,7 @@ WRAPS_ioengine_uring := evloop_request
 WRAPS_ioranges := fallocate ioctl pwrite lseek fdatasync
 WRAPS_ioranges_steps := fallocate pwrite fdatasync
 WRAPS_iothread_due := clock_gettime timerfd_settime
-WRAPS_iothread_errors := calloc pthread_attr_init pthread_create io_uring_enable_rings sem_wait \
+WRAPS_iothread_errors := calloc pthread_attr_init pthread_create io_uring_register sem_wait \
 	io_uring_register_buffers timerfd_create epoll_ctl
 WRAPS_iothread_poll := sched_getaffinity sched_yield clock_gettime
 WRAPS_iothread_wakeup_policy := sched_getaffinity sched_getscheduler sched_setscheduler \
@@ -105,7 +106,7 @@ CHECK_LIBS  := $(shell pkg-config --libs check 2>/dev/null)
 wrap         = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 
 # Code of aarch64 that does not need such a machine is tested on every architecture.
-OF_ARM64    := $(filter-out $(LIB),$(patsubst %,$(SHARED)/vmm/arch/aarch64/%.o,image tree))
+OF_ARM64    := $(filter-out $(LIB),$(patsubst %,$(COMMON)/vmm/arch/aarch64/%.o,image tree))
 
 # Every test program is linked with this archive and takes the members that it needs. The archive is
 # rebuilt when a source file is added, removed or changed.
@@ -125,7 +126,7 @@ $(OBJ)/tests/symbols: $(OBJ)/tests/lib.a
 # unit-program PROGRAM,FILE...: the rules' input for this program. Its list (program.c) is written
 # when it changes.
 define unit-program
-$(OBJ)/tests/unit/$(1): $(2:%=$(SHARED)/tests/unit/test_%.o)
+$(OBJ)/tests/unit/$(1): $(2:%=$(COMMON)/tests/unit/test_%.o)
 $(OBJ)/tests/unit/$(1): private WRAPS := $(sort $(foreach file,$(2),$(WRAPS_$(file))))
 $(OBJ)/tests/unit/$(1): private LIST := $(foreach file,$(2),'FILE($(file))') \
 	$(foreach file,$(2),$(foreach name,$(WRAPS_$(file)),'WRAP($(file),$(name))')) \
@@ -149,7 +150,7 @@ $(UNIT_NAMES:%=$(OBJ)/tests/unit/%) $(UNIT_FILES:%=$(OBJ)/tests/unit/test_%): \
 		$(filter %.c %.o,$^) $(filter %.a,$^) $(LDLIBS) $(LDLIBS_aarch64) $(CHECK_LIBS) -lutil
 
 # Objects of the release variant that other variants link with.
-test-objects: $(TEST_SRC:%.c=$(SHARED)/%.o) $(TEST_LIB) $(LIB) $(OF_ARM64)
+test-objects: $(TEST_SRC:%.c=$(COMMON)/%.o) $(TEST_LIB) $(LIB) $(OF_ARM64)
 
 unit: $(TESTS)
 	$(Q)tests/unit/run $(VARIANT) $(TESTS)

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch.h"
 #include "vmm/arch/x86_64/acpi.h"
@@ -126,10 +127,17 @@ START_TEST(fadt_is_hardware_reduced)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	unsigned int cpus;
+} machines[] = {
+	{ "1 CPU", 1 },	     { "2 CPUs", 2 },	  { "255 CPUs", 255 },
+	{ "256 CPUs", 256 }, { "300 CPUs", 300 }, { "4096 CPUs", 4096 },
+};
+
 START_TEST(madt_has_every_cpu_and_the_ioapic)
 {
-	static const unsigned int counts[] = { 1, 2, 255, 256, 300, 4096 };
-	unsigned int cpus = counts[_i], next = 0, ioapics = 0;
+	unsigned int cpus = machines[_i].cpus, next = 0, ioapics = 0;
 	struct table madt;
 
 	build(cpus, 1);
@@ -273,7 +281,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, tables_are_found_with_correct_checksums);
 	tcase_add_test(tcase, fadt_is_hardware_reduced);
-	tcase_add_loop_test(tcase, madt_has_every_cpu_and_the_ioapic, 0, 6);
+	tcase_add_table_test(tcase, madt_has_every_cpu_and_the_ioapic, machines);
 	tcase_add_test(tcase, tables_that_do_not_fit_are_refused_at_every_size);
 	tcase_add_test(tcase, iasl_disassembles_them_and_recompiles_the_dsdt);
 	suite_add_tcase(suite, tcase);

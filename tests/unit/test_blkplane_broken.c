@@ -293,7 +293,7 @@ START_TEST(write_that_fails_after_the_ring_broke_does_not_pause_the_vm)
 
 	init(_i);
 	r.config.policy = (struct blkpolicy){ .read = BLKPOLICY_STOP, .write = BLKPOLICY_STOP };
-	r.config.watch = &listener;
+	r.config.listener = &listener;
 	mock_blk(m, &good, VIRTIO_BLK_T_OUT, 0, 512);
 	rig_start(&r);
 	mock_offer(m, good.head);

@@ -239,7 +239,7 @@ START_TEST(throttled_ring_with_a_parked_request)
 	ownclock_begin();
 	rig_init(&r, 16, false, false, 16);
 	r.config.limit = &limit;
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	r.config.policy.write = BLKPOLICY_STOP;
 	set_limit(10, 1);
 	rig_start(&r);

@@ -172,7 +172,7 @@ START_TEST(ring_breaks_while_a_request_is_parked)
 
 	rig_init(&r, 16, false, false, 16);
 	set(BLKPOLICY_STOP);
-	r.config.watch = NULL;
+	r.config.listener = NULL;
 	rig_start(&r);
 	offer(&write, VIRTIO_BLK_T_OUT, 0, 512);
 	scripted_wait(r.engine, 1);

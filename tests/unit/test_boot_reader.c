@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/guestram.h"
 #include "tests/lib/suite.h"
 #include "vmm/boot/reader.h"
@@ -56,6 +57,8 @@ static void expect(uint64_t offset, uint64_t at, uint64_t len)
 	ck_assert(at == 0 || ram[at - 1] == 0);
 	ck_assert_uint_eq(ram[at + len], 0);
 }
+
+static const char *const readers[] = { "one thread", "helper thread" };
 
 static void begin(int with_helper)
 {
@@ -144,10 +147,10 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("boot_reader");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_loop_test(t, every_part_is_read_whole, 0, 2);
-	tcase_add_loop_test(t, file_truncated_during_the_read_is_reported, 0, 2);
-	tcase_add_loop_test(t, unreadable_file_is_reported, 0, 2);
-	tcase_add_loop_test(t, nothing_is_written_after_a_cancel, 0, 2);
+	tcase_add_names_test(t, every_part_is_read_whole, readers);
+	tcase_add_names_test(t, file_truncated_during_the_read_is_reported, readers);
+	tcase_add_names_test(t, unreadable_file_is_reported, readers);
+	tcase_add_names_test(t, nothing_is_written_after_a_cancel, readers);
 	tcase_add_test(t, maximum_number_of_parts);
 	suite_add_tcase(s, t);
 	return s;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/guestram.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch/x86_64/boot.h"
@@ -19,20 +20,21 @@ struct range {
 };
 
 static const struct {
+	const char *name;
 	uint64_t size;
 	struct range high[2]; /* RAM above 1 MiB */
 } machines[] = {
-	{ 16 * MIB, { { MIB, 15 * MIB, 1 } } },
-	{ 256 * MIB, { { MIB, 255 * MIB, 1 } } },
-	{ 3 * GIB - 4096, { { MIB, 3 * GIB - 4096 - MIB, 1 } } },
-	{ 3 * GIB, { { MIB, 3 * GIB - MIB, 1 } } },
-	{ 3 * GIB + 4096, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 4096, 1 } } },
-	{ 4 * GIB, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, GIB, 1 } } },
-	{ 6 * GIB, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 3 * GIB, 1 } } },
-	{ 1024 * GIB, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 1021 * GIB, 1 } } },
+	{ "16 MiB", 16 * MIB, { { MIB, 15 * MIB, 1 } } },
+	{ "256 MiB", 256 * MIB, { { MIB, 255 * MIB, 1 } } },
+	{ "a page less than 3 GiB", 3 * GIB - 4096, { { MIB, 3 * GIB - 4096 - MIB, 1 } } },
+	{ "3 GiB", 3 * GIB, { { MIB, 3 * GIB - MIB, 1 } } },
+	{ "a page more than 3 GiB",
+	  3 * GIB + 4096,
+	  { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 4096, 1 } } },
+	{ "4 GiB", 4 * GIB, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, GIB, 1 } } },
+	{ "6 GiB", 6 * GIB, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 3 * GIB, 1 } } },
+	{ "1 TiB", 1024 * GIB, { { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 1021 * GIB, 1 } } },
 };
-
-#define MACHINES (int)(sizeof(machines) / sizeof(machines[0]))
 
 static void write_params(struct guestram *ram, const char *cmdline)
 {
@@ -145,6 +147,8 @@ START_TEST(rng_seed_differs_each_time)
 }
 END_TEST
 
+static const char *const entries[] = { "64-bit", "PVH" };
+
 START_TEST(too_little_ram_is_an_error)
 {
 	struct boot_kernel kernel = { .boot.entry = _i ? BOOT_ENTRY_PVH : BOOT_ENTRY_64 };
@@ -219,12 +223,12 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("bootparams");
 	TCase *tcase = tcase_create("bootparams");
 
-	tcase_add_loop_test(tcase, ram_layout_has_a_hole_below_4_gib, 0, MACHINES);
-	tcase_add_loop_test(tcase, e820_is_right_for_every_size, 0, MACHINES);
+	tcase_add_table_test(tcase, ram_layout_has_a_hole_below_4_gib, machines);
+	tcase_add_table_test(tcase, e820_is_right_for_every_size, machines);
 	tcase_add_test(tcase, initrd_above_4g_is_split_into_halves);
 	tcase_add_test(tcase, previous_contents_of_ram_are_overwritten);
 	tcase_add_test(tcase, rng_seed_differs_each_time);
-	tcase_add_loop_test(tcase, too_little_ram_is_an_error, 0, 2);
+	tcase_add_names_test(tcase, too_little_ram_is_an_error, entries);
 	tcase_add_test(tcase, page_tables_identity_map_4_gib);
 	tcase_add_test(tcase, gdt_has_the_boot_segments);
 	suite_add_tcase(suite, tcase);

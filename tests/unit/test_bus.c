@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataplane/base.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 #include "vmm/bus.h"
 
@@ -71,11 +72,20 @@ END_TEST
 
 /* Accesses next to both ends of a device, and across them. */
 static const struct {
+	const char *name;
 	uint64_t addr;
 	unsigned int len;
 } outside[] = {
-	{ 0x3f7, 1 }, { 0x3f7, 2 }, { 0x400, 1 }, { 0x3fd, 4 },	     { 0x3ff, 2 },
-	{ 0x64, 2 },  { 0x0, 8 },   { 0x65, 1 },  { UINT64_MAX, 8 }, { UINT64_MAX - 3, 4 },
+	{ "before the device", 0x3f7, 1 },
+	{ "across its start", 0x3f7, 2 },
+	{ "behind it", 0x400, 1 },
+	{ "four bytes across its end", 0x3fd, 4 },
+	{ "two bytes across its end", 0x3ff, 2 },
+	{ "across the end of one port", 0x64, 2 },
+	{ "at address 0", 0x0, 8 },
+	{ "behind one port", 0x65, 1 },
+	{ "wraps at the last address", UINT64_MAX, 8 },
+	{ "the last four bytes", UINT64_MAX - 3, 4 },
 };
 
 START_TEST(access_not_fully_inside_a_device_reads_ones_and_writes_nothing)
@@ -119,9 +129,11 @@ START_TEST(range_that_is_empty_or_wraps_is_refused)
 END_TEST
 
 static const struct {
+	const char *name;
 	uint64_t base, size;
 } overlapping[] = {
-	{ 0x3f8, 8 }, { 0x3f0, 9 }, { 0x3ff, 1 }, { 0x3fa, 2 }, { 0x3f0, 0x20 }, { 0x64, 1 },
+	{ "same range", 0x3f8, 8 }, { "first byte", 0x3f0, 9 }, { "last byte", 0x3ff, 1 },
+	{ "inside", 0x3fa, 2 },	    { "around", 0x3f0, 0x20 },	{ "other device", 0x64, 1 },
 };
 
 START_TEST(overlap_is_refused)
@@ -153,11 +165,11 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("bus");
 
 	tcase_add_test(tc, access_reaches_its_device_with_its_offset);
-	tcase_add_loop_test(tc, access_not_fully_inside_a_device_reads_ones_and_writes_nothing, 0,
-			    ARRAY_SIZE(outside));
+	tcase_add_table_test(tc, access_not_fully_inside_a_device_reads_ones_and_writes_nothing,
+			     outside);
 	tcase_add_test(tc, adjoining_devices_do_not_share_an_access);
 	tcase_add_test(tc, range_that_is_empty_or_wraps_is_refused);
-	tcase_add_loop_test(tc, overlap_is_refused, 0, ARRAY_SIZE(overlapping));
+	tcase_add_table_test(tc, overlap_is_refused, overlapping);
 	tcase_add_test(tc, full_bus_refuses_devices_and_still_works);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of bzImage: guest RAM for a valid one, and the errors for each kind of invalid one. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/lib/bzimage.h"
-#include "tests/lib/suite.h"
+#include "tests/lib/cases.h"
+#include "tests/unit/bzimage_rig.h"
 #include "vmm/arch/x86_64/boot.h"
-
-#define MIB	BZ_MIB
-#define CMDLINE "console=ttyS0 a=b"
-
-static struct guestram ram;
-
-static struct boot_result load(const uint8_t *file, size_t len, int initrd_fd, const char *cmdline)
-{
-	return boot_bytes(&ram, file, len, initrd_fd, cmdline);
-}
-
-static void setup(void)
-{
-	guestram_create(&ram, 16 * MIB);
-}
-
-static void teardown(void)
-{
-	guestram_destroy(&ram);
-}
 
 static void check_loaded(uint64_t gpa, unsigned int from, unsigned int len)
 {
@@ -216,16 +197,25 @@ START_TEST(truncated_file_is_refused_at_every_length)
 }
 END_TEST
 
+static const char *missing_bytes(int i)
+{
+	static char name[40];
+
+	snprintf(name, sizeof(name), "%d of 16 bytes missing", i + 1);
+	return name;
+}
+
 /* In memtest86+ 6.10 syssize counts units of 16 bytes, and the file ends inside the last unit. */
 START_TEST(file_that_ends_within_the_last_unit_of_syssize_is_accepted)
 {
+	unsigned int missing = (unsigned int)_i + 1;
 	uint8_t file[BZ_FILE_SIZE];
 	struct boot_result r;
 
 	bzimage_make(file);
-	r = load(file, BZ_FILE_SIZE - (size_t)_i, -1, CMDLINE);
+	r = load(file, BZ_FILE_SIZE - missing, -1, CMDLINE);
 	ck_assert_int_eq(r.err, 0);
-	check_loaded(4 * MIB, BZ_SETUP_SIZE, BZ_CODE_SIZE - (unsigned int)_i);
+	check_loaded(4 * MIB, BZ_SETUP_SIZE, BZ_CODE_SIZE - missing);
 	free(r.boot);
 	/* The payload must lie inside the file. */
 	bzimage_header(file)->payload_length = BZ_CODE_SIZE - 0x100;
@@ -319,11 +309,10 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, kernel_that_just_fits_is_accepted);
 	tcase_add_test(tcase, boot_params_have_the_fields_of_the_protocol);
 	tcase_add_test(tcase, length_of_the_header_is_respected);
-	tcase_add_loop_test(tcase, invalid_header_is_refused, 0,
-			    (int)(sizeof(corruptions) / sizeof(corruptions[0])));
+	tcase_add_table_test(tcase, invalid_header_is_refused, corruptions);
 	tcase_add_test(tcase, truncated_file_is_refused_at_every_length);
-	tcase_add_loop_test(tcase, file_that_ends_within_the_last_unit_of_syssize_is_accepted, 1,
-			    16);
+	tcase_add_named_test(tcase, file_that_ends_within_the_last_unit_of_syssize_is_accepted, 15,
+			     missing_bytes);
 	tcase_add_test(tcase, smallest_kernel_may_lack_the_end_of_its_last_unit);
 	tcase_add_test(tcase, file_truncated_during_the_read_is_reported);
 	tcase_add_test(tcase, other_formats_are_named);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "tests/lib/cases.h"
 #include "tests/unit/console_rig.h"
 
 #define READ_END  0
@@ -143,7 +144,15 @@ START_TEST(piped_input_waits_for_the_guest)
 END_TEST
 
 /* Input that is absent, ends at once or fails: the loop must not spin, and output still works. */
-enum input { NO_FD, CLOSED_FD, DEV_NULL, DIRECTORY, ENDED_PIPE, INPUTS };
+enum input { NO_FD, CLOSED_FD, DEV_NULL, DIRECTORY, ENDED_PIPE };
+
+static const char *const inputs[] = {
+	[NO_FD] = "no descriptor",
+	[CLOSED_FD] = "closed descriptor",
+	[DEV_NULL] = "/dev/null",
+	[DIRECTORY] = "a directory",
+	[ENDED_PIPE] = "pipe without a writer",
+};
 
 static int open_input(enum input kind)
 {
@@ -185,7 +194,15 @@ END_TEST
 /*
  * Output that will never be accepted: the guest and the input continue, and the loop does not spin.
  */
-enum output { OUT_NO_FD, OUT_CLOSED_FD, OUT_CLOSED_READER, OUT_CLOSES_LATER, OUT_FULL, OUTPUTS };
+enum output { OUT_NO_FD, OUT_CLOSED_FD, OUT_CLOSED_READER, OUT_CLOSES_LATER, OUT_FULL };
+
+static const char *const outputs[] = {
+	[OUT_NO_FD] = "no descriptor",
+	[OUT_CLOSED_FD] = "closed descriptor",
+	[OUT_CLOSED_READER] = "pipe without a reader",
+	[OUT_CLOSES_LATER] = "pipe whose reader closes it later",
+	[OUT_FULL] = "/dev/full",
+};
 
 static int open_output(enum output kind)
 {
@@ -410,7 +427,7 @@ START_TEST(close_waits_for_a_slow_reader)
 	/* The pipe has less room than there is output, so that close has to wait. */
 	ck_assert_int_ge(fcntl(out[WRITE_END], F_SETPIPE_SZ, 4096), 4096);
 	ck_assert_int_eq(pthread_create(&reader, NULL, late_reader, &len), 0);
-	rig_close(PATIENCE_S * 1000);
+	rig_close(TIMEOUT_S * 1000);
 	close(out[WRITE_END]);
 	out[WRITE_END] = -1;
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
@@ -424,15 +441,15 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("console");
 	TCase *tc = tcase_create("console");
 
-	tcase_set_timeout(tc, 2 * PATIENCE_S);
+	tcase_set_timeout(tc, 2 * TIMEOUT_S);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, output_arrives_unchanged_and_is_batched);
 	tcase_add_test(tc, output_costs_no_system_call_per_byte);
 	tcase_add_test(tc, much_output_is_written_in_large_pieces);
 	tcase_add_test(tc, piped_input_is_data_even_ctrl_a_x);
 	tcase_add_test(tc, piped_input_waits_for_the_guest);
-	tcase_add_loop_test(tc, input_at_its_end_is_not_polled, 0, INPUTS);
-	tcase_add_loop_test(tc, output_that_failed_is_discarded_for_good, 0, OUTPUTS);
+	tcase_add_names_test(tc, input_at_its_end_is_not_polled, inputs);
+	tcase_add_names_test(tc, output_that_failed_is_discarded_for_good, outputs);
 	tcase_add_test(tc, slow_reader_does_not_block_the_input);
 	tcase_add_test(tc, dropped_output_is_reported_at_the_gap);
 	tcase_add_test(tc, flooding_guest_does_not_occupy_the_main_loop);

@@ -7,6 +7,7 @@
 #include <termios.h>
 
 #include "dataplane/base.h"
+#include "tests/lib/cases.h"
 #include "tests/unit/console_rig.h"
 
 #define CTRL_A "\x01"
@@ -174,15 +175,16 @@ START_TEST(typed_ahead_keys_wait_for_the_guest)
 END_TEST
 
 static const struct {
+	const char *name;
 	const char *typed;
 	const char *heard;
 } escapes[] = {
-	{ CTRL_A CTRL_A, CTRL_A },
-	{ "a" CTRL_A CTRL_A "x", "a" CTRL_A "x" },
-	{ CTRL_A "qb", "b" },
-	{ "x" CTRL_A "h" CTRL_A "hh", "xh" },
-	{ CTRL_A CTRL_A CTRL_A CTRL_A, CTRL_A CTRL_A },
-	{ "h" CTRL_A "X", "h" },
+	{ "Ctrl-A twice", CTRL_A CTRL_A, CTRL_A },
+	{ "Ctrl-A twice, then x", "a" CTRL_A CTRL_A "x", "a" CTRL_A "x" },
+	{ "unknown command", CTRL_A "qb", "b" },
+	{ "help twice", "x" CTRL_A "h" CTRL_A "hh", "xh" },
+	{ "Ctrl-A four times", CTRL_A CTRL_A CTRL_A CTRL_A, CTRL_A CTRL_A },
+	{ "capital X", "h" CTRL_A "X", "h" },
 };
 
 START_TEST(ctrl_a_is_for_the_console)
@@ -247,7 +249,13 @@ START_TEST(terminal_hangup_ends_input_and_output)
 }
 END_TEST
 
-static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+static const struct {
+	const char *name;
+	int signal;
+} crashes[] = {
+	{ "SIGSEGV", SIGSEGV }, { "SIGBUS", SIGBUS },	{ "SIGILL", SIGILL },
+	{ "SIGFPE", SIGFPE },	{ "SIGABRT", SIGABRT },
+};
 
 START_TEST(crash_restores_the_terminal)
 {
@@ -263,14 +271,14 @@ START_TEST(crash_restores_the_terminal)
 		rig_open(tty, tty);
 		if (tcgetattr(tty, &raw) < 0 || raw.c_lflag & ICANON)
 			_exit(0);
-		raise(crashes[_i]);
+		raise(crashes[_i].signal);
 		_exit(0);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 	ck_assert(WIFSIGNALED(status));
-	ck_assert_int_eq(WTERMSIG(status), crashes[_i]);
+	ck_assert_int_eq(WTERMSIG(status), crashes[_i].signal);
 #endif
 	ck_assert(cooked());
 }
@@ -358,7 +366,7 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("console_tty");
 	TCase *tc = tcase_create("console_tty");
 
-	tcase_set_timeout(tc, 2 * PATIENCE_S);
+	tcase_set_timeout(tc, 2 * TIMEOUT_S);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, terminal_is_raw_while_open);
 	tcase_add_test(tc, keys_reach_the_guest_unchanged);
@@ -366,11 +374,11 @@ Suite *test_suite(void)
 	tcase_add_test(tc, input_waits_while_the_vm_is_paused);
 	tcase_add_test(tc, ctrl_a_x_quits_whatever_the_guest_does);
 	tcase_add_test(tc, typed_ahead_keys_wait_for_the_guest);
-	tcase_add_loop_test(tc, ctrl_a_is_for_the_console, 0, ARRAY_SIZE(escapes));
+	tcase_add_table_test(tc, ctrl_a_is_for_the_console, escapes);
 	tcase_add_test(tc, ctrl_a_h_helps_on_the_terminal_only);
 	tcase_add_test(tc, stalled_terminal_blocks_nothing);
 	tcase_add_test(tc, terminal_hangup_ends_input_and_output);
-	tcase_add_loop_test(tc, crash_restores_the_terminal, 0, ARRAY_SIZE(crashes));
+	tcase_add_table_test(tc, crash_restores_the_terminal, crashes);
 	tcase_add_test(tc, crash_handlers_are_set_only_with_a_raw_terminal);
 	tcase_add_test(tc, background_process_does_not_touch_the_terminal);
 	suite_add_tcase(suite, tc);

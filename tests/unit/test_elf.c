@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/guestram.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch/x86_64/boot.h"
@@ -176,6 +177,8 @@ START_TEST(virtual_entry_is_translated)
 	free(r.boot);
 }
 END_TEST
+
+static const char *const note_sizes[] = { "4-byte descriptor", "8-byte descriptor" };
 
 START_TEST(pvh_note_is_found)
 {
@@ -382,6 +385,8 @@ START_TEST(nothing_is_loaded_from_a_bad_file)
 }
 END_TEST
 
+static const char *const segments[] = { "adjoining", "empty" };
+
 START_TEST(adjoining_and_empty_segments_are_accepted)
 {
 	struct result r;
@@ -410,17 +415,16 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, segments_are_loaded_and_bss_is_zero);
 	tcase_add_test(tcase, entry_without_note_is_64_bit);
 	tcase_add_test(tcase, virtual_entry_is_translated);
-	tcase_add_loop_test(tcase, pvh_note_is_found, 0, 2);
+	tcase_add_names_test(tcase, pvh_note_is_found, note_sizes);
 	tcase_add_test(tcase, notes_of_other_owners_are_ignored);
 	tcase_add_test(tcase, notes_aligned_to_8_are_parsed);
 	tcase_add_test(tcase, pvh_start_info_is_complete);
 	tcase_add_test(tcase, pvh_without_initrd_has_no_module);
 	tcase_add_test(tcase, cmdline_longer_than_linux_accepts_is_refused);
 	tcase_add_test(tcase, initrd_does_not_overlap_the_highest_segment);
-	tcase_add_loop_test(tcase, invalid_file_is_refused, 0,
-			    (int)(sizeof(corruptions) / sizeof(corruptions[0])));
+	tcase_add_table_test(tcase, invalid_file_is_refused, corruptions);
 	tcase_add_test(tcase, nothing_is_loaded_from_a_bad_file);
-	tcase_add_loop_test(tcase, adjoining_and_empty_segments_are_accepted, 0, 2);
+	tcase_add_names_test(tcase, adjoining_and_empty_segments_are_accepted, segments);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -9,6 +9,7 @@
 
 #include "dataplane/base.h"
 #include "tests/lib/bzimage.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 
 #define MIB	  BZ_MIB
@@ -141,7 +142,7 @@ START_TEST(kernel_that_resembles_a_program_is_run)
 
 	make_kernel(kernels[_i]);
 	r = load();
-	ck_assert_msg(r.err == 0, "%s: %s", kernels[_i], r.err ? r.error.why : "");
+	ck_assert_msg(r.err == 0, "%s", r.err ? r.error.why : "");
 	free(r.boot);
 }
 END_TEST
@@ -170,8 +171,8 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, program_is_not_run_as_a_kernel, 0, ARRAY_SIZE(programs));
-	tcase_add_loop_test(tc, kernel_that_resembles_a_program_is_run, 0, ARRAY_SIZE(kernels));
+	tcase_add_names_test(tc, program_is_not_run_as_a_kernel, programs);
+	tcase_add_names_test(tc, kernel_that_resembles_a_program_is_run, kernels);
 	tcase_add_test(tc, programs_of_this_machine_are_not_kernels);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -27,8 +27,6 @@ int __real_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 				      struct io_uring_params *p);
 int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 				      struct io_uring_params *p);
-int __real_io_uring_enable_rings(struct io_uring *ring);
-int __wrap_io_uring_enable_rings(struct io_uring *ring);
 int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
 int __real_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
@@ -60,11 +58,6 @@ int __wrap_io_uring_queue_init_params(unsigned int entries, struct io_uring *rin
 			      : __real_io_uring_queue_init_params(entries, ring, p);
 }
 
-int __wrap_io_uring_enable_rings(struct io_uring *ring)
-{
-	return enable_error ? enable_error : __real_io_uring_enable_rings(ring);
-}
-
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
 	return submit_error ? take(&submit_error) : __real_io_uring_submit(ring);
@@ -72,7 +65,11 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 
 int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n)
 {
-	return no_sparse ? -EINVAL : __real_io_uring_register(fd, op, arg, n);
+	if (op == IORING_REGISTER_ENABLE_RINGS && enable_error)
+		return enable_error;
+	if (op == IORING_REGISTER_FILES2 && no_sparse)
+		return -EINVAL;
+	return __real_io_uring_register(fd, op, arg, n);
 }
 
 /* The test registers addresses without memory, so that the kernel cannot be called. */

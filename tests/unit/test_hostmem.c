@@ -53,6 +53,19 @@ START_TEST(invalid_regions_are_refused)
 }
 END_TEST
 
+START_TEST(removed_region_is_found_no_more_and_its_place_is_free)
+{
+	hostmem_remove(&mem, 0x2000);
+	ck_assert_uint_eq(mem.count, 3);
+	ck_assert_ptr_null(hostmem_lookup(&mem, 0x2000, 1, false));
+	ck_assert_ptr_eq(hostmem_lookup(&mem, 0x1000, 1, false), low);
+	ck_assert_ptr_eq(hostmem_lookup(&mem, 0x4000, 1, false), rom);
+	ck_assert_ptr_eq(hostmem_lookup(&mem, 0x8000, 1, false), high);
+	ck_assert_int_eq(hostmem_add(&mem, 0x2000, 0x1000, mid + 0x1000, false), 0);
+	ck_assert_ptr_eq(hostmem_lookup(&mem, 0x2fff, 1, false), mid + 0x1fff);
+}
+END_TEST
+
 START_TEST(region_is_refused_when_the_table_is_full)
 {
 	for (uint64_t i = 0; i < HOSTMEM_MAX_REGIONS - 4; i++)
@@ -205,6 +218,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, table_is_sorted);
 	tcase_add_test(t, invalid_regions_are_refused);
+	tcase_add_test(t, removed_region_is_found_no_more_and_its_place_is_free);
 	tcase_add_test(t, region_is_refused_when_the_table_is_full);
 	tcase_add_test(t, row08_lookup_to_the_last_byte_and_one_further);
 	tcase_add_test(t, row07_lookup_that_wraps);

@@ -13,6 +13,7 @@
 
 #include "dataplane/evloop.h"
 #include "devices/virtio/image.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
@@ -64,16 +65,22 @@ START_TEST(image_is_opened_and_measured)
 END_TEST
 
 static const struct {
+	const char *name;
 	const char *format;
 	unsigned int at;
 	const char *begin;
 	size_t len;
 } foreign[] = {
-	{ "qcow2", 0, "QFI\xfb\0\0\0\3", 8 }, { "VHDX", 0, "vhdxfileq\0e\0", 12 },
-	{ "VMDK", 0, "KDMV\1\0\0\0", 8 },     { "VMDK", 0, "# Disk DescriptorFile\n", 22 },
-	{ "VDI", 64, "\x7f\x10\xda\xbe", 4 }, { "QED", 0, "QED\0", 4 },
-	{ "VHD", 0, "conectix", 8 },	      { NULL, 0, "QEDX", 4 },
-	{ NULL, 0, "\x7f\x10\xda\xbe", 4 },   { NULL, 510, "\x55\xaa", 2 },
+	{ "qcow2", "qcow2", 0, "QFI\xfb\0\0\0\3", 8 },
+	{ "VHDX", "VHDX", 0, "vhdxfileq\0e\0", 12 },
+	{ "VMDK, binary", "VMDK", 0, "KDMV\1\0\0\0", 8 },
+	{ "VMDK, text", "VMDK", 0, "# Disk DescriptorFile\n", 22 },
+	{ "VDI", "VDI", 64, "\x7f\x10\xda\xbe", 4 },
+	{ "QED", "QED", 0, "QED\0", 4 },
+	{ "VHD", "VHD", 0, "conectix", 8 },
+	{ "text like QED", NULL, 0, "QEDX", 4 },
+	{ "magic number of VDI at 0", NULL, 0, "\x7f\x10\xda\xbe", 4 },
+	{ "boot sector", NULL, 510, "\x55\xaa", 2 },
 };
 
 /* The format is reported and has no other effect: the disk is the file itself. */
@@ -366,7 +373,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("image");
 	TCase *t = tcase_create("image");
 
-	tcase_add_loop_test(t, image_in_another_format_is_raw, 0, (int)ARRAY_SIZE(foreign));
+	tcase_add_table_test(t, image_in_another_format_is_raw, foreign);
 	tcase_add_test(t, image_is_opened_and_measured);
 	tcase_add_test(t, read_only_image_is_open_read_only);
 	tcase_add_test(t, row39_another_formats_header_means_nothing);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/image.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/disk.h"
 #include "tests/lib/suite.h"
 
@@ -140,6 +141,8 @@ START_TEST(host_loop_device_that_is_mounted)
 }
 END_TEST
 
+static const char *const engines[] = { "libaio", "sync" };
+
 START_TEST(loop_device_serves_requests)
 {
 	static uint8_t sector[512];
@@ -166,6 +169,8 @@ START_TEST(loop_device_serves_requests)
 	end();
 }
 END_TEST
+
+static const char *const range_engines[] = { "io_uring", "sync" };
 
 /* A loop device discards by punching holes in its file. */
 START_TEST(loop_device_discards_and_zeroes)
@@ -211,8 +216,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, loop_device_is_measured);
 	tcase_add_test(t, loop_device_with_larger_blocks_than_the_guests);
 	tcase_add_test(t, host_loop_device_that_is_mounted);
-	tcase_add_loop_test(t, loop_device_serves_requests, 0, 2);
-	tcase_add_loop_test(t, loop_device_discards_and_zeroes, 0, 2);
+	tcase_add_names_test(t, loop_device_serves_requests, engines);
+	tcase_add_names_test(t, loop_device_discards_and_zeroes, range_engines);
 	suite_add_tcase(s, t);
 	return s;
 }

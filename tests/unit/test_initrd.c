@@ -5,28 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/lib/bzimage.h"
-#include "tests/lib/suite.h"
-
-#define MIB	BZ_MIB
-#define CMDLINE "console=ttyS0 a=b"
-
-static struct guestram ram;
-
-static struct boot_result load(const uint8_t *file, size_t len, int initrd_fd, const char *cmdline)
-{
-	return boot_bytes(&ram, file, len, initrd_fd, cmdline);
-}
-
-static void setup(void)
-{
-	guestram_create(&ram, 16 * MIB);
-}
-
-static void teardown(void)
-{
-	guestram_destroy(&ram);
-}
+#include "tests/lib/cases.h"
+#include "tests/unit/bzimage_rig.h"
 
 START_TEST(cmdline_up_to_the_limit_of_the_kernel_is_accepted)
 {
@@ -50,6 +30,8 @@ START_TEST(cmdline_up_to_the_limit_of_the_kernel_is_accepted)
 	boot_expect(load(file, sizeof(file), -1, line), -E2BIG, BOOT_CMDLINE, "longer");
 }
 END_TEST
+
+static const char *const limits[] = { "end of RAM", "initrd_addr_max" };
 
 START_TEST(initrd_is_at_the_highest_possible_address)
 {
@@ -75,19 +57,25 @@ START_TEST(initrd_is_at_the_highest_possible_address)
 }
 END_TEST
 
+/* The kernel is at [4 MiB, 7 MiB), RAM ends at 16 MiB. */
+static const struct {
+	const char *name;
+	uint64_t size;
+	uint32_t addr_max;
+	int err;
+} cases[] = {
+	{ "fits exactly", 9 * MIB, 0x7fffffff, 0 },
+	{ "a byte too large", 9 * MIB + 1, 0x7fffffff, -EFBIG },
+	{ "larger than RAM", 17 * MIB, 0x7fffffff, -EFBIG },
+	{ "1 TiB", 1ull << 40, 0x7fffffff, -EFBIG },
+	{ "fits exactly below the kernel's limit", 2 * MIB, 9 * MIB - 1, 0 },
+	{ "a byte too large for the kernel's limit", 2 * MIB, 9 * MIB - 2, -EFBIG },
+	{ "limit below the kernel", 4096, 4095, -EFBIG },
+	{ "limit of 0", 1, 0, -EFBIG },
+};
+
 START_TEST(initrd_that_does_not_fit_is_refused)
 {
-	/* The kernel is at [4 MiB, 7 MiB), RAM ends at 16 MiB. */
-	static const struct {
-		uint64_t size;
-		uint32_t addr_max;
-		int err;
-	} cases[] = {
-		{ 9 * MIB, 0x7fffffff, 0 },	  { 9 * MIB + 1, 0x7fffffff, -EFBIG },
-		{ 17 * MIB, 0x7fffffff, -EFBIG }, { 1ull << 40, 0x7fffffff, -EFBIG },
-		{ 2 * MIB, 9 * MIB - 1, 0 },	  { 2 * MIB, 9 * MIB - 2, -EFBIG },
-		{ 4096, 4095, -EFBIG },		  { 1, 0, -EFBIG },
-	};
 	uint8_t file[BZ_FILE_SIZE];
 	struct boot_result r;
 	int fd = memfile(NULL, cases[_i].size);
@@ -122,8 +110,8 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, cmdline_up_to_the_limit_of_the_kernel_is_accepted);
-	tcase_add_loop_test(tcase, initrd_is_at_the_highest_possible_address, 0, 2);
-	tcase_add_loop_test(tcase, initrd_that_does_not_fit_is_refused, 0, 8);
+	tcase_add_names_test(tcase, initrd_is_at_the_highest_possible_address, limits);
+	tcase_add_table_test(tcase, initrd_that_does_not_fit_is_refused, cases);
 	tcase_add_test(tcase, empty_initrd_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -48,6 +48,80 @@ START_TEST(clients_come_and_go_in_any_order)
 }
 END_TEST
 
+static void work_once(struct client *c, bool pops)
+{
+	STORE_RELEASE(c->pops, pops);
+	add(&c->work, 1);
+	wake(c);
+	mock_wait_until(get(&c->done) == get(&c->work));
+	wait_idle_thread();
+}
+
+START_TEST(last_active_client_is_the_one_that_popped_last)
+{
+	struct client a, b;
+
+	begin(_i, 0);
+	join(&a);
+	join(&b);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 0);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 1);
+	/* Other work, such as a completion, does not count. */
+	work_once(&b, false);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 2);
+	work_once(&b, true);
+	ck_assert_uint_eq(get(&b.active), 0);
+	work_once(&a, true);
+	ck_assert_uint_eq(get(&a.active), 2);
+	leave(&a);
+	leave(&b);
+	iothread_destroy(thread);
+}
+END_TEST
+
+/* Work that a poll finds, and that causes work of the client which is served next. Returns the
+ * number of hits that the first client had then. */
+static unsigned int work_while_polling(struct client *first)
+{
+	unsigned int peeks = get(&first->peeks);
+
+	/* The thread polls after a short sleep. */
+	for (int64_t end = mock_deadline(); get(&first->peeks) == peeks;) {
+		wake(first->to);
+		mock_yield(end);
+	}
+	add(&first->work, 1);
+	wake(first); /* the thread may be asleep again */
+	mock_wait_until(get(&first->to->done) == get(&first->work));
+	return get(&first->hits);
+}
+
+/* A turn to which a successful poll led: the hit belongs to the first client that pops. */
+START_TEST(poll_hit_belongs_to_one_client)
+{
+	struct client late, first;
+	unsigned int hits;
+
+	begin(_i, 1000 * 1000);
+	join(&late);
+	join(&first); /* is served before the other */
+	first.to = &late;
+	while (!(hits = work_while_polling(&first)))
+		;
+	ck_assert_uint_eq(get(&late.hits), hits);
+	STORE_RELEASE(first.pops, true);
+	while (work_while_polling(&first) == hits)
+		;
+	ck_assert_uint_eq(get(&late.hits), hits);
+	leave(&first);
+	leave(&late);
+	iothread_destroy(thread);
+}
+END_TEST
+
 /* ---- calls ---- */
 
 static unsigned int runs;
@@ -175,6 +249,8 @@ Suite *test_suite(void)
 
 	tcase_add_named_test(t, clients_are_served_until_no_work_is_left, 2, loop_name);
 	tcase_add_named_test(t, clients_come_and_go_in_any_order, 2, loop_name);
+	tcase_add_named_test(t, last_active_client_is_the_one_that_popped_last, 2, loop_name);
+	tcase_add_named_test(t, poll_hit_belongs_to_one_client, 2, loop_name);
 	tcase_add_named_test(t, calls_from_many_threads, 2, loop_name);
 	tcase_add_named_test(t, calls_that_come_while_the_thread_is_busy_are_all_run, 2, loop_name);
 	tcase_add_named_test(t, caller_waits_until_the_call_is_answered, 2, loop_name);

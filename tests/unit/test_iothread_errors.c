@@ -32,8 +32,8 @@ int __wrap_pthread_attr_init(pthread_attr_t *attr);
 int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*start)(void *),
 			  void *arg);
 
-int __real_io_uring_enable_rings(struct io_uring *ring);
-int __wrap_io_uring_enable_rings(struct io_uring *ring);
+int __real_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
+int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n);
 
 int __real_sem_wait(sem_t *sem);
 int __wrap_sem_wait(sem_t *sem);
@@ -109,9 +109,11 @@ int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr, void *(*sta
 	return create_error ? take(&create_error) : __real_pthread_create(id, attr, start, arg);
 }
 
-int __wrap_io_uring_enable_rings(struct io_uring *ring)
+int __wrap_io_uring_register(unsigned int fd, unsigned int op, void *arg, unsigned int n)
 {
-	return enable_error ? -take(&enable_error) : __real_io_uring_enable_rings(ring);
+	if (op == IORING_REGISTER_ENABLE_RINGS && enable_error)
+		return -take(&enable_error);
+	return __real_io_uring_register(fd, op, arg, n);
 }
 
 static struct iothread *made;

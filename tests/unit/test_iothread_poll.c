@@ -198,6 +198,26 @@ START_TEST(thread_that_polls_delays_the_interrupt)
 }
 END_TEST
 
+/* Polls for completions fail until they are rare. The driver may answer what is published at once,
+ * so the thread polls for its requests nevertheless. */
+START_TEST(published_requests_make_the_thread_poll_for_new_ones)
+{
+	struct client c;
+
+	ownclock_begin();
+	begin(_i, 0);
+	join(&c);
+	wait_idle_thread();
+	for (unsigned int i = 0; i < 70; i++)
+		polled_after_work(&c, 1, false);
+	ck_assert(!polled_after_work(&c, 1, false));
+	STORE_RELEASE(c.publishes, true);
+	ck_assert(polled_after_work(&c, 1, false));
+	leave(&c);
+	iothread_destroy(thread);
+}
+END_TEST
+
 START_TEST(thread_that_polls_for_completions_delays_the_interrupt)
 {
 	struct client c;
@@ -244,6 +264,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, without_a_long_window_polls_are_brief_and_rare);
 	tcase_add_table_test(t, thread_never_polls_on_a_single_cpu, windows);
 	tcase_add_table_test(t, thread_that_polls_delays_the_interrupt, ways);
+	tcase_add_named_test(t, published_requests_make_the_thread_poll_for_new_ones, 2, loop_name);
 	tcase_add_test(t, thread_that_polls_for_completions_delays_the_interrupt);
 	tcase_add_named_test(t, calls_are_run_while_the_thread_polls, 2, loop_name);
 	suite_add_tcase(s, t);

@@ -1,42 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Tests of the command line: each option and key, and the messages about wrong ones. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "dataplane/base.h"
-#include "tests/lib/suite.h"
-#include "vmm/options/options.h"
-
-#define ARGS_MAX 40
-
-static struct machine_config config;
-static char message[OPTIONS_MESSAGE_MAX];
-
-/* The parser cuts its arguments up, so it gets copies; `copies` keeps them for the strings in
- * `config`. Each is its own allocation: a sanitizer sees a step over its end. */
-static char *copies[ARGS_MAX + 1];
-
-static enum options_result parse(const char *const *args)
-{
-	int argc = 0;
-
-	copies[argc++] = strdup("microvm");
-	for (; *args; args++)
-		copies[argc++] = strdup(*args);
-	copies[argc] = NULL;
-	memset(message, 'x', sizeof(message));
-	message[0] = '\0';
-	return options_parse(argc, copies, &config, message);
-}
-
-static void free_copies(void)
-{
-	for (char **copy = copies; *copy; copy++)
-		free(*copy);
-	copies[0] = NULL;
-}
-
-#define PARSE(...) parse((const char *const[]){ __VA_ARGS__, NULL })
+#include "tests/lib/cases.h"
+#include "tests/unit/options_rig.h"
 
 START_TEST(defaults)
 {
@@ -83,7 +50,6 @@ START_TEST(all_options_in_both_forms)
 	ck_assert_uint_eq(config.cpus, 1024);
 	ck_assert(!config.console);
 
-	free_copies();
 	ck_assert_int_eq(PARSE("--cmdline", "-- --help", "--kernel", "k", "--console", "on"),
 			 OPTIONS_RUN);
 	ck_assert_str_eq(config.cmdline, "-- --help");
@@ -92,27 +58,23 @@ START_TEST(all_options_in_both_forms)
 }
 END_TEST
 
-START_TEST(dumping_a_tree_describes_by_it)
+START_TEST(dumping_a_tree_implies_describe_fdt)
 {
 	ck_assert_int_eq(PARSE("--kernel", "k"), OPTIONS_RUN);
 	ck_assert_int_eq(config.description, DESCRIBE_DEFAULT);
-	free_copies();
 	ck_assert_int_eq(PARSE("--kernel", "k", "--describe", "acpi"), OPTIONS_RUN);
 	ck_assert_int_eq(config.description, DESCRIBE_ACPI);
-	free_copies();
 	ck_assert_int_eq(PARSE("--kernel", "k", "--describe=fdt"), OPTIONS_RUN);
 	ck_assert_int_eq(config.description, DESCRIBE_FDT);
-	free_copies();
 	ck_assert_int_eq(PARSE("--kernel", "k", "--dump-dtb", "f"), OPTIONS_RUN);
 	ck_assert_int_eq(config.description, DESCRIBE_FDT);
 }
 END_TEST
 
-START_TEST(empty_texts_are_texts)
+START_TEST(empty_texts_are_accepted)
 {
 	ck_assert_int_eq(PARSE("--kernel", "k", "--append="), OPTIONS_RUN);
 	ck_assert_str_eq(config.append, "");
-	free_copies();
 	ck_assert_int_eq(PARSE("--kernel", "k", "--cmdline", ""), OPTIONS_RUN);
 	ck_assert_str_eq(config.cmdline, "");
 }
@@ -135,7 +97,7 @@ START_TEST(memory_sizes)
 }
 END_TEST
 
-START_TEST(disk_keys_each)
+START_TEST(each_disk_key)
 {
 	ck_assert_int_eq(PARSE("--kernel", "k", "--disk",
 			       "a/b.img,readonly,serial=01234567 9abc=efghi,direct=on,"
@@ -203,32 +165,25 @@ START_TEST(sixteen_disks_and_no_more)
 
 	for (unsigned int i = 0; i < DEVLIST_MAX_DISKS; i++)
 		args[2 + i] = "--disk=d";
-	ck_assert_int_eq(parse(args), OPTIONS_RUN);
+	ck_assert_int_eq(parse_args(args), OPTIONS_RUN);
 	ck_assert_uint_eq(config.disk_count, DEVLIST_MAX_DISKS);
-	free_copies();
 	args[2 + DEVLIST_MAX_DISKS] = "--disk=e,readonly";
-	ck_assert_int_eq(parse(args), OPTIONS_ERROR);
+	ck_assert_int_eq(parse_args(args), OPTIONS_ERROR);
 	ck_assert_str_eq(message, "--disk e,readonly: more than 16 disks");
 }
 END_TEST
 
-START_TEST(help_and_version_need_nothing_else)
+START_TEST(help_and_version_need_no_other_option)
 {
 	ck_assert_int_eq(PARSE("--help"), OPTIONS_HELP);
-	free_copies();
 	ck_assert_int_eq(PARSE("-h"), OPTIONS_HELP);
-	free_copies();
 	ck_assert_int_eq(PARSE("--memory", "1G", "--version"), OPTIONS_VERSION);
 }
 END_TEST
 
 #define TEN "0123456789"
 
-/* What follows "--kernel k" on the line, and exactly what is said about it. */
-static const struct {
-	const char *args[4];
-	const char *message;
-} bad[] = {
+static const struct bad_line bad[] = {
 	{ { "--pidfile", "" }, "--pidfile : the file name is empty" },
 	{ { "--control", "" }, "--control : the file name is empty" },
 	{ { "--memory", "7Q" }, "--memory 7Q: not a size (a number with K, M, G or T)" },
@@ -333,32 +288,26 @@ static const struct {
 	{ { "\x1b[2J" }, "unexpected argument '?[2J' (see --help)" },
 };
 
-START_TEST(bad_lines_name_option_value_and_reason)
+START_TEST(bad_line_is_refused_with_option_value_and_reason)
 {
-	const char *args[2 + ARRAY_SIZE(bad[0].args) + 1] = { "--kernel", "k" };
-
-	memcpy(args + 2, bad[_i].args, sizeof(bad[_i].args));
-	ck_assert_int_eq(parse(args), OPTIONS_ERROR);
-	ck_assert_str_eq(message, bad[_i].message);
+	expect_refused(&bad[_i], true);
 }
 END_TEST
 
 START_TEST(kernel_is_required)
 {
-	static const char said[] = "--kernel FILE is missing (see --help)";
+	static const char missing[] = "--kernel FILE is missing (see --help)";
 
-	ck_assert_int_eq(parse((const char *const[]){ NULL }), OPTIONS_ERROR);
-	ck_assert_str_eq(message, said);
-	free_copies();
+	ck_assert_int_eq(parse_args((const char *const[]){ NULL }), OPTIONS_ERROR);
+	ck_assert_str_eq(message, missing);
 	ck_assert_int_eq(PARSE("--memory", "1G"), OPTIONS_ERROR);
-	ck_assert_str_eq(message, said);
-	free_copies();
+	ck_assert_str_eq(message, missing);
 	ck_assert_int_eq(PARSE("--kernel="), OPTIONS_ERROR);
 	ck_assert_str_eq(message, "--kernel : the file name is empty");
 }
 END_TEST
 
-/* However long the value, the message is one line that still gives the reason. */
+/* A message about a long value is cut to one line, and still has the reason. */
 START_TEST(long_values_are_cut)
 {
 	char longest[5000], arg[5200];
@@ -368,11 +317,9 @@ START_TEST(long_values_are_cut)
 	ck_assert_int_eq(PARSE("--kernel", "k", "--memory", longest), OPTIONS_ERROR);
 	ck_assert_ptr_nonnull(strstr(message, "aaa...: not a size (a number with K, M, G or T)"));
 
-	free_copies();
 	ck_assert_int_eq(PARSE("--kernel", "k", longest), OPTIONS_ERROR);
 	ck_assert_ptr_nonnull(strstr(message, "aaa...' (see --help)"));
 
-	free_copies();
 	snprintf(arg, sizeof(arg), "%s,queue-size=1%s", longest, longest + 4900);
 	ck_assert_int_eq(PARSE("--kernel", "k", "--disk", arg), OPTIONS_ERROR);
 	ck_assert_ptr_nonnull(strstr(message, "aaa...,queue-size=1aaa"));
@@ -380,7 +327,7 @@ START_TEST(long_values_are_cut)
 }
 END_TEST
 
-START_TEST(help_names_everything_in_80_columns)
+START_TEST(help_has_each_option_in_80_columns)
 {
 	static const char *const words[] = {
 		"--kernel FILE", "--initrd FILE", "--append TEXT", "--cmdline TEXT",
@@ -391,10 +338,10 @@ START_TEST(help_names_everything_in_80_columns)
 		"rerror=",	 "werror=",	  "iopoll",	   "  0  ",
 		"  7  ",
 	};
-	const char *line = options_help;
+	const char *line = options_help();
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		ck_assert_msg(strstr(options_help, words[i]), "%s", words[i]);
+		ck_assert_msg(strstr(options_help(), words[i]), "%s", words[i]);
 	while (*line) {
 		size_t len = strcspn(line, "\n");
 
@@ -413,17 +360,17 @@ Suite *test_suite(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, disk_defaults);
 	tcase_add_test(tc, all_options_in_both_forms);
-	tcase_add_test(tc, dumping_a_tree_describes_by_it);
-	tcase_add_test(tc, empty_texts_are_texts);
-	tcase_add_loop_test(tc, memory_sizes, 0, ARRAY_SIZE(sizes));
-	tcase_add_test(tc, disk_keys_each);
-	tcase_add_loop_test(tc, two_commas_stand_for_one, 0, ARRAY_SIZE(commas));
+	tcase_add_test(tc, dumping_a_tree_implies_describe_fdt);
+	tcase_add_test(tc, empty_texts_are_accepted);
+	tcase_add_member_test(tc, memory_sizes, sizes, text);
+	tcase_add_test(tc, each_disk_key);
+	tcase_add_member_test(tc, two_commas_stand_for_one, commas, disk);
 	tcase_add_test(tc, sixteen_disks_and_no_more);
-	tcase_add_test(tc, help_and_version_need_nothing_else);
-	tcase_add_loop_test(tc, bad_lines_name_option_value_and_reason, 0, ARRAY_SIZE(bad));
+	tcase_add_test(tc, help_and_version_need_no_other_option);
+	tcase_add_member_test(tc, bad_line_is_refused_with_option_value_and_reason, bad, message);
 	tcase_add_test(tc, kernel_is_required);
 	tcase_add_test(tc, long_values_are_cut);
-	tcase_add_test(tc, help_names_everything_in_80_columns);
+	tcase_add_test(tc, help_has_each_option_in_80_columns);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

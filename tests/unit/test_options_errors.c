@@ -1,41 +1,51 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of the disk keys rerror and werror. */
 #include <stdio.h>
-#include <string.h>
 
-#include "dataplane/base.h"
-#include "tests/lib/suite.h"
-#include "vmm/options/options.h"
-
-static struct machine_config config;
-static char message[OPTIONS_MESSAGE_MAX];
+#include "tests/lib/cases.h"
+#include "tests/unit/options_rig.h"
 
 static enum options_result parse(const char *keys, bool control)
 {
-	static char kernel[] = "--kernel=k", disk_option[200], socket[] = "--control=s";
-	char *argv[] = { kernel, kernel, disk_option, socket, NULL };
+	char disk_option[200];
 
 	snprintf(disk_option, sizeof(disk_option), "--disk=d%s", keys);
-	return options_parse(control ? 4 : 3, argv, &config, message);
+	return control ? PARSE("--kernel=k", disk_option, "--control=s")
+		       : PARSE("--kernel=k", disk_option);
 }
 
 static const struct {
-	const char *keys;
-	enum blkpolicy_action with[2]; /* --control: read and write */
-	int without;		       /* that write, or -1: it needs it */
+	const char *name, *keys;
+	enum blkpolicy_action with[2]; /* with --control: rerror and werror */
+	int without;		       /* werror without --control; -1: refused */
 } good[] = {
-	{ "", { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC }, BLKPOLICY_REPORT },
-	{ ",rerror=report", { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC }, BLKPOLICY_REPORT },
-	{ ",rerror=stop", { BLKPOLICY_STOP, BLKPOLICY_ENOSPC }, -1 },
-	{ ",rerror=ignore", { BLKPOLICY_IGNORE, BLKPOLICY_ENOSPC }, BLKPOLICY_REPORT },
-	{ ",werror=report", { BLKPOLICY_REPORT, BLKPOLICY_REPORT }, BLKPOLICY_REPORT },
-	{ ",werror=stop", { BLKPOLICY_REPORT, BLKPOLICY_STOP }, -1 },
-	{ ",werror=enospc", { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC }, -1 },
-	{ ",werror=ignore", { BLKPOLICY_REPORT, BLKPOLICY_IGNORE }, BLKPOLICY_IGNORE },
-	{ ",werror=report,rerror=stop", { BLKPOLICY_STOP, BLKPOLICY_REPORT }, -1 },
+	{ "defaults", "", { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC }, BLKPOLICY_REPORT },
+	{ "rerror=report",
+	  ",rerror=report",
+	  { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC },
+	  BLKPOLICY_REPORT },
+	{ "rerror=stop", ",rerror=stop", { BLKPOLICY_STOP, BLKPOLICY_ENOSPC }, -1 },
+	{ "rerror=ignore",
+	  ",rerror=ignore",
+	  { BLKPOLICY_IGNORE, BLKPOLICY_ENOSPC },
+	  BLKPOLICY_REPORT },
+	{ "werror=report",
+	  ",werror=report",
+	  { BLKPOLICY_REPORT, BLKPOLICY_REPORT },
+	  BLKPOLICY_REPORT },
+	{ "werror=stop", ",werror=stop", { BLKPOLICY_REPORT, BLKPOLICY_STOP }, -1 },
+	{ "werror=enospc", ",werror=enospc", { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC }, -1 },
+	{ "werror=ignore",
+	  ",werror=ignore",
+	  { BLKPOLICY_REPORT, BLKPOLICY_IGNORE },
+	  BLKPOLICY_IGNORE },
+	{ "werror=report,rerror=stop",
+	  ",werror=report,rerror=stop",
+	  { BLKPOLICY_STOP, BLKPOLICY_REPORT },
+	  -1 },
 };
 
-START_TEST(errors_with_and_without_control)
+START_TEST(policies_with_and_without_control)
 {
 	const struct blk_config *disk = config.disk;
 
@@ -55,7 +65,10 @@ START_TEST(errors_with_and_without_control)
 }
 END_TEST
 
-static const char *const bad[][2] = {
+static const struct {
+	const char *key;
+	const char *why;
+} bad[] = {
 	{ "rerror=enospc", "must be report, stop or ignore" },
 	{ "rerror=Stop", "must be report, stop or ignore" },
 	{ "werror=stops", "must be report, enospc, stop or ignore" },
@@ -64,13 +77,13 @@ static const char *const bad[][2] = {
 	{ "werror=stop,werror=stop", "given twice" },
 };
 
-START_TEST(errors_that_cannot_be)
+START_TEST(invalid_policy_is_refused)
 {
 	char keys[100];
 
-	snprintf(keys, sizeof(keys), ",%s", bad[_i][0]);
+	snprintf(keys, sizeof(keys), ",%s", bad[_i].key);
 	ck_assert_int_eq(parse(keys, true), OPTIONS_ERROR);
-	ck_assert_msg(strstr(message, bad[_i][1]), "%s", message);
+	ck_assert_msg(strstr(message, bad[_i].why), "%s", message);
 }
 END_TEST
 
@@ -79,8 +92,9 @@ Suite *test_suite(void)
 	Suite *s = suite_create("options_errors");
 	TCase *t = tcase_create("options_errors");
 
-	tcase_add_loop_test(t, errors_with_and_without_control, 0, (int)ARRAY_SIZE(good));
-	tcase_add_loop_test(t, errors_that_cannot_be, 0, (int)ARRAY_SIZE(bad));
+	tcase_add_checked_fixture(t, NULL, free_copies);
+	tcase_add_table_test(t, policies_with_and_without_control, good);
+	tcase_add_member_test(t, invalid_policy_is_refused, bad, key);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -20,7 +20,7 @@ struct documented {
 	bool key; /* a disk key, rather than an option */
 };
 
-/* Each entry of options_help begins with a name behind two spaces. */
+/* Each entry of the help begins with a name behind two spaces. */
 static bool begins_entry(const char *line)
 {
 	return !strncmp(line, "  ", 2) && (line[2] == '-' || (line[2] >= 'a' && line[2] <= 'z'));
@@ -102,7 +102,7 @@ static void check_default(const struct documented *d)
 START_TEST(help_documents_defaults_that_are_the_defaults)
 {
 	struct documented d = { .key = false };
-	const char *at = options_help;
+	const char *at = options_help();
 	unsigned int count = 0;
 
 	while ((at = next_default(at, &d))) {
@@ -119,9 +119,9 @@ START_TEST(help_documents_defaults_that_are_computed)
 	static struct machine_config config;
 	const struct blk_config *disk = &config.disk[0];
 
-	ck_assert_ptr_nonnull(strstr(options_help, "(default: one per CPU, up to 4)"));
-	ck_assert_ptr_nonnull(strstr(options_help, "tenth of iops)"));
-	ck_assert_ptr_nonnull(strstr(options_help, "(default: enospc with --control,"));
+	ck_assert_ptr_nonnull(strstr(options_help(), "(default: one per CPU, up to 4)"));
+	ck_assert_ptr_nonnull(strstr(options_help(), "tenth of iops)"));
+	ck_assert_ptr_nonnull(strstr(options_help(), "(default: enospc with --control,"));
 	parse(&config, "--disk", "f,iops=1000,bps=10M");
 	ck_assert_uint_eq(disk->queues, 1);
 	ck_assert_uint_eq(disk->limits.iops_burst, 100);

@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of the disk keys for the number of queues and of their threads. */
 #include <stdio.h>
-#include <string.h>
 
-#include "dataplane/base.h"
-#include "tests/lib/suite.h"
-#include "vmm/options/options.h"
+#include "tests/lib/cases.h"
+#include "tests/unit/options_rig.h"
 
-static struct machine_config config;
-static char message[OPTIONS_MESSAGE_MAX];
 static const struct blk_config *const disk = config.disk;
 
-/* One disk with those keys, and others' values behind it. */
 static enum options_result parse(const char *keys, const char *cpus)
 {
-	static char kernel[] = "--kernel=k", disk_option[200], cpus_option[32];
-	char *argv[] = { kernel, kernel, disk_option, cpus_option, NULL };
+	char disk_option[200], cpus_option[32];
 
 	snprintf(disk_option, sizeof(disk_option), "--disk=d%s%s", *keys ? "," : "", keys);
 	snprintf(cpus_option, sizeof(cpus_option), "--cpus=%s", cpus);
-	return options_parse(4, argv, &config, message);
+	return PARSE("--kernel=k", disk_option, cpus_option);
 }
 
 START_TEST(queues_follow_the_cpus)
@@ -80,7 +74,7 @@ END_TEST
 
 static const struct {
 	const char *keys;
-	const char *named; /* of the line, in the message */
+	const char *named; /* part of the command line in the message */
 	const char *why;
 } bad[] = {
 	{ "queues=0", ",queues=0", QUEUES },
@@ -105,7 +99,7 @@ static const struct {
 	{ "queues=2,iothreads=2,cpus=0", "", ": cpus lists 1 for iothreads=2" },
 };
 
-START_TEST(queues_that_cannot_be)
+START_TEST(invalid_queues_are_refused)
 {
 	char expected[OPTIONS_MESSAGE_MAX];
 
@@ -115,32 +109,23 @@ START_TEST(queues_that_cannot_be)
 }
 END_TEST
 
-/* The name is the user's, whatever is in it. */
+/* The name of a disk may contain any bytes. */
 START_TEST(disk_is_named_in_one_line)
 {
-	char kernel[] = "--kernel=k", option[] = "--disk=d\n\x80,queues=1,iothreads=2";
-	char *argv[] = { kernel, option, kernel, NULL };
-
-	ck_assert_int_eq(options_parse(3, argv, &config, message), OPTIONS_ERROR);
+	ck_assert_int_eq(PARSE("--disk=d\n\x80,queues=1,iothreads=2", "--kernel=k"), OPTIONS_ERROR);
 	ck_assert_str_eq(message, "--disk d??: iothreads=2 is more than queues=1");
 }
 END_TEST
 
 START_TEST(stats_on_and_off)
 {
-	char kernel[] = "--kernel=k", stats[] = "--stats=on", off[] = "--stats=off";
-	char maybe[] = "--stats=maybe";
-	char *argv[] = { kernel, kernel, stats, NULL };
-
-	ck_assert_int_eq(options_parse(2, argv, &config, message), OPTIONS_RUN);
+	ck_assert_int_eq(PARSE("--kernel=k"), OPTIONS_RUN);
 	ck_assert(!config.stats);
-	ck_assert_int_eq(options_parse(3, argv, &config, message), OPTIONS_RUN);
+	ck_assert_int_eq(PARSE("--kernel=k", "--stats=on"), OPTIONS_RUN);
 	ck_assert(config.stats);
-	argv[2] = off;
-	ck_assert_int_eq(options_parse(3, argv, &config, message), OPTIONS_RUN);
+	ck_assert_int_eq(PARSE("--kernel=k", "--stats=off"), OPTIONS_RUN);
 	ck_assert(!config.stats);
-	argv[2] = maybe;
-	ck_assert_int_eq(options_parse(3, argv, &config, message), OPTIONS_ERROR);
+	ck_assert_int_eq(PARSE("--kernel=k", "--stats=maybe"), OPTIONS_ERROR);
 	ck_assert_str_eq(message, "--stats maybe: must be on or off");
 }
 END_TEST
@@ -151,8 +136,9 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("options_queues");
 
 	tcase_add_test(t, queues_follow_the_cpus);
-	tcase_add_loop_test(t, queues_and_their_threads, 0, (int)ARRAY_SIZE(good));
-	tcase_add_loop_test(t, queues_that_cannot_be, 0, (int)ARRAY_SIZE(bad));
+	tcase_add_checked_fixture(t, NULL, free_copies);
+	tcase_add_member_test(t, queues_and_their_threads, good, keys);
+	tcase_add_member_test(t, invalid_queues_are_refused, bad, keys);
 	tcase_add_test(t, disk_is_named_in_one_line);
 	tcase_add_test(t, stats_on_and_off);
 	suite_add_tcase(s, t);

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of the first and last value of each option with a range, and their neighbours. */
 #include <stdio.h>
-#include <string.h>
 
-#include "dataplane/base.h"
-#include "tests/lib/suite.h"
-#include "vmm/options/options.h"
+#include "tests/lib/cases.h"
+#include "tests/unit/options_rig.h"
 #include "vmm/text.h"
 
-static struct machine_config config;
-static char message[OPTIONS_MESSAGE_MAX];
-
 static const struct {
-	const char *option; /* the value follows */
+	const char *option; /* up to the value */
 	const char *least, *most;
 	const char *refused[3];
 } ranges[] = {
@@ -34,11 +29,19 @@ static const struct {
 
 static enum options_result parse(const char *option, const char *value)
 {
-	static char kernel[] = "--kernel=k", text[200];
-	char *argv[] = { kernel, kernel, text, NULL };
+	char text[200];
 
 	snprintf(text, sizeof(text), "%s%s", option, value);
-	return options_parse(3, argv, &config, message);
+	return PARSE("--kernel=k", text);
+}
+
+static const char *range_name(int i)
+{
+	static char name[100];
+
+	snprintf(name, sizeof(name), "%s%s to %s", ranges[i].option, ranges[i].least,
+		 ranges[i].most);
+	return name;
 }
 
 START_TEST(both_ends_of_a_range_are_accepted)
@@ -50,7 +53,7 @@ START_TEST(both_ends_of_a_range_are_accepted)
 }
 END_TEST
 
-START_TEST(what_is_beside_a_range_is_refused)
+START_TEST(values_outside_a_range_are_refused)
 {
 	const char *option = ranges[_i].option;
 
@@ -87,8 +90,11 @@ Suite *test_suite(void)
 	Suite *s = suite_create("options_ranges");
 	TCase *t = tcase_create("options_ranges");
 
-	tcase_add_loop_test(t, both_ends_of_a_range_are_accepted, 0, (int)ARRAY_SIZE(ranges));
-	tcase_add_loop_test(t, what_is_beside_a_range_is_refused, 0, (int)ARRAY_SIZE(ranges));
+	tcase_add_checked_fixture(t, NULL, free_copies);
+	tcase_add_named_test(t, both_ends_of_a_range_are_accepted, (int)ARRAY_SIZE(ranges),
+			     range_name);
+	tcase_add_named_test(t, values_outside_a_range_are_refused, (int)ARRAY_SIZE(ranges),
+			     range_name);
 	tcase_add_test(t, sizes_with_every_suffix);
 	suite_add_tcase(s, t);
 	return s;

@@ -134,7 +134,7 @@ START_TEST(refused_wait_or_submit_breaks_the_disk_and_stop_returns)
 
 	capture_begin();
 	rig_init_file(&r, refusals[_i].ops, 16, true);
-	r.config.watch = &watch;
+	r.config.listener = &watch;
 	rig_start(&r);
 	mock_blk(&r.m, req, VIRTIO_BLK_T_IN, 0, 512);
 	ck_assert_uint_eq(mock_do(&r.m, req, NULL), VIRTIO_BLK_S_OK);

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
 #include "tests/unit/child_rig.h"
@@ -359,8 +360,7 @@ Suite *test_suite(void)
 		tcase_add_test(t, landlock_lets_a_supervisor_remove_files_and_signal);
 		tcase_add_test(t, namespaces_show_an_empty_root);
 		tcase_add_test(t, exiting_thread_does_not_prevent_namespaces);
-		tcase_add_loop_test(t, zero_limit_of_namespaces_is_named, 0,
-				    (int)ARRAY_SIZE(refusing));
+		tcase_add_names_test(t, zero_limit_of_namespaces_is_named, refusing);
 		tcase_add_test(t, zero_limit_of_process_id_namespaces_is_named);
 		tcase_add_test(t, user_change_is_permanent);
 	}

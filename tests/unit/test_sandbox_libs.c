@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 
 #include "dataplane/evloop.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/jail.h"
 #include "tests/lib/refuse.h"
 #include "tests/lib/sanitizer.h"
@@ -411,7 +412,7 @@ Suite *test_suite(void)
 
 	/* Sanitizers need more system calls than the filters permit. */
 	if (!SANITIZED)
-		tcase_add_loop_test(t, rare_call_of_a_library_is_permitted, 0, ARRAY_SIZE(cases));
+		tcase_add_table_test(t, rare_call_of_a_library_is_permitted, cases);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/guestram.h"
 #include "tests/lib/mockdrv.h"
 #include "tests/lib/suite.h"
@@ -253,12 +254,22 @@ START_TEST(exit_with_a_full_ring_comes_after_the_queued_writes)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	int page;
+	unsigned int run_pages;
+} ringless[] = {
+	{ "error of the capability", -1, RUN_PAGES },
+	{ "no capability", 0, RUN_PAGES },
+	{ "ring outside the mapping", RING_PAGE, RUN_PAGES - 1 },
+};
+
 /* When the ring is missing or outside the mapping, no writes may be queued. */
 START_TEST(host_without_a_ring)
 {
 	exits = true;
-	coalesced_mmio_page = _i < 2 ? _i - 1 : RING_PAGE;
-	run_pages = _i < 2 ? RUN_PAGES : RUN_PAGES - 1;
+	coalesced_mmio_page = ringless[_i].page;
+	run_pages = ringless[_i].run_pages;
 	start();
 	ck_assert_ptr_null(vcpu.coalesced_mmio.ring);
 	ck_assert_uint_eq(zones, 0);
@@ -362,7 +373,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(tc, paused_vcpu_has_executed_its_queued_writes);
 	tcase_add_test(tc, exit_with_a_full_ring_comes_after_the_queued_writes);
-	tcase_add_loop_test(tc, host_without_a_ring, 0, 3);
+	tcase_add_table_test(tc, host_without_a_ring, ringless);
 	tcase_add_test(tc, nmi_before_init_does_not_make_the_thread_spin);
 	tcase_add_test(tc, vcpu_started_after_an_nmi_runs);
 	tcase_add_test(tc, init_without_nmi_does_not_make_the_vcpu_wait);

@@ -4,19 +4,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <linux/virtio_ids.h>
 
-#include "tests/lib/regs.h"
-#include "tests/lib/suite.h"
+#include "tests/unit/mmio_rig.h"
 
-#define VERSION_1 BIT64(VIRTIO_F_VERSION_1)
-#define OFFERED	  (VERSION_1 | BIT64(VIRTIO_RING_F_EVENT_IDX) | BIT64(5))
-#define QUEUE_MAX 256
+#define OFFERED (VERSION_1 | BIT64(VIRTIO_RING_F_EVENT_IDX) | BIT64(5))
 
-static const char space[] = "0123456789"; /* config space: 10 bytes */
-static struct mockdrv m;
-static struct virtio_device dev;
-static struct virtio_mmio mmio;
 static unsigned int activated, resets;
 static int activate_result;
 static uint32_t status_in_reset;
@@ -38,25 +30,7 @@ static const struct virtio_ops ops = { .activate = activate, .reset = reset };
 
 static void setup(void)
 {
-	mock_init(&m, QUEUE_MAX, false, false);
-	dev = (struct virtio_device){
-		.id = VIRTIO_ID_BLOCK,
-		.offered = OFFERED,
-		.irq.fd = m.irq_fd,
-		.mem = &m.hostmem,
-		.queue_count = 1,
-		.queue[0] = { .max_size = QUEUE_MAX, .kick_fd = m.kick_fd },
-		.ops = &ops,
-	};
-	reg_open(&dev, space, 10);
-	virtio_mmio_init(&mmio, &dev);
-}
-
-static void teardown(void)
-{
-	virtio_mmio_destroy(&mmio);
-	reg_close(&dev);
-	mock_fini(&m);
+	rig_setup(OFFERED, &ops);
 }
 
 static uint64_t kicks(void)
@@ -363,7 +337,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("virtio_mmio");
 	TCase *t = tcase_create("virtio_mmio");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, rig_teardown);
 	tcase_add_test(t, identification);
 	tcase_add_test(t, row25_feature_words_behind_the_second_are_empty);
 	tcase_add_test(t, row25_features_ok);

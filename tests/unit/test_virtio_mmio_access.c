@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of accesses of any size at any offset, and of the queue registers. */
 #include <string.h>
-#include <linux/virtio_ids.h>
 
-#include "tests/lib/regs.h"
-#include "tests/lib/suite.h"
-
-#define VERSION_1 BIT64(VIRTIO_F_VERSION_1)
-#define QUEUE_MAX 256
-
-static const char space[] = "0123456789"; /* config space: 10 bytes */
-static struct mockdrv m;
-static struct virtio_device dev;
-static struct virtio_mmio mmio;
+#include "tests/unit/mmio_rig.h"
 
 static int activate(struct virtio_device *d)
 {
@@ -29,25 +19,7 @@ static const struct virtio_ops ops = { .activate = activate, .reset = reset };
 
 static void setup(void)
 {
-	mock_init(&m, QUEUE_MAX, false, false);
-	dev = (struct virtio_device){
-		.id = VIRTIO_ID_BLOCK,
-		.offered = VERSION_1,
-		.irq.fd = m.irq_fd,
-		.mem = &m.hostmem,
-		.queue_count = 1,
-		.queue[0] = { .max_size = QUEUE_MAX, .kick_fd = m.kick_fd },
-		.ops = &ops,
-	};
-	reg_open(&dev, space, 10);
-	virtio_mmio_init(&mmio, &dev);
-}
-
-static void teardown(void)
-{
-	virtio_mmio_destroy(&mmio);
-	reg_close(&dev);
-	mock_fini(&m);
+	rig_setup(VERSION_1, &ops);
 }
 
 /* ---- rows 20 to 22: queues ---- */
@@ -274,7 +246,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("virtio_mmio_access");
 	TCase *t = tcase_create("virtio_mmio_access");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, rig_teardown);
 	tcase_add_test(t, row20_queue_that_cannot_be);
 	tcase_add_test(t, row20_queue_size_in_the_upper_half);
 	tcase_add_test(t, row21_queue_registers_while_the_queue_is_ready);

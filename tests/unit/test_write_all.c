@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/suite.h"
 #include "vmm/write_all.h"
@@ -37,19 +38,20 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 }
 
 static const struct {
+	const char *name;
 	ssize_t results[4];
 	unsigned int count;
 	int err;
 } cases[] = {
-	{ { 0 }, 0, 0 },
-	{ { 3 }, 1, 0 },
-	{ { 1, 1, 1, 1 }, 4, 0 },
-	{ { -EINTR, 2, -EINTR }, 3, 0 },
-	{ { -ENOSPC }, 1, -ENOSPC },
-	{ { 4, -ENOSPC }, 2, -ENOSPC },
-	{ { 4, -EFBIG }, 2, -EFBIG },
-	{ { -EINTR, 4, 0 }, 3, -EIO },
-	{ { 0 }, 1, -EIO },
+	{ "no simulated write", { 0 }, 0, 0 },
+	{ "one short write", { 3 }, 1, 0 },
+	{ "single bytes", { 1, 1, 1, 1 }, 4, 0 },
+	{ "interrupted", { -EINTR, 2, -EINTR }, 3, 0 },
+	{ "ENOSPC", { -ENOSPC }, 1, -ENOSPC },
+	{ "ENOSPC after a short write", { 4, -ENOSPC }, 2, -ENOSPC },
+	{ "EFBIG after a short write", { 4, -EFBIG }, 2, -EFBIG },
+	{ "0 after a short write", { -EINTR, 4, 0 }, 3, -EIO },
+	{ "0 at once", { 0 }, 1, -EIO },
 };
 
 /* A previous value of errno is not reported as the reason. */
@@ -117,8 +119,7 @@ Suite *test_suite(void)
 	Suite *s = suite_create("write_all");
 	TCase *t = tcase_create("write_all");
 
-	tcase_add_loop_test(t, short_write_is_continued_and_errors_are_reported, 0,
-			    (int)ARRAY_SIZE(cases));
+	tcase_add_table_test(t, short_write_is_continued_and_errors_are_reported, cases);
 	tcase_add_test(t, nothing_to_write);
 	tcase_add_test(t, device_that_is_full);
 	tcase_add_test(t, file_size_limit_reached_by_a_short_write);

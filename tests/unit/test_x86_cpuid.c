@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch/x86_64/boot.h"
 
@@ -76,11 +77,13 @@ static void offer_amd(const char *vendor)
 }
 
 static const struct {
+	const char *name;
 	uint32_t id, cpus, shift;
-} cases[] = { { 0, 1, 0 },     { 1, 2, 1 },	{ 2, 3, 2 },	 { 3, 4, 2 },	 { 4, 5, 3 },
-	      { 127, 128, 7 }, { 254, 255, 8 }, { 255, 256, 8 }, { 299, 300, 9 } };
-
-#define CASES (int)(sizeof(cases) / sizeof(cases[0]))
+} cases[] = {
+	{ "1 CPU", 0, 1, 0 },	     { "2 CPUs", 1, 2, 1 },	  { "3 CPUs", 2, 3, 2 },
+	{ "4 CPUs", 3, 4, 2 },	     { "5 CPUs", 4, 5, 3 },	  { "128 CPUs", 127, 128, 7 },
+	{ "255 CPUs", 254, 255, 8 }, { "256 CPUs", 255, 256, 8 }, { "300 CPUs", 299, 300, 9 },
+};
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
 {
@@ -195,8 +198,8 @@ Suite *test_suite(void)
 	TCase *tcase = tcase_create("x86_cpuid");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_loop_test(tcase, intel_topology, 0, CASES);
-	tcase_add_loop_test(tcase, amd_topology, 0, CASES);
+	tcase_add_table_test(tcase, intel_topology, cases);
+	tcase_add_table_test(tcase, amd_topology, cases);
 	tcase_add_test(tcase, old_host_gets_no_leaves_above_its_maximum);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/guestram.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch.h"
@@ -279,6 +280,8 @@ static const struct kvm_cpuid_entry2 *leaf(uint32_t function, uint32_t index)
 	return NULL;
 }
 
+static const char *const vcpus[] = { "vCPU 0", "vCPU 1", "vCPU 2" };
+
 /* test_x86_cpuid tests the other leaves. Software KVM takes parts of leaf 1 from its host. */
 START_TEST(vcpus_have_their_own_apic_ids)
 {
@@ -338,7 +341,7 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, elf_enters_64_bit_code);
 	tcase_add_test(tcase, pvh_enters_32_bit_code);
 	tcase_add_test(tcase, reset_vector_resets);
-	tcase_add_loop_test(tcase, vcpus_have_their_own_apic_ids, 0, 3);
+	tcase_add_names_test(tcase, vcpus_have_their_own_apic_ids, vcpus);
 	tcase_add_test(tcase, other_vcpus_wait);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -4,6 +4,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 #include "vmm/arch.h"
 
@@ -39,6 +40,8 @@ static void setup(void)
 				 elsewhere ? -ENODEV : 0);
 	}
 }
+
+static const char *const descriptions[] = { "ACPI", "device tree" };
 
 START_TEST(devices_do_not_collide)
 {
@@ -300,7 +303,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_add_loop_test(tcase, devices_do_not_collide, 0, 2);
+	tcase_add_names_test(tcase, devices_do_not_collide, descriptions);
 	tcase_add_test(tcase, cmdline_names_the_disks);
 	tcase_add_test(tcase, only_documented_writes_end_the_vm);
 	tcase_add_test(tcase, odd_sizes_are_ignored);

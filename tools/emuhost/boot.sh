@@ -61,7 +61,7 @@ make_host() {
     aarch64) "$tools/fetch-kernel" "$work/kernel" arm64 ;;
     esac >&2 || fail kernel 'none for the emulated host'
     if [ "$arch" = "$(uname -m)" ]; then
-        busybox=$(command -v busybox) || fail busybox 'is not here (package busybox-static)'
+        busybox=$(command -v busybox) || fail busybox 'not found (package busybox-static)'
     else
         "$tools/fetch-sysroot" "$work/sysroot" >&2 || fail sysroot 'none for the emulated host'
         busybox=$work/sysroot/bin/busybox
@@ -270,12 +270,12 @@ fail_without_status() {
     fi
     how="with status $ended"
     [ "$ended" -le 128 ] || how="by signal $((ended - 128))"
-    fail 'emulated host' "the emulator ended $how before the command did; all that it said: $(keep_console)"
+    fail 'emulated host' "the emulator ended $how before the command did; its output: $(keep_console)"
 }
 
 run_emulated() {
     command -v "qemu-system-$arch" >/dev/null ||
-        fail "qemu-system-$arch" 'is not here, and the emulated host needs it (package qemu-system-x86 or qemu-system-arm)'
+        fail "qemu-system-$arch" 'not found, but required for the emulated host (package qemu-system-x86 or qemu-system-arm)'
     # Separate ports would lose the order of output that goes to one file.
     merge=no
     [ "$(readlink /proc/self/fd/1)" != "$(readlink /proc/self/fd/2)" ] || merge=yes

@@ -6,12 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dataplane/blklimit.h"
-#include "vmm/options/internal.h"
+#include "vmm/options/limits.h"
 
-static const char *const limit_keys[] = { "iops", "iops-burst", "bps", "bps-burst" };
-
-#define LIMIT_KEYS (sizeof(limit_keys) / sizeof(*limit_keys))
+static const struct option limit_keys[] = { OPTION_LIMITS(struct blklimit_rates, ) };
+static const struct option_table limits_table = { limit_keys,
+						  sizeof(limit_keys) / sizeof(*limit_keys) };
 
 /* Writes "WHAT WORD: WHY" to `message`, where `what` is the argument's name in --help. Returns
  * false. */
@@ -50,39 +49,35 @@ static bool add_size(struct json_object *request, const char *word, char message
 
 static bool unknown_limit(const char *text, size_t len, char message[WORDS_MESSAGE_MAX])
 {
-	struct text_guess guess = { 0 };
 	char hint[HINT_MAX], why[WHY_MAX];
 
 	if (!len)
 		return refuse(message, "", text, "a key is missing");
-	for (size_t i = 0; i < LIMIT_KEYS; i++)
-		text_guess(&guess, text, len, limit_keys[i]);
-	snprintf(why, sizeof(why), "unknown key (%s)", text_hint(&guess, hint));
+	snprintf(why, sizeof(why), "unknown key (%s)",
+		 option_hint(&limits_table, 0, text, len, hint));
 	return refuse(message, "", text, why);
 }
 
 /* Adds the limit that `text` gives as KEY=VALUE. */
-static bool add_limit(struct json_object *request, const char *text,
-		      char message[WORDS_MESSAGE_MAX])
+static bool add_limit(struct json_object *request, char *text, char message[WORDS_MESSAGE_MAX])
 {
 	struct blklimit_rates limits = { 0 };
-	size_t len = strcspn(text, "="), i = 0;
+	size_t len = strcspn(text, "=");
+	const struct option *key = option_find(&limits_table, text, len);
+	struct option_error error;
+	const char *why;
 
-	while (i < LIMIT_KEYS &&
-	       (strlen(limit_keys[i]) != len || strncmp(limit_keys[i], text, len)))
-		i++;
-	if (i == LIMIT_KEYS)
+	if (!key)
 		return unknown_limit(text, len, message);
-	if (json_object_object_get_ex(request, limit_keys[i], NULL))
+	if (json_object_object_get_ex(request, key->name, NULL))
 		return refuse(message, "", text, "given twice");
 	if (!text[len])
 		return refuse(message, "", text, "needs a value");
-	if (!options_limit(&limits, limit_keys[i], text + len + 1))
-		return refuse(message, "", text,
-			      *text == 'b' ? "must be a size from 1K to 1T"
-					   : "must be a number from 1 to 1000000000");
+	why = option_set(key, &limits, text + len + 1, &error);
+	if (why)
+		return refuse(message, "", text, why);
 	/* Only one of the four is not 0. */
-	json_object_object_add(request, limit_keys[i],
+	json_object_object_add(request, key->name,
 			       json_object_new_uint64(limits.iops | limits.iops_burst | limits.bps |
 						      limits.bps_burst));
 	return true;

@@ -15,9 +15,9 @@
 #include "vmm/report.h"
 
 /* Listener for a broken queue; dataplane thread. */
-static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
+static void on_broken(struct blkplane_listener *listener, unsigned int queue, const char *why)
 {
-	struct disk *disk = container_of(watch, struct disk, watch);
+	struct disk *disk = container_of(listener, struct disk, listener);
 
 	/* Pairs with the exchange in tell_broken. */
 	STORE_RELEASE(disk->broken[queue], why);
@@ -25,9 +25,10 @@ static void on_broken(struct blkplane_listener *watch, unsigned int queue, const
 }
 
 /* Listener for an I/O error that stops the VM; dataplane thread. */
-static void on_stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
+static void on_stopped(struct blkplane_listener *listener, unsigned int queue, enum io_op op,
+		       int err)
 {
-	struct disk *disk = container_of(watch, struct disk, watch);
+	struct disk *disk = container_of(listener, struct disk, listener);
 
 	uint32_t what = (uint32_t)err << 8 | (op + 1u);
 
@@ -155,9 +156,9 @@ int machine_alerts_open(struct machine *m)
 		return report_host(-errno, "event file descriptors");
 	for (unsigned int i = 0; i < m->disk_count; i++) {
 		m->disk[i].machine = m;
-		m->disk[i].watch =
+		m->disk[i].listener =
 			(struct blkplane_listener){ .broken = on_broken, .stopped = on_stopped };
-		blk_set_listener(m->disk[i].blk, &m->disk[i].watch);
+		blk_set_listener(m->disk[i].blk, &m->disk[i].listener);
 	}
 	return 0;
 }

@@ -39,7 +39,7 @@ struct control_job {
 struct disk {
 	struct blk *blk;
 	struct virtio_mmio mmio;
-	struct blkplane_listener watch;
+	struct blkplane_listener listener;
 	/* Why the queue is broken (static string), until the event has been sent; atomic. */
 	const char *broken[VIRTIO_MAX_QUEUES];
 	/* The I/O error that stopped the VM, until the event has been sent; atomic. Bits 0-7 hold

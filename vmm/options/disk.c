@@ -1,103 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "dataplane/base.h"
 #include "devices/virtio/blk.h"
-#include "vmm/options/internal.h"
+#include "vmm/options/disk.h"
+#include "vmm/options/limits.h"
 
 #define BLK_SIZE_MIN 512
 #define BLK_SIZE_MAX 4096
+#define DISK_CPU_MAX 1023 /* the largest CPU number in a cpu_set_t */
 
 /* A message about a disk key shows at most this many bytes of the file name. */
 #define SHOWN_NAME 70
 
-/* The state of parsing one --disk value. */
+/* What one --disk value sets. */
 struct disk_parse {
-	struct blk_config disk;
-	char *why;	    /* buffer of WHY_MAX bytes for a formatted reason */
-	unsigned int given; /* bit n: disk_keys[n] was given */
+	struct blk_config disk; /* first, for the setters of queues.c */
 	bool iopoll;
 };
 
-struct disk_key {
-	const char *name;
-	bool bare; /* "=value" may be omitted and is then "on" */
-	bool (*set)(struct blk_config *disk, const char *value);
-	const char *wants; /* the error message if set() returns false */
-};
+_Static_assert(offsetof(struct disk_parse, disk) == 0, "setters take a struct blk_config");
 
-static bool set_readonly(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &disk->readonly);
-}
+/* werror as long as it is not known whether there is --control. */
+#define WERROR_UNSET ((enum blkpolicy_action)0xff)
 
-static bool set_serial(struct blk_config *disk, const char *value)
+static const char *set_serial(const struct option *option, void *to, char *value,
+			      struct option_error *error)
 {
+	static const char wants[] = "must be 1 to 20 printable ASCII characters";
+	struct blk_config *disk = to;
+
+	(void)option;
+	(void)error;
+	_Static_assert(BLK_SERIAL_LEN == 20, "the message says 20");
 	for (const char *c = value; *c; c++) {
 		if (!text_printable(*c))
-			return false;
+			return wants;
 	}
 	disk->serial = value;
-	return strlen(value) <= BLK_SERIAL_LEN;
-}
-
-static bool set_direct(struct blk_config *disk, const char *value)
-{
-	bool on;
-
-	if (!strcmp(value, "auto")) {
-		disk->direct = BLK_DIRECT_AUTO;
-		return true;
-	}
-	if (!text_switch(value, &on))
-		return false;
-	disk->direct = on ? BLK_DIRECT_ON : BLK_DIRECT_OFF;
-	return true;
-}
-
-static bool set_cache(struct blk_config *disk, const char *value)
-{
-	disk->writethrough = !strcmp(value, "writethrough");
-	return disk->writethrough || !strcmp(value, "writeback");
-}
-
-static bool set_discard(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &disk->discard);
-}
-
-static const struct {
-	const char *name;
-	enum blkpolicy_action action;
-} actions[] = {
-	{ "report", BLKPOLICY_REPORT },
-	{ "stop", BLKPOLICY_STOP },
-	{ "ignore", BLKPOLICY_IGNORE },
-	{ "enospc", BLKPOLICY_ENOSPC },
-};
-
-static bool set_action(enum blkpolicy_action *action, const char *value)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		if (strcmp(actions[i].name, value))
-			continue;
-		*action = actions[i].action;
-		return true;
-	}
-	return false;
-}
-
-static bool set_rerror(struct blk_config *disk, const char *value)
-{
-	/* A read never fails for lack of space. */
-	return set_action(&disk->rerror, value) && disk->rerror != BLKPOLICY_ENOSPC;
-}
-
-static bool set_werror(struct blk_config *disk, const char *value)
-{
-	disk->werror_given = true;
-	return set_action(&disk->werror, value);
+	return strlen(value) <= BLK_SERIAL_LEN ? NULL : wants;
 }
 
 static bool stops(enum blkpolicy_action action)
@@ -107,128 +50,68 @@ static bool stops(enum blkpolicy_action action)
 
 const char *options_settle_errors(struct blk_config *disk, bool control)
 {
-	if (!disk->werror_given && control)
-		disk->werror = BLKPOLICY_ENOSPC;
+	if (disk->werror == WERROR_UNSET)
+		disk->werror = control ? BLKPOLICY_ENOSPC : BLKPOLICY_REPORT;
 	if (control || (!stops(disk->rerror) && !stops(disk->werror)))
 		return NULL;
 	return "rerror and werror can stop the VM only with --control, which can resume it";
 }
 
-static bool power_of_2_within(const char *value, uint64_t min, uint64_t max, uint64_t *number)
-{
-	return text_number(value, number) && is_power_of_2(*number) && *number >= min &&
-	       *number <= max;
-}
+static const uint8_t directs[] = { BLK_DIRECT_ON, BLK_DIRECT_OFF, BLK_DIRECT_AUTO };
+static const uint8_t read_actions[] = { BLKPOLICY_REPORT, BLKPOLICY_STOP, BLKPOLICY_IGNORE };
+static const uint8_t write_actions[] = { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC, BLKPOLICY_STOP,
+					 BLKPOLICY_IGNORE };
+static const uint8_t engines[] = { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGINE_SYNC };
 
-static bool set_blk_size(struct blk_config *disk, const char *value)
-{
-	uint64_t size;
+#define AT(field)	 OPTION_AT(struct disk_parse, disk.field)
+#define QUOTE(macro)	 QUOTE_TEXT(macro)
+#define QUOTE_TEXT(text) #text
 
-	if (!power_of_2_within(value, BLK_SIZE_MIN, BLK_SIZE_MAX, &size))
-		return false;
-	disk->blk_size = size;
-	return true;
-}
-
-static bool set_queue_size(struct blk_config *disk, const char *value)
-{
-	uint64_t size;
-
-	if (!power_of_2_within(value, BLK_QUEUE_MIN, BLK_QUEUE_MAX, &size))
-		return false;
-	disk->queue_size = size;
-	return true;
-}
-
-static bool set_packed(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &disk->packed);
-}
-
-static bool set_in_order(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &disk->in_order);
-}
-
-static bool set_engine(struct blk_config *disk, const char *value)
-{
-	if (!strcmp(value, "io_uring"))
-		disk->engine = BLK_ENGINE_URING;
-	else if (!strcmp(value, "libaio"))
-		disk->engine = BLK_ENGINE_LIBAIO;
-	else if (!strcmp(value, "sync"))
-		disk->engine = BLK_ENGINE_SYNC;
-	else
-		return false;
-	return true;
-}
-
-static bool set_iopoll(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &container_of(disk, struct disk_parse, disk)->iopoll);
-}
-
-static bool set_fixed_buffers(struct blk_config *disk, const char *value)
-{
-	return text_switch(value, &disk->fixed_buffers);
-}
-
-static bool set_poll_us(struct blk_config *disk, const char *value)
-{
-	uint64_t us;
-
-	if (!text_number(value, &us) || us > BLK_POLL_US_MAX)
-		return false;
-	disk->poll_us = us;
-	return true;
-}
-
-static bool set_iops(struct blk_config *disk, const char *value)
-{
-	return options_limit(&disk->limits, "iops", value);
-}
-
-static bool set_iops_burst(struct blk_config *disk, const char *value)
-{
-	return options_limit(&disk->limits, "iops-burst", value);
-}
-
-static bool set_bps(struct blk_config *disk, const char *value)
-{
-	return options_limit(&disk->limits, "bps", value);
-}
-
-static bool set_bps_burst(struct blk_config *disk, const char *value)
-{
-	return options_limit(&disk->limits, "bps-burst", value);
-}
-
-static const struct disk_key disk_keys[] = {
-	{ "readonly", true, set_readonly, "must be on or off" },
-	{ "serial", false, set_serial, "must be 1 to 20 printable ASCII characters" },
-	{ "direct", false, set_direct, "must be on, off or auto" },
-	{ "cache", false, set_cache, "must be writeback or writethrough" },
-	{ "discard", false, set_discard, "must be on or off" },
-	{ "rerror", false, set_rerror, "must be report, stop or ignore" },
-	{ "werror", false, set_werror, "must be report, enospc, stop or ignore" },
-	{ "blk-size", false, set_blk_size, "must be 512, 1024, 2048 or 4096" },
-	{ "queue-size", false, set_queue_size, "must be a power of two from 4 to 1024" },
-	{ "packed", false, set_packed, "must be on or off" },
-	{ "in-order", false, set_in_order, "must be on or off" },
-	{ "engine", false, set_engine, "must be io_uring, libaio or sync" },
-	{ "iopoll", true, set_iopoll, "must be on or off" },
-	{ "queues", false, options_set_queues, "must be a number from 1 to 16" },
-	{ "iothreads", false, options_set_iothreads,
-	  "must be a number from 1 to 16, or a thread for each queue (0:1:...)" },
-	{ "cpus", false, options_set_cpus,
-	  "must be numbers from 0 to 1023, one for each iothread (2:3:...)" },
-	{ "fixed-buffers", true, set_fixed_buffers, "must be on or off" },
-	{ "poll-us", false, set_poll_us, "must be a number from 0 to 1000" },
-	{ "iops", false, set_iops, "must be a number from 1 to 1000000000" },
-	{ "iops-burst", false, set_iops_burst, "must be a number from 1 to 1000000000" },
-	{ "bps", false, set_bps, "must be a size from 1K to 1T" },
-	{ "bps-burst", false, set_bps_burst, "must be a size from 1K to 1T" },
+/* clang-format off */
+static const struct option keys[] = {
+	{ "readonly", OPTION_SWITCH, AT(readonly), "on|off", "off", "the guest cannot write",
+	  .bare = true },
+	{ "serial", OPTION_OTHER, OPTION_SET_ONLY, "TEXT", NULL,
+	  "serial number, up to 20 characters (default: diskN)", .set = set_serial },
+	{ "direct", OPTION_NAME, AT(direct), "on|off|auto", "auto", "O_DIRECT; auto: if possible",
+	  .values = directs },
+	{ "cache", OPTION_NAME, AT(writethrough), "writeback|writethrough", "writeback",
+	  "initial cache mode, which the guest may change" },
+	{ "discard", OPTION_SWITCH, AT(discard), "on|off", "on", "the guest may discard blocks" },
+	{ "rerror", OPTION_NAME, AT(rerror), "report|stop|ignore", "report",
+	  "on a read error: report it to the guest, pause the VM until microvm-ctl resume, or read zeros",
+	  .values = read_actions },
+	{ "werror", OPTION_NAME, AT(werror), "report|enospc|stop|ignore", NULL,
+	  "on a write error; enospc: stop if the host has no space, else report "
+	  "(default: enospc with --control, report without)", .values = write_actions },
+	{ "blk-size", OPTION_POWER, AT(blk_size), "512|1024|2048|4096", "512",
+	  "logical block size in bytes", BLK_SIZE_MIN, BLK_SIZE_MAX },
+	{ "queue-size", OPTION_POWER, AT(queue_size), "N", QUOTE(BLK_QUEUE_DEFAULT),
+	  "a power of two from #", BLK_QUEUE_MIN, BLK_QUEUE_MAX },
+	{ "packed", OPTION_SWITCH, AT(packed), "on|off", "off", "offer packed rings" },
+	{ "in-order", OPTION_SWITCH, AT(in_order), "on|off", "off", "offer in-order completion" },
+	{ "engine", OPTION_NAME, AT(engine), "io_uring|libaio|sync", "io_uring", "I/O engine",
+	  .values = engines },
+	{ "iopoll", OPTION_SWITCH, OPTION_AT(struct disk_parse, iopoll), "on|off", "off",
+	  "io_uring polls for completions instead of waiting for interrupts", .bare = true },
+	{ "queues", OPTION_NUMBER, AT(queues), "N", NULL,
+	  "virtqueues, # (default: one per CPU, up to 4)", 1, VIRTIO_MAX_QUEUES },
+	{ "iothreads", OPTION_OTHER, OPTION_SET_ONLY, "N|T:T:...", NULL,
+	  "dataplane threads: their number, #, or the thread of each queue "
+	  "(default: one per queue, at most half of the host CPUs, rounded up)",
+	  1, VIRTIO_MAX_QUEUES, .set = options_set_iothreads },
+	{ "cpus", OPTION_OTHER, OPTION_SET_ONLY, "C:C:...", NULL,
+	  "host CPU of each dataplane thread, # (default: any)", 0, DISK_CPU_MAX,
+	  .set = options_set_cpus },
+	{ "fixed-buffers", OPTION_SWITCH, AT(fixed_buffers), "on|off", "off",
+	  "lock guest RAM for io_uring", .bare = true },
+	{ "poll-us", OPTION_NUMBER, AT(poll_us), "N", QUOTE(BLK_POLL_US_DEFAULT),
+	  "longest time to busy-poll before sleeping, in microseconds, #", 0, BLK_POLL_US_MAX },
+	OPTION_LIMITS(struct disk_parse, disk.limits.),
 };
+/* clang-format on */
+
+const struct option_table options_disk_keys = { keys, ARRAY_SIZE(keys) };
 
 /*
  * Returns the field at *rest, terminated in place, and advances *rest to the next field, or to
@@ -251,38 +134,30 @@ static char *next_field(char **rest)
 	return field;
 }
 
-static const char *unknown_key(struct disk_parse *p, const char *field, size_t len)
+/* Sets the key that `field` names. Returns NULL, or the reason why it is invalid. */
+static const char *set_key(struct disk_parse *p, uint64_t *given, char *field,
+			   struct option_error *error)
 {
-	struct text_guess guess = { 0 };
+	static char on[] = "on";
+	size_t len = strcspn(field, "=");
+	const struct option *key = option_find(&options_disk_keys, field, len);
+	uint64_t bit;
 	char hint[HINT_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(disk_keys); i++)
-		text_guess(&guess, field, len, disk_keys[i].name);
-	snprintf(p->why, WHY_MAX, "unknown key (%s)", text_hint(&guess, hint));
-	return p->why;
-}
-
-/* Sets the key that `field` names. Returns NULL, or the reason why it is invalid. */
-static const char *set_key(struct disk_parse *p, const char *field)
-{
-	size_t len = strcspn(field, "=");
-	const char *value = field[len] ? field + len + 1 : NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(disk_keys); i++) {
-		const struct disk_key *key = &disk_keys[i];
-
-		if (strlen(key->name) != len || strncmp(key->name, field, len))
-			continue;
-		if (p->given & 1u << i)
-			return "given twice";
-		p->given |= 1u << i;
-		if (!value && !key->bare)
-			return "needs a value";
-		if (value && !*value)
-			return "the value is empty";
-		return key->set(&p->disk, value ? value : "on") ? NULL : key->wants;
+	if (!len)
+		return "a key is missing";
+	if (!key) {
+		snprintf(error->why, sizeof(error->why), "unknown key (%s)",
+			 option_hint(&options_disk_keys, 0, field, len, hint));
+		return error->why;
 	}
-	return len ? unknown_key(p, field, len) : "a key is missing";
+	bit = UINT64_C(1) << (key - keys);
+	if (*given & bit)
+		return "given twice";
+	*given |= bit;
+	if (!field[len])
+		return key->bare ? option_set(key, p, on, error) : "needs a value";
+	return field[len + 1] ? option_set(key, p, field + len + 1, error) : "the value is empty";
 }
 
 /* Checks iopoll against the keys engine and direct, and selects its engine. */
@@ -298,18 +173,20 @@ static const char *settle_engine(struct disk_parse *p)
 	return NULL;
 }
 
-static const char *parse_disk(struct disk_parse *p, char *text, char shown[SHOWN_MAX])
+static const char *parse_disk(struct disk_parse *p, char *text, struct option_error *error)
 {
+	uint64_t given = 0;
 	const char *why;
 
 	p->disk.path = next_field(&text);
 	if (!*p->disk.path)
 		return "the file name is empty";
 	while (text) {
-		const char *field = next_field(&text);
+		char *field = next_field(&text);
+		char *shown = error->shown;
 		size_t len;
 
-		why = set_key(p, field);
+		why = set_key(p, &given, field, error);
 		if (!why)
 			continue;
 		len = text_show(shown, SHOWN_NAME, p->disk.path);
@@ -321,26 +198,17 @@ static const char *parse_disk(struct disk_parse *p, char *text, char shown[SHOWN
 	if (!why && !blklimit_fill_defaults(&p->disk.limits))
 		why = "iops-burst needs iops, and bps-burst bps";
 	if (why)
-		text_show(shown, SHOWN_NAME, p->disk.path);
+		text_show(error->shown, SHOWN_NAME, p->disk.path);
 	return why;
 }
 
-const char *options_disk(struct blk_config *disk, char *text, char shown[SHOWN_MAX],
-			 char why[WHY_MAX])
+const char *options_disk(struct blk_config *disk, char *text, struct option_error *error)
 {
-	struct disk_parse parse = {
-		.why = why,
-		.disk = {
-			.direct = BLK_DIRECT_AUTO,
-			.engine = BLK_ENGINE_URING,
-			.discard = true,
-			.poll_us = BLK_POLL_US_DEFAULT,
-			.blk_size = BLK_SIZE_MIN,
-			.queue_size = BLK_QUEUE_DEFAULT,
-		},
-	};
-	const char *wrong = parse_disk(&parse, text, shown);
+	struct disk_parse parse = { .disk.werror = WERROR_UNSET };
+	const char *why;
 
+	option_preset(&options_disk_keys, &parse);
+	why = parse_disk(&parse, text, error);
 	*disk = parse.disk;
-	return wrong;
+	return why;
 }

@@ -1,99 +1,78 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "vmm/options/options.h"
+/* The text of --help, by the table of options. */
+#include <stdio.h>
+#include <string.h>
 
-/* A summary of microvm.1. tools/check-tree compares the options and keys of both. */
-const char options_help[] =
-	"Usage: microvm --kernel FILE [OPTION]...\n"
-	"Boot a Linux kernel in a KVM virtual machine.\n"
-	"\n"
-	"  --kernel FILE    bzImage or ELF vmlinux; on aarch64 an Image, plain or gzip\n"
-	"  --initrd FILE    initial RAM disk\n"
-	"  --append TEXT    add to the default kernel command line\n"
-	"  --cmdline TEXT   replace the default kernel command line\n"
-	"  --memory SIZE    RAM: a number with K, M, G or T, in MiB without suffix;\n"
-	"                   16M to 1T, a multiple of 4K (default: 256M)\n"
-	"  --cpus N         number of CPUs, 1 to 1024 (default: 1)\n"
-	"  --console on|off connect the serial port to stdin and stdout (default: on)\n"
-	"  --stats on|off   print vCPU exits, disk statistics and latencies at the\n"
-	"                   end (default: off)\n"
-	"  --control PATH   create a control socket for microvm-ctl(1)\n"
-	"  --pidfile FILE   write the process ID to FILE, and lock it\n"
-	"  --log FILE       append messages to FILE (default: stderr)\n"
-	"  --log-level error|warn|info|debug\n"
-	"                   highest level that is logged (default: info)\n"
-	"  --stop-timeout SECONDS\n"
-	"                   SIGTERM and SIGINT press the power button; the VM is\n"
-	"                   stopped this much later, 0 to 86400; 0: at once\n"
-	"                   (default: 30)\n"
-	"  --describe acpi|fdt\n"
-	"                   how the machine is described to the kernel: only ACPI\n"
-	"                   tables, or a device tree (default: ACPI tables, and the\n"
-	"                   disks on the command line; on aarch64 fdt)\n"
-	"  --dump-dtb FILE  write the device tree to FILE, without running a VM\n"
-	"  --sandbox on|log|off\n"
-	"                   drop privileges that running the guest does not need; log:\n"
-	"                   allow and log forbidden system calls (default: on)\n"
-	"  --user NAME|UID[:GROUP|:GID]\n"
-	"                   if started by root: run the guest as this user\n"
-	"  --core-dump on|off\n"
-	"                   allow core dumps, with guest RAM (default: off)\n"
-	"  --disk FILE[,KEY=VALUE]...\n"
-	"                   add a disk: raw image or block device; up to 16 times;\n"
-	"                   \",,\" in a name or value is one comma\n"
-	"  --help, -h       show this text\n"
-	"  --version        show the version\n"
-	"\n"
-	"Disk keys:\n"
-	"  readonly[=on|off]        the guest cannot write (default: off)\n"
-	"  serial=TEXT              serial number, up to 20 characters (default: diskN)\n"
-	"  direct=on|off|auto       O_DIRECT; auto: if possible (default: auto)\n"
-	"  cache=writeback|writethrough\n"
-	"                           initial cache mode, which the guest may change\n"
-	"                           (default: writeback)\n"
-	"  discard=on|off           the guest may discard blocks (default: on)\n"
-	"  rerror=report|stop|ignore\n"
-	"                           on a read error: report it to the guest, pause the\n"
-	"                           VM until microvm-ctl resume, or read zeros\n"
-	"                           (default: report)\n"
-	"  werror=report|enospc|stop|ignore\n"
-	"                           on a write error; enospc: stop if the host has no\n"
-	"                           space, else report (default: enospc with --control,\n"
-	"                           report without)\n"
-	"  blk-size=512|1024|2048|4096\n"
-	"                           logical block size in bytes (default: 512)\n"
-	"  queue-size=N             a power of two from 4 to 1024 (default: 256)\n"
-	"  packed=on|off            offer packed rings (default: off)\n"
-	"  in-order=on|off          offer in-order completion (default: off)\n"
-	"  engine=io_uring|libaio|sync\n"
-	"                           I/O engine (default: io_uring)\n"
-	"  iopoll[=on|off]          io_uring polls for completions instead of waiting\n"
-	"                           for interrupts (default: off)\n"
-	"  queues=N                 virtqueues, 1 to 16 (default: one per CPU, up to 4)\n"
-	"  iothreads=N|T:T:...      dataplane threads: their number, 1 to 16, or the\n"
-	"                           thread of each queue (default: one per queue, at\n"
-	"                           most half of the host CPUs, rounded up)\n"
-	"  cpus=C:C:...             host CPU of each dataplane thread, 0 to 1023\n"
-	"                           (default: any)\n"
-	"  fixed-buffers[=on|off]   lock guest RAM for io_uring (default: off)\n"
-	"  poll-us=N                longest time to busy-poll before sleeping, in\n"
-	"                           microseconds, 0 to 1000 (default: 100)\n"
-	"  iops=N                   limit of operations per second, 1 to 1000000000\n"
-	"                           (default: no limit)\n"
-	"  iops-burst=N             operations at once after idling, 1 to 1000000000\n"
-	"                           (default: a tenth of iops)\n"
-	"  bps=SIZE                 limit of bytes per second, 1K to 1T; suffixes as in\n"
-	"                           --memory (default: no limit)\n"
-	"  bps-burst=SIZE           bytes at once after idling, 1K to 1T (default: a\n"
-	"                           tenth of bps)\n"
-	"\n"
-	"On a terminal, Ctrl-A x quits, Ctrl-A h shows help, Ctrl-A Ctrl-A sends Ctrl-A.\n"
-	"\n"
-	"Exit codes:\n"
-	"  0  the guest powered off\n"
-	"  1  microvm failed while the guest was running\n"
-	"  2  usage error\n"
-	"  3  set-up error: a file, memory or KVM is unsuitable or unavailable\n"
-	"  4  the guest rebooted\n"
-	"  5  the guest panicked\n"
-	"  6  the guest crashed: triple fault or KVM internal error\n"
-	"  7  quit by the user (Ctrl-A x) or a signal before the guest powered off\n";
+#include "vmm/options/table.h"
+
+#define COLUMNS 79
+
+/* Longest description, in bytes. */
+#define DESCRIPTION_MAX 240
+
+static void put(struct help *help, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		/* The column advances even where the text has ended: put_indent waits for it. */
+		help->column = text[i] == '\n' ? 0 : help->column + 1;
+		if (help->left > 1) {
+			*help->to++ = text[i];
+			help->left--;
+		}
+	}
+	*help->to = '\0';
+}
+
+void help_text(struct help *help, const char *text)
+{
+	put(help, text, strlen(text));
+}
+
+static void put_indent(struct help *help, unsigned int indent)
+{
+	if (help->column >= indent)
+		help_text(help, "\n");
+	while (help->column < indent)
+		help_text(help, " ");
+}
+
+static void put_word(struct help *help, const char *word, size_t len, unsigned int indent)
+{
+	if (help->column > indent && help->column + 1 + len > COLUMNS)
+		put_indent(help, indent);
+	if (help->column > indent)
+		help_text(help, " ");
+	put(help, word, len);
+}
+
+static void put_option(struct help *help, const struct option *option, char between,
+		       unsigned int indent)
+{
+	char text[DESCRIPTION_MAX], range[RANGE_MAX];
+	size_t before = strcspn(option->help, "#");
+	int len;
+
+	len = snprintf(text, sizeof(text), option->bare ? "  %s[%c%s]" : "  %s%c%s", option->name,
+		       between, option->value);
+	put(help, text, len);
+	put_indent(help, indent);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)before, option->help,
+		 option->help[before] ? option_range(option, range) : "",
+		 option->help + before + !!option->help[before]);
+	for (const char *word = text; *word; word += word[len] ? len + 1 : len) {
+		len = strcspn(word, " ");
+		put_word(help, word, len, indent);
+	}
+	/* The default stays in one line. */
+	len = snprintf(text, sizeof(text), "(default: %s)", option->preset);
+	if (option->preset)
+		put_word(help, text, len, indent);
+	help_text(help, "\n");
+}
+
+void help_options(struct help *help, const struct option_table *table, char between,
+		  unsigned int indent)
+{
+	for (unsigned int i = 0; i < table->count; i++)
+		put_option(help, &table->option[i], between, indent);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Parser of microvm's command line.
- * It has no side effects: it opens no file, prints nothing and does not exit.
+ * It opens no file, prints nothing and does not exit.
  */
 #ifndef VMM_OPTIONS_OPTIONS_H
 #define VMM_OPTIONS_OPTIONS_H
@@ -12,14 +12,11 @@
 #include "dataplane/base.h"
 #include "devices/virtio/blk.h"
 #include "vmm/devlist.h"
+#include "vmm/options/table.h"
 #include "vmm/sandbox/sandbox.h"
 
-#define MEMORY_MIN	     (16ull << 20)
-#define MEMORY_MAX	     (1ull << 40)
-#define MEMORY_DEFAULT	     (256ull << 20)
-#define MEMORY_DEFAULT_TEXT  "256M"
-
-#define STOP_TIMEOUT_DEFAULT 30
+#define MEMORY_MIN (16ull << 20)
+#define MEMORY_MAX (1ull << 40)
 
 struct machine_config {
 	const char *kernel;	 /* --kernel, required */
@@ -45,25 +42,17 @@ struct machine_config {
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };
 
-enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR };
-
-#define OPTIONS_MESSAGE_MAX 256
-
-/*
- * Fills *config from argv. The strings in *config point into argv, whose --disk values are
- * modified, and must not be freed. With OPTIONS_ERROR, `message` is one line without newline
- * that names the option, the value and the reason; an unprintable byte of a value is shown as
- * '?'.
- */
+/* Fills *config from argv as options_scan does, and checks that the options fit each other. The
+ * strings in *config point into argv, whose --disk values are modified. */
 enum options_result options_parse(int argc, char **argv, struct machine_config *config,
 				  char message[OPTIONS_MESSAGE_MAX]);
 
-/* The text of --help. */
-extern const char options_help[];
+/* Returns the text of --help, in static memory. */
+const char *options_help(void);
 
 /*
- * Checks that --log, --dump-dtb and --pidfile name neither each other's file nor one that the VM reads, before any
- * of them is opened. 0, or -EINVAL after a message.
+ * Checks that --log, --dump-dtb and --pidfile name neither each other's file nor one that the VM
+ * reads, before any of them is opened. 0, or -EINVAL after a message.
  */
 int options_check_outputs(const struct machine_config *config);
 

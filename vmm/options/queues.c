@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The keys queues, iothreads and cpus of --disk. */
+/* The keys iothreads and cpus of --disk, and how they fit the number of queues. */
 #include <stdio.h>
 #include <string.h>
 
 #include "devices/virtio/blk.h"
-#include "vmm/options/internal.h"
+#include "vmm/options/disk.h"
 
 #define QUEUES_AUTO_MAX 4
-#define CPU_MAX		1023 /* the largest CPU number in a cpu_set_t */
 
 _Static_assert(VIRTIO_MAX_QUEUES == 16, "messages say 16");
-
-bool options_set_queues(struct blk_config *disk, const char *value)
-{
-	uint64_t n;
-
-	if (!text_number(value, &n) || n < 1 || n > VIRTIO_MAX_QUEUES)
-		return false;
-	disk->queues = n;
-	return true;
-}
 
 /* Parses "N:N:...", each number at most `most`. Returns their count; 0 if the text is invalid. */
 static unsigned int take_list(const char *text, uint64_t most, uint16_t list[VIRTIO_MAX_QUEUES])
@@ -57,26 +46,37 @@ static unsigned int threads_named(const uint16_t *list, unsigned int count)
 	return seen == (1u << threads) - 1 ? threads : 0;
 }
 
-bool options_set_iothreads(struct blk_config *disk, const char *value)
+const char *options_set_iothreads(const struct option *option, void *to, char *value,
+				  struct option_error *error)
 {
+	struct blk_config *disk = to;
 	uint16_t list[VIRTIO_MAX_QUEUES];
 	uint64_t n;
 
+	(void)error;
 	if (text_number(value, &n)) {
-		disk->iothreads = n <= VIRTIO_MAX_QUEUES ? n : 0;
-		return disk->iothreads;
+		disk->iothreads = n <= option->max ? n : 0;
+	} else {
+		disk->map_count = take_list(value, option->max - 1, list);
+		disk->iothreads = threads_named(list, disk->map_count);
+		for (unsigned int i = 0; i < disk->map_count; i++)
+			disk->thread_of[i] = (uint8_t)list[i];
 	}
-	disk->map_count = take_list(value, VIRTIO_MAX_QUEUES - 1, list);
-	disk->iothreads = threads_named(list, disk->map_count);
-	for (unsigned int i = 0; i < disk->map_count; i++)
-		disk->thread_of[i] = (uint8_t)list[i];
-	return disk->iothreads;
+	if (disk->iothreads)
+		return NULL;
+	return "must be a number from 1 to 16, or a thread for each queue (0:1:...)";
 }
 
-bool options_set_cpus(struct blk_config *disk, const char *value)
+const char *options_set_cpus(const struct option *option, void *to, char *value,
+			     struct option_error *error)
 {
-	disk->cpu_count = take_list(value, CPU_MAX, disk->cpu);
-	return disk->cpu_count;
+	struct blk_config *disk = to;
+
+	(void)error;
+	disk->cpu_count = take_list(value, option->max, disk->cpu);
+	if (disk->cpu_count)
+		return NULL;
+	return "must be numbers from 0 to 1023, one for each iothread (2:3:...)";
 }
 
 const char *options_settle_queues(struct blk_config *disk, unsigned int vcpus, char why[WHY_MAX])

@@ -19,10 +19,10 @@
 #define SECOND_CPU	  1u /* the second CPU's MPIDR_EL1 */
 
 /* Timeout in seconds, long enough for emulated hosts. */
-#define PATIENCE 40u
+#define TIMEOUT_S 40u
 
 struct machine machine;
-uint64_t arch_khz, arch_patience;
+uint64_t arch_khz, arch_timeout;
 const uint64_t arch_irqchip = LAYOUT_GICD;
 
 extern const uint8_t cpu_entry[], bare_end[];
@@ -222,7 +222,7 @@ _Noreturn void arch_main(const void *tree)
 
 	__asm__ volatile("mrs %0, cntfrq_el0" : "=r"(frequency));
 	arch_khz = frequency / 1000;
-	arch_patience = PATIENCE * frequency;
+	arch_timeout = TIMEOUT_S * frequency;
 	/* After this call the tree's memory may be overwritten. */
 	tree_read(&machine, tree);
 	ram_start = (uintptr_t)bare_end;

@@ -69,7 +69,7 @@ _Noreturn void arch_main(unsigned int from, const void *info);
 _Noreturn void arch_exception(void);
 
 /* At least 10 s, at up to 4 GHz. */
-uint64_t arch_patience = 40000000000;
+uint64_t arch_timeout = 40000000000;
 uint64_t arch_khz;
 const uint64_t arch_irqchip = LAYOUT_LAPIC;
 

@@ -46,7 +46,7 @@ def boot(variant, context):
 
 def _follow(process, context):
     at, last, by_kernel, script = {}, "", None, None
-    while item := process.line(context.patience):
+    while item := process.line(context.timeout):
         stamp, text = item
         last = text.strip() or last
         # The initramfs prints this earlier than the command can run.
@@ -59,7 +59,7 @@ def _follow(process, context):
         if by_kernel is None:
             by_kernel = kernel_stamp(text)
     if "off" not in at:
-        raise RowFailed(f"boot: ended with status {process.status}: {last[-100:] or 'without a word'}")
+        raise RowFailed(f"boot: ended with status {process.status}: {last[-100:] or 'no output'}")
     at["gone"] = process.ended - process.started
     # In the emulated host, the guest's clock and the emulator's CPU time cannot be compared.
     if by_kernel is not None and not context.place.emulated and 0 < by_kernel < script:
@@ -78,7 +78,7 @@ def first_run(variant, context):
     process = place.start([context.exec_to_run] + argv, variant.name, pinned=True)
     last = "nothing"
     try:
-        while item := process.line(context.patience):
+        while item := process.line(context.timeout):
             stamp, last = item
             if found := re.search(r"run_us=(\d+)", last):
                 # The tracer can only read the emulated host's clock, which keeps running while this
@@ -86,7 +86,7 @@ def first_run(variant, context):
                 return stamp - process.started if place.emulated else int(found[1]) / 1e6
     finally:
         # The disk is free again when the process has ended.
-        for _ in process.lines(context.patience):
+        for _ in process.lines(context.timeout):
             pass
         place.kill(process)
     raise RowFailed(f"exec_to_run: {last[-100:]}")

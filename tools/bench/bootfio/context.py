@@ -59,7 +59,7 @@ class Context:
         self.out = os.path.abspath(options.out or os.path.join(top, "build/boot-and-fio"))
         self.dir = os.path.abspath(options.dir or os.path.join(self.out, "data"))
         self.logs = os.path.join(self.out, "console")
-        self.bytes, self.patience = options.size, options.timeout
+        self.bytes, self.timeout = options.size, options.timeout
         self.skipped, self.variants, self.sources, self.pinned = [], [], {}, pinned_cpus(options, emulated)
         try:
             shutil.rmtree(self.logs, ignore_errors=True)
@@ -80,13 +80,13 @@ class Context:
         probe = first_of(os.path.join(top, "build/release/tests/bench/exec_to_run"))
         self.exec_to_run = self._stage("exec_to_run", probe) if probe and not options.no_boot else ""
         if not probe and not options.no_boot:
-            self.skipped.append(("first KVM_RUN", "no exec_to_run here (make bench-programs)"))
+            self.skipped.append(("first KVM_RUN", "exec_to_run not found (make bench-programs)"))
         self.on_tty = ""
         if any(v.wants_terminal for v in self.variants) and not options.no_fio:
             path = first_of(os.path.join(top, "build/release/tests/bench/on_tty"))
             self.on_tty = self._stage("on_tty", path) if path else ""
             if not path:
-                self.skipped.append(("a terminal for lkvm", "no on_tty here (make bench-programs)"))
+                self.skipped.append(("a terminal for lkvm", "on_tty not found (make bench-programs)"))
 
     # ---- files ----
 
@@ -102,7 +102,7 @@ class Context:
         rootfs = o.rootfs or (image if not (o.initrd or stock) else "")
         initrd = o.initrd or ("" if rootfs else first_of(f"{build}/linux/initramfs.cpio"))
         if not kernel or not (initrd or rootfs):
-            raise Fatal("guest", "no kernel or no image with fio here (make linux-guest; or --kernel and --initrd)")
+            raise Fatal("guest", "no kernel, or no image with fio (make linux-guest; or --kernel and --initrd)")
         vmlinux = o.vmlinux or first_of(os.path.join(os.path.dirname(kernel), "vmlinux"))
         self.setup = monitors.Setup(
             kernel=self._stage("kernel", kernel), memory_mb=o.memory >> 20, cpus=o.cpus,
@@ -129,7 +129,7 @@ class Context:
                 self.setup.binaries["fio"] = self._stage("fio", path)
                 self._add(Variant("host", "host"))
             else:
-                self.skipped.append(("host", "no fio here (package fio)"))
+                self.skipped.append(("host", "fio not found (package fio)"))
 
     def _add(self, variant):
         if variant.name in [v.name for v in self.variants]:
@@ -141,13 +141,13 @@ class Context:
         hint = {"qemu": " (package qemu-system-x86)"}.get(kind, "")
         path = shutil.which(program)
         if not path:
-            self.skipped.append((kind, f"no {program} here{hint}"))
+            self.skipped.append((kind, f"{program} not found{hint}"))
             return
         if kind == "firecracker" and not self.setup.vmlinux:
             self.skipped.append((kind, "no kernel as ELF (--vmlinux)"))
             return
         if kind == "lkvm" and monitors.lkvm_lacks_mmio("".join(answer([path, "run", "--help"]))):
-            self.skipped.append((kind, "has no virtio-mmio here: upstream's is for arm64 and riscv"))
+            self.skipped.append((kind, "has no virtio-mmio: upstream has it for arm64 and riscv only"))
             return
         self.setup.binaries[kind] = self._stage(kind, path)
         if kind == "qemu":

@@ -61,7 +61,7 @@ class Guest:
         """Waits for the line "mark WORD [number]". Returns (stamp, number, the lines before it)."""
         last, before = "", []
         try:
-            while item := self.process.line(self.context.patience):
+            while item := self.process.line(self.context.timeout):
                 stamp, text = item
                 text = text.strip("\r")
                 # A kernel message may precede the mark on the same line. A kernel message that
@@ -73,7 +73,7 @@ class Guest:
                 last = text.strip() or last
         except RowFailed as silence:
             raise RowFailed(f"{silence} (the console ends: {last[-100:] or 'nothing'})") from None
-        raise RowFailed(f"ended with status {self.process.status}: {last[-100:] or 'without a word'}")
+        raise RowFailed(f"ended with status {self.process.status}: {last[-100:] or 'no output'}")
 
     def fio(self, words):
         """Runs fio once. Returns the seconds by the place's clock."""
@@ -156,7 +156,7 @@ class Guest:
         with suppress(RowFailed):
             if not failed:
                 self.place.say(process, self.variant.power_off)
-                for _ in process.lines(min(10, self.context.patience)):
+                for _ in process.lines(min(10, self.context.timeout)):
                     pass
         self.place.kill(process)
         process.close_log()
@@ -174,7 +174,7 @@ class Host(Guest):
         process = self.place.start([self.context.fio] + words, self.variant.name, log, pinned=True)
         lines, stamp = [], began
         try:
-            while item := process.line(self.context.patience):
+            while item := process.line(self.context.timeout):
                 stamp = item[0]
                 lines.append(item[1])
         finally:

@@ -34,7 +34,7 @@ def run(top, argv, o):
     code = 0
     try:
         if emulated:
-            progress.say("this processor offers no virtualization: in an emulated host, where only ratios mean something")
+            progress.say("this processor offers no virtualization: in an emulated host, where only ratios are meaningful")
         context.place.open()
         context.make_disks(progress.say)
         save = lambda: report.save_json(context.out, result)

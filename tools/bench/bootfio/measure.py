@@ -117,7 +117,7 @@ def measure_one(guest, row, where, stubborn, progress):
     if "error" in where:
         return
     if stubborn[name] >= GIVE_UP:
-        where["error"], where["log"] = "left out: its guest did not come up before", guest.log_path("fio")
+        where["error"], where["log"] = "left out: its guest failed to start before", guest.log_path("fio")
         return
     try:
         guest.up()

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         message = re.sub(r"^argument ", "", message)
-        raise Fatal("usage", message + " (--help tells more)", USAGE)
+        raise Fatal("usage", message + " (see --help)", USAGE)
 
 
 def number(low, high, kind=int):
@@ -149,7 +149,7 @@ def parse(argv):
     if len(options.counts) != 2 or options.counts[0] >= options.counts[1]:
         raise Fatal("usage", "--counts: two numbers, the first one less", USAGE)
     if options.peers and "none" in options.peers and len(options.peers) > 1:
-        raise Fatal("usage", "--peers: none stands alone", USAGE)
+        raise Fatal("usage", "--peers: none excludes all others", USAGE)
     return options
 
 

@@ -29,15 +29,15 @@ class Process:
         thread."""
         self._queue.put((stamp, text))
 
-    def line(self, patience):
-        """Returns the next (stamp, line), or None at the end. Raises RowFailed after `patience`
+    def line(self, timeout):
+        """Returns the next (stamp, line), or None at the end. Raises RowFailed after `timeout`
         seconds without a line."""
         if self._ended:
             return None
         try:
-            stamp, text = self._queue.get(timeout=patience)
+            stamp, text = self._queue.get(timeout=timeout)
         except queue.Empty:
-            raise RowFailed(f"no word within {patience:g} s") from None
+            raise RowFailed(f"no output within {timeout:g} s") from None
         if isinstance(text, int):
             self._ended, self.status, self.ended = True, text, stamp
             return None
@@ -51,29 +51,29 @@ class Process:
             self.log.close()
             self.log = None
 
-    def lines(self, patience):
-        while (item := self.line(patience)) is not None:
+    def lines(self, timeout):
+        while (item := self.line(timeout)) is not None:
             yield item[1]
 
 
 class Place:
     """Base class of both places."""
 
-    patience = 60
+    timeout = 60
 
-    def run(self, argv, patience=None):
+    def run(self, argv, timeout=None):
         """Runs a command to its end. Returns (status, lines)."""
         process = self.start(argv, "command")
         try:
-            found = list(process.lines(patience or self.patience))
+            found = list(process.lines(timeout or self.timeout))
         finally:
             self.kill(process)
         return process.status, found
 
-    def must(self, argv, what, patience=None):
+    def must(self, argv, what, timeout=None):
         """Runs a command that has to succeed before anything can be measured; raises Fatal if it
         fails."""
-        status, lines = self.run(argv, patience)
+        status, lines = self.run(argv, timeout)
         if status:
             raise Fatal(what, (lines or [f"exit status {status}"])[-1])
         return lines
@@ -165,7 +165,7 @@ class Remote(Place):
 
     name, emulated = "emulated", True
     clock_name = "the emulator's CPU time"
-    patience = 600
+    timeout = 600
     memory_mb = 2048
 
     def __init__(self, top, out, timeout):

@@ -38,7 +38,7 @@ def plots(result):
     rows = [(summary.row_name(row), [l for l in lines if l["iops"]]) for row, lines in summary.rows(result)]
     rows = [(name, lines) for name, lines in rows if lines]
     emulated = result["place"] == "emulated"
-    where = " (emulated host: only ratios mean something)" if emulated else ""
+    where = " (emulated host: only ratios are meaningful)" if emulated else ""
     # IOPS are shown relative to the host; without it, to the best peer of the first kind that was
     # measured; otherwise to the best of all. In an emulated host the host itself is so much faster
     # that the differences between monitors would be invisible beside it.

@@ -147,8 +147,8 @@ def text(result):
 def notes(result):
     said = []
     if result["place"] == "emulated":
-        said.append("This is an emulated host: only ratios mean something. Seconds are the emulator's CPU time; what is "
-                    "marked * is by the guest's own clock, which other load disturbs.")
+        said.append("This is an emulated host: only ratios are meaningful. Seconds are the emulator's CPU time; values "
+                    "marked * are by the guest's own clock, which other load disturbs.")
     if not result["complete"]:
-        said.append("Ended early: what is here was measured until then.")
+        said.append("Ended early: the results are incomplete.")
     return said

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * internal: state of a vhost-user back end, for session.c, rings.c and regions.c alone.
+ *
+ * session.c has the connection and the messages about features and configuration space; rings.c
+ * those about rings; regions.c those about memory.
+ */
+#ifndef VHOST_USER_INTERNAL_H
+#define VHOST_USER_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "dataplane/base.h"
+#include "dataplane/blkplane.h"
+#include "devices/vhost_user/memory.h"
+#include "devices/vhost_user/message.h"
+#include "devices/vhost_user/session.h"
+#include "devices/virtio/virtio.h"
+
+/* What a front end has said about a ring. */
+#define RING_NUM  1u
+#define RING_ADDR 2u
+#define RING_KICK 4u
+#define RING_ALL  7u /* these are necessary for a start */
+#define RING_BASE 8u
+
+struct vhost_user_ring {
+	unsigned int known; /* RING_* bits */
+	bool enabled;	    /* by SET_VRING_ENABLE */
+	bool polled;	    /* the front end has no doorbell: vhost_user_tick rings it */
+	bool running;	    /* the dataplane serves the ring */
+	struct vhost_user_vring_addr addr;
+	uint32_t position; /* where the ring continues, as in SET_VRING_BASE */
+	struct vring_base base;
+	/* The front end's descriptors replace the files behind these two numbers, and behind the
+	 * queue's kick_fd, which are open all the time: the dataplane can use them meanwhile. */
+	struct irqline irq;
+	int err_fd;
+};
+
+struct vhost_user {
+	struct blk *blk;
+	struct virtio_device *dev;
+	struct vhost_user_memory *memory;
+	int sock;	/* -1: no connection */
+	int backend_fd; /* socket of SET_BACKEND_REQ_FD; -1: none */
+	int none_fd;	/* eventfd that stands for a descriptor that the front end has not given */
+	int timer_fd;	/* timerfd, armed while a ring is polled */
+	bool paused;	/* by vhost_user_pause */
+	uint64_t protocol; /* protocol features that the front end has accepted */
+	struct blkplane_listener listener;
+	struct blkplane_listener *watch; /* next listener, or NULL */
+	struct vhost_user_message msg;
+	struct vhost_user_ring ring[VIRTIO_MAX_QUEUES];
+};
+
+/* A handler of a message returns 0: done; VHOST_USER_REPLIED: done, and answered; -errno: refused,
+ * after a line in the log. */
+#define VHOST_USER_REPLIED 1
+
+/* Logs why a message is refused, and returns err. */
+int vhost_user_refuse(struct vhost_user *vu, int err, const char *why);
+
+/* Sends the message's payload, of `size` bytes, as its answer. Returns VHOST_USER_REPLIED or
+ * -errno. */
+int vhost_user_answer(struct vhost_user *vu, uint32_t size);
+
+/* ---- rings.c ---- */
+
+/* Opens the descriptors of all rings. Returns 0 or -errno. */
+int vhost_user_rings_open(struct vhost_user *vu);
+void vhost_user_rings_close(struct vhost_user *vu);
+
+/* Starts all rings that are complete, enabled and not running. Returns 0, or the first error. */
+int vhost_user_rings_start(struct vhost_user *vu);
+/* Stops all running rings; they continue where they stopped. */
+void vhost_user_rings_stop(struct vhost_user *vu);
+bool vhost_user_rings_running(const struct vhost_user *vu);
+/* Rings the doorbells of polled rings. */
+void vhost_user_rings_tick(struct vhost_user *vu);
+/* Stops all rings and forgets what the front end said about them. */
+void vhost_user_rings_forget(struct vhost_user *vu);
+
+int vhost_user_set_vring_num(struct vhost_user *vu);
+int vhost_user_set_vring_addr(struct vhost_user *vu);
+int vhost_user_set_vring_base(struct vhost_user *vu);
+int vhost_user_get_vring_base(struct vhost_user *vu);
+int vhost_user_set_vring_kick(struct vhost_user *vu);
+int vhost_user_set_vring_call(struct vhost_user *vu);
+int vhost_user_set_vring_err(struct vhost_user *vu);
+int vhost_user_set_vring_enable(struct vhost_user *vu);
+
+/* ---- regions.c ---- */
+
+int vhost_user_set_mem_table(struct vhost_user *vu);
+int vhost_user_get_max_mem_slots(struct vhost_user *vu);
+int vhost_user_add_mem_reg(struct vhost_user *vu);
+int vhost_user_rem_mem_reg(struct vhost_user *vu);
+int vhost_user_set_log_base(struct vhost_user *vu);
+/* Makes the dataplane record its writes in the dirty log, or ends that. Returns 0 or -errno. */
+int vhost_user_record_dirty(struct vhost_user *vu, bool record);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session: a vhost-user back end that serves one disk to one front end at a time.
+ *
+ * The front end is trusted no more than a guest: a message that breaks the protocol is refused, by
+ * REPLY_ACK where the front end asked for it, and else by the end of the connection. The disk stays
+ * available for the next connection. No function waits for the front end; some wait for the host's
+ * I/O, until the requests in flight are finished. One thread at a time. Errors are -errno.
+ */
+#ifndef VHOST_USER_SESSION_H
+#define VHOST_USER_SESSION_H
+
+#include "devices/virtio/blk.h"
+
+struct vhost_user;
+struct blkplane_listener;
+struct vhost_user_memory;
+
+/*
+ * Creates a back end without a connection. `memory` is empty, and the disk was created with its
+ * table; both must outlive the back end, which becomes the disk's listener. `watch` gets all of the
+ * listener's callbacks, too; NULL: nobody does. Returns 0 or -errno.
+ */
+int vhost_user_create(struct vhost_user **vu, struct blk *blk, struct vhost_user_memory *memory,
+		      struct blkplane_listener *watch);
+
+/* Ends the connection, if there is one, and frees the back end. NULL is allowed. */
+void vhost_user_destroy(struct vhost_user *vu);
+
+/* Serves the front end that is connected by this socket, which the back end owns from now on.
+ * There must be no other connection. */
+void vhost_user_connect(struct vhost_user *vu, int sock);
+
+/* Returns the socket of the connection, to be polled for input; -1: there is none. */
+int vhost_user_socket(const struct vhost_user *vu);
+
+/* Returns a timerfd, to be polled for input; it expires only while the front end has a ring without
+ * a doorbell. */
+int vhost_user_timer(const struct vhost_user *vu);
+
+/* Looks at the rings that have no doorbell, after the timer has expired. */
+void vhost_user_tick(struct vhost_user *vu);
+
+/* Handles all messages that have arrived. Returns 0; an error ends the connection: -ENOTCONN, the
+ * front end closed it; others are logged. */
+int vhost_user_handle(struct vhost_user *vu);
+
+/* Ends the connection: stops all rings, and forgets everything that the front end said. */
+void vhost_user_disconnect(struct vhost_user *vu);
+
+/* Pauses the disk as blk_pause does. Rings that the front end starts meanwhile wait for
+ * vhost_user_resume. */
+void vhost_user_pause(struct vhost_user *vu);
+void vhost_user_resume(struct vhost_user *vu);
+
+/* Tells the front end that the configuration space has changed (BACKEND_CONFIG_CHANGE_MSG), if it
+ * gave a channel for that. */
+void vhost_user_config_changed(struct vhost_user *vu);
+
+#endif
