@@ -199,7 +199,7 @@ END_TEST
 
 /* ---- full barriers, tested on the CPU ---- */
 
-#define RACES 50000
+#define RACES 25000
 
 /*
  * In each race, the driver stores X and loads Y while the device stores Y and loads X. Without a
