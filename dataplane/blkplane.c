@@ -7,24 +7,6 @@
 #include "dataplane/blkplane_internal.h"
 #include "dataplane/probes.h"
 
-/* Never fails: there are more slots than heads that vring allows in flight. */
-static struct slot *blkplane_slot_get(struct blkplane *p)
-{
-	struct slot *slot = p->free_slot;
-
-	if (slot) {
-		p->free_slot = slot->next;
-		return slot;
-	}
-	return (struct slot *)(p->slots + p->slot_size * p->slots_used++);
-}
-
-static void blkplane_slot_put(struct blkplane *p, struct slot *slot)
-{
-	slot->next = p->free_slot;
-	p->free_slot = slot;
-}
-
 static __attribute__((noinline)) uint64_t blkplane_range_bytes(const struct slot *slot)
 {
 	uint64_t sum = 0;

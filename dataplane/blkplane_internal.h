@@ -98,6 +98,25 @@ struct plane_call {
 	int err;	   /* result of a start: 0 or -errno */
 };
 
+/* Takes an unused slot. Never fails: there are more slots than heads that vring allows in flight. */
+static inline struct slot *blkplane_slot_get(struct blkplane *p)
+{
+	struct slot *slot = p->free_slot;
+
+	if (slot) {
+		p->free_slot = slot->next;
+		return slot;
+	}
+	return (struct slot *)(p->slots + p->slot_size * p->slots_used++);
+}
+
+/* Returns a slot whose request has ended. */
+static inline void blkplane_slot_put(struct blkplane *p, struct slot *slot)
+{
+	slot->next = p->free_slot;
+	p->free_slot = slot;
+}
+
 /* The callbacks by which a dataplane thread serves a plane. */
 extern const struct iothread_client blkplane_client;
 

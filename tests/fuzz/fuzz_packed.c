@@ -19,8 +19,8 @@ static struct slot slots[GUEST_RING_MAX + 1]; /* by id; the last one is for pops
 /* The model's state of the ring. */
 static struct {
 	struct place avail, used;
-	unsigned int held;  /* popped, but not published */
-	unsigned int batch; /* pushed, but not published; included in held */
+	unsigned int desc_in_flight; /* popped, but not published */
+	unsigned int batch;	     /* pushed, but not published; included in desc_in_flight */
 	struct place signalled;
 	unsigned int unsignalled;
 	struct vring_packed_desc *first; /* first element of the batch; its flags are below */

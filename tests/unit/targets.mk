@@ -34,8 +34,9 @@ OF_refused  := refused%
 OF_hostfault := hostfault%
 OF_rows     := rows%
 OF_others   := %
-UNIT_NAMES  := boot options sandbox console control kvm x86_enter image blk virtio vhost_user limit plane request engine loop vring \
-	       exhaustive race refused hostfault rows others
+# In the order in which they start: those that run long first, so that none is left alone at the end.
+UNIT_NAMES  := rows blk vhost_user race hostfault limit plane exhaustive vring engine loop sandbox boot refused console control kvm \
+	       x86_enter image virtio request options others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
@@ -94,9 +95,9 @@ $(foreach program,$(UNIT_NAMES),\
 TESTS       := $(foreach program,$(filter-out $(if $(filter %-tsan,$(VARIANT)),exhaustive),$(UNIT_NAMES)),\
 	       $(if $(FILES_$(program)),$(OBJ)/tests/unit/$(program)))
 
-# Gives the symbols of a test file names of its own. Part of the recipe for objects.
-unit-defines = $(if $(filter tests/unit/test_%,$<),$(call defines-of,$(<:tests/unit/test_%.c=%)))
-defines-of   = -Dtest_suite=suite_of_$(1) $(foreach name,$(WRAPS_$(1)),-D__wrap_$(name)=$(1)__wrap_$(name))
+# Flags of a test file, which give its symbols names of their own. Part of the recipe for objects.
+unit-flags   = $(if $(filter tests/unit/test_%,$<),$(call flags-of,$(<:tests/unit/test_%.c=%)))
+flags-of     = $(if $(filter-out $(FAST_UNIT),$<),$(MODE_unit)) -Dtest_suite=suite_of_$(1) $(foreach name,$(WRAPS_$(1)),-D__wrap_$(name)=$(1)__wrap_$(name))
 $(foreach name,$(UNIT_FILES),$(if $(WRAPS_$(name)),$(OBJ)/tests/unit/test_$(name).o)): tests/unit/targets.mk
 
 # marks.h of tests/lib records the line of each assertion without a system call; these two functions

@@ -141,9 +141,9 @@ START_TEST(one_submit_and_one_interrupt_per_batch)
 	mock_wait_index(m, 5);
 	rig_stop(&r);
 	ck_assert_uint_eq(mock_irqs(m), 1);
-	ck_assert_uint_eq(told_popped, 5);
-	ck_assert_uint_eq(told_published, 1);
-	ck_assert_uint_eq(told_irq, 1);
+	ck_assert_uint_eq(__atomic_load_n(&told_popped, __ATOMIC_SEQ_CST), 5);
+	ck_assert_uint_eq(__atomic_load_n(&told_published, __ATOMIC_SEQ_CST), 1);
+	ck_assert_uint_eq(__atomic_load_n(&told_irq, __ATOMIC_SEQ_CST), 1);
 	ck_assert_uint_eq(r.irq_status, IRQLINE_USED_RING);
 	rig_fini(&r);
 }

@@ -342,7 +342,9 @@ START_TEST(memory_is_registered_in_pieces)
 
 	/* This memory has more pieces than can be registered. */
 	mem = (struct hostmem){ 0 };
-	ck_assert_int_eq(hostmem_add(&mem, 0, 1033 * GIB, (void *)low, false), 0);
+	ck_assert_int_eq(hostmem_add(&mem, 0, (1025 + HOSTMEM_MAX_REGIONS) * GIB, (void *)low,
+				     false),
+			 0);
 	ck_assert_int_eq(evloop_init(&loop, EVLOOP_URING), 0);
 	ck_assert_int_eq(evloop_register_memory(&loop, &mem), -E2BIG);
 	ck_assert_int_eq(fixed(low, 1), -1);
