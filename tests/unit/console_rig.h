@@ -161,4 +161,17 @@ static inline void write_all(int fd, const void *data, size_t len)
 	ck_assert_int_eq(write(fd, data, len), len);
 }
 
+/* Sends `len` bytes of the pattern that expect_pattern checks. */
+static inline void guest_floods(size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		guest_out(UART_TX, i % 251);
+}
+
+static inline void expect_pattern(const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		ck_assert_uint_eq(data[i], i % 251);
+}
+
 #endif

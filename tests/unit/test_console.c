@@ -44,19 +44,6 @@ static void fill(uint8_t *data, size_t len)
 		data[i] = i % 251;
 }
 
-/* Sends `len` bytes of the pattern that expect_pattern checks. */
-static void guest_floods(size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		guest_out(UART_TX, i % 251);
-}
-
-static void expect_pattern(const uint8_t *data, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		ck_assert_uint_eq(data[i], i % 251);
-}
-
 START_TEST(output_arrives_unchanged_and_is_batched)
 {
 	uint8_t all[256];
@@ -251,10 +238,8 @@ START_TEST(output_that_failed_is_discarded_for_good)
 }
 END_TEST
 
-/*
- * Reads all output. Some of the `said` bytes of the pattern are missing, and the notice must have
- * the number of them.
- */
+/* Reads all output. Some of the `said` bytes of the pattern are missing, and the notice must have
+ * the number of them. */
 static void expect_gap(size_t said)
 {
 	size_t len = 0, kept;
@@ -309,10 +294,8 @@ START_TEST(dropped_output_is_reported_at_the_gap)
 }
 END_TEST
 
-/*
- * A guest that writes without pause: each call of the console must still return, so that signals
- * and keys are handled.
- */
+/* A guest that writes without pause: each call of the console must still return, so that signals
+ * and keys are handled. */
 static void *flooding_guest(void *stop)
 {
 	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of the option parser with a table that no program has. */
+/* Tests of the option parser with a table of their own. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/base.h"
+#include "tests/lib/cases.h"
 #include "tests/lib/suite.h"
 #include "vmm/options/table.h"
 
-/* Fields of each width, with neighbours that must stay as they are. */
+/* Fields of each width, with neighbours that no option may change. */
 static struct config {
 	uint8_t before, level, after;
 	uint16_t port, end;
@@ -118,7 +119,7 @@ START_TEST(help_follows_the_rows)
 }
 END_TEST
 
-/* Wherever the buffer ends, the text does. The sanitizers see a byte beyond it. */
+/* The text ends with the buffer, of any size. Sanitizers detect a byte beyond it. */
 START_TEST(help_that_does_not_fit_is_cut)
 {
 	for (size_t size = 1; size <= sizeof(help_of_rows); size++) {
@@ -134,7 +135,7 @@ START_TEST(help_that_does_not_fit_is_cut)
 }
 END_TEST
 
-/* A name that leaves no room for the description is alone on its line. */
+/* A name that leaves no room for the description has a line of its own. */
 START_TEST(help_of_a_long_name)
 {
 	static const struct option_table one = { options, 1 };
@@ -153,7 +154,7 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("options_table");
 
 	tcase_add_test(tc, values_fill_their_field_and_no_other);
-	tcase_add_loop_test(tc, messages_follow_the_rows, 0, ARRAY_SIZE(bad));
+	tcase_add_member_test(tc, messages_follow_the_rows, bad, message);
 	tcase_add_test(tc, help_follows_the_rows);
 	tcase_add_test(tc, help_that_does_not_fit_is_cut);
 	tcase_add_test(tc, help_of_a_long_name);
