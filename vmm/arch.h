@@ -39,7 +39,12 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 int arch_devices(struct devlist *list, enum description description, bool serial,
 		 unsigned int disks);
 
-/* Creates the model of an architecture-specific device (any but serial ports and disks) and adds it
+/* Adds the register of --exit-port to the list: I/O port `port`, or where the machine has no ports
+ * the address at that offset in a range of their own. -EADDRINUSE: the machine has another device
+ * there. */
+int arch_exit_port(struct devlist *list, uint16_t port);
+
+/* Creates the model of an architecture-specific device (any but serial ports, disks and the exit port) and adds it
  * to its bus. `vm_exit` must outlive the bus. -ENODEV: `desc` is not such a device. */
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
 		       struct vm_exit *vm_exit);
