@@ -151,11 +151,12 @@ static int create_vcpus(struct machine *m)
 /* Opens the console, which puts the terminal into raw mode. */
 static int open_console(struct machine *m)
 {
+	const struct console_ends ends = { m->serial_wake_fd, STDIN_FILENO, STDOUT_FILENO, -1,
+					   true };
 	int err = 0;
 
 	if (m->serial)
-		err = console_open(&m->console, m->serial, m->serial_wake_fd, STDIN_FILENO,
-				   STDOUT_FILENO);
+		err = console_open(&m->console, m->serial, &ends);
 	return err ? report_host(err, "console") : 0;
 }
 
