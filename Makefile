@@ -114,7 +114,7 @@ $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB)
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/limits.c)
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/limits.c vmm/console/tty.c)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ -l:libjson-c.a
 
 # Cross builds link with libraries unpacked from Debian's packages.

@@ -121,6 +121,62 @@ START_TEST(lines_in_pieces_and_many_at_once)
 }
 END_TEST
 
+/* A client that has asked for the console gets its answer, then belongs to the handler, with what it
+ * has sent meanwhile; its place is free. */
+START_TEST(client_that_asks_for_the_console_leaves)
+{
+	int fd = greeted_client(), others[CONTROL_CLIENTS];
+
+	say(fd, "{\"cmd\":\"events\"}\n{\"cmd\":\"console\"}\nls\n{\"cmd\":");
+	ck_assert_uint_eq(runs, 1);
+	ck_assert_str_eq(
+		heard(fd),
+		"{\"ok\":true,\"result\":{}}\n{\"ok\":true,\"result\":{\"filler\":\"\"}}\n");
+	ck_assert_int_ge(left_fd, 0);
+	ck_assert_str_eq(left_data, "ls\n{\"cmd\":");
+	control_event(ctl, control_event_object("paused"));
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		others[i] = greeted_client();
+	ck_assert_str_eq(heard(fd), "");
+	ck_assert_int_eq(write(left_fd, "raw", 3), 3);
+	ck_assert_str_eq(heard(fd), "raw");
+	/* The server no longer reads from it. */
+	ck_assert_int_eq(send(fd, STATUS, strlen(STATUS), 0), (int)strlen(STATUS));
+	turn();
+	ck_assert_uint_eq(runs, 1);
+	ck_assert_int_eq(read(left_fd, left_data, sizeof(left_data)), (int)strlen(STATUS));
+	close(left_fd);
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		close(others[i]);
+}
+END_TEST
+
+/* Its answer may have to wait behind others that it does not read. */
+START_TEST(client_leaves_after_its_answer)
+{
+	int fd = greeted_client();
+	size_t seen = 0;
+
+	filler = 8000;
+	for (unsigned int i = 0; i < 100; i++)
+		say(fd, STATUS);
+	say(fd, "{\"cmd\":\"console\"}\nx");
+	shutdown(fd, SHUT_WR);
+	turn();
+	ck_assert_int_eq(left_fd, -1);
+	while (left_fd < 0) {
+		seen += strlen(heard(fd));
+		turn();
+	}
+	ck_assert_uint_gt(seen, 0);
+	ck_assert_str_eq(left_data, "x");
+	close(left_fd);
+	close(fd);
+}
+END_TEST
+
 /* While one is being carried out, the next is not looked at; and who goes keeps its place so long. */
 START_TEST(answers_that_come_later)
 {
@@ -285,6 +341,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, removed_socket_is_its_own_alone);
 	tcase_add_test(t, removed_socket_in_a_directory_that_is_locked);
 	tcase_add_test(t, lines_in_pieces_and_many_at_once);
+	tcase_add_test(t, client_that_asks_for_the_console_leaves);
+	tcase_add_test(t, client_leaves_after_its_answer);
 	tcase_add_test(t, answers_that_come_later);
 	tcase_add_test(t, client_that_does_not_read);
 	tcase_add_test(t, events_go_to_those_who_ask);

@@ -40,8 +40,8 @@ bool clients_add(struct clients *cl, int fd, const struct history *h)
 		close(fd);
 		return false;
 	}
-	output_open(&c->out, h, fd, false);
-	c->out.own = c->sends = true;
+	output_open_socket(&c->out, h, fd);
+	c->sends = true;
 	write_out(cl, cl->count++, h);
 	return true;
 }

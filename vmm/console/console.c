@@ -19,6 +19,7 @@
 
 enum { POLL_WAKE, POLL_IN, POLL_OUT, POLL_CLIENTS };
 
+_Static_assert(CONSOLE_CLIENTS == 8, "a message of machine/console.c says so");
 _Static_assert(CONSOLE_POLLFDS == POLL_CLIENTS + CLIENTS_POLLFDS, "console.h says so");
 
 static const char help_text[] = "\r\n[microvm: Ctrl-A x  quit\r\n"
@@ -89,7 +90,7 @@ int console_open(struct console **console, struct serial *serial, const struct c
 	c->help_fd = -1;
 	c->shared = ends->shared;
 	set_up_input(c, ends);
-	output_open(&c->out, &c->history, ends->out_fd, ends->shared);
+	output_open(&c->out, ends->out_fd, ends->shared);
 	clients_init(&c->clients, ends->listen_fd);
 	*console = c;
 	return 0;
@@ -175,6 +176,11 @@ bool console_attach(struct console *console, int fd, const void *typed, size_t l
 	for (size_t i = 0; types && i < len; i++)
 		input_add(&console->in, ((const uint8_t *)typed)[i]);
 	return true;
+}
+
+bool console_has_room(const struct console *console)
+{
+	return console->clients.count < CONSOLE_CLIENTS;
 }
 
 bool console_next_types(const struct console *console)

@@ -64,6 +64,9 @@ void console_close(struct console *console, int drain_ms);
  */
 bool console_attach(struct console *console, int fd, const void *typed, size_t len);
 
+/* Returns true if another client can attach. */
+bool console_has_room(const struct console *console);
+
 /* Returns true if the next client that attaches will type; otherwise it only watches. */
 bool console_next_types(const struct console *console);
 

@@ -42,11 +42,11 @@ unsigned int output_note(char note[OUTPUT_NOTE_MAX], uint64_t lost)
 				      lost);
 }
 
-void output_open(struct output *o, const struct history *h, int fd, bool shared)
+void output_open(struct output *o, int fd, bool shared)
 {
 	struct stat st;
 
-	*o = (struct output){ .fd = -1, .at = history_oldest(h) };
+	*o = (struct output){ .fd = -1 };
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
 	o->fd = fd;
@@ -60,6 +60,11 @@ void output_open(struct output *o, const struct history *h, int fd, bool shared)
 			o->own = o->nonblocking = true;
 		}
 	}
+}
+
+void output_open_socket(struct output *o, const struct history *h, int fd)
+{
+	*o = (struct output){ .fd = fd, .own = true, .socket = true, .at = history_oldest(h) };
 }
 
 /* Writes once without blocking; returns what write(2) does. */

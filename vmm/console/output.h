@@ -45,12 +45,16 @@ struct output {
 unsigned int output_note(char note[OUTPUT_NOTE_MAX], uint64_t lost);
 
 /*
- * Initialises *output with a descriptor, whose kind the function finds out. The output starts with
- * the oldest byte that is kept. With `shared`, the file description belongs to other processes, too,
- * and must stay blocking: a pipe or a terminal is then opened anew. fd remains the caller's. If fd is
- * closed or -1, there is no reader.
+ * Initialises *output with a descriptor, whose kind the function finds out; before the sandbox is
+ * entered. With `shared`, the file description belongs to other processes, too, and must stay
+ * blocking: a pipe or a terminal is then opened anew. fd remains the caller's. If fd is closed or
+ * -1, there is no reader.
  */
-void output_open(struct output *output, const struct history *history, int fd, bool shared);
+void output_open(struct output *output, int fd, bool shared);
+
+/* Initialises *output with a connected socket, which output_close closes. The output starts with the
+ * oldest byte that is kept. */
+void output_open_socket(struct output *output, const struct history *history, int fd);
 
 /* Writes as much as the reader takes now, and sets `blocked` if that was not all. Returns 0, or the
  * -errno of a write; the caller then closes the output. */

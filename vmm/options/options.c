@@ -92,7 +92,29 @@ static const char *set_cpus(struct parse *p, char *value)
 
 static const char *set_console(struct parse *p, char *value)
 {
-	return text_switch(value, &p->config->console) ? NULL : "must be on or off";
+	static const struct {
+		const char *prefix;
+		enum console_kind kind;
+	} paths[] = { { "file:", CONSOLE_FILE }, { "socket:", CONSOLE_SOCKET } };
+	struct machine_config *config = p->config;
+
+	config->console_text = value;
+	if (text_switch(value, &config->console))
+		return NULL;
+	config->console = true;
+	if (!strcmp(value, "pty")) {
+		config->console_kind = CONSOLE_PTY;
+		return NULL;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		size_t len = strlen(paths[i].prefix);
+
+		if (strncmp(value, paths[i].prefix, len) != 0)
+			continue;
+		config->console_kind = paths[i].kind;
+		return set_file(&config->console_path, value + len);
+	}
+	return "must be on, off, pty, file:PATH or socket:PATH";
 }
 
 static const char *set_stats(struct parse *p, char *value)
