@@ -41,17 +41,17 @@ int options_check_outputs(const struct machine_config *c)
 	const struct named outputs[] = { { "--console", c->console_path, c->console_text },
 					 { "--log", c->log, NULL },
 					 { "--dump-dtb", c->dump_dtb, NULL },
-					 { "--pidfile", c->pidfile, NULL },
-					 { "--control", c->control, NULL } };
-	const struct named inputs[] = { { "--kernel", c->kernel, NULL },
-					{ "--initrd", c->initrd, NULL } };
+					 { "--pidfile", c->pidfile, NULL } };
+	const struct named others[] = { { "--kernel", c->kernel, NULL },
+					{ "--initrd", c->initrd, NULL },
+					{ "--control", c->control, NULL } };
 	int err = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(outputs) && !err; i++) {
 		for (size_t j = i + 1; j < ARRAY_SIZE(outputs) && !err; j++)
 			err = refuse(&outputs[i], &outputs[j]);
-		for (size_t j = 0; j < ARRAY_SIZE(inputs) && !err; j++)
-			err = refuse(&outputs[i], &inputs[j]);
+		for (size_t j = 0; j < ARRAY_SIZE(others) && !err; j++)
+			err = refuse(&outputs[i], &others[j]);
 		for (unsigned int j = 0; j < c->disk_count && !err; j++)
 			err = refuse(&outputs[i],
 				     &(struct named){ "--disk", c->disk[j].path, NULL });
