@@ -123,7 +123,7 @@ $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB) $(OBJ)/linked
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c) $(OBJ)/linked
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c vmm/console/tty.c) $(OBJ)/linked
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(call library,json-c)
 
 $(PLACE)microvm-blk: $(OBJ)/microvm-blk
