@@ -178,9 +178,7 @@ START_TEST(input_at_its_end_is_not_polled)
 }
 END_TEST
 
-/*
- * Output that will never be accepted: the guest and the input continue, and the loop does not spin.
- */
+/* Output that is never accepted: the guest and the input continue, and the loop does not spin. */
 enum out_kind { OUT_NO_FD, OUT_CLOSED_FD, OUT_CLOSED_READER, OUT_CLOSES_LATER, OUT_FULL };
 
 static const char *const outputs[] = {
