@@ -53,9 +53,10 @@ MODE_coverage   := -O1
 MODE_clang      := -O0 -Qunused-arguments
 
 # Most of a test file runs once, so that optimizing it would take longer than it saves. The
-# exhaustive tests are loops of many rounds.
+# exhaustive tests are loops of many rounds. Tests of memory ordering and races are short sequences in
+# which two threads must meet, and slow code would meet less often.
 MODE_unit := -O0 -U_FORTIFY_SOURCE
-FAST_UNIT := tests/unit/test_exhaustive%
+FAST_UNIT := $(addprefix tests/unit/test_,exhaustive% race% vring_order%)
 
 WARN   := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # Guest memory has no declared type: rings and headers are read through casts, which would break
@@ -123,7 +124,7 @@ $(OBJ)/microvm: $(OBJ)/vmm/main.o $(LIB) $(OBJ)/linked
 $(PLACE)microvm-ctl: $(OBJ)/microvm-ctl
 	$(Q)cp $< $@
 
-$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c) $(OBJ)/linked
+$(OBJ)/microvm-ctl: $(patsubst %.c,$(OBJ)/%.o,$(wildcard vmm/ctl/*.c) vmm/text.c vmm/text_guess.c vmm/options/table.c vmm/console/tty.c) $(OBJ)/linked
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(call library,json-c)
 
 $(PLACE)microvm-blk: $(OBJ)/microvm-blk

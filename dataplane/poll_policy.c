@@ -70,6 +70,13 @@ static void wakeup_policy_judge_span(struct wakeup_policy *p, uint64_t each)
 		wakeup_policy_switch_class(p, true);
 }
 
+/* True when a trial of SCHED_BATCH has failed before the end of its span: no batches form, or
+ * requests take more than twice the usual time. */
+static bool wakeup_policy_trial_fails(const struct wakeup_policy *p, uint64_t each)
+{
+	return p->trial && p->batch_class && (!wakeup_policy_gathered(p) || each > 2 * p->usual);
+}
+
 bool wakeup_policy_update(struct wakeup_policy *p, unsigned int taken, uint64_t now)
 {
 	uint64_t each;
@@ -82,10 +89,11 @@ bool wakeup_policy_update(struct wakeup_policy *p, unsigned int taken, uint64_t 
 		return p->batch_class;
 	}
 	p->taken += taken;
-	if (++p->wakes < WAKEUP_POLICY_SPAN)
+	p->wakes++;
+	each = (now - p->since) / p->taken;
+	if (p->wakes < WAKEUP_POLICY_SPAN && !wakeup_policy_trial_fails(p, each))
 		return p->batch_class;
 
-	each = (now - p->since) / p->taken;
 	if (p->trial)
 		wakeup_policy_judge_trial(p, each);
 	else

@@ -74,7 +74,8 @@ void adaptive_poll_slept(struct adaptive_poll *poll, uint64_t slept);
 #define WAKEUP_POLICY_SPAN 8u
 /*
  * Number of spans in SCHED_OTHER (eager) and in SCHED_BATCH after which the other class is tried
- * for one span. At queue depth 1 a span in SCHED_BATCH takes a third longer, 0.5 % of the total.
+ * for one span. A trial of SCHED_BATCH ends early, at the first wake-up that shows it to be worse:
+ * with a vCPU that computes, a wake-up waits for the scheduler's next tick, up to 4 ms at 250 Hz.
  * With deep queues a request takes several times as long in SCHED_OTHER; but a span is counted in
  * wake-ups, so a trial in that class covers few requests.
  */

@@ -49,7 +49,7 @@ struct vhost_user {
 	bool paused;	/* by vhost_user_pause */
 	uint64_t protocol; /* protocol features that the front end has accepted */
 	struct blkplane_listener listener;
-	struct blkplane_listener *watch; /* next listener, or NULL */
+	struct blkplane_listener *next; /* listener that is told, too, or NULL */
 	struct vhost_user_message msg;
 	struct vhost_user_ring ring[VIRTIO_MAX_QUEUES];
 };

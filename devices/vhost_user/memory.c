@@ -213,8 +213,6 @@ static bool replace(const struct vhost_user_mapping *mapping, const char *addr)
  * mappings does not change meanwhile: its thread waits for the threads that use it. */
 static void handle_sigbus(int signal_number, siginfo_t *info, void *context)
 {
-	uint64_t one = 1;
-	ssize_t ignored = 0;
 	int err = errno;
 	bool found = replace(&guarded.memory->log, info->si_addr);
 
@@ -224,8 +222,7 @@ static void handle_sigbus(int signal_number, siginfo_t *info, void *context)
 	if (!found)
 		signal(signal_number, SIG_DFL);
 	else
-		ignored = write(guarded.event_fd, &one, sizeof(one));
-	(void)ignored;
+		eventfd_signal(guarded.event_fd);
 	(void)context;
 	errno = err;
 }

@@ -28,14 +28,6 @@ static void replace_fd(int number, int fd)
 		;
 }
 
-static void signal_fd(int fd)
-{
-	uint64_t one = 1;
-	ssize_t ignored = write(fd, &one, sizeof(one));
-
-	(void)ignored;
-}
-
 int vhost_user_rings_open(struct vhost_user *vu)
 {
 	for (unsigned int i = 0; i < vu->dev->queue_count; i++) {
@@ -119,7 +111,7 @@ static int start_ring(struct vhost_user *vu, unsigned int n)
 		return vhost_user_refuse(vu, err, "the ring cannot be started");
 	ring->running = true;
 	/* A back end that died before may have published used elements without an interrupt. */
-	signal_fd(ring->irq.fd);
+	eventfd_signal(ring->irq.fd);
 	return 0;
 }
 
@@ -306,7 +298,7 @@ void vhost_user_rings_tick(struct vhost_user *vu)
 {
 	for (unsigned int i = 0; i < vu->dev->queue_count; i++)
 		if (vu->ring[i].polled)
-			signal_fd(vu->dev->queue[i].kick_fd);
+			eventfd_signal(vu->dev->queue[i].kick_fd);
 }
 
 int vhost_user_set_vring_kick(struct vhost_user *vu)
@@ -344,7 +336,7 @@ int vhost_user_set_vring_call(struct vhost_user *vu)
 	replace_fd(ring->irq.fd, fd < 0 ? vu->none_fd : fd);
 	/* The previous descriptor may have got the last interrupt. Drivers must bear interrupts
 	 * without new used elements. */
-	signal_fd(ring->irq.fd);
+	eventfd_signal(ring->irq.fd);
 	return 0;
 }
 

@@ -322,12 +322,10 @@ void vhost_user_resume(struct vhost_user *vu)
 static void report_broken(struct blkplane_listener *listener, unsigned int queue, const char *why)
 {
 	struct vhost_user *vu = container_of(listener, struct vhost_user, listener);
-	uint64_t one = 1;
-	ssize_t ignored = write(vu->ring[queue].err_fd, &one, sizeof(one));
 
-	(void)ignored;
-	if (vu->watch)
-		vu->watch->broken(vu->watch, queue, why);
+	eventfd_signal(vu->ring[queue].err_fd);
+	if (vu->next)
+		vu->next->broken(vu->next, queue, why);
 }
 
 static void report_stopped(struct blkplane_listener *listener, unsigned int queue, enum io_op op,
@@ -335,12 +333,12 @@ static void report_stopped(struct blkplane_listener *listener, unsigned int queu
 {
 	struct vhost_user *vu = container_of(listener, struct vhost_user, listener);
 
-	if (vu->watch)
-		vu->watch->stopped(vu->watch, queue, op, err);
+	if (vu->next)
+		vu->next->stopped(vu->next, queue, op, err);
 }
 
 int vhost_user_create(struct vhost_user **to, struct blk *blk, struct vhost_user_memory *memory,
-		      struct blkplane_listener *watch)
+		      struct blkplane_listener *next)
 {
 	struct vhost_user *vu = calloc(1, sizeof(*vu));
 	int err;
@@ -361,7 +359,7 @@ int vhost_user_create(struct vhost_user **to, struct blk *blk, struct vhost_user
 		return err;
 	}
 	vu->listener = (struct blkplane_listener){ report_broken, report_stopped };
-	vu->watch = watch;
+	vu->next = next;
 	blk_set_listener(blk, &vu->listener);
 	*to = vu;
 	return 0;

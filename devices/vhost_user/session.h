@@ -18,11 +18,11 @@ struct vhost_user_memory;
 
 /*
  * Creates a back end without a connection. `memory` is empty, and the disk was created with its
- * table; both must outlive the back end, which becomes the disk's listener. `watch` gets all of the
+ * table; both must outlive the back end, which becomes the disk's listener. `next` gets all of the
  * listener's callbacks, too; NULL: nobody does. Returns 0 or -errno.
  */
 int vhost_user_create(struct vhost_user **vu, struct blk *blk, struct vhost_user_memory *memory,
-		      struct blkplane_listener *watch);
+		      struct blkplane_listener *next);
 
 /* Ends the connection, if there is one, and frees the back end. NULL is allowed. */
 void vhost_user_destroy(struct vhost_user *vu);

@@ -68,7 +68,8 @@ test_mkroot_directory() {
     cp dir.img disk.img
     boot --kernel vmlinuz --initrd dir.initrd --append quiet --disk disk.img
     want_code 0
-    want 'init-of-the-directory on Linux: /dev/vda / ext4 rw'
+    want 'init-of-the-directory on Linux'
+    want '/dev/vda / ext4 rw'
 }
 
 # A container's tar without an init, on a read-only file system whose driver is a module, runs its

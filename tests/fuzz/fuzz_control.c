@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size)
 		memcpy(line, data, size);
 	if (control_parse(&request, line, size, &answer))
-		fuzz_must(request.command <= CONTROL_EVENTS && !answer.error);
+		fuzz_must(request.command <= CONTROL_CONSOLE && !answer.error);
 	else
 		fuzz_must(answer.error && *answer.text);
 	free(line);

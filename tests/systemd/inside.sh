@@ -51,6 +51,7 @@ test_start() {
     [ "$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$inner/status")" = 1 ] || fail 'the VM is not process 1 of its namespace'
     [ "$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$inner/status")" = 65534 ] || fail "the user of the VM is not nobody"
     [ -S /run/microvm/plain/control ] || fail 'no control socket'
+    [ -S /run/microvm/plain/console ] || fail 'no console'
 }
 
 test_stop_is_the_power_button() {

@@ -54,7 +54,9 @@ static inline void be_quiet(void)
 
 static inline void rig_open(int in_fd, int out_fd)
 {
-	ck_assert_int_eq(console_open(&console, port, wake_fd, in_fd, out_fd), 0);
+	const struct console_ends ends = { wake_fd, in_fd, out_fd, -1, true };
+
+	ck_assert_int_eq(console_open(&console, port, &ends), 0);
 }
 
 static inline void rig_close(int drain_ms)

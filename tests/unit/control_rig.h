@@ -48,7 +48,17 @@ static inline bool run(struct control_handler *handler, unsigned int n,
 	return !later;
 }
 
-static struct control_handler handler = { .run = run };
+static int left_fd = -1; /* the connection of a client that has left */
+static char left_data[64];
+
+static inline void leave(struct control_handler *handler, int fd, const char *data, size_t len)
+{
+	(void)handler;
+	left_fd = fd;
+	snprintf(left_data, sizeof(left_data), "%.*s", (int)len, data);
+}
+
+static struct control_handler handler = { .run = run, .leave = leave };
 
 /* Runs the main loop until there is nothing to do. */
 static inline void turn(void)

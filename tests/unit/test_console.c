@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of the console on pipes, files and sockets. test_console_tty.c tests terminals. */
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -11,6 +10,7 @@
 
 #include "tests/lib/cases.h"
 #include "tests/unit/console_rig.h"
+#include "vmm/console/output.h"
 
 #define READ_END  0
 #define WRITE_END 1
@@ -178,10 +178,8 @@ START_TEST(input_at_its_end_is_not_polled)
 }
 END_TEST
 
-/*
- * Output that will never be accepted: the guest and the input continue, and the loop does not spin.
- */
-enum output { OUT_NO_FD, OUT_CLOSED_FD, OUT_CLOSED_READER, OUT_CLOSES_LATER, OUT_FULL };
+/* Output that is never accepted: the guest and the input continue, and the loop does not spin. */
+enum out_kind { OUT_NO_FD, OUT_CLOSED_FD, OUT_CLOSED_READER, OUT_CLOSES_LATER, OUT_FULL };
 
 static const char *const outputs[] = {
 	[OUT_NO_FD] = "no descriptor",
@@ -191,7 +189,7 @@ static const char *const outputs[] = {
 	[OUT_FULL] = "/dev/full",
 };
 
-static int open_output(enum output kind)
+static int open_output(enum out_kind kind)
 {
 	int fd;
 
@@ -242,21 +240,26 @@ END_TEST
  * the number of them. */
 static void expect_gap(size_t said)
 {
-	size_t len = 0, kept;
-	uint64_t dropped;
-	char notice[100];
+	size_t len = 0, before, after;
+	char note[100];
 	uint8_t *seam;
 
 	UNTIL((len += read_now(out[READ_END], got + len, sizeof(got) - len), idle()));
 	seam = memmem(got, len, "\r\n[microvm: ", 12);
 	ck_assert_ptr_nonnull(seam);
-	kept = seam - got;
-	expect_pattern(got, kept);
-	dropped = said - kept;
-	snprintf(notice, sizeof(notice),
-		 "\r\n[microvm: %" PRIu64 " bytes of console output dropped]\r\n", dropped);
-	ck_assert_uint_eq(len - kept, strlen(notice));
-	ck_assert_mem_eq(seam, notice, strlen(notice));
+	before = seam - got;
+	expect_pattern(got, before);
+	seam = memmem(seam, len - before, "]\r\n", 3);
+	ck_assert_ptr_nonnull(seam);
+	after = got + len - (seam + 3);
+	/* The newer half of the history is always kept. */
+	ck_assert_uint_ge(after, HISTORY_SIZE / 2);
+	for (size_t i = 0; i < after; i++)
+		ck_assert_uint_eq(seam[3 + i], (said - after + i) % 251);
+	snprintf(note, sizeof(note), "\r\n[microvm: %zu bytes of console output dropped]\r\n",
+		 said - before - after);
+	ck_assert_mem_eq(got + before, note, strlen(note));
+	ck_assert_uint_eq(before + strlen(note) + after, len);
 }
 
 START_TEST(slow_reader_does_not_block_the_input)
@@ -282,7 +285,7 @@ START_TEST(dropped_output_is_reported_at_the_gap)
 	rig_open(in[READ_END], out[WRITE_END]);
 	for (size_t i = 0; i < said; i++) {
 		guest_out(UART_TX, i % 251);
-		if (i % 10000 == 0)
+		if (i % 10000 == 9999)
 			turn(0);
 	}
 	UNTIL(fds[OUT].fd >= 0);

@@ -121,6 +121,62 @@ START_TEST(lines_in_pieces_and_many_in_one_write)
 }
 END_TEST
 
+/* The server answers a client that asks for the console, and hands its connection over to the handler,
+ * with the bytes that the client has sent meanwhile. The client's slot is free then. */
+START_TEST(client_that_asks_for_the_console_leaves)
+{
+	int fd = greeted_client(), others[CONTROL_CLIENTS];
+
+	say(fd, "{\"cmd\":\"events\"}\n{\"cmd\":\"console\"}\nls\n{\"cmd\":");
+	ck_assert_uint_eq(runs, 1);
+	ck_assert_str_eq(
+		heard(fd),
+		"{\"ok\":true,\"result\":{}}\n{\"ok\":true,\"result\":{\"filler\":\"\"}}\n");
+	ck_assert_int_ge(left_fd, 0);
+	ck_assert_str_eq(left_data, "ls\n{\"cmd\":");
+	control_event(ctl, control_event_object("paused"));
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		others[i] = greeted_client();
+	ck_assert_str_eq(heard(fd), "");
+	ck_assert_int_eq(write(left_fd, "raw", 3), 3);
+	ck_assert_str_eq(heard(fd), "raw");
+	/* The server no longer reads from it. */
+	ck_assert_int_eq(send(fd, STATUS, strlen(STATUS), 0), (int)strlen(STATUS));
+	turn();
+	ck_assert_uint_eq(runs, 1);
+	ck_assert_int_eq(read(left_fd, left_data, sizeof(left_data)), (int)strlen(STATUS));
+	close(left_fd);
+	ck_assert_str_eq(heard(fd), "end");
+	close(fd);
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		close(others[i]);
+}
+END_TEST
+
+/* The answer may have to wait behind others that the client does not read yet. */
+START_TEST(client_leaves_after_its_answer)
+{
+	int fd = greeted_client();
+	size_t seen = 0;
+
+	filler = 8000;
+	for (unsigned int i = 0; i < 100; i++)
+		say(fd, STATUS);
+	say(fd, "{\"cmd\":\"console\"}\nx");
+	shutdown(fd, SHUT_WR);
+	turn();
+	ck_assert_int_eq(left_fd, -1);
+	while (left_fd < 0) {
+		seen += strlen(heard(fd));
+		turn();
+	}
+	ck_assert_uint_gt(seen, 0);
+	ck_assert_str_eq(left_data, "x");
+	close(left_fd);
+	close(fd);
+}
+END_TEST
+
 /*
  * While a command runs, the next one of the client waits. A client that disconnects keeps its slot
  * until then.
@@ -294,6 +350,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, only_its_own_socket_is_removed);
 	tcase_add_test(t, socket_in_a_locked_directory_is_removed);
 	tcase_add_test(t, lines_in_pieces_and_many_in_one_write);
+	tcase_add_test(t, client_that_asks_for_the_console_leaves);
+	tcase_add_test(t, client_leaves_after_its_answer);
 	tcase_add_test(t, delayed_replies);
 	tcase_add_test(t, client_that_does_not_read);
 	tcase_add_test(t, events_go_to_subscribers);

@@ -70,6 +70,7 @@ START_TEST(each_command_is_accepted)
 		{ "{\"cmd\":\"power-button\"}", CONTROL_POWER_BUTTON },
 		{ "{\"cmd\":\"flush\"}", CONTROL_FLUSH },
 		{ "{\"cmd\":\"\\u0065vents\"}", CONTROL_EVENTS },
+		{ "{\"cmd\":\"console\"}", CONTROL_CONSOLE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {

@@ -12,7 +12,7 @@
 #include "vmm/options/options.h"
 
 #define TEXT_MAX     80
-#define DEFAULTS_MIN 20
+#define DEFAULTS_MIN 19
 
 struct documented {
 	char name[TEXT_MAX];

@@ -254,7 +254,7 @@ START_TEST(queue_depth_1_keeps_sched_other)
 	for (unsigned int i = 0; i < 10; i++) {
 		ck_assert_uint_eq(simulate(&eager, &waiting, EAGER_WAKES), 0);
 		ck_assert(policy.batch_class && policy.trial);
-		ck_assert_uint_eq(simulate(&eager, &waiting, WAKEUP_POLICY_SPAN), 100);
+		ck_assert_uint_eq(simulate(&eager, &waiting, 1), 100);
 		ck_assert(!policy.batch_class && !policy.trial);
 	}
 }
@@ -267,6 +267,25 @@ START_TEST(guest_that_computes_keeps_sched_other)
 	struct way eager = { 1, 1000 }, waiting = { 4, 1000000 };
 
 	ck_assert_uint_lt(simulate(&eager, &waiting, 100 * EAGER_WAKES), 10);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	struct way eager, waiting;
+} ticks[] = {
+	{ "queue depth 1", { 1, 140000 }, { 1, 4000000 } },
+	{ "one doorbell for several requests", { 4, 35000 }, { 4, 1000000 } },
+};
+
+/* In SCHED_BATCH each wake-up waits for the scheduler's tick. */
+START_TEST(trials_slow_down_a_guest_that_computes)
+{
+	const struct way *eager = &ticks[_i].eager;
+	uint64_t start = now, wakes = 100 * EAGER_WAKES;
+
+	simulate(eager, &ticks[_i].waiting, (unsigned int)wakes);
+	ck_assert_uint_lt(now - start, wakes * eager->batch * eager->each * 107 / 100);
 }
 END_TEST
 
@@ -350,6 +369,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, deep_queues_get_sched_batch);
 	tcase_add_table_test(t, queue_depth_1_keeps_sched_other, depth_1);
 	tcase_add_test(t, guest_that_computes_keeps_sched_other);
+	tcase_add_table_test(t, trials_slow_down_a_guest_that_computes, ticks);
 	tcase_add_table_test(t, small_gain_keeps_sched_other, gains);
 	tcase_add_test(t, sched_batch_ends_with_the_deep_queue);
 	tcase_add_test(t, sched_batch_ends_when_requests_take_longer);

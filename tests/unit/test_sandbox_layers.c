@@ -65,7 +65,7 @@ static void removing(void)
 	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	/* The parent stays outside of Landlock, to remove the files. */
 	if (!fork()) {
-		NEED(sandbox_landlock_removing(-1, inside) == 0);
+		NEED(sandbox_landlock_removing((const int[SANDBOX_DIRS]){ -1, -1, inside }) == 0);
 		NEED(kill(getppid(), 0) == 0);
 		NEED(fails_with(unlinkat(outside, "x", 0), EACCES));
 		NEED(fails_with(openat(inside, "x", O_RDONLY), EACCES));

@@ -378,7 +378,7 @@ static int supervisor_attempt(void (*before)(void), long (*run)(void))
 	if (!pid) {
 		if (before)
 			before();
-		sandbox_supervisor(SANDBOX_ON, getpid(), -1, -1);
+		sandbox_supervisor(SANDBOX_ON, getpid(), (const int[SANDBOX_DIRS]){ -1, -1, -1 });
 		errno = 0;
 		_exit(run() < 0 ? errno + !errno : 0);
 	}

@@ -254,7 +254,7 @@ START_TEST(supervisor_can_signal_the_vm_and_little_else)
 		int status;
 
 		if (!pid) {
-			sandbox_supervisor(SANDBOX_ON, vm, -1, -1);
+			sandbox_supervisor(SANDBOX_ON, vm, (const int[SANDBOX_DIRS]){ -1, -1, -1 });
 			tries[i].run();
 			_exit(0);
 		}

@@ -55,7 +55,13 @@ _microvm() {
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$current") ;;
     --describe) mapfile -t COMPREPLY < <(compgen -W 'acpi fdt' -- "$current") ;;
     --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on log off' -- "$current") ;;
-    --console | --stats | --quiet | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
+    --console)
+        case $value in
+        file:* | socket:*) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W 'on off pty file: socket:' -- "$current") ;;
+        esac
+        ;;
+    --stats | --quiet | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
     --disk) _microvm_disk "$value" "$current" ;;
     --append | --cmdline | --memory | --cpus | --stop-timeout | --exit-port) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current") ;;

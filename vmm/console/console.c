@@ -3,28 +3,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "vmm/console/clients.h"
+#include "vmm/console/input.h"
+#include "vmm/console/output.h"
 #include "vmm/console/tty.h"
 
 #define ESCAPE	  0x01 /* Ctrl-A */
 #define NS_PER_MS INT64_C(1000000)
-#define INPUT_MAX 4096
 
-/* Largest write to a file description that other processes share and that is therefore blocking: a
- * pipe that is ready takes this much without blocking, and a terminal almost always does. */
-#define SHARED_CHUNK 256
+enum { POLL_WAKE, POLL_IN, POLL_OUT, POLL_CLIENTS };
 
-enum { POLL_WAKE, POLL_IN, POLL_OUT };
+_Static_assert(CONSOLE_CLIENTS == 8, "a message of machine/console.c says so");
+_Static_assert(CONSOLE_POLLFDS == POLL_CLIENTS + CLIENTS_POLLFDS, "console.h says so");
 
 static const char help_text[] = "\r\n[microvm: Ctrl-A x  quit\r\n"
 				"          Ctrl-A h  this help\r\n"
@@ -38,21 +34,15 @@ struct console {
 	bool in_tty;
 	bool escaped; /* the last key was Ctrl-A */
 	int help_fd;  /* the terminal, for the help text; -1: none */
-	size_t in_start;
-	size_t in_len;
-	uint8_t in[INPUT_MAX]; /* input that the guest has not taken yet */
+	bool held;    /* the guest gets no input */
+	struct input in;
 
-	int out_fd;	  /* -1: no output, or it failed; output stays in the serial port */
-	bool out_own;	  /* out_fd is the console's to close, and non-blocking */
-	bool out_socket;  /* each send is made non-blocking by a flag */
-	bool out_file;	  /* a regular file: has no reader to wait for */
-	bool held;	  /* the guest gets no input */
-	bool blocked;	  /* waiting until the reader takes more */
+	bool shared;	  /* the console is on the standard streams */
 	bool gathering;	  /* output is held back until flush_at */
 	int64_t flush_at; /* ns, CLOCK_MONOTONIC */
-	size_t out_start;
-	size_t out_len;
-	uint8_t out[PIPE_BUF]; /* output taken from the serial port and not yet written */
+	struct output out;
+	struct clients clients;
+	struct history history;
 };
 
 static int64_t now_ns(void)
@@ -71,12 +61,14 @@ static int ms_until(int64_t when)
 	return left > 0 ? (int)((left + NS_PER_MS - 1) / NS_PER_MS) : 0;
 }
 
-static void set_up_input(struct console *c, int fd)
+static void set_up_input(struct console *c, const struct console_ends *ends)
 {
+	int fd = ends->in_fd;
+
 	/* A closed descriptor must not be kept: its number may soon refer to another file. */
 	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
 		return;
-	c->in_tty = isatty(fd);
+	c->in_tty = ends->shared && isatty(fd);
 	if (c->in_tty && !console_tty_ours(fd))
 		return;
 	c->in_fd = fd;
@@ -86,121 +78,62 @@ static void set_up_input(struct console *c, int fd)
 	console_tty_raw(fd);
 }
 
-static void set_up_output(struct console *c, int fd)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return;
-	c->out_fd = fd;
-	c->out_file = S_ISREG(st.st_mode);
-	c->out_socket = S_ISSOCK(st.st_mode);
-	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)) {
-		int own = console_reopen(fd);
-
-		if (own >= 0) {
-			c->out_fd = own;
-			c->out_own = true;
-		}
-	}
-}
-
-int console_open(struct console **console, struct serial *serial, int wake_fd, int in_fd,
-		 int out_fd)
+int console_open(struct console **console, struct serial *serial, const struct console_ends *ends)
 {
 	struct console *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
 	c->serial = serial;
-	c->wake_fd = wake_fd;
+	c->wake_fd = ends->wake_fd;
 	c->in_fd = -1;
 	c->help_fd = -1;
-	c->out_fd = -1;
-	set_up_input(c, in_fd);
-	set_up_output(c, out_fd);
+	c->shared = ends->shared;
+	set_up_input(c, ends);
+	output_open(&c->out, ends->out_fd, ends->shared);
+	clients_init(&c->clients, ends->listen_fd);
 	*console = c;
 	return 0;
 }
 
-static void stop_output(struct console *c, int err)
+/* Writes new output to all readers that take some. */
+static void write_all_outputs(struct console *c)
 {
+	int err = c->out.blocked ? 0 : output_write(&c->out, &c->history);
+
 	/* A reader that closed the pipe (`| head`) is not worth a warning. */
-	if (err != EPIPE)
-		log_warn("console: standard output: %s; further output is lost", strerror(err));
-	if (c->out_own)
-		close(c->out_fd);
-	c->out_fd = -1;
-	c->out_own = false;
+	if (err && err != -EPIPE)
+		log_warn("console: %s: %s; further output is lost",
+			 c->shared ? "standard output" : "output", strerror(-err));
+	if (err)
+		output_close(&c->out);
+	clients_write(&c->clients, &c->history);
 }
 
-/*
- * Refill c->out from the serial port, or with a note about dropped bytes. False: nothing to write.
- */
-static bool refill(struct console *c)
+/* Moves a batch of output, or the line about bytes that the port has dropped, to the history.
+ * False: there is none. */
+static bool take_output(struct console *c)
 {
-	uint64_t dropped;
+	uint8_t data[SERIAL_TX_BATCH];
+	size_t len = serial_transmitted(c->serial, data, sizeof(data));
+	uint64_t dropped = len ? 0 : serial_dropped(c->serial);
 
-	c->out_start = 0;
-	c->out_len = serial_transmitted(c->serial, c->out, sizeof(c->out));
-	if (c->out_len)
-		return true;
-	dropped = serial_dropped(c->serial);
-	if (!dropped)
-		return false;
-	c->out_len =
-		snprintf((char *)c->out, sizeof(c->out),
-			 "\r\n[microvm: %" PRIu64 " bytes of console output dropped]\r\n", dropped);
-	return true;
+	if (dropped)
+		len = output_note((char *)data, dropped);
+	history_add(&c->history, data, len);
+	return len;
 }
 
-/* Write once without blocking; returns what write(2) does. */
-static ssize_t write_some(struct console *c)
-{
-	const uint8_t *data = c->out + c->out_start;
-	struct pollfd ready = { .fd = c->out_fd, .events = POLLOUT };
-
-	if (c->out_socket)
-		return send(c->out_fd, data, c->out_len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (c->out_own || c->out_file)
-		return write(c->out_fd, data, c->out_len);
-	if (poll(&ready, 1, 0) == 0) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return write(c->out_fd, data, c->out_len < SHARED_CHUNK ? c->out_len : SHARED_CHUNK);
-}
-
-/* Write part of c->out. False: the output would block, or has failed. */
-static bool write_out(struct console *c)
-{
-	ssize_t ret = write_some(c);
-
-	if (ret >= 0) {
-		c->out_start += ret;
-		c->out_len -= ret;
-		return true;
-	}
-	if (errno == EINTR)
-		return true;
-	if (errno == EAGAIN)
-		c->blocked = true;
-	else
-		stop_output(c, errno);
-	return false;
-}
-
-/* Write pending output, at most one queue full per call: a guest that floods the console must not
- * keep the main loop from signals and keys. */
+/* Writes pending output, at most one queue full per call: a guest that floods the console must not
+ * keep the main loop from signals and keys. A batch is offered to the readers before the next one
+ * is taken, so that only readers that do not keep up lose output. */
 static void flush(struct console *c)
 {
-	c->blocked = false;
 	c->gathering = false;
-	for (size_t n = 0; n < SERIAL_TX_SIZE / sizeof(c->out); n++) {
-		if (!c->out_len && !refill(c))
+	for (size_t n = 0; n < SERIAL_TX_SIZE / SERIAL_TX_BATCH; n++) {
+		if (!take_output(c))
 			return;
-		if (!write_out(c))
-			return;
+		write_all_outputs(c);
 	}
 	c->gathering = true;
 	c->flush_at = now_ns();
@@ -208,27 +141,51 @@ static void flush(struct console *c)
 
 void console_close(struct console *console, int drain_ms)
 {
-	int64_t end = now_ns() + drain_ms * NS_PER_MS;
+	struct console *c = console;
+	int64_t end;
+	int left;
 
-	if (!console)
+	if (!c)
 		return;
-	while (console->out_fd >= 0) {
-		struct pollfd reader = { .fd = console->out_fd, .events = POLLOUT };
-		int left;
+	/* Only standard output is waited for: nobody may be reading at the other ends, whose
+	 * sockets and pseudo-terminals have buffers of their own. */
+	end = now_ns() + (c->shared ? drain_ms * NS_PER_MS : 0);
+	do {
+		struct pollfd reader = { .fd = c->out.fd, .events = POLLOUT };
 
-		flush(console);
+		if (c->out.blocked && poll(&reader, 1, ms_until(end)) > 0)
+			c->out.blocked = false;
+		flush(c);
+		write_all_outputs(c);
 		left = ms_until(end);
-		if ((!console->blocked && !console->gathering) || !left)
-			break;
-		if (console->blocked)
-			poll(&reader, 1, left);
-	}
-	if (console->out_own)
-		close(console->out_fd);
+	} while (left && (c->out.blocked || c->gathering));
+	output_close(&c->out);
+	clients_close(&c->clients);
 	console_tty_restore();
-	if (console->help_fd >= 0)
-		close(console->help_fd);
-	free(console);
+	if (c->help_fd >= 0)
+		close(c->help_fd);
+	free(c);
+}
+
+bool console_attach(struct console *console, int fd, const void *typed, size_t len)
+{
+	bool types = clients_next_types(&console->clients);
+
+	if (!clients_add(&console->clients, fd, &console->history))
+		return false;
+	for (size_t i = 0; types && i < len; i++)
+		input_add(&console->in, ((const uint8_t *)typed)[i]);
+	return true;
+}
+
+bool console_has_room(const struct console *console)
+{
+	return console->clients.count < CONSOLE_CLIENTS;
+}
+
+bool console_next_types(const struct console *console)
+{
+	return clients_next_types(&console->clients);
 }
 
 /* Handle a wake-up from the serial port: it has new output, or the guest can receive. */
@@ -240,37 +197,13 @@ static void on_wake(struct console *c, int64_t now)
 	if (read(c->wake_fd, &count, sizeof(count)) < 0)
 		return;
 	pending = serial_tx_pending(c->serial);
-	if (c->out_fd < 0 || c->blocked || !pending)
+	if (!pending)
 		return;
 	if (pending >= SERIAL_TX_BATCH)
 		c->flush_at = now;
 	else if (!c->gathering)
 		c->flush_at = now + CONSOLE_GATHER_MS * NS_PER_MS;
 	c->gathering = true;
-}
-
-/* Pass queued input to the guest, as much as it takes. */
-static void deliver(struct console *c)
-{
-	size_t taken;
-
-	if (!c->in_len || c->held)
-		return;
-	taken = serial_receive(c->serial, c->in + c->in_start, c->in_len);
-	c->in_start += taken;
-	c->in_len -= taken;
-}
-
-/* Queue a key for the guest; drop it when INPUT_MAX bytes are queued already. */
-static void add_key(struct console *c, uint8_t key)
-{
-	if (c->in_len == INPUT_MAX)
-		return;
-	if (c->in_start + c->in_len == INPUT_MAX) {
-		memmove(c->in, c->in + c->in_start, c->in_len);
-		c->in_start = 0;
-	}
-	c->in[c->in_start + c->in_len++] = key;
 }
 
 static void show_help(const struct console *c)
@@ -287,7 +220,7 @@ static bool on_key(struct console *c, uint8_t key)
 	if (!c->escaped && key == ESCAPE) {
 		c->escaped = true;
 	} else if (!c->escaped) {
-		add_key(c, key);
+		input_add(&c->in, key);
 	} else {
 		c->escaped = false;
 		if (key == 'x')
@@ -295,7 +228,7 @@ static bool on_key(struct console *c, uint8_t key)
 		if (key == 'h')
 			show_help(c);
 		else if (key == ESCAPE)
-			add_key(c, key);
+			input_add(&c->in, key);
 	}
 	return false;
 }
@@ -316,7 +249,7 @@ static bool on_input(struct console *c)
 
 		if (room < max)
 			max = room;
-		if (!max || c->in_len)
+		if (!max || c->in.len)
 			return false;
 	}
 	len = read(c->in_fd, data, max);
@@ -328,7 +261,7 @@ static bool on_input(struct console *c)
 	}
 	for (ssize_t i = 0; i < len; i++) {
 		if (!c->in_tty)
-			add_key(c, data[i]);
+			input_add(&c->in, data[i]);
 		else if (on_key(c, data[i]))
 			return true;
 	}
@@ -337,7 +270,7 @@ static bool on_input(struct console *c)
 
 static bool wants_input(struct console *c)
 {
-	return c->in_tty || (!c->held && !c->in_len && serial_rx_room(c->serial));
+	return c->in_tty || (!c->held && !c->in.len && serial_rx_room(c->serial));
 }
 
 void console_hold(struct console *console, bool hold)
@@ -349,11 +282,13 @@ int console_prepare(struct console *console, struct pollfd fds[CONSOLE_POLLFDS])
 {
 	struct console *c = console;
 	bool input = c->in_fd >= 0 && wants_input(c);
+	int clients = clients_prepare(&c->clients, fds + POLL_CLIENTS, input_room(&c->in) > 0);
+	int gather = c->gathering ? ms_until(c->flush_at) : -1;
 
 	fds[POLL_WAKE] = (struct pollfd){ .fd = c->wake_fd, .events = POLLIN };
 	fds[POLL_IN] = (struct pollfd){ .fd = input ? c->in_fd : -1, .events = POLLIN };
-	fds[POLL_OUT] = (struct pollfd){ .fd = c->blocked ? c->out_fd : -1, .events = POLLOUT };
-	return c->gathering ? ms_until(c->flush_at) : -1;
+	fds[POLL_OUT] = (struct pollfd){ .fd = c->out.blocked ? c->out.fd : -1, .events = POLLOUT };
+	return gather < 0 || (clients >= 0 && clients < gather) ? clients : gather;
 }
 
 bool console_handle(struct console *console, const struct pollfd fds[CONSOLE_POLLFDS])
@@ -366,8 +301,14 @@ bool console_handle(struct console *console, const struct pollfd fds[CONSOLE_POL
 		on_wake(c, now);
 	if (fds[POLL_IN].revents)
 		quit = on_input(c);
-	deliver(c);
-	if (c->blocked ? fds[POLL_OUT].revents != 0 : c->gathering && now >= c->flush_at)
+	clients_handle(&c->clients, fds + POLL_CLIENTS, &c->history, &c->in);
+	if (!c->held)
+		input_deliver(&c->in, c->serial);
+	if (fds[POLL_OUT].revents) {
+		c->out.blocked = false;
+		write_all_outputs(c);
+	}
+	if (c->gathering && now >= c->flush_at)
 		flush(c);
 	return quit;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * console: connects standard input and output to the serial port.
+ * console: connects the serial port to a terminal, files and attached clients.
  *
  * Only the main thread calls these functions. At most one console is open at a time. SIGPIPE must
  * be ignored.
@@ -11,10 +11,13 @@
  * Ctrl-A, and other keys after Ctrl-A are ignored. While the process is in the background, its
  * terminal is neither changed nor read.
  *
- * Output: the console never blocks. Writes are non-blocking, and output that a slow or closed
- * reader does not take stays in the serial port's bounded queue, which drops what exceeds it. To
- * avoid a system call per byte, the console gathers output for up to CONSOLE_GATHER_MS before it
- * writes, less when there is much of it. A line in the output says where bytes were dropped.
+ * Output: the console never blocks. It moves output from the serial port to a history of the last
+ * HISTORY_SIZE bytes, from which it writes to each reader as much as that takes; a reader that falls
+ * behind loses output, and a line says how much (output.h). To avoid a system call per byte, the
+ * console gathers output for up to CONSOLE_GATHER_MS before it writes, less when there is much of
+ * it.
+ *
+ * Input: the guest gets what in_fd provides, and what the first attached client types (clients.h).
  *
  * Errors: a write error (closed reader, full disk) ends the output, and end of file ends the input;
  * the VM continues in both cases.
@@ -24,28 +27,52 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "vmm/console/serial.h"
 
 #define CONSOLE_GATHER_MS 2
-#define CONSOLE_POLLFDS	  3
+#define CONSOLE_POLLFDS	  12
+/* Number of descriptors opened after console_open: clients, and one more that is accepted only to
+ * be closed. */
+#define CONSOLE_FDS 9
 
 struct console;
 
-/*
- * Open the console. wake_fd is the eventfd given to serial_create, and the console is its only
- * reader. in_fd and out_fd are 0 and 1, or descriptors of a test; either may be closed. All three
- * remain the caller's. Returns 0 or -ENOMEM.
- */
-int console_open(struct console **console, struct serial *serial, int wake_fd, int in_fd,
-		 int out_fd);
+/* Descriptors of a console, which remain the caller's. -1 stands for none. */
+struct console_ends {
+	int wake_fd;   /* the eventfd given to serial_create; the console is its only reader */
+	int in_fd;     /* input; may be closed */
+	int out_fd;    /* output; may be closed */
+	int listen_fd; /* a listening stream socket, for clients that attach; non-blocking */
+	bool shared;   /* in_fd and out_fd are the standard streams: their file descriptions belong
+			* to other processes, too, and in_fd may be a terminal. Otherwise both are
+			* non-blocking. */
+};
 
-/* Write the remaining output, waiting at most `drain_ms` in all for a slow reader, restore the
- * terminal and free the console. */
+/* Opens the console. Returns 0 or -ENOMEM. */
+int console_open(struct console **console, struct serial *serial, const struct console_ends *ends);
+
+/* Write the remaining output, waiting at most `drain_ms` in all for a slow reader of out_fd, restore
+ * the terminal, disconnect the clients and free the console. NULL is allowed. */
 void console_close(struct console *console, int drain_ms);
 
+/*
+ * Attaches a client by a connected, non-blocking stream socket, which belongs to the console from
+ * now on. The client gets the output that is kept. `typed` is input that has been received from it
+ * already. False: there are too many clients, and fd has been closed.
+ */
+bool console_attach(struct console *console, int fd, const void *typed, size_t len);
+
+/* Returns true if another client can attach. */
+bool console_has_room(const struct console *console);
+
+/* Returns true if the next client that attaches will type; otherwise it only watches. */
+bool console_next_types(const struct console *console);
+
 /* While `hold` is set, the guest gets no input: keys are still read and Ctrl-A commands work, but
- * the keys for the guest are queued, and other input than a terminal's is not read. */
+ * the keys for the guest are queued, and other input than that of a terminal and of clients is not
+ * read. */
 void console_hold(struct console *console, bool hold);
 
 /* One iteration of the main loop. console_prepare fills the entries that the console wants polled

@@ -225,6 +225,7 @@ static const struct command {
 	{ "quit", CONTROL_QUIT, 0, 0 },
 	{ "flush", CONTROL_FLUSH, 0, 0 },
 	{ "events", CONTROL_EVENTS, 0, 0 },
+	{ "console", CONTROL_CONSOLE, 0, 0 },
 	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
 	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
 };

@@ -37,6 +37,7 @@ enum control_command {
 	CONTROL_RESIZE,
 	CONTROL_LIMIT,
 	CONTROL_EVENTS,
+	CONTROL_CONSOLE,
 };
 
 struct control_request {

@@ -22,6 +22,7 @@ struct client {
 	 * the client has disconnected. */
 	bool waiting;
 	bool ending;			/* no more input: disconnect after all output is written */
+	bool leaving;			/* the handler gets the connection after all output */
 	bool events;			/* the client has subscribed to events */
 	struct control_request request; /* valid while `waiting` */
 	size_t in_len;
@@ -39,13 +40,18 @@ struct control {
 
 /* ---- writing ---- */
 
+static void forget(struct client *c)
+{
+	c->fd = -1;
+	c->events = c->leaving = false;
+	c->in_len = c->out_start = c->out_len = 0;
+}
+
 static void drop(struct client *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	c->fd = -1;
-	c->events = false;
-	c->in_len = c->out_start = c->out_len = 0;
+	forget(c);
 }
 
 static void write_out(struct client *c)
@@ -115,8 +121,21 @@ static void take_line(struct control *ctl, unsigned int n, const char *line, siz
 		c->events = true;
 	else if (good && !ctl->handler->run(ctl->handler, n, &c->request, &answer))
 		c->waiting = true;
+	if (good && c->request.command == CONTROL_CONSOLE && !answer.error) {
+		c->leaving = true;
+		c->events = false;
+	}
 	if (!c->waiting)
 		say_answer(c, &answer);
+}
+
+/* Hands the connection of a leaving client over once it has its answer. */
+static void let_leave(struct control *ctl, struct client *c)
+{
+	if (!c->leaving || c->out_len)
+		return;
+	ctl->handler->leave(ctl->handler, c->fd, c->in, c->in_len);
+	forget(c);
 }
 
 static void too_long(struct client *c)
@@ -132,7 +151,7 @@ static void too_long(struct client *c)
 /* Returns true if the server may execute the client's next request. */
 static bool can_take(const struct client *c)
 {
-	return c->fd >= 0 && !c->waiting && !c->ending && c->out_len < OUT_FULL;
+	return c->fd >= 0 && !c->waiting && !c->ending && !c->leaving && c->out_len < OUT_FULL;
 }
 
 /* Executes the complete lines in the input buffer until one has to wait for a job or output piles
@@ -154,6 +173,7 @@ static void take_lines(struct control *ctl, unsigned int n)
 	}
 	if (can_take(c) && c->in_len == sizeof(c->in))
 		too_long(c);
+	let_leave(ctl, c);
 }
 
 /* Handles the end of the client's input, which also ends an incomplete last line. The buffer has

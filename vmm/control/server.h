@@ -6,6 +6,8 @@
  * CONTROL_CLIENTS clients, each with one request at a time, one line of CONTROL_LINE_MAX bytes of
  * input and CONTROL_OUT_MAX bytes of pending output, and no read or write blocks. A client that
  * does not read its answers is no longer read from; one that does not read events is disconnected.
+ * A client whose CONTROL_CONSOLE has succeeded leaves: once it has its answer, its connection
+ * belongs to the handler.
  */
 #ifndef VMM_CONTROL_SERVER_H
 #define VMM_CONTROL_SERVER_H
@@ -33,6 +35,9 @@ struct control_handler {
 	 */
 	bool (*run)(struct control_handler *handler, unsigned int n,
 		    const struct control_request *request, struct control_answer *answer);
+	/* Takes over the non-blocking socket of a client that has got the answer to its
+	 * CONTROL_CONSOLE. `data` is what the client has sent since. */
+	void (*leave)(struct control_handler *handler, int fd, const char *data, size_t len);
 };
 
 /* Creates the server and its socket; `path` and `handler` must outlive it. -errno and *why are

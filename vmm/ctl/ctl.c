@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "vmm/control/protocol.h"
+#include "vmm/ctl/console.h"
+#include "vmm/ctl/members.h"
 #include "vmm/ctl/show.h"
 #include "vmm/ctl/words.h"
 #include "vmm/text.h"
@@ -43,6 +45,7 @@ static const char help[] =
 	"  power-button  press the power button: ask the guest to power off\n"
 	"  quit          end the VM at once, without asking the guest\n"
 	"  events        show events until the VM ends\n"
+	"  console       attach this terminal to the console: Ctrl-A x detaches\n"
 	"\n"
 	"  --prometheus  show stats in Prometheus's text format\n"
 	"  --json        show the result, or each event, as one line of JSON\n"
@@ -63,7 +66,7 @@ static const struct command {
 	{ "status", 0, show_status }, { "stats", 0, show_stats },  { "pause", 0, NULL },
 	{ "resume", 0, NULL },	      { "flush", 0, NULL },	   { "resize", 2, show_size },
 	{ "limit", 2, show_limits },  { "power-button", 0, NULL }, { "quit", 0, NULL },
-	{ "events", 0, NULL },
+	{ "events", 0, NULL },	      { "console", 0, NULL },
 };
 
 /* The errno of a failed write to standard output; 0: no failure, or an unknown reason. */
@@ -158,14 +161,6 @@ static struct json_object *next_object(FILE *in)
 	return object;
 }
 
-static const char *text_of(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, key, &value);
-	return value ? json_object_get_string(value) : "";
-}
-
 static bool hears_protocol(FILE *in)
 {
 	struct json_object *hello = next_object(in), *version = NULL;
@@ -189,7 +184,7 @@ static int show_events(const struct call *call, FILE *in)
 	bool over = false;
 
 	while (flush_output() && (event = next_object(in))) {
-		over = !strcmp(text_of(event, "event"), "shutdown");
+		over = !strcmp(text(event, "event"), "shutdown");
 		if (call->json)
 			print_json(event);
 		else
@@ -202,6 +197,28 @@ static int show_events(const struct call *call, FILE *in)
 	return fail(CTL_UNREACHABLE, call->path, "the connection ended");
 }
 
+/* Ends the process by `signal`, so that its parent sees how the session has ended. */
+static int end_by(int signal_number)
+{
+	sigset_t this;
+
+	signal(signal_number, SIG_DFL);
+	sigemptyset(&this);
+	sigaddset(&this, signal_number);
+	raise(signal_number);
+	sigprocmask(SIG_UNBLOCK, &this, NULL);
+	return CTL_REFUSED;
+}
+
+static int run_console(FILE *in, struct json_object *result)
+{
+	int end = console_session(fileno(in), json_object_get_boolean(member(result, "types")));
+
+	if (end > 0)
+		return end_by(end);
+	return end ? fail(CTL_REFUSED, "standard output", strerror(-end)) : CTL_OK;
+}
+
 static int show_answer(const struct call *call, FILE *in, struct json_object *answer)
 {
 	struct json_object *ok = NULL, *part = NULL;
@@ -210,11 +227,13 @@ static int show_answer(const struct call *call, FILE *in, struct json_object *an
 		return fail(CTL_UNREACHABLE, call->path, "the connection ended without an answer");
 	if (!json_object_get_boolean(ok)) {
 		json_object_object_get_ex(answer, "error", &part);
-		return fail(CTL_REFUSED, call->command->name, text_of(part, "text"));
+		return fail(CTL_REFUSED, call->command->name, text(part, "text"));
 	}
 	if (!strcmp(call->command->name, "events"))
 		return show_events(call, in);
 	json_object_object_get_ex(answer, "result", &part);
+	if (!strcmp(call->command->name, "console"))
+		return run_console(in, part);
 	if (call->json)
 		print_json(part);
 	else if (call->prometheus)
@@ -234,6 +253,9 @@ static int run(const struct call *call, struct json_object *request)
 	if (fd < 0)
 		return fail(CTL_UNREACHABLE, call->path, why);
 	in = fdopen(fd, "r");
+	/* Bytes of the console follow the answer, and must not be read together with it. */
+	if (in && !strcmp(call->command->name, "console"))
+		setvbuf(in, NULL, _IONBF, 0);
 	if (!in || !hears_protocol(in))
 		return fail(CTL_UNREACHABLE, call->path,
 			    in && feof(in) ? "the connection was closed (at most 8 clients)"
@@ -291,6 +313,8 @@ static int check_words(struct call *call, char **words, int count)
 	}
 	if (call->prometheus && (call->json || command->show != show_stats))
 		return usage("--prometheus", "only for stats, and without --json (see --help)");
+	if (call->json && !strcmp(command->name, "console"))
+		return usage("--json", "not for console (see --help)");
 	if (count < 2 + command->words)
 		return usage(command->name, command->show == show_size
 						    ? "needs DISK SIZE (see --help)"

@@ -54,6 +54,8 @@ void show_status(struct json_object *result)
 		show_stopped(member(disk, "stopped"));
 		putchar('\n');
 	}
+	if (member(member(result, "console"), "path"))
+		printf("console: %s\n", text(member(result, "console"), "path"));
 }
 
 void show_size(struct json_object *result)

@@ -212,6 +212,7 @@ static struct json_object *status(const struct machine *m)
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		control_put(disks, NULL, disk_status(m, i));
 	control_put(object, "disks", disks);
+	control_put(object, "console", machine_console_object(m));
 	return object;
 }
 
@@ -262,6 +263,9 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		log_at(machine_end_level(m), "control socket: quit: stopping the VM");
 		m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 		return true;
+	case CONTROL_CONSOLE:
+		machine_console_answer(m, answer);
+		return true;
 	case CONTROL_EVENTS:
 		break;
 	}
@@ -303,6 +307,7 @@ int machine_control_open(struct machine *m)
 	int err;
 
 	m->handler.run = run_request;
+	m->handler.leave = machine_console_leave;
 	/* json-c seeds its hash function when it creates its first object. This is done here
 	 * because the seccomp filters forbid the means (getrandom, or a file if that fails)
 	 * later. */

@@ -17,6 +17,7 @@
 #include "vmm/bus.h"
 #include "vmm/machine/vm_sandbox.h"
 #include "vmm/control/server.h"
+#include "vmm/control/socket.h"
 #include "vmm/control/jobs.h"
 #include "vmm/kvm/vcpu_pause.h"
 #include "vmm/boot/loader.h"
@@ -51,6 +52,15 @@ struct disk {
 	struct machine *machine;
 };
 
+/* What --console names. Descriptors are -1 if there is no such thing. */
+struct console_end {
+	int fd;			      /* the master side of the pseudo-terminal, or the file */
+	int slave_fd;		      /* keeps the master side from hanging up */
+	bool created;		      /* the file did not exist before */
+	struct control_socket socket; /* the socket to which clients connect */
+	char slave[32];		      /* path of the pseudo-terminal */
+};
+
 /* A VM. The members are in the order in which the set-up fills them. */
 struct machine {
 	const struct machine_config *config;
@@ -78,6 +88,7 @@ struct machine {
 	int button_fd;	    /* an eventfd: a write presses the power button; -1: no button */
 	int ack_sink_fd;    /* an eventfd that is never read; see sink_acks */
 	struct serial *serial;
+	struct console_end console_end;
 	struct console *console;
 	struct vcpu_pause vcpu_pause;
 	unsigned int vcpu_count;
@@ -107,6 +118,29 @@ int machine_map_regpages(struct machine *m);
 /* Attaches each of m->devices to its bus, interrupt and doorbells; disks and VM exist already. 0 or
  * -errno, logged. */
 int machine_attach_devices(struct machine *m);
+
+/* Opens what --console names, other than the standard streams. 0 or -errno, logged. */
+int machine_console_open(struct machine *m);
+
+/* Opens the console on it, and puts the terminal into raw mode. 0 or -errno, logged. */
+int machine_console_start(struct machine *m);
+
+/* Truncates the file, or prints the path of the pseudo-terminal, when nothing else can fail; in the
+ * sandbox, with the filter of the process. 0 or -errno, logged. */
+int machine_console_ready(struct machine *m);
+
+/* Closes the console and what --console names. With `remove`, the socket and a file that was
+ * created are removed: the guest has not run, and the process is not sandboxed. */
+void machine_console_close(struct machine *m, bool remove);
+
+/* Answers CONTROL_CONSOLE: whether the client will type, or an error if there is no console. */
+void machine_console_answer(const struct machine *m, struct control_answer *answer);
+
+/* Attaches a client of the control socket to the console; control_handler.leave. */
+void machine_console_leave(struct control_handler *handler, int fd, const char *data, size_t len);
+
+/* Returns what the status command shows of the console. The caller owns it. */
+struct json_object *machine_console_object(const struct machine *m);
 
 /* Opens the control socket (--control). 0 or -errno, logged. */
 int machine_control_open(struct machine *m);

@@ -19,9 +19,6 @@
 #include "vmm/report.h"
 #include "vmm/console/serial.h"
 
-/* Longest time that machine_destroy waits for a slow reader of the console. */
-#define CONSOLE_DRAIN_MS 1000
-
 static void machine_end(struct vm_exit *vm_exit, enum vm_end why)
 {
 	struct machine *m = container_of(vm_exit, struct machine, vm_exit);
@@ -145,18 +142,6 @@ static int create_vcpus(struct machine *m)
 	return err ? report_host(err, "setting up the VM") : 0;
 }
 
-/* Opens the console, which puts the terminal into raw mode. */
-static int open_console(struct machine *m)
-{
-	int err = 0;
-
-	m->watched = isatty(STDOUT_FILENO);
-	if (m->serial)
-		err = console_open(&m->console, m->serial, m->serial_wake_fd, STDIN_FILENO,
-				   STDOUT_FILENO);
-	return err ? report_host(err, "console") : 0;
-}
-
 /* ---- the steps of the set-up ---- */
 
 static int find_user(struct machine *m)
@@ -192,10 +177,20 @@ static int finish_loading(struct machine *m)
 /* The steps of the set-up in their order. Steps that check the user's input come before those that
  * need KVM, so that a mistake in the input is reported on any host. */
 static int (*const set_up[])(struct machine *m) = {
-	open_events,	      find_user,     find_devices,	     create_memory,
-	machine_create_disks, begin_loading, open_control,	     create_vm,
-	create_vcpus,	      dump_tree,     machine_attach_devices, finish_loading,
-	open_console,
+	open_events,
+	find_user,
+	find_devices,
+	create_memory,
+	machine_create_disks,
+	begin_loading,
+	open_control,
+	machine_console_open,
+	create_vm,
+	create_vcpus,
+	dump_tree,
+	machine_attach_devices,
+	finish_loading,
+	machine_console_start,
 };
 
 int machine_create(struct machine **machine, const struct machine_config *config,
@@ -212,7 +207,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
 	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
-	m->ack_sink_fd = -1;
+	m->ack_sink_fd = m->console_end.fd = m->console_end.slave_fd = -1;
+	m->console_end.socket.fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
 
 	raise_fd_limit();
@@ -348,8 +344,7 @@ int machine_destroy(struct machine *m)
 	loader_cancel(&m->loader);
 	destroy_vcpus(m);
 	vm_sandbox_end(&m->vm_sandbox);
-	if (m->console)
-		console_close(m->console, CONSOLE_DRAIN_MS);
+	machine_console_close(m, !m->guest_runs && !m->confined);
 	if (m->guest_runs)
 		machine_end_explain(m);
 	if (m->exits && m->vm_exit.why)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "vmm/console/console.h"
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 #include "vmm/machine/trim.h"
@@ -15,7 +16,7 @@
 /* Closes /dev/kvm, which is only needed to create VMs and vCPUs, and enters the sandbox. */
 static int enter_sandbox(struct machine *m)
 {
-	unsigned int fds = m->control ? MACHINE_CONTROL_FDS : 0;
+	unsigned int fds = (m->control ? MACHINE_CONTROL_FDS : 0) + (m->console ? CONSOLE_FDS : 0);
 	int err;
 
 	close(m->vm.kvm_fd);
@@ -82,6 +83,8 @@ int machine_start(struct machine *m)
 		trim_start();
 		err = start_vcpus(m);
 	}
+	if (!err)
+		err = machine_console_ready(m);
 	if (!err)
 		err = begin_main_thread();
 	return err ? err : machine_stop_asked(m);

@@ -36,6 +36,38 @@ static const char *set_memory(const struct option *option, void *to, char *value
 	return NULL;
 }
 
+static const char *set_console(const struct option *option, void *to, char *value,
+			       struct option_error *error)
+{
+	static const struct {
+		const char *prefix;
+		enum console_kind kind;
+	} paths[] = { { "file:", CONSOLE_FILE }, { "socket:", CONSOLE_SOCKET } };
+	struct machine_config *config = to;
+
+	(void)option;
+	(void)error;
+	config->console_text = value;
+	config->console_kind = CONSOLE_STANDARD;
+	if (text_switch(value, &config->console))
+		return NULL;
+	config->console = true;
+	if (!strcmp(value, "pty")) {
+		config->console_kind = CONSOLE_PTY;
+		return NULL;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		size_t len = strlen(paths[i].prefix);
+
+		if (strncmp(value, paths[i].prefix, len) != 0)
+			continue;
+		config->console_kind = paths[i].kind;
+		config->console_path = value + len;
+		return value[len] ? NULL : "the file name is empty";
+	}
+	return "must be on, off, pty, file:PATH or socket:PATH";
+}
+
 static const char *set_user(const struct option *option, void *to, char *value,
 			    struct option_error *error)
 {
@@ -117,8 +149,9 @@ static const struct option options[] = {
 	  "RAM: a number with K, M, G or T, in MiB without suffix; #, a multiple of 4K",
 	  MEMORY_MIN, MEMORY_MAX, .set = set_memory },
 	{ "--cpus", OPTION_NUMBER, AT(cpus), "N", "1", "number of CPUs, #", 1, CPUS_MAX },
-	{ "--console", OPTION_SWITCH, AT(console), "on|off", "on",
-	  "connect the serial port to stdin and stdout" },
+	{ "--console", OPTION_OTHER, OPTION_SET_ONLY, "on|off|pty|file:PATH|socket:PATH", "on",
+	  "connect the serial port to stdin and stdout, a new pseudo-terminal, a file, or the "
+	  "clients of a Unix socket; off: no serial port", .set = set_console },
 	{ "--stats", OPTION_SWITCH, AT(stats), "on|off", "off",
 	  "print vCPU exits, disk statistics and latencies at the end" },
 	{ "--control", OPTION_FILE, AT(control), "PATH", NULL,

@@ -26,6 +26,14 @@ struct exit_port {
 	const char *text; /* the port as the user typed it */
 };
 
+/* The other end of the serial port. */
+enum console_kind {
+	CONSOLE_STANDARD, /* standard input and output */
+	CONSOLE_PTY,
+	CONSOLE_FILE,
+	CONSOLE_SOCKET,
+};
+
 struct machine_config {
 	const char *kernel;	 /* --kernel, required */
 	const char *initrd;	 /* NULL: none */
@@ -34,7 +42,10 @@ struct machine_config {
 	uint64_t memory;	 /* bytes, a multiple of 4096 */
 	const char *memory_text; /* the size as the user typed it */
 	unsigned int cpus;
-	bool console;
+	bool console; /* there is a serial port; the next three are for it */
+	enum console_kind console_kind;
+	const char *console_text;  /* the value of --console as the user typed it */
+	const char *console_path;  /* of CONSOLE_FILE and CONSOLE_SOCKET; NULL for the others */
 	const char *log;	   /* the file to log to; NULL: standard error */
 	enum log_level log_level;  /* the highest that is logged */
 	unsigned int stop_timeout; /* seconds from the power button to the stop; 0: stop at once */
@@ -62,8 +73,8 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 const char *options_help(void);
 
 /*
- * Checks that --log, --dump-dtb and --pidfile name neither each other's file nor one that the VM
- * reads, before any of them is opened. 0, or -EINVAL after a message.
+ * Checks that --log, --dump-dtb, --pidfile and --console name neither each other's file nor one that
+ * the VM reads, before any of them is opened. 0, or -EINVAL after a message.
  */
 int options_check_outputs(const struct machine_config *config);
 

@@ -37,7 +37,8 @@ static void allow_removing(int fd, int directory)
 		syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-static int enter(uint64_t scoped, int a, int b)
+/* `dirs` may be NULL. */
+static int enter(uint64_t scoped, const int *dirs)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	size_t known = ARRAY_SIZE(file_rights) - 1;
@@ -57,8 +58,8 @@ static int enter(uint64_t scoped, int a, int b)
 	fd = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
 	if (fd < 0)
 		return -errno;
-	allow_removing(fd, a);
-	allow_removing(fd, b);
+	for (unsigned int i = 0; dirs && i < SANDBOX_DIRS; i++)
+		allow_removing(fd, dirs[i]);
 	err = syscall(SYS_landlock_restrict_self, fd, 0) ? -errno : 0;
 	close(fd);
 	return err;
@@ -66,12 +67,12 @@ static int enter(uint64_t scoped, int a, int b)
 
 int sandbox_landlock(void)
 {
-	return enter(SCOPED, -1, -1);
+	return enter(SCOPED, NULL);
 }
 
-int sandbox_landlock_removing(int a, int b)
+int sandbox_landlock_removing(const int dirs[SANDBOX_DIRS])
 {
 	/* The kernel treats the parent death signal like any other, so signals must not be
 	 * restricted. */
-	return enter(0, a, b);
+	return enter(0, dirs);
 }

@@ -47,10 +47,10 @@ int sandbox_landlock(void);
 
 /*
  * Apply the Landlock ruleset of the supervisor: access to files and TCP is denied, except that
- * files in the directories `a` and `b` (descriptors; -1: none) may be removed. Signals stay
- * allowed. Returns 0 or -errno.
+ * files in the directories `dirs` (descriptors; -1: none) may be removed. Signals stay allowed.
+ * Returns 0 or -errno.
  */
-int sandbox_landlock_removing(int a, int b);
+int sandbox_landlock_removing(const int dirs[SANDBOX_DIRS]);
 
 /*
  * Install the seccomp filter of the process on all of its threads. With `log`, this filter and the

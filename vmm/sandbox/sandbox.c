@@ -100,15 +100,19 @@ int sandbox_enter(const struct sandbox_config *config)
 	return 0;
 }
 
-void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b)
+void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, const int dirs[SANDBOX_DIRS])
 {
-	uint32_t removes = a >= 0 || b >= 0 ? 1u << CAP_DAC_OVERRIDE : 0;
+	uint32_t removes = 0;
+
+	for (unsigned int i = 0; i < SANDBOX_DIRS; i++)
+		if (dirs[i] >= 0)
+			removes = 1u << CAP_DAC_OVERRIDE;
 
 	/* Errors are ignored here: the VM process reports what the host does not support. */
 	sandbox_limit_fds(0, false);
 	settle_core_dumps(false);
 	sandbox_keep_capabilities(1u << CAP_KILL | removes);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	sandbox_landlock_removing(a, b);
+	sandbox_landlock_removing(dirs);
 	sandbox_filter_supervisor(mode == SANDBOX_LOG, vm);
 }

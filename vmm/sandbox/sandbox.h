@@ -72,11 +72,12 @@ int sandbox_enter(const struct sandbox_config *config);
 
 /*
  * Apply the sandbox of the supervisor process. It keeps CAP_KILL, and CAP_DAC_OVERRIDE if it has
- * files to remove; Landlock lets it remove files in the directories `a` and `b` (descriptors; -1:
- * none) and access no others. Core dumps are disabled, no_new_privs is set, and `vm` is the only
+ * files to remove; Landlock lets it remove files in the directories `dirs` (descriptors; -1: none) and
+ * access no others. Core dumps are disabled, no_new_privs is set, and `vm` is the only
  * process that the seccomp filter lets it signal.
  */
-void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, int a, int b);
+#define SANDBOX_DIRS 3
+void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, const int dirs[SANDBOX_DIRS]);
 
 /* Return the initializer that a thread of this kind runs first: it installs the thread's seccomp
  * filter. Without a sandbox the initializer does nothing. */

@@ -199,6 +199,7 @@ static void read_word(struct supervisor *s, const struct service *service)
 	if (s->words > SERVICE_FILES) {
 		runfile_see(&s->pidfile);
 		runfile_see(&s->control);
+		runfile_see(&s->console);
 	}
 	/* The write fails if the VM has ended. */
 	if (heard && write(s->fd, &word, 1) != 1)
@@ -209,13 +210,18 @@ static void read_word(struct supervisor *s, const struct service *service)
 
 static void enter_vm_sandbox(struct supervisor *s, const struct machine_config *config)
 {
+	bool socket = config->console_kind == CONSOLE_SOCKET;
+
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	runfile_open(&s->pidfile, config->pidfile);
 	runfile_open(&s->control, config->control);
+	runfile_open(&s->console, socket ? config->console_path : NULL);
 	/* The pidfile exists already and is removed even if the VM's set-up fails. */
 	runfile_see(&s->pidfile);
-	sandbox_supervisor(config->sandbox, s->vm, s->pidfile.dir_fd, s->control.dir_fd);
+	sandbox_supervisor(config->sandbox, s->vm,
+			   (const int[SANDBOX_DIRS]){ s->pidfile.dir_fd, s->control.dir_fd,
+						      s->console.dir_fd });
 }
 
 int supervisor_run(struct supervisor *s, const struct service *service,
@@ -239,6 +245,7 @@ int supervisor_run(struct supervisor *s, const struct service *service,
 	/* Notifications that the VM sent before it ended are still in the socket. */
 	while (s->fd >= 0)
 		read_word(s, service);
+	runfile_remove(&s->console);
 	runfile_remove(&s->control);
 	runfile_remove(&s->pidfile);
 	return status;

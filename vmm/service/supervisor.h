@@ -26,7 +26,7 @@ struct supervisor {
 	pid_t vm;	    /* the VM's process id in the supervisor's namespace */
 	int fd;		    /* this process's end of the socket pair between the two */
 	unsigned int words; /* number of notifications received from the VM */
-	struct runfile pidfile, control;
+	struct runfile pidfile, control, console;
 	sigset_t heard; /* signals that the supervisor reads from signal_fd */
 	int signal_fd;	/* a signalfd; -1 in the VM's process */
 };
@@ -41,7 +41,7 @@ int supervisor_fork(struct supervisor *supervisor);
 
 /*
  * Runs the supervisor: enters its sandbox, waits for the VM to end, and removes the pidfile and the
- * control socket. Returns the VM's exit code, or minus the number of the signal that killed it.
+ * sockets. Returns the VM's exit code, or minus the number of the signal that killed it.
  */
 int supervisor_run(struct supervisor *supervisor, const struct service *service,
 		   const struct machine_config *config);
