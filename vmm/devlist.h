@@ -40,7 +40,7 @@ struct dev_desc {
 };
 
 #define DEVLIST_MAX_DISKS 16
-#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 6)
+#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 7)
 
 /* Bytes that the exit port occupies: a guest may write its byte as the low one of a word. */
 #define DEV_EXIT_PORT_SIZE 4u

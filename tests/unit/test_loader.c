@@ -112,7 +112,7 @@ START_TEST(exit_port_is_on_the_default_line)
 	config.append = "quiet";
 	ck_assert_int_eq(loader_devices(&config, &devices), 0);
 	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
-	ck_assert(ends_with(line, " root=/dev/vda rw exit_port=0xf4 quiet"));
+	ck_assert(ends_with(line, " root=/dev/vda rw exit_port=0xd00200f4 quiet"));
 	config.append = NULL;
 	config.cmdline = "just this";
 	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);

@@ -91,7 +91,7 @@ static int add_exit_port(const struct devlist *devices, char *line, size_t size)
 	char text[40];
 
 	for (unsigned int i = 0; i < devices->count; i++) {
-		if (devices->dev[i].kind != DEV_EXIT_PORT)
+		if (devices->dev[i].kind != DEV_EXIT_PORT || devices->dev[i].pio)
 			continue;
 		snprintf(text, sizeof(text), " exit_port=0x%" PRIx64, devices->dev[i].base);
 		return add(line, size, text);

@@ -46,7 +46,7 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 	static const struct dev_desc power = { DEV_ACPI_PM, false, LAYOUT_POWER,
 					       LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI };
 
-	_Static_assert(2 + ARRAY_SIZE(fixed) + ARRAY_SIZE(acpi) + DEVLIST_MAX_DISKS <= DEVLIST_MAX,
+	_Static_assert(3 + ARRAY_SIZE(fixed) + ARRAY_SIZE(acpi) + DEVLIST_MAX_DISKS <= DEVLIST_MAX,
 		       "list too short");
 	if (disks > DEVLIST_MAX_DISKS)
 		return -ENOSPC;
@@ -86,6 +86,10 @@ int arch_exit_port(struct devlist *list, uint16_t port)
 		return -EADDRINUSE;
 	list->dev[list->count++] =
 		(struct dev_desc){ DEV_EXIT_PORT, true, port, DEV_EXIT_PORT_SIZE, DEV_NO_GSI };
+	/* Debian's kernel has no /dev/port, but /dev/mem. */
+	list->dev[list->count++] =
+		(struct dev_desc){ DEV_EXIT_PORT, false, LAYOUT_EXIT_PORTS + port,
+				   DEV_EXIT_PORT_SIZE, DEV_NO_GSI };
 	return 0;
 }
 
