@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 const char *const jail_kind_name[JAIL_KINDS] = {
-	[SANDBOX_MAIN] = "main",     [SANDBOX_VCPU] = "vcpu", [SANDBOX_URING] = "io_uring",
-	[SANDBOX_LIBAIO] = "libaio", [SANDBOX_SYNC] = "sync", [SANDBOX_WORKER] = "worker",
-	[JAIL_SPAWNER] = "spawner",
+	[SANDBOX_MAIN] = "main",     [SANDBOX_VCPU] = "vcpu",	 [SANDBOX_URING] = "io_uring",
+	[SANDBOX_LIBAIO] = "libaio", [SANDBOX_SYNC] = "sync",	 [SANDBOX_WORKER] = "worker",
+	[SANDBOX_EXPORT] = "export", [JAIL_SPAWNER] = "spawner",
 };
 
 struct attempt {

@@ -38,8 +38,8 @@ static int attach(const char *typed)
 	return ends[1];
 }
 
-/* Says bytes `from` to `from` + len of the pattern, with the main loop at work. */
-static void guest_floods(size_t from, size_t len)
+/* The guest writes bytes `from` to `from` + len of the pattern, while the main loop runs. */
+static void guest_floods_from(size_t from, size_t len)
 {
 	for (size_t i = from; i < from + len; i++) {
 		guest_out(UART_TX, i % 251);
@@ -49,7 +49,7 @@ static void guest_floods(size_t from, size_t len)
 	UNTIL(console_prepare(console, fds) < 0);
 }
 
-static void expect_pattern(const uint8_t *data, size_t from, size_t len)
+static void expect_pattern_from(const uint8_t *data, size_t from, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		ck_assert_uint_eq(data[i], (from + i) % 251);
@@ -79,10 +79,10 @@ START_TEST(late_client_gets_the_last_64_kib)
 	int fd;
 
 	rig_open(-1, -1);
-	guest_floods(0, 200000);
+	guest_floods_from(0, 200000);
 	fd = attach("");
 	ck_assert_uint_eq(read_all(fd), 64 << 10);
-	expect_pattern(got, 200000 - (64 << 10), 64 << 10);
+	expect_pattern_from(got, 200000 - (64 << 10), 64 << 10);
 	guest_says("on", 2);
 	ck_assert_uint_eq(read_all(fd), 2);
 	ck_assert_mem_eq(got, "on", 2);
@@ -121,23 +121,23 @@ START_TEST(client_that_never_reads_holds_nobody_up)
 	rig_open(-1, out[1]);
 	fd = attach("");
 	for (size_t from = 0; from < MANY; from += 8192) {
-		guest_floods(from, 8192);
+		guest_floods_from(from, 8192);
 		len += read_now(out[0], got + len, sizeof(got) - len);
 	}
 	ck_assert_uint_eq(len, MANY);
-	expect_pattern(got, 0, MANY);
+	expect_pattern_from(got, 0, MANY);
 	ck_assert_uint_eq(serial_dropped(port), 0);
 
 	len = read_all(fd);
 	seam = memmem(got, len, "\r\n[microvm: ", 12);
 	ck_assert_ptr_nonnull(seam);
 	before = seam - got;
-	expect_pattern(got, 0, before);
+	expect_pattern_from(got, 0, before);
 	seam = memmem(seam, len - before, "]\r\n", 3);
 	ck_assert_ptr_nonnull(seam);
 	after = got + len - (seam + 3);
 	ck_assert_uint_ge(after, HISTORY_SIZE / 2);
-	expect_pattern(seam + 3, MANY - after, after);
+	expect_pattern_from(seam + 3, MANY - after, after);
 	output_note(note, MANY - before - after);
 	ck_assert_mem_eq(got + before, note, strlen(note));
 	close(fd);
@@ -151,8 +151,8 @@ START_TEST(client_that_never_reads_does_not_delay_the_end)
 
 	rig_open(-1, -1);
 	fd = attach("");
-	guest_floods(0, MANY);
-	rig_close(PATIENCE_S * 2000);
+	guest_floods_from(0, MANY);
+	rig_close(TIMEOUT_S * 2000);
 	close(fd);
 }
 END_TEST
@@ -351,7 +351,7 @@ START_TEST(overflow_of_the_port_is_reported)
 	for (size_t i = 0; i < SERIAL_TX_SIZE + 1000; i++)
 		guest_out(UART_TX, i % 251);
 	ck_assert_uint_eq(read_all(fd), SERIAL_TX_SIZE + len);
-	expect_pattern(got, 0, SERIAL_TX_SIZE);
+	expect_pattern_from(got, 0, SERIAL_TX_SIZE);
 	ck_assert_mem_eq(got + SERIAL_TX_SIZE, note, len);
 	close(fd);
 }
@@ -390,7 +390,7 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("console_clients");
 	TCase *tc = tcase_create("console_clients");
 
-	tcase_set_timeout(tc, 2 * PATIENCE_S);
+	tcase_set_timeout(tc, 2 * TIMEOUT_S);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, late_client_gets_the_last_64_kib);
 	tcase_add_test(tc, all_watch);

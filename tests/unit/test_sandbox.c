@@ -150,7 +150,8 @@ static const struct {
 	{ "io_submit", try_submit, JAIL_KIND(SANDBOX_LIBAIO) | JAIL_KIND(JAIL_SPAWNER), EINVAL },
 	{ "seccomp", try_filter, JAIL_THREADS, EFAULT },
 	{ "SCHED_FIFO", try_priority, 0, 0 },
-	{ "read", try_read, JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "read", try_read,
+	  JAIL_KIND(SANDBOX_MAIN) | JAIL_KIND(SANDBOX_EXPORT) | JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "write", try_write, JAIL_EVERYONE, 0 },
 	/* Any thread may crash, and its handler restores the terminal. */
 	{ "tcsetattr", try_restore, JAIL_EVERYONE, 0 },
