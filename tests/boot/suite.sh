@@ -120,6 +120,14 @@ test_panic() {
     want 'Kernel panic'
 }
 
+# The kernel has no /dev/port: init writes the register in memory.
+test_exit_port() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="exit 3"' --exit-port 0xf4 --disk disk.img
+    want_code 3
+    want_clean disk.img
+}
+
 test_reboot_acpi() {
     boot_stock 'reboot=a run="reboot -f"'
     want_code 4
