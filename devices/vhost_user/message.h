@@ -44,7 +44,7 @@ int vhost_user_receive(int sock, struct vhost_user_message *msg);
 /* Takes descriptor `n` out of the message. Returns -1 if there is none. */
 int vhost_user_take_fd(struct vhost_user_message *msg, unsigned int n);
 
-/* Closes all descriptors that were not taken out, and makes the struct ready for the next message. */
+/* Closes all descriptors that were not taken out, and prepares the struct for the next message. */
 void vhost_user_message_done(struct vhost_user_message *msg);
 
 /*
