@@ -53,8 +53,8 @@ void hostmem_remove(struct hostmem *mem, uint64_t gpa);
 
 /*
  * Records in the dirty log that the device has written [hva, hva + len), which must lie within one
- * region. Call it after the write, and before the driver is told, so that nobody who has seen the
- * write misses the bit. mem->dirty must not be NULL. Any thread.
+ * region. Call it after the write and before the driver is notified: a reader of the log that has
+ * seen the write then finds the bit set. mem->dirty must not be NULL. Any thread.
  */
 void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len);
 

@@ -145,7 +145,7 @@ static void iothread_account_sleep(struct iothread *t)
 	t->asleep_since = 0;
 }
 
-/* Apply wakeup_policy: a waking thread of class SCHED_BATCH preempts no other thread. */
+/* Applies wakeup_policy: a thread of class SCHED_BATCH preempts no other thread when it wakes. */
 static void iothread_update_sched_class(struct iothread *t)
 {
 	struct sched_param none = { 0 };

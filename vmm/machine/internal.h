@@ -162,8 +162,8 @@ void machine_control_close(struct machine *m);
 /* Registers the listeners of the disks' alerts. 0 or -errno, logged. */
 int machine_alerts_open(struct machine *m);
 
-/* Sends the events of pending alerts. Called when alert_fd is readable. Returns true if an I/O error
- * stopped a queue, so that the guest has to be paused. */
+/* Sends the events of pending alerts. Called when alert_fd is readable. Returns true if an I/O
+ * error stopped a queue, so that the guest has to be paused. */
 bool machine_disk_events_handle(struct machine *m);
 
 /* Number of entries that machine_control_prepare fills. */
