@@ -50,7 +50,7 @@ struct ioengine_config {
 };
 
 /* A backend: one host interface that moves data. Called by ioengine.c only. Every function but prep
- * may be NULL, which stands for one that does nothing and succeeds. */
+ * may be NULL, which has the effect of a function that does nothing and succeeds. */
 struct ioengine_ops {
 	const char *name;
 	enum evloop_kind loop; /* kind of event loop that the backend needs */

@@ -171,7 +171,7 @@ static void iothread_sleep_until_woken(struct iothread *t)
 		iothread_account_sleep(t);
 }
 
-/* Serve all clients, and note what the polling policy needs to know. True: there may be more. */
+/* Serve all clients, and update the input of the polling policy. True: there may be more work. */
 static bool iothread_serve(struct iothread *t)
 {
 	bool more = false;

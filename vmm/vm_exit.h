@@ -30,7 +30,7 @@ enum exit_code {
 	EXIT_QUIT = 7,
 };
 
-/* What users are told of each end, by enum vm_end. */
+/* How each end is reported to users, by enum vm_end. */
 extern const struct vm_end_info {
 	const char *reason; /* in the shutdown event of the control socket */
 	enum exit_code code;

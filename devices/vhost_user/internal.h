@@ -43,11 +43,11 @@ struct vhost_user {
 	struct blk *blk;
 	struct virtio_device *dev;
 	struct vhost_user_memory *memory;
-	int sock;	/* -1: no connection */
-	int backend_fd; /* socket of SET_BACKEND_REQ_FD; -1: none */
-	int none_fd;	/* eventfd that stands for a descriptor that the front end has not given */
-	int timer_fd;	/* timerfd, armed while a ring is polled */
-	bool paused;	/* by vhost_user_pause */
+	int sock;	   /* -1: no connection */
+	int backend_fd;	   /* socket of SET_BACKEND_REQ_FD; -1: none */
+	int none_fd;	   /* eventfd in place of descriptors that the front end has not given */
+	int timer_fd;	   /* timerfd, armed while a ring is polled */
+	bool paused;	   /* by vhost_user_pause */
 	uint64_t protocol; /* protocol features that the front end has accepted */
 	struct blkplane_listener listener;
 	struct blkplane_listener *next; /* gets the same callbacks; NULL: none */

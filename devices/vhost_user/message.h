@@ -2,9 +2,9 @@
 /*
  * message: reception and transmission of vhost-user messages on a socket.
  *
- * Neither function blocks. A message is received piece by piece, so that a front end which sends a
- * part of one delays nobody. The caller owns the struct, and the descriptors in it until it takes
- * them out. One thread. Errors are -errno.
+ * No function blocks. A message is received piece by piece, so that a front end which sends only
+ * a part of one does not block the thread. The caller owns the struct, and the struct owns the
+ * descriptors in it until they are taken out. One thread. Errors are -errno.
  */
 #ifndef VHOST_USER_MESSAGE_H
 #define VHOST_USER_MESSAGE_H

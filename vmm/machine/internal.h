@@ -137,7 +137,7 @@ void machine_console_answer(const struct machine *m, struct control_answer *answ
 /* Attaches a client of the control socket to the console; control_handler.leave. */
 void machine_console_leave(struct control_handler *handler, int fd, const char *data, size_t len);
 
-/* Returns what the status command shows of the console. The caller owns it. */
+/* Returns the object that describes the console in the answer to `status`. The caller owns it. */
 struct json_object *machine_console_object(const struct machine *m);
 
 /* Opens the control socket (--control). 0 or -errno, logged. */

@@ -22,7 +22,7 @@ struct service {
  */
 enum service_word { SERVICE_FILES, SERVICE_READY, SERVICE_STOPPING, SERVICE_WORDS };
 
-/* The byte that stands for each notification on relay_fd. */
+/* The bytes that are sent on relay_fd, by enum service_word. */
 extern const char service_words[SERVICE_WORDS];
 
 /*
