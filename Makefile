@@ -42,8 +42,9 @@ COMPILER      := $(or $(CC_$(VARIANT)),$(error unknown VARIANT=$(VARIANT)))
 
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -O1 -fsanitize=thread -fno-omit-frame-pointer
-# On x86_64 the first of the two -fno options removes all unwind tables; aarch64 needs both.
-MODE_release    := -O2 -D_FORTIFY_SOURCE=2 -fno-asynchronous-unwind-tables -fno-unwind-tables
+# All symbols are bound at the start, so that a PLT would be of no use. On x86_64 the first of the two
+# options about unwind tables removes all unwind tables; aarch64 needs both.
+MODE_release    := -O2 -D_FORTIFY_SOURCE=2 -fno-plt -fno-asynchronous-unwind-tables -fno-unwind-tables
 MODE_gcc-asan   := $(ASAN)
 MODE_clang-asan := $(ASAN)
 MODE_gcc-tsan   := $(TSAN)
@@ -68,8 +69,9 @@ HARDEN_aarch64 := -mbranch-protection=standard
 # once a request is optimized for speed.
 SMALL_release := -Oz
 SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker)
-# Packed relative relocations (DT_RELR) halve the loader's relocation table.
-LINK_x86_64   := -Wl,-z,pack-relative-relocs
+# Packed relative relocations (DT_RELR) halve the loader's relocation table. Only the static libraries
+# still have unwind tables, so that an index of them is of no use.
+LINK_x86_64   := -Wl,-z,pack-relative-relocs -Wl,--no-eh-frame-hdr
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(ARCH))
 # Debian keeps some headers in a directory of the architecture.
 CPPFLAGS += -I. -D_GNU_SOURCE $(foreach dir,include include/$(CROSS),$(SYSROOT:%=-isystem %/usr/$(dir)))

@@ -19,6 +19,7 @@ enum dev_kind {
 	DEV_PVPANIC,	  /* pvpanic: the guest reports a panic */
 	DEV_POWER_BUTTON, /* no registers; raises an interrupt when pressed */
 	DEV_I8042_RESET,  /* i8042 keyboard controller, reset line only */
+	DEV_EXIT_PORT,	  /* a byte written to its first register is the VM's exit status */
 };
 
 #define DEV_NO_GSI UINT32_MAX
@@ -39,7 +40,10 @@ struct dev_desc {
 };
 
 #define DEVLIST_MAX_DISKS 16
-#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 5)
+#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 7)
+
+/* Bytes that the exit port occupies: a guest may write its byte as the low one of a word. */
+#define DEV_EXIT_PORT_SIZE 4u
 
 struct devlist {
 	enum description description; /* already resolved: never DESCRIBE_DEFAULT */

@@ -19,39 +19,48 @@
 #include "vmm/vm_exit.h"
 #include "version.h" /* generated: tools/version */
 
+/* Returns the exit code of the process for a code of the VMM's own. */
+static int own_code(const struct machine_config *config, enum exit_code code)
+{
+	return code + (config->exit_port.given ? EXIT_CODE_OWN : 0);
+}
+
 /* Cleans up a VM whose guest has executed nothing and returns the exit code. `paths` is true if the
  * pidfile can still be removed, that is, if the process is not sandboxed yet. */
-static int not_started(struct machine *machine, const struct service *service, int err, bool paths)
+static int not_started(struct machine *machine, const struct machine_config *config,
+		       const struct service *service, int err, bool paths)
 {
 	machine_destroy(machine);
 	service_close(service, paths);
-	return err == -ECANCELED ? EXIT_QUIT : err ? EXIT_SETUP : EXIT_POWEROFF;
+	if (!err)
+		return EXIT_POWEROFF;
+	return own_code(config, err == -ECANCELED ? EXIT_QUIT : EXIT_SETUP);
 }
 
 static int run_machine(const struct machine_config *config, const struct service *service,
 		       const struct supervisor_link *link)
 {
 	struct machine *machine = NULL;
-	enum vm_end end;
 	bool paths;
+	int code;
 	int err = machine_create(&machine, config, link);
 
 	if (err || config->dump_dtb)
-		return not_started(machine, service, err, true);
+		return not_started(machine, config, service, err, true);
 	service_files(service);
 	err = machine_start(machine);
 	if (err)
-		return not_started(machine, service, err, !machine_is_confined(machine));
+		return not_started(machine, config, service, err, !machine_is_confined(machine));
 	service_ready(service);
-	end = machine_run(machine);
+	code = machine_exit_code(machine, machine_run(machine));
 	service_stopping(service);
 	/* A signal can end the VM just before the guest would have run. */
 	paths = !machine_guest_has_run(machine) && !machine_is_confined(machine);
 	/* A failed flush may have lost data, so that the exit code must report an error. */
 	if (machine_destroy(machine))
-		end = VM_END_ERROR;
+		code = own_code(config, EXIT_ERROR);
 	service_close(service, paths);
-	return vm_end_info[end].code;
+	return code;
 }
 
 static bool wants_supervisor(const struct machine_config *config)
@@ -70,9 +79,9 @@ static int run(const struct machine_config *config)
 
 	startup_hold_signals();
 	if (options_check_outputs(config) || startup_open_log(config->log, config->log_level))
-		return EXIT_SETUP;
+		return own_code(config, EXIT_SETUP);
 	if (service_open(&service, config->pidfile))
-		return EXIT_SETUP;
+		return own_code(config, EXIT_SETUP);
 	if (wants_supervisor(config)) {
 		role = supervisor_fork(&supervisor);
 		if (role == 1)
@@ -84,7 +93,7 @@ static int run(const struct machine_config *config)
 		if (role == -EAGAIN) {
 			report_start(role, "the process of the VM");
 			service_close(&service, true);
-			return EXIT_SETUP;
+			return own_code(config, EXIT_SETUP);
 		}
 		link.pids_err = role;
 	}
@@ -128,5 +137,5 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_error("%s", message);
-	return EXIT_USAGE;
+	return own_code(&config, EXIT_USAGE);
 }

@@ -12,10 +12,12 @@ enum vm_end {
 	VM_RUNNING = 0,
 	VM_END_POWEROFF,
 	VM_END_REBOOT,
-	VM_END_PANIC, /* the guest reported a panic by pvpanic */
-	VM_END_CRASH, /* triple fault, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY */
-	VM_END_QUIT,  /* requested by the user or a signal */
-	VM_END_ERROR, /* the VMM cannot continue */
+	VM_END_PANIC,	     /* the guest reported a panic by pvpanic */
+	VM_END_PANIC_REBOOT, /* the guest rebooted, and its console shows a panic before that */
+	VM_END_STATUS,	     /* the guest wrote its exit status to the port of --exit-port */
+	VM_END_CRASH,	     /* triple fault, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY */
+	VM_END_QUIT,	     /* requested by the user or a signal */
+	VM_END_ERROR,	     /* the VMM cannot continue */
 };
 
 /* Exit codes of the process, documented in --help, the man page and README.md. */
@@ -30,10 +32,14 @@ enum exit_code {
 	EXIT_QUIT = 7,
 };
 
+/* With --exit-port, exit codes of the VMM are this much larger than those in enum exit_code. */
+#define EXIT_CODE_OWN 120
+
 /* How each end is reported to users, by enum vm_end. */
 extern const struct vm_end_info {
-	const char *reason; /* in the shutdown event of the control socket */
-	enum exit_code code;
+	const char *reason;  /* in the shutdown event of the control socket */
+	enum exit_code code; /* the guest's own code takes its place for VM_END_STATUS */
+	const char *line;    /* in the log at the end; NULL: it is said elsewhere, or goes unsaid */
 } vm_end_info[];
 
 /* end() may be called from any thread and returns at once: vCPUs stop when they see `why` set. */

@@ -65,10 +65,10 @@ test_reboot() {
     want_code 4
 }
 
-# The stock kernel has no pvpanic: panic=-1 makes a panic a reboot.
+# The machine has no pvpanic: panic=-1 makes a panic a reboot, and the console shows the panic.
 test_panic() {
     boot_stock 'run="echo c >/proc/sysrq-trigger"'
-    want_code 4
+    want_code 5
     want 'Kernel panic'
 }
 

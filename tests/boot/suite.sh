@@ -100,7 +100,7 @@ test_initrd_only() {
 test_default_root() {
     cp root.img disk.img
     boot --kernel vmlinuz --append reboot=k --disk disk.img
-    want_code 4
+    want_code 5
     want ' root=/dev/vda rw'
     want 'Unable to mount root fs'
     boot --kernel vmlinuz --append reboot=k --disk disk.img,readonly

@@ -46,6 +46,22 @@ static void build(void)
 	ck_assert_int_eq(tree_build(tree, LAYOUT_TREE_SIZE, &config, &initrd), 0);
 }
 
+START_TEST(tree_has_the_exit_port)
+{
+	build();
+	ck_assert_int_lt(fdt_path_offset(tree, "/exit-port@200100f4"), 0);
+	devices.dev[devices.count++] = (struct dev_desc){ DEV_EXIT_PORT, false, 0x200100f4,
+							  DEV_EXIT_PORT_SIZE, DEV_NO_GSI };
+	build();
+	tree_check(tree);
+	tree_check_text(tree, "/exit-port@200100f4", "compatible", "microvm,exit-port");
+	ck_assert_uint_eq(tree_wide(tree, "/exit-port@200100f4", "reg", 0, 2), 0x200100f4);
+	ck_assert_uint_eq(tree_wide(tree, "/exit-port@200100f4", "reg", 1, 2), 4);
+	ck_assert_ptr_null(fdt_getprop(tree, fdt_path_offset(tree, "/exit-port@200100f4"),
+				       "interrupts", NULL));
+}
+END_TEST
+
 START_TEST(tree_has_cmdline_initrd_and_console)
 {
 	build();
@@ -191,6 +207,7 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, tree_has_cmdline_initrd_and_console);
+	tcase_add_test(tc, tree_has_the_exit_port);
 	tcase_add_test(tc, absent_initrd_and_console_are_not_in_the_tree);
 	tcase_add_test(tc, seeds_differ_each_time);
 	tcase_add_test(tc, tree_has_all_memory);

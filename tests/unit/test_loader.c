@@ -104,6 +104,29 @@ START_TEST(cmdline_replaces_everything)
 }
 END_TEST
 
+/* The init of the images finds the register there. */
+START_TEST(exit_port_is_on_the_default_line)
+{
+	config.exit_port = (struct exit_port){ true, false, 0xf4, "0xf4" };
+	config.disk_count = 1;
+	config.append = "quiet";
+	ck_assert_int_eq(loader_devices(&config, &devices), 0);
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert(ends_with(line, " root=/dev/vda rw exit_port=0xd00200f4 quiet"));
+	config.append = NULL;
+	config.cmdline = "just this";
+	ck_assert_int_eq(loader_cmdline(&config, &devices, line, sizeof(line)), 0);
+	ck_assert_str_eq(line, "just this");
+}
+END_TEST
+
+START_TEST(exit_port_of_another_device_is_refused)
+{
+	config.exit_port = (struct exit_port){ true, false, 0x3f8, "0x3f8" };
+	ck_assert_int_eq(loader_devices(&config, &devices), -EADDRINUSE);
+}
+END_TEST
+
 START_TEST(line_that_does_not_fit_is_refused)
 {
 	char small[64];
@@ -133,6 +156,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, initrd_gets_no_root_on_the_line);
 	tcase_add_test(tc, appended_text_comes_last);
 	tcase_add_test(tc, cmdline_replaces_everything);
+	tcase_add_test(tc, exit_port_is_on_the_default_line);
+	tcase_add_test(tc, exit_port_of_another_device_is_refused);
 	tcase_add_test(tc, line_that_does_not_fit_is_refused);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -38,6 +38,62 @@ START_TEST(disk_defaults)
 }
 END_TEST
 
+START_TEST(exit_port)
+{
+	static const struct {
+		const char *value;
+		uint16_t port; /* 0: refused */
+		bool qemu;
+	} values[] = {
+		{ "0xf4", 0xf4, false },
+		{ "244", 244, false },
+		{ "0xF4,qemu", 0xf4, true },
+		{ "1", 1, false },
+		{ "65532", 65532, false },
+		{ "0xfffc", 65532, false },
+		{ "0", 0, false },
+		{ "65533", 0, false },
+		{ "0xfffd", 0, false },
+		{ "0x", 0, false },
+		{ "", 0, false },
+		{ "0x-1", 0, false },
+		{ "0x100000000000000f4", 0, false },
+		{ "0xf4,", 0, false },
+		{ "0xf4,qemux", 0, false },
+		{ "0xf4g", 0, false },
+		{ "f4", 0, false },
+		{ ",qemu", 0, false },
+	};
+
+	ck_assert_int_eq(PARSE("--kernel", "k"), OPTIONS_RUN);
+	ck_assert(!config.exit_port.given && !config.quiet);
+	for (unsigned int i = 0; i < ARRAY_SIZE(values); i++) {
+		bool good = values[i].port;
+
+		ck_assert_msg(PARSE("--kernel", "k", "--exit-port", values[i].value) ==
+				      (good ? OPTIONS_RUN : OPTIONS_ERROR),
+			      "%s: %s", values[i].value, message);
+		ck_assert(config.exit_port.given);
+		if (!good)
+			continue;
+		ck_assert_uint_eq(config.exit_port.port, values[i].port);
+		ck_assert_int_eq(config.exit_port.qemu, values[i].qemu);
+	}
+}
+END_TEST
+
+/* The exit code of a usage error depends on it, wherever the error is. */
+START_TEST(exit_port_is_known_in_spite_of_an_error)
+{
+	ck_assert_int_eq(PARSE("--nonsense", "--exit-port", "0xf4"), OPTIONS_ERROR);
+	ck_assert(config.exit_port.given);
+	ck_assert_int_eq(PARSE("--exit-port=0xf4"), OPTIONS_ERROR);
+	ck_assert(config.exit_port.given);
+	ck_assert_int_eq(PARSE("--kernel", "k", "--exit-ports=1"), OPTIONS_ERROR);
+	ck_assert(!config.exit_port.given);
+}
+END_TEST
+
 START_TEST(all_options_in_both_forms)
 {
 	ck_assert_int_eq(PARSE("--kernel=a=b", "--initrd", "i", "--append=x=1 y", "--memory=1G",
@@ -352,6 +408,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, disk_defaults);
 	tcase_add_test(tc, all_options_in_both_forms);
+	tcase_add_test(tc, exit_port);
+	tcase_add_test(tc, exit_port_is_known_in_spite_of_an_error);
 	tcase_add_test(tc, dumping_a_tree_implies_describe_fdt);
 	tcase_add_test(tc, empty_texts_are_accepted);
 	tcase_add_member_test(tc, memory_sizes, sizes, text);

@@ -41,6 +41,21 @@ START_TEST(unread_output_is_bounded_and_loss_is_counted)
 }
 END_TEST
 
+/* A guest's last words count even when nobody reads its console. */
+START_TEST(last_line_is_known_though_output_is_dropped)
+{
+	static const char panic[] = "\n[ 1.0] Kernel panic - not syncing: no reader\n";
+
+	flood(1000);
+	ck_assert(!serial_panicked(port));
+	for (const char *c = panic; *c; c++)
+		out(UART_TX, (uint8_t)*c);
+	ck_assert(serial_panicked(port));
+	ck_assert_str_eq(last_line_text(serial_last_line(port)),
+			 "Kernel panic - not syncing: no reader");
+}
+END_TEST
+
 /* Bytes that the guest sends while the queue is drained belong to the same gap. */
 START_TEST(dropped_output_is_one_gap)
 {
@@ -178,6 +193,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, unread_output_is_bounded_and_loss_is_counted);
+	tcase_add_test(tc, last_line_is_known_though_output_is_dropped);
 	tcase_add_test(tc, dropped_output_is_one_gap);
 	tcase_add_test(tc, first_and_batched_output_wakes_the_console);
 	tcase_add_test(tc, accesses_of_other_sizes_read_zero_and_change_nothing);

@@ -99,6 +99,49 @@ START_TEST(cmdline_names_the_disks)
 }
 END_TEST
 
+START_TEST(exit_port_takes_no_port_of_another_device)
+{
+	static const struct {
+		uint16_t port;
+		bool free;
+	} ports[] = {
+		{ 0xf4, true },	  { 0x501, true },  { 0xfffc, true }, { 0x1c, true },
+		{ 0x1d, false },  { 0x21, false },  { 0x22, true },   { 0x3d, false },
+		{ 0x43, false },  { 0x61, false },  { 0x64, false },  { 0x65, true },
+		{ 0xa1, false },  { 0x3f4, true },  { 0x3f5, false }, { 0x3ff, false },
+		{ 0x400, true },  { 0x4d1, false }, { 0x505, false }, { 0x506, true },
+		{ 0x602, false },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(ports); i++) {
+		struct devlist with = list;
+		const struct dev_desc *added = &with.dev[list.count];
+		int err = arch_exit_port(&with, ports[i].port);
+
+		ck_assert_msg(err == (ports[i].free ? 0 : -EADDRINUSE), "port 0x%x: %d",
+			      ports[i].port, err);
+		ck_assert_uint_eq(with.count, list.count + (ports[i].free ? 2 : 0));
+		if (!ports[i].free)
+			continue;
+		ck_assert(added[0].kind == DEV_EXIT_PORT && added[1].kind == DEV_EXIT_PORT);
+		ck_assert(added[0].pio && added[0].base == ports[i].port);
+		ck_assert(!added[1].pio && added[1].base == 0xd0020000 + ports[i].port);
+	}
+}
+END_TEST
+
+START_TEST(exit_port_is_free_where_the_console_is_not)
+{
+	struct devlist quiet;
+
+	ck_assert_int_eq(arch_devices(&quiet, DESCRIBE_DEFAULT, false, DEVLIST_MAX_DISKS), 0);
+	ck_assert_int_eq(arch_exit_port(&quiet, 0x3f8), 0);
+	ck_assert_int_eq(arch_devices(&quiet, DESCRIBE_ACPI, true, DEVLIST_MAX_DISKS), 0);
+	ck_assert_int_eq(arch_exit_port(&quiet, 0xf4), 0);
+	ck_assert_uint_le(quiet.count, DEVLIST_MAX);
+}
+END_TEST
+
 /* Writes every value to every port. Only these writes may end the VM. */
 START_TEST(only_documented_writes_end_the_vm)
 {
@@ -306,6 +349,8 @@ Suite *test_suite(void)
 	tcase_add_names_test(tcase, devices_do_not_collide, descriptions);
 	tcase_add_test(tcase, cmdline_names_the_disks);
 	tcase_add_test(tcase, only_documented_writes_end_the_vm);
+	tcase_add_test(tcase, exit_port_takes_no_port_of_another_device);
+	tcase_add_test(tcase, exit_port_is_free_where_the_console_is_not);
 	tcase_add_test(tcase, odd_sizes_are_ignored);
 	tcase_add_test(tcase, reads_return_the_state_that_drivers_expect);
 	tcase_add_test(tcase, keyboard_controller_eventually_reports_no_data);

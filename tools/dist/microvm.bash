@@ -34,7 +34,7 @@ _microvm_disk() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --pidfile --log --log-level --stop-timeout --describe
+        --control --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
         --dump-dtb --disk --help --version'
     local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
     current=$value
@@ -61,9 +61,9 @@ _microvm() {
         *) mapfile -t COMPREPLY < <(compgen -W 'on off pty file: socket:' -- "$current") ;;
         esac
         ;;
-    --stats | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
+    --stats | --quiet | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
     --disk) _microvm_disk "$value" "$current" ;;
-    --append | --cmdline | --memory | --cpus | --stop-timeout) ;;
+    --append | --cmdline | --memory | --cpus | --stop-timeout | --exit-port) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current") ;;
     esac
 }

@@ -23,6 +23,7 @@ static const struct {
 	[DEV_SERIAL] = { "serial", "ns16550a" },
 	[DEV_VIRTIO_BLK] = { "virtio", "virtio,mmio" },
 	[DEV_PVPANIC] = { "pvpanic", "qemu,pvpanic-mmio" },
+	[DEV_EXIT_PORT] = { "exit-port", "microvm,exit-port" },
 };
 
 static void keep(struct devtree *tree, int err)

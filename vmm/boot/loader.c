@@ -76,7 +76,27 @@ int loader_devices(const struct machine_config *config, struct devlist *devices)
 		return report_option(err, "--describe",
 				     config->description == DESCRIBE_ACPI ? "acpi" : "fdt",
 				     "not supported on this architecture");
+	if (!err && config->exit_port.given)
+		err = arch_exit_port(devices, config->exit_port.port);
+	if (err == -EADDRINUSE)
+		return report_option(err, "--exit-port", config->exit_port.text,
+				     "the machine has another device there");
 	return err ? report_host(err, "devices") : 0;
+}
+
+/* Tells the init of the project's images the address of the exit port. The kernel passes on to it
+ * what it does not know itself. */
+static int add_exit_port(const struct devlist *devices, char *line, size_t size)
+{
+	char text[40];
+
+	for (unsigned int i = 0; i < devices->count; i++) {
+		if (devices->dev[i].kind != DEV_EXIT_PORT || devices->dev[i].pio)
+			continue;
+		snprintf(text, sizeof(text), " exit_port=0x%" PRIx64, devices->dev[i].base);
+		return add(line, size, text);
+	}
+	return 0;
 }
 
 int loader_cmdline(const struct machine_config *config, const struct devlist *devices, char *line,
@@ -97,6 +117,8 @@ int loader_cmdline(const struct machine_config *config, const struct devlist *de
 		err = add(line, size, " root=/dev/vda");
 	if (!err && config->disk_count && !config->initrd)
 		err = add(line, size, config->disk[0].readonly ? " ro" : " rw");
+	if (!err)
+		err = add_exit_port(devices, line, size);
 	if (!err && config->append)
 		err = add(line, size, " ");
 	if (!err && config->append)

@@ -46,6 +46,7 @@ uint8_t serial_rx_pop(struct serial *s)
 
 void serial_tx_push(struct serial *s, uint8_t byte)
 {
+	last_line_add(&s->last_line, byte);
 	if (s->tx_dropped || s->tx_count == SERIAL_TX_SIZE) {
 		s->tx_dropped++;
 		return;
@@ -200,4 +201,19 @@ uint64_t serial_dropped(struct serial *serial)
 	serial->tx_dropped = 0;
 	pthread_mutex_unlock(&serial->lock);
 	return dropped;
+}
+
+bool serial_panicked(struct serial *serial)
+{
+	bool panicked;
+
+	pthread_mutex_lock(&serial->lock);
+	panicked = serial->last_line.panicked;
+	pthread_mutex_unlock(&serial->lock);
+	return panicked;
+}
+
+struct last_line *serial_last_line(struct serial *serial)
+{
+	return &serial->last_line;
 }

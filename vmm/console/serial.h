@@ -23,10 +23,12 @@
 #ifndef VMM_CONSOLE_SERIAL_H
 #define VMM_CONSOLE_SERIAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/bus.h"
+#include "vmm/console/last_line.h"
 
 #define SERIAL_TX_SIZE	(64u << 10)
 #define SERIAL_TX_BATCH 4096u
@@ -67,5 +69,11 @@ size_t serial_transmitted(struct serial *serial, uint8_t *data, size_t max);
  * not as many small ones.
  */
 uint64_t serial_dropped(struct serial *serial);
+
+/* Returns true if the guest's kernel has written that it panicked. */
+bool serial_panicked(struct serial *serial);
+
+/* Returns the last line of output, dropped or not, inside the port. Only when no vCPU runs. */
+struct last_line *serial_last_line(struct serial *serial);
 
 #endif

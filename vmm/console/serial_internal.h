@@ -51,6 +51,7 @@ struct serial {
 	size_t tx_head;
 	size_t tx_count;
 	uint64_t tx_dropped;
+	struct last_line last_line;
 	uint8_t tx[SERIAL_TX_SIZE];
 };
 

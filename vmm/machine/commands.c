@@ -260,6 +260,7 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 			machine_press_button(m);
 		return true;
 	case CONTROL_QUIT:
+		log_at(machine_end_level(m), "control socket: quit: stopping the VM");
 		m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 		return true;
 	case CONTROL_CONSOLE:

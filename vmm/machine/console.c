@@ -115,6 +115,7 @@ int machine_console_start(struct machine *m)
 		ends.in_fd = STDIN_FILENO;
 		ends.out_fd = STDOUT_FILENO;
 		ends.shared = true;
+		m->watched = isatty(STDOUT_FILENO);
 	}
 	err = console_open(&m->console, m->serial, &ends);
 	return err ? report_host(err, "console") : 0;

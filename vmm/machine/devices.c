@@ -185,6 +185,9 @@ int machine_attach_devices(struct machine *m)
 		case DEV_VIRTIO_BLK:
 			err = attach_disk(m, desc, &m->disk[disks++]);
 			break;
+		case DEV_EXIT_PORT:
+			err = machine_attach_exit_port(m, desc);
+			break;
 		default:
 			err = arch_device_create(desc, &m->pio, &m->mmio, &m->vm_exit);
 			break;

@@ -67,11 +67,13 @@ struct machine {
 	const struct supervisor_link *link;
 	struct vm_exit vm_exit;
 	struct vm_sandbox vm_sandbox;
-	int end_fd;	  /* an eventfd, signalled when vm_exit.why is set */
-	int signal_fd;	  /* a signalfd of the signals that stop the VM */
-	bool confined;	  /* the process is sandboxed: paths may be inaccessible */
-	bool guest_runs;  /* the guest may have executed instructions */
-	uint64_t stop_at; /* deadline of a requested stop; ns, CLOCK_MONOTONIC; 0: none */
+	int end_fd;	    /* an eventfd, signalled when vm_exit.why is set */
+	int signal_fd;	    /* a signalfd of the signals that stop the VM */
+	uint32_t exit_byte; /* the guest's byte | EXIT_BYTE_WRITTEN; atomic; set once; 0: none */
+	bool watched;	    /* a terminal shows the console */
+	bool confined;	    /* the process is sandboxed: paths may be inaccessible */
+	bool guest_runs;    /* the guest may have executed instructions */
+	uint64_t stop_at;   /* deadline of a requested stop; ns, CLOCK_MONOTONIC; 0: none */
 	struct devlist devices;
 	struct memory memory;
 	struct bus pio;
@@ -194,6 +196,20 @@ void machine_stop_handle(struct machine *m);
 
 /* Presses the power button. A paused guest sees this after it is resumed. */
 void machine_press_button(const struct machine *m);
+
+#define EXIT_BYTE_WRITTEN 0x100u
+
+/* Adds the register of --exit-port to its bus. 0 or -errno. */
+int machine_attach_exit_port(struct machine *m, const struct dev_desc *desc);
+
+/* Level of the messages about why the VM ends: --quiet keeps them from the log. */
+enum log_level machine_end_level(const struct machine *m);
+
+/* Distinguishes a reboot after a panic, when vm_exit.why is set. */
+void machine_end_settle(struct machine *m);
+
+/* Logs why the VM has ended, with the guest's last words; when vCPUs and console have ended. */
+void machine_end_explain(struct machine *m);
 
 /* Returns the I/O errors that stopped the disk's queues, for the status command: an array, which is
  * empty if there are none. The caller owns it. */

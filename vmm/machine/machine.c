@@ -285,9 +285,12 @@ enum vm_end machine_run(struct machine *m)
 		 * whether console input is read. */
 		if (m->jobs)
 			machine_control_handle(m, fds + POLL_CONTROL);
-		if (m->console && console_handle(m->console, fds + POLL_CONSOLE))
+		if (m->console && console_handle(m->console, fds + POLL_CONSOLE)) {
+			log_at(machine_end_level(m), "Ctrl-A x: stopping the VM");
 			machine_end(&m->vm_exit, VM_END_QUIT);
+		}
 	}
+	machine_end_settle(m);
 	log_debug("the VM ends: %s", vm_end_info[m->vm_exit.why].reason);
 	machine_control_end(m);
 	return (enum vm_end)m->vm_exit.why;
@@ -342,6 +345,8 @@ int machine_destroy(struct machine *m)
 	destroy_vcpus(m);
 	vm_sandbox_end(&m->vm_sandbox);
 	machine_console_close(m, !m->guest_runs && !m->confined);
+	if (m->guest_runs)
+		machine_end_explain(m);
 	if (m->exits && m->vm_exit.why)
 		exits_report(m->exits, m->config->cpus, &m->pio, &m->mmio);
 	free(m->exits);

@@ -39,6 +39,9 @@ bool machine_is_confined(const struct machine *machine);
 /* Runs the guest and the main loop until the VM ends; returns the reason. */
 enum vm_end machine_run(struct machine *machine);
 
+/* Returns the exit code of the process for a VM that ended for this reason. */
+int machine_exit_code(const struct machine *machine, enum vm_end end);
+
 /*
  * Stops the vCPUs, drains and flushes the disks, writes out the console and restores the terminal.
  * Returns 0, or -errno if a disk could not be flushed. NULL is allowed.

@@ -51,7 +51,7 @@ static void take_signal(struct machine *m, int signal)
 	unsigned int seconds = m->config->stop_timeout;
 
 	if (signal == SIGQUIT || m->stop_at || !seconds || !guest_hears(m)) {
-		log_debug("SIG%s: stopping the VM", sigabbrev_np(signal));
+		log_at(machine_end_level(m), "SIG%s: stopping the VM", sigabbrev_np(signal));
 		m->vm_exit.end(&m->vm_exit, VM_END_QUIT);
 		return;
 	}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vmm/options/options.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/base.h"
@@ -11,6 +13,7 @@
 #define CPUS_MAX	 1024
 #define MEMORY_UNIT	 4096
 #define STOP_TIMEOUT_MAX 86400
+#define EXIT_PORT_MAX	 65532 /* the last of which all bytes are ports */
 
 static const char *set_memory(const struct option *option, void *to, char *value,
 			      struct option_error *error)
@@ -88,6 +91,47 @@ static const char *set_disk(const struct option *option, void *to, char *value,
 	return options_disk(&config->disk[config->disk_count++], value, error);
 }
 
+/* Parses a number that is decimal, or hexadecimal with 0x before it. False: invalid. */
+static bool take_port(const char *text, uint64_t *port)
+{
+	char *end;
+
+	if (strncmp(text, "0x", 2))
+		return text_number(text, port);
+	*port = strtoull(text, &end, 16);
+	return isxdigit((unsigned char)text[2]) && !*end;
+}
+
+static const char *set_exit_port(const struct option *option, void *to, char *value,
+				 struct option_error *error)
+{
+	struct exit_port *exit_port = &((struct machine_config *)to)->exit_port;
+	char *comma = strchr(value, ',');
+	uint64_t port;
+
+	(void)error;
+	_Static_assert(EXIT_PORT_MAX == 65532, "the message says so");
+	if (comma)
+		*comma++ = '\0';
+	if (!take_port(value, &port) || port < option->min || port > option->max ||
+	    (comma && strcmp(comma, "qemu")))
+		return "must be a port from 1 to 65532, and may end in \",qemu\"";
+	*exit_port = (struct exit_port){ true, comma, (uint16_t)port, value };
+	return NULL;
+}
+
+/* Returns true if --exit-port is among the arguments. No argument that looks like an option is the
+ * value of another one. */
+static bool names_exit_port(int argc, char **argv)
+{
+	static const char name[] = "--exit-port";
+
+	for (int i = 1; i < argc; i++)
+		if (!strncmp(argv[i], name, strlen(name)) && strchr("=", argv[i][strlen(name)]))
+			return true;
+	return false;
+}
+
 static const uint8_t descriptions[] = { DESCRIBE_ACPI, DESCRIBE_FDT };
 
 #define AT(field) OPTION_AT(struct machine_config, field)
@@ -121,6 +165,12 @@ static const struct option options[] = {
 	{ "--stop-timeout", OPTION_SECONDS, AT(stop_timeout), "SECONDS", "30",
 	  "SIGTERM and SIGINT press the power button; the VM is stopped this much later, #; 0: at once",
 	  0, STOP_TIMEOUT_MAX },
+	{ "--exit-port", OPTION_OTHER, OPTION_SET_ONLY, "PORT[,qemu]", NULL,
+	  "a byte that the guest writes to I/O port #, which may be in hexadecimal (0xf4), ends the VM "
+	  "with that exit code, or with qemu twice that and 1; the codes below are then 120 more",
+	  1, EXIT_PORT_MAX, .set = set_exit_port },
+	{ "--quiet", OPTION_SWITCH, AT(quiet), "on|off", "off",
+	  "do not log why the VM has ended" },
 	{ "--describe", OPTION_NAME, AT(description), "acpi|fdt", NULL,
 	  "how the machine is described to the kernel: only ACPI tables, or a device tree "
 	  "(default: ACPI tables, and the disks on the command line; on aarch64 fdt)",
@@ -181,7 +231,11 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 
 	*config = (struct machine_config){ .kernel = NULL };
 	result = options_scan(&table, argc, argv, config, message);
-	return result == OPTIONS_RUN && !settle(config, message) ? OPTIONS_ERROR : result;
+	if (result == OPTIONS_RUN && !settle(config, message))
+		result = OPTIONS_ERROR;
+	if (result == OPTIONS_ERROR)
+		config->exit_port.given = names_exit_port(argc, argv);
+	return result;
 }
 
 const char *options_help(void)
@@ -208,7 +262,7 @@ const char *options_help(void)
 		"  2  usage error\n"
 		"  3  set-up error: a file, memory or KVM is unsuitable or unavailable\n"
 		"  4  the guest rebooted\n"
-		"  5  the guest panicked\n"
+		"  5  the guest panicked, or rebooted after a panic\n"
 		"  6  the guest crashed: triple fault or KVM internal error\n"
 		"  7  quit by the user (Ctrl-A x) or a signal before the guest powered off\n");
 	return text;

@@ -19,6 +19,14 @@
 #define MEMORY_MIN (16ull << 20)
 #define MEMORY_MAX (1ull << 40)
 
+/* --exit-port */
+struct exit_port {
+	bool given;
+	bool qemu; /* the exit code is computed as that of QEMU's isa-debug-exit */
+	uint16_t port;
+	const char *text; /* the port as the user typed it */
+};
+
 /* The other end of the serial port. */
 enum console_kind {
 	CONSOLE_STANDARD, /* standard input and output */
@@ -46,7 +54,9 @@ struct machine_config {
 	enum description description;
 	const char *dump_dtb; /* write the device tree to this file, do not run; NULL: run */
 	const char *control;  /* --control, the path of its socket; NULL: none */
-	bool stats;	      /* print statistics when the VM ends */
+	struct exit_port exit_port;
+	bool quiet; /* do not log why the VM has ended */
+	bool stats; /* print statistics when the VM ends */
 	enum sandbox_mode sandbox;
 	const char *user; /* NAME or UID:GID, see sandbox_find_user; NULL: none */
 	bool core_dump;	  /* allow core dumps, with guest RAM */
@@ -55,7 +65,8 @@ struct machine_config {
 };
 
 /* Fills *config from argv as options_scan does, and checks that the options fit each other. The
- * strings in *config point into argv, whose --disk values are modified. */
+ * strings in *config point into argv, whose --disk values are modified. With OPTIONS_ERROR, only
+ * config->exit_port.given is valid. */
 enum options_result options_parse(int argc, char **argv, struct machine_config *config,
 				  char message[OPTIONS_MESSAGE_MAX]);
 

@@ -18,6 +18,7 @@
 
 #define LAYOUT_SERIAL	   0x20000000ull /* above 1024 redistributors */
 #define LAYOUT_SERIAL_SIZE 8u
+#define LAYOUT_EXIT_PORTS  0x20010000ull /* port N of --exit-port is N bytes from here */
 #define LAYOUT_VIRTIO	   0x21000000ull
 #define LAYOUT_VIRTIO_SIZE 0x10000u /* per device: the largest host page */
 

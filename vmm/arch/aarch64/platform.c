@@ -32,6 +32,14 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 	return 0;
 }
 
+int arch_exit_port(struct devlist *list, uint16_t port)
+{
+	list->dev[list->count++] =
+		(struct dev_desc){ DEV_EXIT_PORT, false, LAYOUT_EXIT_PORTS + port,
+				   DEV_EXIT_PORT_SIZE, DEV_NO_GSI };
+	return 0;
+}
+
 _Static_assert(LAYOUT_VIRTIO_GSI + DEVLIST_MAX_DISKS <= LAYOUT_GIC_IDS - 32, "one GSI per disk");
 
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,

@@ -87,7 +87,8 @@ static void put_devices(struct devtree *tree, const struct devlist *devices)
 	for (unsigned int i = 0; i < devices->count; i++) {
 		uint32_t interrupt[] = { IRQ_SHARED, devices->dev[i].gsi, IRQ_EDGE };
 
-		devtree_device(tree, &devices->dev[i], interrupt, ARRAY_SIZE(interrupt));
+		devtree_device(tree, &devices->dev[i], interrupt,
+			       devices->dev[i].gsi == DEV_NO_GSI ? 0 : ARRAY_SIZE(interrupt));
 	}
 }
 

@@ -218,6 +218,7 @@ static void dsdt_devices(struct aml *aml, const struct devlist *devices)
 			break;
 		case DEV_ACPI_PM: /* described in the FADT */
 		case DEV_I8042_RESET:
+		case DEV_EXIT_PORT:
 			break;
 		}
 	}

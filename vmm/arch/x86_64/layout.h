@@ -42,6 +42,7 @@ static inline uint64_t layout_low_ram(uint64_t size)
 #define LAYOUT_VIRTIO	   0xd0000000ull
 #define LAYOUT_VIRTIO_SIZE 0x1000u	 /* per device */
 #define LAYOUT_POWER	   0xd0010000ull /* registers of LAYOUT_ACPI_PM, for kernels without ACPI */
+#define LAYOUT_EXIT_PORTS  0xd0020000ull /* port N of --exit-port is also N bytes from here */
 #define LAYOUT_IOAPIC	   0xfec00000u
 #define LAYOUT_LAPIC	   0xfee00000u
 /* Pages that KVM needs on Intel processors (KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_TSS_ADDR). */

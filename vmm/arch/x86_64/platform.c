@@ -46,7 +46,7 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 	static const struct dev_desc power = { DEV_ACPI_PM, false, LAYOUT_POWER,
 					       LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI };
 
-	_Static_assert(1 + ARRAY_SIZE(fixed) + ARRAY_SIZE(acpi) + DEVLIST_MAX_DISKS <= DEVLIST_MAX,
+	_Static_assert(3 + ARRAY_SIZE(fixed) + ARRAY_SIZE(acpi) + DEVLIST_MAX_DISKS <= DEVLIST_MAX,
 		       "list too short");
 	if (disks > DEVLIST_MAX_DISKS)
 		return -ENOSPC;
@@ -65,6 +65,31 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 			(struct dev_desc){ DEV_VIRTIO_BLK, false,
 					   LAYOUT_VIRTIO + i * LAYOUT_VIRTIO_SIZE,
 					   LAYOUT_VIRTIO_SIZE, disk_gsi[i] };
+	return 0;
+}
+
+int arch_exit_port(struct devlist *list, uint16_t port)
+{
+	/* Ports of the devices that KVM emulates: interrupt controllers, timer, speaker. */
+	static const struct {
+		uint16_t base, size;
+	} in_kvm[] = { { 0x20, 2 }, { 0x40, 4 }, { 0x61, 1 }, { 0xa0, 2 }, { 0x4d0, 2 } };
+	uint64_t end = port + DEV_EXIT_PORT_SIZE;
+	bool taken = false;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(in_kvm); i++)
+		taken |= port < in_kvm[i].base + in_kvm[i].size && in_kvm[i].base < end;
+	for (unsigned int i = 0; i < list->count; i++)
+		taken |= list->dev[i].pio && port < list->dev[i].base + list->dev[i].size &&
+			 list->dev[i].base < end;
+	if (taken)
+		return -EADDRINUSE;
+	list->dev[list->count++] =
+		(struct dev_desc){ DEV_EXIT_PORT, true, port, DEV_EXIT_PORT_SIZE, DEV_NO_GSI };
+	/* Debian's kernel has no /dev/port, but /dev/mem. */
+	list->dev[list->count++] =
+		(struct dev_desc){ DEV_EXIT_PORT, false, LAYOUT_EXIT_PORTS + port,
+				   DEV_EXIT_PORT_SIZE, DEV_NO_GSI };
 	return 0;
 }
 
