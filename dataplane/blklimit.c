@@ -98,7 +98,7 @@ uint64_t blklimit_next_ns(const struct blklimit *limit, uint64_t now)
 
 static void blklimit_take_from(struct blklimit_bucket *b, uint64_t tokens, uint64_t now)
 {
-	/* Pairs with the release in set_bucket. */
+	/* Pairs with the release in blklimit_set_bucket. */
 	uint64_t full_at = LOAD_ACQUIRE(b->full_at);
 	uint64_t rate, next;
 

@@ -253,8 +253,8 @@ static void blkplane_check_room(struct blkplane *p)
 		p->blocked |= BLOCKED_NO_SLOT;
 }
 
-/* Pop and submit one batch, of at most as many requests as the ring has entries, and complete what
- * has finished. True: the ring may have more. */
+/* Pops and submits one batch, of at most as many requests as the ring has entries, and completes
+ * finished requests. True: the ring may have more. */
 static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *served)
 {
 	unsigned int budget = p->ring.size;

@@ -61,8 +61,8 @@ struct blkplane_config {
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */
 	int kick_fd;		 /* eventfd that the doorbell signals */
-	/* Where the ring continues; blkplane_stop stores where it stopped. NULL: the ring is unused
-	 * at the start, and its position is of no interest afterwards. */
+	/* The position at which the ring starts; blkplane_stop stores the position at which it
+	 * stopped. NULL: the ring is unused at the start, and the stop stores no position. */
 	struct vring_base *base;
 	struct irqline *irq;
 	struct blkplane_stats *stats;

@@ -45,7 +45,7 @@ enum plane_blocked {
 	BLOCKED_THROTTLE = 1 << 5, /* until the next turn: requests in the ring wait for tokens */
 };
 
-/* Calls that are answered in a later turn, when what they wait for has happened. */
+/* Calls that are answered in a later turn, when their condition is met. */
 enum plane_pending {
 	PENDING_CACHE, /* a switch of the cache mode: answered after the transfers */
 	PENDING_PAUSE, /* answered when all tasks are done or parked */
@@ -58,7 +58,7 @@ struct plane_throttle {
 	bool active;	/* the disk has a limit at present */
 	bool counted;	/* the statistics include the present wait of the ring's requests */
 	uint64_t now;	/* time at which the limit was last checked */
-	uint64_t until; /* no request may be popped before; 0: tokens are left */
+	uint64_t until; /* time before which no request may be popped; 0: tokens are left */
 };
 
 struct blkplane {
@@ -98,7 +98,8 @@ struct plane_call {
 	int err;	   /* result of a start: 0 or -errno */
 };
 
-/* Takes an unused slot. Never fails: there are more slots than heads that vring allows in flight. */
+/* Takes an unused slot. There is always one: vring allows fewer heads in flight than there are
+ * slots. */
 static inline struct slot *blkplane_slot_get(struct blkplane *p)
 {
 	struct slot *slot = p->free_slot;

@@ -13,8 +13,8 @@
 
 #define EVENTS_PER_WAIT 8
 
-/* Longest sleep of a failed loop. Completions that an engine collects without the loop (libaio) are
- * looked for at this interval. */
+/* Longest sleep of a failed loop, in ns. The thread checks at this interval for completions that an
+ * engine collects without the loop (libaio). */
 #define FAILED_WAIT_NS 100000000u
 
 /* In an SQE, user_data is the address of an ev_request, the address of an ev_watch with this bit

@@ -3,8 +3,8 @@
  * hostmem: translates guest physical addresses (GPA) to host virtual addresses (HVA).
  *
  * No other module turns an address from the guest into a pointer. Look-ups need no lock and may run
- * on any thread, because the table changes only while nobody uses it: before the first vCPU runs,
- * or, in a vhost-user session, while every ring is stopped or paused. The memory of a region
+ * on any thread, because the table changes only while no thread uses it: before the first vCPU
+ * runs, or, in a vhost-user session, while every ring is stopped or paused. The memory of a region
  * belongs to the caller that added it, and must outlive its entry.
  */
 #ifndef DATAPLANE_HOSTMEM_H
@@ -32,12 +32,12 @@ struct hostmem_region {
  */
 struct hostmem_dirty {
 	uint8_t *bits;	/* atomic */
-	uint64_t bytes; /* pages beyond are not recorded */
+	uint64_t bytes; /* size of the log; later pages are not recorded */
 };
 
 struct hostmem {
 	unsigned int count;
-	const struct hostmem_dirty *dirty;		   /* NULL: nobody wants to know */
+	const struct hostmem_dirty *dirty;		   /* NULL: writes are not recorded */
 	struct hostmem_region region[HOSTMEM_MAX_REGIONS]; /* sorted by gpa, without overlaps */
 };
 
@@ -53,8 +53,8 @@ void hostmem_remove(struct hostmem *mem, uint64_t gpa);
 
 /*
  * Records in the dirty log that the device has written [hva, hva + len), which must lie within one
- * region. Call it after the write, and before the driver is told, so that nobody who has seen the
- * write misses the bit. mem->dirty must not be NULL. Any thread.
+ * region. Call it after the write and before the driver is notified: a reader of the log that has
+ * seen the write then finds the bit set. mem->dirty must not be NULL. Any thread.
  */
 void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len);
 

@@ -9,10 +9,10 @@
  * task, its iovec and the memory that this refers to belong to the engine. These functions do not
  * allocate. One thread at a time uses an engine. Errors are -errno.
  *
- * The io_uring backends, the default, share the ring of the thread's event loop. There the batch
- * leaves in evloop_turn and its completions arrive in evloop_turn: one io_uring_enter submits the
- * tasks of all engines of the thread and waits. For these backends ioengine_submit and
- * ioengine_reap only do what concerns bounce buffers, discards and write-zeroes.
+ * The io_uring backend, the default, uses the ring of the thread's event loop. Its tasks are
+ * submitted, and their completions collected, by evloop_turn: one io_uring_enter submits the tasks
+ * of all engines of the thread and waits. With this backend, ioengine_submit and ioengine_reap only
+ * handle bounce buffers, discards and write-zeroes.
  *
  * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
  * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
@@ -50,7 +50,7 @@ struct ioengine_config {
 };
 
 /* A backend: one host interface that moves data. Called by ioengine.c only. Every function but prep
- * may be NULL, which stands for one that does nothing and succeeds. */
+ * may be NULL, which has the effect of a function that does nothing and succeeds. */
 struct ioengine_ops {
 	const char *name;
 	enum evloop_kind loop; /* kind of event loop that the backend needs */
@@ -142,7 +142,7 @@ void ioengine_run(struct ioengine *engine, struct io_task *task);
 void ioengine_rewind(struct io_task *task);
 
 /* Hands the queued tasks to the host kernel, and discards and write-zeroes to the helper thread.
- * The transfers of the io_uring backends are on the event loop's ring already, and its next turn
+ * The transfers of the io_uring backend are on the event loop's ring already, and its next turn
  * submits them. */
 void ioengine_submit(struct ioengine *engine);
 

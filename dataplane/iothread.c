@@ -145,7 +145,7 @@ static void iothread_account_sleep(struct iothread *t)
 	t->asleep_since = 0;
 }
 
-/* Apply wakeup_policy: a waking thread of class SCHED_BATCH preempts no other thread. */
+/* Applies wakeup_policy: a thread of class SCHED_BATCH preempts no other thread when it wakes. */
 static void iothread_update_sched_class(struct iothread *t)
 {
 	struct sched_param none = { 0 };
@@ -171,7 +171,7 @@ static void iothread_sleep_until_woken(struct iothread *t)
 		iothread_account_sleep(t);
 }
 
-/* Serve all clients, and note what the polling policy needs to know. True: there may be more. */
+/* Serve all clients, and update the input of the polling policy. True: there may be more work. */
 static bool iothread_serve(struct iothread *t)
 {
 	bool more = false;

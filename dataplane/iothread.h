@@ -22,7 +22,7 @@
 #include "dataplane/evloop.h"
 #include "dataplane/poll_policy.h"
 
-/* What a client did in one turn. */
+/* Result of serving a client for one turn. */
 struct iothread_served {
 	unsigned int popped; /* requests popped from the ring */
 	bool published; /* requests were returned to the driver, which may soon submit new ones */
@@ -30,7 +30,7 @@ struct iothread_served {
 	bool more;	/* there may be more work, for which no wake-up was requested */
 };
 
-/* What a thread serves. All callbacks run on the thread. */
+/* A client of a dataplane thread, such as a plane. All callbacks run on the thread. */
 struct iothread_client {
 	/* Process the work that is ready, up to a bound. A client that pops no request in this turn
 	 * may remove itself and be freed. */

@@ -10,8 +10,8 @@
  * which interrupt an acknowledgement is for. An acknowledgement that cleared the used-ring bit
  * could clear it for a later interrupt that the driver has not taken yet. The bit therefore stays
  * set from the first interrupt until the device is reset. A driver then checks its rings at each
- * interrupt, and must bear interrupts without new used elements anyway (2.7.7.2). The configuration
- * bit is cleared when it is acknowledged.
+ * interrupt, and must tolerate interrupts without new used elements anyway (2.7.7.2). The
+ * configuration bit is cleared when it is acknowledged.
  */
 #ifndef DATAPLANE_IRQLINE_H
 #define DATAPLANE_IRQLINE_H

@@ -60,7 +60,7 @@ int startup_open_log(const char *path, enum log_level level)
 
 int startup_print(const char *text, bool open)
 {
-	/* A closed standard output must be reported although descriptor 1 is /dev/null by now. */
+	/* A standard output that was closed is an error, although descriptor 1 is now /dev/null. */
 	if (!open)
 		errno = EBADF;
 	else if (fputs(text, stdout) != EOF && fflush(stdout) != EOF)

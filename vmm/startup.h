@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * startup: what each program does with its standard descriptors, signals and log at start.
+ * startup: standard descriptors, signals and log at the start of a program.
  *
- * Main thread, while it is the only one.
+ * Called by the main thread while it is the only one. Errors are -errno.
  */
 #ifndef VMM_STARTUP_H
 #define VMM_STARTUP_H
@@ -20,18 +20,19 @@ bool startup_fill_fds(void);
 void startup_stop_signals(sigset_t *set);
 
 /*
- * Blocks these signals, which stay pending until the program reads them, and ignores SIGHUP,
- * SIGPIPE and SIGXFSZ, which would kill the process. Called before the first file is created, so
- * that no signal leaves a file behind.
+ * Blocks SIGTERM, SIGINT and SIGQUIT, which stay pending until the program reads them, and
+ * ignores SIGHUP, SIGPIPE and SIGXFSZ, which would kill the process. Called before the first file
+ * is created, so that no signal leaves a file behind.
  */
 void startup_hold_signals(void);
 
-/* Opens the file of --log (NULL: the log stays on standard error) and sets the highest level.
+/* Opens the file of --log (NULL: the log stays on standard error) and sets the log level.
  * Returns 0, or -errno after a message. */
 int startup_open_log(const char *path, enum log_level level);
 
-/* Prints a text of --help or the like. `open`: the result of startup_fill_fds. Returns 0, or -errno
- * after a message. */
+/* Prints `text`, such as that of --help, to standard output. `open` is the result of
+ * startup_fill_fds: if it is false, the function fails with -EBADF. Returns 0, or -errno after a
+ * message. */
 int startup_print(const char *text, bool open);
 
 #endif

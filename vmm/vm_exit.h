@@ -35,7 +35,7 @@ enum exit_code {
 /* With --exit-port, exit codes of the VMM are this much larger than those in enum exit_code. */
 #define EXIT_CODE_OWN 120
 
-/* What users are told of each end, by enum vm_end. */
+/* How each end is reported to users, by enum vm_end. */
 extern const struct vm_end_info {
 	const char *reason;  /* in the shutdown event of the control socket */
 	enum exit_code code; /* the guest's own code takes its place for VM_END_STATUS */

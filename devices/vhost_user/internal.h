@@ -17,11 +17,11 @@
 #include "devices/vhost_user/session.h"
 #include "devices/virtio/virtio.h"
 
-/* What a front end has said about a ring. */
+/* Parts of a ring's description that the front end has sent. */
 #define RING_NUM  1u
 #define RING_ADDR 2u
 #define RING_KICK 4u
-#define RING_ALL  7u /* these are necessary for a start */
+#define RING_ALL  7u /* the parts without which a ring cannot start */
 #define RING_BASE 8u
 
 struct vhost_user_ring {
@@ -30,10 +30,11 @@ struct vhost_user_ring {
 	bool polled;	    /* the front end has no doorbell: vhost_user_tick rings it */
 	bool running;	    /* the dataplane serves the ring */
 	struct vhost_user_vring_addr addr;
-	uint32_t position; /* where the ring continues, as in SET_VRING_BASE */
+	uint32_t position; /* position at which the ring starts, as in SET_VRING_BASE */
 	struct vring_base base;
-	/* The front end's descriptors replace the files behind these two numbers, and behind the
-	 * queue's kick_fd, which are open all the time: the dataplane can use them meanwhile. */
+	/* The numbers of irq.fd, err_fd and the queue's kick_fd stay open as long as the back end
+	 * exists, so that the dataplane can use them at any time; the files of the front end's
+	 * descriptors take the place of the files behind them. */
 	struct irqline irq;
 	int err_fd;
 };
@@ -42,14 +43,14 @@ struct vhost_user {
 	struct blk *blk;
 	struct virtio_device *dev;
 	struct vhost_user_memory *memory;
-	int sock;	/* -1: no connection */
-	int backend_fd; /* socket of SET_BACKEND_REQ_FD; -1: none */
-	int none_fd;	/* eventfd that stands for a descriptor that the front end has not given */
-	int timer_fd;	/* timerfd, armed while a ring is polled */
-	bool paused;	/* by vhost_user_pause */
+	int sock;	   /* -1: no connection */
+	int backend_fd;	   /* socket of SET_BACKEND_REQ_FD; -1: none */
+	int none_fd;	   /* eventfd in place of descriptors that the front end has not given */
+	int timer_fd;	   /* timerfd, armed while a ring is polled */
+	bool paused;	   /* by vhost_user_pause */
 	uint64_t protocol; /* protocol features that the front end has accepted */
 	struct blkplane_listener listener;
-	struct blkplane_listener *next; /* listener that is told, too, or NULL */
+	struct blkplane_listener *next; /* gets the same callbacks; NULL: none */
 	struct vhost_user_message msg;
 	struct vhost_user_ring ring[VIRTIO_MAX_QUEUES];
 };
@@ -73,12 +74,12 @@ void vhost_user_rings_close(struct vhost_user *vu);
 
 /* Starts all rings that are complete, enabled and not running. Returns 0, or the first error. */
 int vhost_user_rings_start(struct vhost_user *vu);
-/* Stops all running rings; they continue where they stopped. */
+/* Stops all running rings. The next start continues at the position of the stop. */
 void vhost_user_rings_stop(struct vhost_user *vu);
 bool vhost_user_rings_running(const struct vhost_user *vu);
 /* Rings the doorbells of polled rings. */
 void vhost_user_rings_tick(struct vhost_user *vu);
-/* Stops all rings and forgets what the front end said about them. */
+/* Stops all rings and discards their descriptions and descriptors. */
 void vhost_user_rings_forget(struct vhost_user *vu);
 
 int vhost_user_set_vring_num(struct vhost_user *vu);
@@ -97,7 +98,8 @@ int vhost_user_get_max_mem_slots(struct vhost_user *vu);
 int vhost_user_add_mem_reg(struct vhost_user *vu);
 int vhost_user_rem_mem_reg(struct vhost_user *vu);
 int vhost_user_set_log_base(struct vhost_user *vu);
-/* Makes the dataplane record its writes in the dirty log, or ends that. Returns 0 or -errno. */
+/* Switches the recording of the dataplane's writes in the dirty log on or off. Returns 0 or
+ * -errno. */
 int vhost_user_record_dirty(struct vhost_user *vu, bool record);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memory: guest memory that a vhost-user front end shares, as mappings and as a hostmem table.
+ * memory: guest memory shared by a vhost-user front end, as a hostmem table.
  *
  * Descriptors have guest physical addresses, which the table translates; ring addresses come as
  * addresses in the front end's address space (vhost-user, "Memory access"). The session's thread
@@ -38,22 +38,21 @@ struct vhost_user_memory {
 /*
  * Maps the region from its file `fd`, which the caller keeps and may close. Returns 0; -EINVAL: a
  * size, address or offset is invalid, the file is shorter, or the dirty log has no bits for the
- * region; -EEXIST: it overlaps another region;
- * -ENOSPC: all slots are in use; or -errno of mmap(2).
+ * region; -EEXIST: it overlaps another region; -ENOSPC: all slots are in use; or -errno of mmap(2).
  */
 int vhost_user_memory_add(struct vhost_user_memory *memory,
 			  const struct vhost_user_mem_region *region, int fd);
 
 /*
- * Maps a dirty log of log->mmap_size bytes from its file, instead of the one that there was. It is
+ * Maps a dirty log of log->mmap_size bytes from its file, in place of any previous one. The log is
  * in use after vhost_user_memory_record. Every ring must be stopped or paused. Returns 0; -EINVAL:
- * it is too small for the regions, or for its file; or -errno of mmap(2).
+ * the log is too small for the regions, or its file is too short; or -errno of mmap(2).
  */
 int vhost_user_memory_set_log(struct vhost_user_memory *memory, const struct vhost_user_log *log,
 			      int fd);
 
-/* Makes the dataplane record its writes in the log, or ends that. Every ring must be stopped or
- * paused. Returns 0; -EINVAL: there is no log. */
+/* Switches the dataplane's recording of its writes in the log on or off. Every ring must be stopped
+ * or paused. Returns 0; -EINVAL: there is no log. */
 int vhost_user_memory_record(struct vhost_user_memory *memory, bool record);
 
 /* Removes the region with this guest address, user address and size. Returns 0; -ENOENT: there is

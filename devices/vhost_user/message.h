@@ -2,9 +2,9 @@
 /*
  * message: reception and transmission of vhost-user messages on a socket.
  *
- * Neither function blocks. A message is received piece by piece, so that a front end which sends a
- * part of one delays nobody. The caller owns the struct, and the descriptors in it until it takes
- * them out. One thread. Errors are -errno.
+ * No function blocks. A message is received piece by piece, so that a front end which sends only
+ * a part of one does not block the thread. The caller owns the struct, and the struct owns the
+ * descriptors in it until they are taken out. One thread. Errors are -errno.
  */
 #ifndef VHOST_USER_MESSAGE_H
 #define VHOST_USER_MESSAGE_H
@@ -44,7 +44,7 @@ int vhost_user_receive(int sock, struct vhost_user_message *msg);
 /* Takes descriptor `n` out of the message. Returns -1 if there is none. */
 int vhost_user_take_fd(struct vhost_user_message *msg, unsigned int n);
 
-/* Closes all descriptors that were not taken out, and makes the struct ready for the next message. */
+/* Closes all descriptors that were not taken out, and prepares the struct for the next message. */
 void vhost_user_message_done(struct vhost_user_message *msg);
 
 /*

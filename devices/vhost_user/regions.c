@@ -84,7 +84,8 @@ int vhost_user_rem_mem_reg(struct vhost_user *vu)
 
 /* ---- dirty log ---- */
 
-/* The answer promises that nobody writes to the previous log any more. */
+/* Replaces the dirty log. The answer promises that the back end no longer writes to the previous
+ * one. */
 int vhost_user_set_log_base(struct vhost_user *vu)
 {
 	int fd = vhost_user_take_fd(&vu->msg, 0);

@@ -2,8 +2,8 @@
 /*
  * Messages about rings.
  *
- * Front ends send them in any order, and some while the ring runs. The back end therefore records
- * what was said, and starts a ring as soon as it knows enough.
+ * Front ends send them in any order, and some while the ring runs. The back end therefore stores
+ * the contents of each message, and starts a ring as soon as its description is complete.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #include "devices/vhost_user/internal.h"
 
-/* Period at which a ring is looked at whose front end gives no doorbell and asks for polling. */
+/* Period, in ns, at which rings are checked for which the front end has given no doorbell. */
 #define POLL_PERIOD_NS 100000
 
 /* Replaces the file behind `number` by that of fd. */
@@ -79,7 +79,7 @@ static uint32_t encode_position(const struct vring_base *base, bool packed)
 	       (uint32_t)base->used_wrap << 31;
 }
 
-/* Where an unused packed ring begins: both wrap counters are 1. */
+/* Position of an unused packed ring: both wrap counters are 1. */
 #define PACKED_START 0x80008000u
 
 /* Translates the addresses of a ring into the queue. Returns false if one is outside of all
@@ -115,7 +115,7 @@ static int start_ring(struct vhost_user *vu, unsigned int n)
 	return 0;
 }
 
-/* Returns when no request of the ring is in flight. */
+/* Stops the ring and stores its position. On return, none of its requests is in flight. */
 static void stop_ring(struct vhost_user *vu, unsigned int n)
 {
 	struct vhost_user_ring *ring = &vu->ring[n];
@@ -152,7 +152,7 @@ int vhost_user_rings_start(struct vhost_user *vu)
 
 void vhost_user_rings_stop(struct vhost_user *vu)
 {
-	/* Long operations of all rings wind down at the same time. */
+	/* Long operations of all rings are interrupted first, so that the waits overlap. */
 	blk_hold(vu->blk);
 	for (unsigned int i = 0; i < vu->dev->queue_count; i++)
 		stop_ring(vu, i);
@@ -202,7 +202,8 @@ static struct vhost_user_ring *find_ring(struct vhost_user *vu, uint64_t index)
 	return NULL;
 }
 
-/* As find_ring, for a message that is invalid while the ring runs. */
+/* Returns the ring as find_ring does, for a message that is invalid while the ring runs. NULL: the
+ * index is invalid, or the ring is running. */
 static struct vhost_user_ring *find_stopped(struct vhost_user *vu, uint64_t index)
 {
 	struct vhost_user_ring *ring = find_ring(vu, index);
@@ -334,8 +335,8 @@ int vhost_user_set_vring_call(struct vhost_user *vu)
 	if (!ring)
 		return -EINVAL;
 	replace_fd(ring->irq.fd, fd < 0 ? vu->none_fd : fd);
-	/* The previous descriptor may have got the last interrupt. Drivers must bear interrupts
-	 * without new used elements. */
+	/* The latest interrupt may have gone to the previous descriptor. Drivers must tolerate
+	 * interrupts without new used elements. */
 	eventfd_signal(ring->irq.fd);
 	return 0;
 }

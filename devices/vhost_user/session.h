@@ -19,7 +19,7 @@ struct vhost_user_memory;
 /*
  * Creates a back end without a connection. `memory` is empty, and the disk was created with its
  * table; both must outlive the back end, which becomes the disk's listener. `next` gets all of the
- * listener's callbacks, too; NULL: nobody does. Returns 0 or -errno.
+ * listener's callbacks, too; NULL: there is no second listener. Returns 0 or -errno.
  */
 int vhost_user_create(struct vhost_user **vu, struct blk *blk, struct vhost_user_memory *memory,
 		      struct blkplane_listener *next);
@@ -38,19 +38,20 @@ int vhost_user_socket(const struct vhost_user *vu);
  * a doorbell. */
 int vhost_user_timer(const struct vhost_user *vu);
 
-/* Looks at the rings that have no doorbell, after the timer has expired. */
+/* Has the dataplane check the rings that have no doorbell; called when the timer has expired. */
 void vhost_user_tick(struct vhost_user *vu);
 
 /* Handles all messages that have arrived. Returns 0; an error ends the connection: -ENOTCONN, the
  * front end closed it; others are logged. */
 int vhost_user_handle(struct vhost_user *vu);
 
-/* Ends the connection: stops all rings, and forgets everything that the front end said. */
+/* Ends the connection: stops all rings, resets the device, and unmaps the shared memory. */
 void vhost_user_disconnect(struct vhost_user *vu);
 
 /* Pauses the disk as blk_pause does. Rings that the front end starts meanwhile wait for
  * vhost_user_resume. */
 void vhost_user_pause(struct vhost_user *vu);
+/* Resumes the disk as blk_resume does, and starts the rings that are ready. */
 void vhost_user_resume(struct vhost_user *vu);
 
 /* Tells the front end that the configuration space has changed (BACKEND_CONFIG_CHANGE_MSG), if it

@@ -227,7 +227,7 @@ static int create_doorbells(struct blk *b)
 	return 0;
 }
 
-/* Creates what a disk needs of the host besides its image: eventfds and the register page. */
+/* Creates the disk's eventfds and its register page. */
 static int ask_host(struct blk *b)
 {
 	const char *what = "event file descriptors of a disk";

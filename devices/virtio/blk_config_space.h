@@ -2,8 +2,8 @@
 /*
  * blk_config_space: features and configuration space of a virtio-blk device.
  *
- * Derives what a disk offers to its driver (virtio 1.2, 5.2.3 and 5.2.4) from the user's options
- * and the capabilities of the host. A pure function.
+ * The function derives both (virtio 1.2, 5.2.3 and 5.2.4) from the user's options and the
+ * capabilities of the host. It is a pure function.
  */
 #ifndef VIRTIO_BLK_CONFIG_SPACE_H
 #define VIRTIO_BLK_CONFIG_SPACE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * struct blk, for blk.c (life cycle of the device) and blk_operate.c (the operator's commands and the
- * statistics) alone.
+ * struct blk, for blk.c (life cycle of the device) and blk_operate.c (the operator's commands and
+ * the statistics) alone.
  */
 #ifndef VIRTIO_BLK_INTERNAL_H
 #define VIRTIO_BLK_INTERNAL_H

@@ -56,8 +56,8 @@ struct virtio_queue {
 	int kick_fd; /* eventfd of the doorbell */
 	/* The queue's own interrupt; NULL: that of the device. */
 	struct irqline *irq;
-	/* Where the ring continues at a start, and where it stopped; NULL: each start is of an
-	 * unused ring. */
+	/* The position at which the ring starts, and, after a stop, at which it stopped. NULL: the
+	 * ring is unused at each start. */
 	struct vring_base *base;
 	bool ready;
 	bool was_reset; /* the queue alone was reset and is not ready again (2.6.1) */

@@ -348,7 +348,7 @@ static void step(struct input *in)
 		vdisk_set(VIRTIO_MMIO_STATUS, 0);
 		fuzz_must(!vdisk_get(VIRTIO_MMIO_STATUS));
 		vdisk_bring_up(&ring);
-		/* The same requests are offered again, from the first one on. */
+		/* The driver offers its requests again, from the first one on. */
 		begin_again();
 		break;
 	}

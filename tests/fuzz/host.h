@@ -10,8 +10,8 @@
  *   breaks;
  * - per wake-up at most one ring of chains is popped, and none after the thread has seen a stop
  *   request, nor from a broken ring. A thread without work sleeps: between two turns that sleep or
- *   make progress there are only as many others as polling again takes or, where the ring changes by
- *   itself, as many as break it;
+ *   make progress, there are only as many others as polling again takes or, where the ring changes
+ *   by itself, as many as break it;
  * - after a stop no request is with the host, and no bounce buffer is lost.
  *
  * Bounce buffers are filled with poison when a read begins: 8 random bytes for each process,

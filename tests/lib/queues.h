@@ -29,7 +29,7 @@ const char *queues_way_name(int way);
 /* Returns the feature bits of format i. */
 uint64_t queues_format(int i);
 
-/* Calls disk_init, and configures `count` queues and all formats. */
+/* Calls disk_init, and configures `count` queues, which offer RING_PACKED and IN_ORDER. */
 void queues_init(struct disk *d, enum blk_engine engine, unsigned int count);
 
 /*

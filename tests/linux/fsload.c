@@ -5,7 +5,8 @@
  *
  * mix DIR PROCS STEPS SEED: PROCS processes each do STEPS random operations on files in DIR (write,
  *   truncate, rename, link, unlink, fsync, read), then compare.
- * check DIR PROCS STEPS SEED: repeats the operations in memory only, and compares; for later mounts.
+ * check DIR PROCS STEPS SEED: repeats the operations in memory only, and compares; for later
+ *   mounts.
  * keep DIR PROCS SEED: writes files, 400 each; prints "kept NAME ok" for each when fsync has stored
  *   the file and its name.
  * kept DIR NAME...: checks these files, whose names contain their seed and size.

@@ -16,8 +16,8 @@ static struct machine_config config;
 static char message[OPTIONS_MESSAGE_MAX];
 
 /*
- * The parser modifies its arguments, so it gets copies, to which the strings of `config` refer. Each
- * copy is an allocation of its own, so that a sanitizer detects an access beyond its end.
+ * The parser modifies its arguments, so it gets copies, to which the strings of `config` refer.
+ * Each copy is an allocation of its own, so that a sanitizer detects an access beyond its end.
  */
 static char *copies[RIG_ARGS_MAX + 1];
 

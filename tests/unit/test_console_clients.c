@@ -144,7 +144,7 @@ START_TEST(client_that_never_reads_holds_nobody_up)
 }
 END_TEST
 
-/* Each call of the main loop ends at once, and the end of the VM does not wait for such a client. */
+/* Each call of the main loop ends at once, and the end of the VM does not wait for the client. */
 START_TEST(client_that_never_reads_does_not_delay_the_end)
 {
 	int fd;
@@ -222,7 +222,7 @@ START_TEST(standard_input_types_beside_a_client)
 }
 END_TEST
 
-/* Keys before the guest listens: the console queues what it has room for, and then stops reading. */
+/* The guest does not listen yet: the console queues keys while it has room, then stops reading. */
 START_TEST(keys_wait_for_the_guest)
 {
 	char keys[3 * INPUT_MAX + 1];

@@ -121,8 +121,8 @@ START_TEST(lines_in_pieces_and_many_in_one_write)
 }
 END_TEST
 
-/* The server answers a client that asks for the console, and hands its connection over to the handler,
- * with the bytes that the client has sent meanwhile. The client's slot is free then. */
+/* The server answers a client that asks for the console, and hands its connection over to the
+ * handler, with the bytes that the client has sent meanwhile. The client's slot is free then. */
 START_TEST(client_that_asks_for_the_console_leaves)
 {
 	int fd = greeted_client(), others[CONTROL_CLIENTS];

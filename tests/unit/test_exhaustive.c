@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Exhaustive tests of need_event and hostmem: every input over a small alphabet, compared with an
- * independent oracle. Most errors in rings and maps show in small ones.
+ * Exhaustive tests of vring_need_event and hostmem: every input over a small alphabet, compared
+ * with an independent oracle. Most errors in rings and maps show in small ones.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,9 +12,9 @@
 
 #define PIECES 16 /* size of iov arrays; no range here has as many pieces */
 
-/* ---- need_event ---- */
+/* ---- vring_need_event ---- */
 
-/* The oracle of need_event: the device interrupts when its index moves past the event
+/* The oracle of vring_need_event: the device interrupts when its index moves past the event
  * (2.7.10.1). */
 static bool passes(uint16_t old, unsigned int count, uint16_t event)
 {

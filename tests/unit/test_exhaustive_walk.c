@@ -70,7 +70,7 @@ static void setup(void)
 	show(area[DESC].hva, memfd, 0);
 	show(area[AVAIL].hva, memfd, PAGE);
 	show(area[A].hva, memfd, 2 * PAGE);
-	/* As an indirect table, this page begins with a descriptor of length 0. */
+	/* An indirect table in this page begins with a descriptor of length 0. */
 	show(area[LARGE].hva, memfd, 3 * PAGE);
 	close(memfd);
 

@@ -215,7 +215,7 @@ START_TEST(file_that_is_in_use_is_refused)
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	int fd;
 
-	/* As an image of a running VM is locked. */
+	/* A running VM holds this lock on its readonly image. */
 	put("f", "image");
 	fd = open("f", O_RDONLY | O_CLOEXEC);
 	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);

@@ -121,8 +121,8 @@ END_TEST
 
 static struct inline_io inline_io;
 
-/* Reports requests at queue depth 1 until one is to be executed inline. Returns how many went to the
- * engine before it. */
+/* Reports requests at queue depth 1 until one is to be executed inline. Returns the number of
+ * earlier ones, which went to the engine. */
 static unsigned int streak_before_inline(void)
 {
 	unsigned int n = 0;

@@ -37,8 +37,8 @@ START_TEST(row30_beyond_the_capacity_on_every_engine)
 		BOTH(SECTORS - 7, 4096, 0),
 		BOTH(1ull << 31, 512, 0),
 		BOTH(1ull << 40, 512, 0),
-		/* As byte offsets, these reach the sign bit, which io_submit refuses, or wrap to
-		 * 0. */
+		/* The byte offsets of these sectors reach the sign bit, which io_submit refuses, or
+		 * wrap to 0. */
 		BOTH((1ull << 54) - 1, 512, 0),
 		BOTH(1ull << 54, 512, 0),
 		BOTH(1ull << 55, 512, 0),

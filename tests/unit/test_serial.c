@@ -154,7 +154,7 @@ START_TEST(input_arrives_in_order_with_one_interrupt)
 	ck_assert_uint_eq(in(UART_LSR), IDLE);
 	ck_assert_uint_eq(in(UART_IIR), FE | UART_IIR_NO_INT);
 	ck_assert_uint_eq(in(UART_RX), 0);
-	/* The same bytes wrap around the end of the ring. */
+	/* The second transfer wraps around the end of the ring. */
 	ck_assert_uint_eq(serial_receive(port, (const uint8_t *)text, 10), 10);
 	for (int i = 0; i < 10; i++)
 		ck_assert_uint_eq(in(UART_RX), text[i]);

@@ -69,7 +69,7 @@ START_TEST(row11_indirect_table_at_any_address)
 }
 END_TEST
 
-/* Of the flags of an entry, only WRITE has a meaning; its id has none (2.8.7). */
+/* WRITE is the only flag of an entry that has a meaning; the id of an entry has none (2.8.7). */
 START_TEST(row11_packed_flags_and_ids_in_a_table_mean_nothing)
 {
 	const uint16_t rest = (uint16_t) ~(WRITE | INDIRECT);

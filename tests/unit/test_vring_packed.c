@@ -60,7 +60,7 @@ START_TEST(row18_packed_rounds_nothing_lost_nothing_twice)
 }
 END_TEST
 
-/* Of the four combinations of AVAIL and USED, one is an available descriptor in each round. */
+/* One of the four combinations of AVAIL and USED means an available descriptor in each round. */
 START_TEST(row01_packed_flags_of_another_round_are_not_available)
 {
 	for (unsigned int wrap = 0; wrap < 2; wrap++) {

@@ -20,8 +20,9 @@
 #include "vmm/sandbox/spawner.h"
 #include "vmm/startup.h"
 
-/* Descriptors that a connection may open besides those of the disk's threads: the connection, the
- * descriptors of one message, and what takes their place. */
+/* Descriptors that a connection may open besides those of the disk's threads: the connection
+ * itself, the descriptors of one message (VHOST_USER_FDS_MAX), that of SET_BACKEND_REQ_FD, and a
+ * few temporary ones. */
 #define CONNECTION_FDS 40
 
 /* First inherited socket of systemd's socket activation, see sd_listen_fds(3). */
@@ -31,7 +32,7 @@ struct export
 {
 	const struct export_config *config;
 	struct control_socket socket; /* listening; fd -1: `connected` is the only connection */
-	int connected;		      /* an inherited connection that is still to be served; -1 */
+	int connected;		      /* an inherited connection, not yet served; -1: none */
 	int signal_fd;
 	int lost_fd; /* eventfd: the front end has truncated its memory */
 	struct sandbox_user user;
@@ -192,7 +193,8 @@ static void disconnect_front_end(struct export *x, const char *why)
 	vhost_user_disconnect(x->vu);
 }
 
-/* A front end that truncates the memory that it shares can expect nothing from it. */
+/* Disconnects a front end that has truncated a file of the memory that it shares: its rings may
+ * have been in the part that is lost. */
 static void handle_lost_memory(struct export *x)
 {
 	uint64_t count;
@@ -224,7 +226,8 @@ void export_run(struct export *x)
 			served = true;
 			continue;
 		}
-		/* An inherited connection has ended, and there is no socket for another. */
+		/* The connection has ended, and there is no listening socket for another, or the
+		 * user wants only one (--once). */
 		if (idle && (x->socket.fd < 0 || (served && x->config->once)))
 			return;
 		if (poll(events, EVENTS, -1) < 0 || events[SIGNAL].revents)

@@ -11,18 +11,20 @@
 
 struct export;
 
-/* Opens the socket and the disk. *config must outlive the export. */
+/* Opens the socket and the disk. *config must outlive the export. After an error, the caller still
+ * has to call export_destroy if *export is not NULL. */
 int export_create(struct export **export, const struct export_config *config);
 
-/* Enters the sandbox. Afterwards the socket's path is out of reach. */
+/* Enters the sandbox, in which the socket's path is out of reach. */
 int export_start(struct export *export);
 
-/* Serves front ends until a signal arrives, or the first one has left and the user wants only
- * one. */
+/* Serves front ends until a signal arrives, or until the only connection has ended: an inherited
+ * one, or the first with --once. */
 void export_run(struct export *export);
 
-/* Ends the connection, and closes the disk. `paths`: the sandbox was not entered, and the socket's
- * file is removed. Returns 0, or -errno if the disk could not be flushed. NULL is allowed. */
+/* Ends the connection, and closes the disk. `paths`: the socket's file is removed, too, which is
+ * possible only outside of the sandbox. Returns 0, or -errno if the disk could not be flushed. NULL
+ * is allowed. */
 int export_destroy(struct export *export, bool paths);
 
 #endif

@@ -8,10 +8,10 @@
 #include "vmm/startup.h"
 #include "version.h" /* generated: tools/version */
 
-/* Documented in --help and the man page. */
+/* Exit codes of the process, as --help and the man page list them. */
 enum exit_code { EXIT_DONE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_SETUP = 3 };
 
-/* See "Backend program conventions" of the protocol. */
+/* Output of --print-capabilities, as "Backend program conventions" of the protocol prescribes. */
 static const char capabilities[] =
 	"{\n  \"type\": \"block\",\n  \"features\": [ \"read-only\", \"blk-file\" ]\n}\n";
 

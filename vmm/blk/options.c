@@ -18,7 +18,8 @@ static const char *set_disk(const struct option *option, void *to, char *value,
 	return options_disk(&config->disk, value, error);
 }
 
-/* The name of --blk-file has no keys, so that a comma in it is a comma. */
+/* Sets the disk of --blk-file, whose value is a file name without keys: a comma in it is a part of
+ * the name. */
 static const char *set_blk_file(const struct option *option, void *to, char *value,
 				struct option_error *error)
 {
@@ -77,8 +78,8 @@ static const struct option options[] = {
 
 static const struct option_table table = { options, ARRAY_SIZE(options) };
 
-/* Options without a value, which the table's parser does not have: the conventions of vhost-user
- * back ends prescribe them. */
+/* Options without a value. The conventions of vhost-user back ends prescribe them, and the table's
+ * parser does not support them. */
 struct flags {
 	bool read_only, once, capabilities;
 };

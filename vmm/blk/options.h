@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * options: the command line of microvm-blk.
+ *
  * The parser opens no file, prints nothing and does not exit.
  */
 #ifndef VMM_BLK_OPTIONS_H
@@ -16,14 +17,14 @@ struct export_config {
 	const char *socket_path; /* NULL: the socket is inherited */
 	unsigned int fd;   /* an inherited socket; EXPORT_NO_FD: none, or that of LISTEN_FDS */
 	bool once;	   /* end with the first front end */
-	bool capabilities; /* print them, and do nothing else */
+	bool capabilities; /* print the capabilities, and do nothing else */
 	const char *log;   /* NULL: standard error */
 	enum log_level log_level;
 	const char *pidfile; /* NULL: none */
 	enum sandbox_mode sandbox;
 	const char *user; /* see sandbox_find_user; NULL: none */
 	bool core_dump;
-	unsigned int disk_count; /* 1 after options_parse_blk */
+	unsigned int disk_count; /* 1 after export_options_parse */
 	struct blk_config disk;
 };
 

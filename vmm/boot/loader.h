@@ -42,7 +42,7 @@ struct loader {
 
 /*
  * Open all files, check kernel and initrd, and start to read them into guest RAM. The file of
- * --dump-dtb is opened, too, so that errors in what the user named are reported before KVM is
+ * --dump-dtb is opened, too, so that errors in the user's files are reported before KVM is
  * needed. The caller owns *boot and frees it with free(). Returns 0, or -errno after reporting the
  * error.
  */

@@ -56,8 +56,8 @@ int bootread_add_file(const struct arch_boot_config *config, enum arch_boot_part
  * reads everything. */
 void bootread_start(struct bootread *r);
 
-/* Read what is left and join the helper. Returns 0 when everything is in guest RAM, or -errno with
- * *error filled. The call works without bootread_start, too. */
+/* Read the remaining parts and join the helper. Returns 0 when everything is in guest RAM, or
+ * -errno with *error filled. The call works without bootread_start, too. */
 int bootread_finish(struct bootread *r, struct arch_boot_error *error);
 
 /* Discard the parts that have not been read, and join the helper. Allowed in any state. */

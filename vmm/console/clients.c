@@ -9,7 +9,7 @@
 #include "dataplane/base.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-/* Delay until the next accept after the host had no descriptor or memory for a connection. */
+/* Delay until the next accept after one that failed for lack of descriptors or memory. */
 #define ACCEPT_AGAIN_MS 1000
 
 void clients_init(struct clients *cl, int listen_fd)
@@ -63,7 +63,7 @@ bool clients_next_types(const struct clients *cl)
 
 void clients_write(struct clients *cl, const struct history *h)
 {
-	/* Downwards, because a client that has hung up is removed. */
+	/* The index decreases, because write_out removes a client that has hung up. */
 	for (unsigned int i = cl->count; i-- > 0;)
 		if (!cl->client[i].out.blocked)
 			write_out(cl, i, h);
@@ -104,7 +104,8 @@ int clients_prepare(struct clients *cl, struct pollfd fds[CLIENTS_POLLFDS], bool
 	return accepts ? -1 : (int)((cl->accept_at - now) / NS_PER_MS) + 1;
 }
 
-/* Reads what client i has sent, into *input if `types`. Returns false if the client is gone. */
+/* Reads input of a client: into *input if `types` is set, and else to discard it. Returns false if
+ * the connection has failed. */
 static bool read_in(struct client *c, bool types, struct input *input)
 {
 	uint8_t data[256];
@@ -127,7 +128,7 @@ static void handle_client(struct clients *cl, unsigned int i, short revents,
 	struct client *c = &cl->client[i];
 	bool types = i == typist(cl), gone = revents & (POLLERR | POLLNVAL);
 
-	/* The other clients' input may have filled the queue since it was polled. */
+	/* Other input may have filled the queue since clients_prepare. */
 	if (revents & POLLIN && !gone && (!types || input_room(input)))
 		gone = !read_in(c, types, input);
 	else if (revents & POLLHUP)

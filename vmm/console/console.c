@@ -147,8 +147,8 @@ void console_close(struct console *console, int drain_ms)
 
 	if (!c)
 		return;
-	/* Only standard output is waited for: nobody may be reading at the other ends, whose
-	 * sockets and pseudo-terminals have buffers of their own. */
+	/* The console waits only for the reader of standard output. The other ends need not have a
+	 * reader, and their sockets and pseudo-terminals have buffers of their own. */
 	end = now_ns() + (c->shared ? drain_ms * NS_PER_MS : 0);
 	do {
 		struct pollfd reader = { .fd = c->out.fd, .events = POLLOUT };

@@ -12,10 +12,10 @@
  * terminal is neither changed nor read.
  *
  * Output: the console never blocks. It moves output from the serial port to a history of the last
- * HISTORY_SIZE bytes, from which it writes to each reader as much as that takes; a reader that falls
- * behind loses output, and a line says how much (output.h). To avoid a system call per byte, the
- * console gathers output for up to CONSOLE_GATHER_MS before it writes, less when there is much of
- * it.
+ * HISTORY_SIZE bytes, and writes from there to each reader as much as the reader takes; a reader
+ * that falls behind loses output, and a line says how much (output.h). To avoid a system call per
+ * byte, the console gathers output for up to CONSOLE_GATHER_MS before it writes, less when there is
+ * much of it.
  *
  * Input: the guest gets what in_fd provides, and what the first attached client types (clients.h).
  *
@@ -42,8 +42,8 @@ struct console;
 /* Descriptors of a console, which remain the caller's. -1 stands for none. */
 struct console_ends {
 	int wake_fd;   /* the eventfd given to serial_create; the console is its only reader */
-	int in_fd;     /* input; may be closed */
-	int out_fd;    /* output; may be closed */
+	int in_fd;     /* input; need not be open */
+	int out_fd;    /* output; need not be open */
 	int listen_fd; /* a listening stream socket, for clients that attach; non-blocking */
 	bool shared;   /* in_fd and out_fd are the standard streams: their file descriptions belong
 			* to other processes, too, and in_fd may be a terminal. Otherwise both are
@@ -53,13 +53,13 @@ struct console_ends {
 /* Opens the console. Returns 0 or -ENOMEM. */
 int console_open(struct console **console, struct serial *serial, const struct console_ends *ends);
 
-/* Write the remaining output, waiting at most `drain_ms` in all for a slow reader of out_fd, restore
- * the terminal, disconnect the clients and free the console. NULL is allowed. */
+/* Write the remaining output, waiting at most `drain_ms` in all for a slow reader of out_fd,
+ * restore the terminal, disconnect the clients and free the console. NULL is allowed. */
 void console_close(struct console *console, int drain_ms);
 
 /*
  * Attaches a client by a connected, non-blocking stream socket, which belongs to the console from
- * now on. The client gets the output that is kept. `typed` is input that has been received from it
+ * now on. The client first gets the history. `typed` is input that has been received from it
  * already. False: there are too many clients, and fd has been closed.
  */
 bool console_attach(struct console *console, int fd, const void *typed, size_t len);

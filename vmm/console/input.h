@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* input: bounded queue of input that the guest has not taken yet. Main thread. */
+/* input: bounded queue of console input that the serial port has not accepted yet. Main thread. */
 #ifndef VMM_CONSOLE_INPUT_H
 #define VMM_CONSOLE_INPUT_H
 
@@ -22,7 +22,7 @@ size_t input_room(const struct input *input);
 /* Appends a byte; drops it when the queue is full. */
 void input_add(struct input *input, uint8_t byte);
 
-/* Passes input to the guest, as much as it takes. */
+/* Moves bytes from the queue to the serial port until it accepts no more. */
 void input_deliver(struct input *input, struct serial *serial);
 
 #endif

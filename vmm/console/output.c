@@ -12,8 +12,9 @@
 
 #include "vmm/console/tty.h"
 
-/* Largest write to a file description that other processes share and that is therefore blocking: a
- * pipe that is ready takes this much without blocking, and a terminal almost always does. */
+/* Largest write, in bytes, to a file description that other processes share and that is therefore
+ * blocking. A pipe for which poll(2) reports POLLOUT takes this much without blocking, and a
+ * terminal almost always does. */
 #define SHARED_CHUNK 256
 
 void history_add(struct history *h, const uint8_t *data, size_t len)
@@ -85,8 +86,8 @@ static ssize_t write_some(const struct output *o, const void *data, size_t len)
 
 /*
  * Moves a reader that has fallen behind the oldest byte to the newer half of the history, and
- * prepares the line about the bytes in between. A move to the oldest byte would be undone by the
- * guest's next byte, and the output of a slow reader consist of such lines.
+ * prepares the line about the bytes in between. After a move to the oldest byte, the guest's
+ * next byte would leave the reader behind again, and a slow reader would get little but such lines.
  */
 static void skip_lost(struct output *o, const struct history *h)
 {

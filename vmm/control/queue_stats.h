@@ -2,11 +2,12 @@
 /*
  * queue_stats: the statistics of a queue as tables, from which each format follows.
  *
- * A table is a macro that applies X to its rows: X(member, key, text, metric, what). `member` is that
- * of the struct in dataplane/blkstats.h, `key` that of the JSON. In a line of text, `text` follows
- * the number. `metric` is Prometheus's name and `what` its description; NULL: microvm-ctl derives
- * the metric from another row or a histogram. The lines of --stats and of microvm-ctl, the JSON of
- * the control socket and Prometheus's format expand the tables, each with the columns that it shows.
+ * A table is a macro that applies X to its rows: X(member, key, text, metric, what). `member` is
+ * the member of the struct in dataplane/blkstats.h, and `key` that of the JSON object. In a line of
+ * text, `text` follows the number. `metric` is Prometheus's name and `what` its description; NULL:
+ * microvm-ctl derives the metric from another row or a histogram. The lines of --stats and of
+ * microvm-ctl, the JSON of the control socket and Prometheus's format expand the tables, each with
+ * the columns that it shows.
  */
 #ifndef VMM_CONTROL_QUEUE_STATS_H
 #define VMM_CONTROL_QUEUE_STATS_H

@@ -36,7 +36,7 @@ struct control_handler {
 	bool (*run)(struct control_handler *handler, unsigned int n,
 		    const struct control_request *request, struct control_answer *answer);
 	/* Takes over the non-blocking socket of a client that has got the answer to its
-	 * CONTROL_CONSOLE. `data` is what the client has sent since. */
+	 * CONTROL_CONSOLE. `data` is the input that followed. */
 	void (*leave)(struct control_handler *handler, int fd, const char *data, size_t len);
 };
 

@@ -34,7 +34,8 @@ struct session {
 	char out[4096];
 };
 
-/* Signals that end the session, or stop and continue the process: the terminal is restored first. */
+/* Signals that end the session, or stop and continue the process. The terminal is restored before
+ * the process ends or stops. */
 static const int heard[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
 
 /* Writes a line to a user at a terminal, where the cursor may be behind the guest's output. */

@@ -7,8 +7,8 @@
 
 /*
  * Copies between the standard streams and `fd`, a connection that has become the console's, until
- * the user detaches, the VM closes it, or a signal arrives. A terminal is in raw mode meanwhile, and
- * is always restored. `types`: the VM passes on what this client types.
+ * the user detaches, the VM closes the connection, or a signal arrives. A terminal is in raw mode
+ * meanwhile, and is always restored. `types`: the guest gets the input of this client.
  *
  * Returns 0, the number of the signal, or the -errno of a write to standard output. Called once.
  */

@@ -126,8 +126,8 @@ static void show_batches(struct json_object *queues)
 			printf(",le=\"%u", (2u << k) - 1);
 			bucket_end("", count);
 		}
-		/* The sum of the buckets stands for "batches", which may be newer: le="+Inf"
-		 * and _count have to agree. */
+		/* The sum of the buckets is printed in place of "batches", which may be newer:
+		 * le="+Inf" and _count have to agree. */
 		labels(name, "_bucket", q, NULL);
 		printf(",le=\"");
 		bucket_end("+Inf", count);

@@ -28,7 +28,7 @@ struct vcpu {
 	const struct bus *mmio;
 	struct vm_exit *vm_exit;
 	struct vcpu_pause *vcpu_pause;
-	const struct thread_init *begin; /* what the thread does first: install its filter */
+	const struct thread_init *begin; /* installs the thread's seccomp filter */
 	struct exits *exits;		 /* NULL: exits are not counted */
 	pthread_t thread;
 	bool started;	       /* the thread exists and vcpu_destroy has to join it */

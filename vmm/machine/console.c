@@ -33,7 +33,7 @@ static int open_pty(struct console_end *end)
 	if (err)
 		return -err;
 	end->slave_fd = open(end->slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	/* Raw mode: with the echo that a new terminal has, the guest's output would be its input. */
+	/* In raw mode, because a new terminal echoes: the guest would get its output as input. */
 	if (end->slave_fd < 0 || tcgetattr(end->slave_fd, &raw))
 		return -errno;
 	cfmakeraw(&raw);

@@ -139,7 +139,7 @@ void machine_console_answer(const struct machine *m, struct control_answer *answ
 /* Attaches a client of the control socket to the console; control_handler.leave. */
 void machine_console_leave(struct control_handler *handler, int fd, const char *data, size_t len);
 
-/* Returns what the status command shows of the console. The caller owns it. */
+/* Returns the object that describes the console in the answer to `status`. The caller owns it. */
 struct json_object *machine_console_object(const struct machine *m);
 
 /* Opens the control socket (--control). 0 or -errno, logged. */
@@ -164,8 +164,8 @@ void machine_control_close(struct machine *m);
 /* Registers the listeners of the disks' alerts. 0 or -errno, logged. */
 int machine_alerts_open(struct machine *m);
 
-/* Sends the events of pending alerts. Called when alert_fd is readable. Returns true if an I/O error
- * stopped a queue, so that the guest has to be paused. */
+/* Sends the events of pending alerts. Called when alert_fd is readable. Returns true if an I/O
+ * error stopped a queue, so that the guest has to be paused. */
 bool machine_disk_events_handle(struct machine *m);
 
 /* Number of entries that machine_control_prepare fills. */

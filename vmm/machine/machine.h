@@ -16,9 +16,9 @@ struct supervisor_link;
 
 /*
  * Opens, checks and loads everything the VM needs; no guest instruction runs and no image is
- * written yet. *config and *link must outlive the machine. 0 or -errno; on error, one line that names option,
- * value and reason has been logged and the files created are removed again. -ECANCELED: SIGTERM,
- * SIGINT or SIGQUIT arrived meanwhile.
+ * written yet. *config and *link must outlive the machine. Returns 0 or -errno; on error, one line
+ * that names option, value and reason has been logged, and the created files are removed again.
+ * -ECANCELED: SIGTERM, SIGINT or SIGQUIT arrived meanwhile.
  */
 int machine_create(struct machine **machine, const struct machine_config *config,
 		   const struct supervisor_link *link);

@@ -14,7 +14,7 @@
 /* A message about a disk key shows at most this many bytes of the file name. */
 #define SHOWN_NAME 70
 
-/* werror as long as it is not known whether there is --control. */
+/* werror until options_settle_errors sets its default, which depends on --control. */
 #define WERROR_UNSET ((enum blkpolicy_action)0xff)
 
 static const char *set_serial(const struct option *option, void *to, char *value,

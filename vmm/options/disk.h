@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * disk: parser of --disk, for every program that has this option.
+ *
+ * The parser opens no file, prints nothing and allocates nothing. Main thread.
  */
 #ifndef VMM_OPTIONS_DISK_H
 #define VMM_OPTIONS_DISK_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The text of --help, by the table of options. */
+/* The text of --help, generated from a table of options. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 static void put(struct help *help, const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		/* The column advances even where the text has ended: put_indent waits for it. */
+		/* The column advances even when the buffer is full, or put_indent would not end. */
 		help->column = text[i] == '\n' ? 0 : help->column + 1;
 		if (help->left > 1) {
 			*help->to++ = text[i];
@@ -63,7 +63,7 @@ static void put_option(struct help *help, const struct option *option, char betw
 		len = strcspn(word, " ");
 		put_word(help, word, len, indent);
 	}
-	/* The default stays in one line. */
+	/* The default is one word to put_word, so that no line breaks inside it. */
 	len = snprintf(text, sizeof(text), "(default: %s)", option->preset);
 	if (option->preset)
 		put_word(help, text, len, indent);

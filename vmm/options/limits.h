@@ -9,8 +9,8 @@
 #include "vmm/options/table.h"
 
 /* clang-format off */
-/* Rows of a table that fills a `type`, whose struct blklimit_rates is `field` with a dot at its
- * end. */
+/* Rows of a table for a configuration of type `type`. `field` is the path to its struct
+ * blklimit_rates, with a dot at its end; empty if `type` is that struct. */
 #define OPTION_LIMITS(type, field) \
 	{ "iops", OPTION_NUMBER, OPTION_AT(type, field iops), "N", NULL, \
 	  "limit of operations per second, # (default: no limit)", 1, BLKLIMIT_IOPS_MAX }, \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Parser of microvm's command line.
- * It opens no file, prints nothing and does not exit.
+ * options: the command line of microvm.
+ *
+ * The parser opens no file, prints nothing and does not exit.
  */
 #ifndef VMM_OPTIONS_OPTIONS_H
 #define VMM_OPTIONS_OPTIONS_H
@@ -42,12 +43,12 @@ struct machine_config {
 	uint64_t memory;	 /* bytes, a multiple of 4096 */
 	const char *memory_text; /* the size as the user typed it */
 	unsigned int cpus;
-	bool console; /* there is a serial port; the next three are for it */
+	bool console; /* there is a serial port; console_* describe its other end */
 	enum console_kind console_kind;
 	const char *console_text;  /* the value of --console as the user typed it */
 	const char *console_path;  /* of CONSOLE_FILE and CONSOLE_SOCKET; NULL for the others */
 	const char *log;	   /* the file to log to; NULL: standard error */
-	enum log_level log_level;  /* the highest that is logged */
+	enum log_level log_level;  /* messages up to this level are logged */
 	unsigned int stop_timeout; /* seconds from the power button to the stop; 0: stop at once */
 	const char *pidfile;	   /* NULL: none */
 	enum description description;
@@ -73,8 +74,8 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 const char *options_help(void);
 
 /*
- * Checks that --log, --dump-dtb, --pidfile and --console name neither each other's file nor one that
- * the VM reads, before any of them is opened. 0, or -EINVAL after a message.
+ * Checks that --log, --dump-dtb, --pidfile and --console name neither each other's file nor one
+ * that the VM reads. Called before any of them is opened. Returns 0, or -EINVAL after a message.
  */
 int options_check_outputs(const struct machine_config *config);
 

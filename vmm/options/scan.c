@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The command line of a program, by its table of options. */
+/* Parser of a command line, driven by the table of options. */
 #include <stdio.h>
 #include <string.h>
 

@@ -2,9 +2,9 @@
 /*
  * table: options and keys as rows of a table, from which values are parsed and --help is written.
  *
- * A row says where its value goes, as an offset into the program's configuration, and what is valid.
- * The parser takes the table as a parameter and knows no program. Main thread; nothing is
- * allocated or logged.
+ * A row has the offset of its value in the program's configuration, and the range of valid values.
+ * The parser takes the table as a parameter and is independent of the program. Main thread; nothing
+ * is allocated or logged.
  */
 #ifndef VMM_OPTIONS_TABLE_H
 #define VMM_OPTIONS_TABLE_H
@@ -15,7 +15,7 @@
 
 #include "vmm/text.h"
 
-/* What a value is, and the type of the field that it is stored in. */
+/* The kind of a value, and the type of the field that stores it. */
 enum option_type {
 	OPTION_SWITCH,	/* on or off: bool */
 	OPTION_NAME,	/* one of the names in `value`: an enum */
@@ -25,10 +25,10 @@ enum option_type {
 	OPTION_SIZE,	/* bytes from min to max, see text_size: uint64_t */
 	OPTION_FILE,	/* not empty: const char * into argv */
 	OPTION_TEXT,	/* without control characters, may be empty: const char * into argv */
-	OPTION_OTHER,	/* set() knows */
+	OPTION_OTHER,	/* parsed and stored by set() */
 };
 
-/* What is wrong with a value. */
+/* Description of an invalid value. */
 struct option_error {
 	char shown[SHOWN_MAX]; /* the invalid part of the command line */
 	char why[WHY_MAX];     /* buffer for the reason */
@@ -49,7 +49,7 @@ struct option {
 	union {
 		/* OPTION_NAME: the value of each name; NULL: 0, 1, 2... */
 		const uint8_t *values;
-		/* Other types: parses and stores the value if the type is not enough; NULL: it is.
+		/* Other types: parses and stores the value in place of the type's parser, or NULL.
 		 * `value` may be modified unless there is a preset. Returns NULL, or the reason why
 		 * it is invalid: a static string, or error->why. */
 		const char *(*set)(const struct option *option, void *config, char *value,
@@ -60,7 +60,7 @@ struct option {
 /* Width and offset of a field, in the middle of a row. */
 #define OPTION_AT(type, field) .width = sizeof(((type *)0)->field), .at = offsetof(type, field)
 
-/* For a row whose set() knows the field. */
+/* For a row whose set() stores the value without `at` and `width`. */
 #define OPTION_SET_ONLY .at = 0
 
 struct option_table {
@@ -87,10 +87,10 @@ const char *option_set(const struct option *option, void *config, char *value,
 /* Size of the buffer for a range, in bytes. */
 #define RANGE_MAX 44
 
-/* Writes "MIN to MAX" to `range`, of an OPTION_SIZE with units. Returns `range`. */
+/* Writes "MIN to MAX" to `range`; limits of an OPTION_SIZE have units. Returns `range`. */
 const char *option_range(const struct option *option, char range[RANGE_MAX]);
 
-/* How a command line is to be continued. */
+/* The next step of the program after its command line has been parsed. */
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR };
 
 #define OPTIONS_MESSAGE_MAX 256
@@ -103,13 +103,14 @@ enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR 
 enum options_result options_scan(const struct option_table *table, int argc, char **argv,
 				 void *config, char message[OPTIONS_MESSAGE_MAX]);
 
-/* A text of --help that is being written, always terminated; what does not fit is dropped. */
+/* A text of --help that is being written, always terminated; text beyond the buffer is dropped. */
 struct help {
 	char *to;
 	size_t left;
 	unsigned int column; /* of the next character, from 0 */
 };
 
+/* Appends a text. */
 void help_text(struct help *help, const char *text);
 
 /* Writes an entry for each option, with the value's name after `between` and the description from

@@ -12,8 +12,9 @@
 
 /*
  * Close the descriptors that were inherited across exec, except the standard streams, and set
- * RLIMIT_NOFILE to what the open descriptors and `more` further ones need. The function raises the
- * soft limit where that is necessary. With `keep`, it closes nothing and never lowers the limit.
+ * RLIMIT_NOFILE as low as the open descriptors and `more` further ones permit. The function raises
+ * the soft limit where that is necessary. With `keep`, it closes nothing and does not lower the
+ * limit.
  * Returns 0; -EMFILE when the hard limit is too low, which the function has logged; or another
  * -errno.
  */

@@ -71,10 +71,10 @@ int sandbox_find_user(struct sandbox_user *user, const char *text, const char **
 int sandbox_enter(const struct sandbox_config *config);
 
 /*
- * Apply the sandbox of the supervisor process. It keeps CAP_KILL, and CAP_DAC_OVERRIDE if it has
- * files to remove; Landlock lets it remove files in the directories `dirs` (descriptors; -1: none) and
- * access no others. Core dumps are disabled, no_new_privs is set, and `vm` is the only
- * process that the seccomp filter lets it signal.
+ * Applies the sandbox of the supervisor process. The process keeps CAP_KILL, and CAP_DAC_OVERRIDE
+ * if it has files to remove; Landlock lets it remove files in the directories `dirs` (descriptors;
+ * -1: none) and access no others. Core dumps are disabled, no_new_privs is set, and `vm` is the
+ * only process that the seccomp filter lets it signal.
  */
 #define SANDBOX_DIRS 3
 void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, const int dirs[SANDBOX_DIRS]);

@@ -22,7 +22,7 @@ struct service {
  */
 enum service_word { SERVICE_FILES, SERVICE_READY, SERVICE_STOPPING, SERVICE_WORDS };
 
-/* The byte that stands for each notification on relay_fd. */
+/* The bytes that are sent on relay_fd, by enum service_word. */
 extern const char service_words[SERVICE_WORDS];
 
 /*
@@ -54,9 +54,9 @@ void service_ready(const struct service *service);
  * sandbox. */
 void service_stopping(const struct service *service);
 
-/* Closes the descriptors. If `remove` is true (the set-up failed before the sandbox), the pidfile
- * is removed. Otherwise it stays, because the sandbox has no access to its path, until a supervisor
- * removes it (runfile.h); a pidfile that is not locked belongs to a process that has ended. */
+/* Closes the descriptors. If `remove` is true, the pidfile is removed, which is possible only
+ * outside of the sandbox. Otherwise the file stays until a supervisor removes it (runfile.h); a
+ * pidfile that is not locked belongs to a process that has ended. */
 void service_close(const struct service *service, bool remove);
 
 #endif

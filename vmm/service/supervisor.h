@@ -53,7 +53,7 @@ int supervisor_run(struct supervisor *supervisor, const struct service *service,
  */
 #define SUPERVISOR_SIGNAL (SIGRTMIN + 1)
 
-/* What the VM's process knows of its supervisor. */
+/* The connection of the VM's process with its supervisor. */
 struct supervisor_link {
 	int fd;	      /* its end of the socket pair; 0: there is no supervisor */
 	int pids_err; /* -errno of the PID namespace, if one was wanted and failed */
