@@ -157,6 +157,7 @@ int export_start(struct export *x)
 		.mode = config->sandbox,
 		.user = config->user ? &x->user : NULL,
 		.core_dump = config->core_dump,
+		.back_end = true,
 		.more_fds = blk_fds(x->blk) + CONNECTION_FDS,
 	};
 	int err = sandbox_enter(&sandbox);
