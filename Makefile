@@ -222,7 +222,8 @@ boot-budget: microvm guest guest-kernel
 
 # ---- installing -----------------------------------------------------------------------------
 
-PROGRAMS       := microvm microvm-ctl
+PROGRAMS       := microvm microvm-ctl microvm-blk
+UNITS          := microvm@.service microvm-blk@.service microvm-blk@.socket
 prefix         ?= /usr/local
 bindir         ?= $(prefix)/bin
 mandir         ?= $(prefix)/share/man
@@ -230,19 +231,23 @@ completionsdir ?= $(prefix)/share/bash-completion/completions
 # systemd reads the units of packages and of local installations from different directories. In a
 # package that installs below /usr, Debian 12 expects /lib.
 unitdir        ?= $(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/system
+# Management software looks for vhost-user back ends in qemu/vhost-user of each data directory.
+vhostuserdir   ?= $(prefix)/share/qemu/vhost-user
 
 install: $(PROGRAMS)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(completionsdir) \
-		$(DESTDIR)$(unitdir)
+		$(DESTDIR)$(unitdir) $(DESTDIR)$(vhostuserdir)
 	$(Q)install $(PROGRAMS) $(DESTDIR)$(bindir)
 	$(Q)install -m 644 $(PROGRAMS:%=vmm/man/%.1) $(DESTDIR)$(mandir)/man1
 	$(Q)for p in $(PROGRAMS); do install -m 644 tools/dist/$$p.bash $(DESTDIR)$(completionsdir)/$$p || exit 1; done
-	$(Q)sed 's,@bindir@,$(bindir),' tools/dist/microvm@.service >$(DESTDIR)$(unitdir)/microvm@.service
-	$(Q)chmod 644 $(DESTDIR)$(unitdir)/microvm@.service
+	$(Q)for f in $(UNITS:%=$(unitdir)/%) $(vhostuserdir)/50-microvm-blk.json; do \
+		sed 's,@bindir@,$(bindir),' tools/dist/$${f##*/} >$(DESTDIR)$$f && chmod 644 $(DESTDIR)$$f || exit 1; \
+	done
 
 uninstall:
 	$(Q)rm -f $(PROGRAMS:%=$(DESTDIR)$(bindir)/%) $(PROGRAMS:%=$(DESTDIR)$(mandir)/man1/%.1) \
-		$(PROGRAMS:%=$(DESTDIR)$(completionsdir)/%) $(DESTDIR)$(unitdir)/microvm@.service
+		$(PROGRAMS:%=$(DESTDIR)$(completionsdir)/%) $(UNITS:%=$(DESTDIR)$(unitdir)/%) \
+		$(DESTDIR)$(vhostuserdir)/50-microvm-blk.json
 
 deb: $(PROGRAMS)
 	$(Q)MAKE='$(MAKE)' tools/deb $(BUILD)/deb

@@ -54,6 +54,8 @@ static int map(struct vhost_user_mapping *mapping, const struct vhost_user_mem_r
 		    (off_t)start);
 	if (base == MAP_FAILED)
 		return -errno;
+	/* A core dump has the back end's memory, not the guest's. */
+	madvise(base, mapping->length, MADV_DONTDUMP);
 	mapping->base = base;
 	return 0;
 }

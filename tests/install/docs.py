@@ -12,7 +12,7 @@ TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..")
 MICROVM = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(TOP, "microvm"))
 
 
-MARKDOWN = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "dataplane/README.md", "devices/virtio/README.md",
+MARKDOWN = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "dataplane/README.md", "devices/virtio/README.md", "devices/vhost_user/README.md",
             "vmm/arch/aarch64/README.md", "guest/README.md", "tests/README.md", "tools/bench/RESULTS.md")
 
 
@@ -36,6 +36,10 @@ def load():
         "microvm-ctl --help": output(os.path.join(os.path.dirname(MICROVM), "microvm-ctl"), "--help"),
         "microvm-ctl.1": read("vmm/man/microvm-ctl.1"),
         "microvm-ctl.bash": read("tools/dist/microvm-ctl.bash"),
+        "microvm-blk --help": output(os.path.join(os.path.dirname(MICROVM), "microvm-blk"), "--help"),
+        "microvm-blk.1": read("vmm/man/microvm-blk.1"),
+        # It uses functions of the other one.
+        "microvm-blk.bash": read("tools/dist/microvm.bash") + read("tools/dist/microvm-blk.bash"),
     }
 
 
@@ -188,5 +192,5 @@ def completed(docs, doc, *words):
 @functools.lru_cache(maxsize=None)
 def complete(text, doc, words):
     script = text + '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); ' + (
-        "_microvm_ctl" if "ctl" in doc else "_microvm") + '; echo "${COMPREPLY[@]}"'
+        "_microvm_ctl" if "ctl" in doc else "_microvm_blk" if "blk" in doc else "_microvm") + '; echo "${COMPREPLY[@]}"'
     return output("bash", "-c", script, "bash", *words).split()

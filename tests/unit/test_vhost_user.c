@@ -2,6 +2,7 @@
 /* Tests of a vhost-user back end by a front end that sends valid messages, in any valid order. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/eventfd.h>
@@ -306,6 +307,35 @@ START_TEST(clients_leave_no_descriptors_or_mappings)
 END_TEST
 
 /* A front end truncates its memory: reads of the ring would end the process by SIGBUS. */
+/* Returns whether /proc/self/smaps marks the mapping at `base` as left out of core dumps. */
+static bool not_dumped(const void *base)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	char line[512];
+	bool here = false, found = false;
+
+	ck_assert_ptr_nonnull(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		unsigned long begin, end;
+
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			here = begin == (unsigned long)(uintptr_t)base;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			found |= strstr(line, " dd") != NULL;
+	}
+	fclose(smaps);
+	return found;
+}
+
+START_TEST(core_dump_has_no_guest_memory)
+{
+	open_default();
+	vumaster_start(&v, 64, 0);
+	ck_assert(not_dumped(v.memory.mapping[0].base));
+	vumaster_fini(&v);
+}
+END_TEST
+
 START_TEST(truncated_memory_does_not_end_the_process)
 {
 	int lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -344,6 +374,7 @@ Suite *test_suite(void)
 	tcase_add_table_test(t, broken_ring_signals_err_and_works_again_after_a_stop, formats);
 	tcase_add_test(t, new_size_reaches_the_front_end);
 	tcase_add_test(t, clients_leave_no_descriptors_or_mappings);
+	tcase_add_test(t, core_dump_has_no_guest_memory);
 	tcase_add_test(t, truncated_memory_does_not_end_the_process);
 	suite_add_tcase(s, t);
 	return s;

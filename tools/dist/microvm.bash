@@ -32,22 +32,30 @@ _microvm_disk() {
     esac
 }
 
-_microvm() {
-    local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
-        --dump-dtb --disk --help --version'
-    local at=$COMP_CWORD value=${COMP_WORDS[COMP_CWORD]} current option
-    current=$value
+# _microvm_words: sets the caller's variables. option: the word that the word at the cursor is a value of, or the word before it;
+# value: that value, also where bash has split it into words; current: the last of these words.
+_microvm_words() {
+    local at=$COMP_CWORD
+    value=${COMP_WORDS[COMP_CWORD]} current=${COMP_WORDS[COMP_CWORD]}
     # bash splits words at equals signs and colons, and makes these words of their own; join them again.
     while ((at > 1)) && [[ ${COMP_WORDS[at]}${COMP_WORDS[at - 1]} =~ ^[=:]|[=:]$ ]]; do
         at=$((at - 1))
         value=${COMP_WORDS[at]}$value
     done
+    # shellcheck disable=SC2034 # for the caller
     option=${COMP_WORDS[at - 1]}
     if [[ $value == --*=* ]]; then
         option=${value%%=*} value=${value#*=}
     fi
     [[ $current != [=:] ]] || current=
+}
+
+_microvm() {
+    local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
+        --control --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
+        --dump-dtb --disk --help --version'
+    local option value current
+    _microvm_words
     COMPREPLY=()
     case $option in
     --kernel | --initrd | --control | --pidfile | --log | --dump-dtb) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

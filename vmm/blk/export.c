@@ -2,6 +2,7 @@
 #include "vmm/blk/export.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,6 +68,9 @@ static int take_socket(struct export *x, int fd, const char *option)
 	snprintf(number, sizeof(number), "%d", fd);
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM)
 		return report_option(-ENOTSOCK, option, number, "is no stream socket");
+	/* The sandbox closes inherited descriptors that have no such flag. */
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC))
+		return report_host(-errno, option);
 	len = sizeof(listening);
 	getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
 	if (listening)
@@ -158,6 +162,7 @@ int export_start(struct export *x)
 		.mode = config->sandbox,
 		.user = config->user ? &x->user : NULL,
 		.core_dump = config->core_dump,
+		.back_end = true,
 		.more_fds = blk_fds(x->blk) + CONNECTION_FDS,
 	};
 	int err = sandbox_enter(&sandbox);
@@ -252,7 +257,7 @@ int export_destroy(struct export *x, bool paths)
 
 	if (!x)
 		return 0;
-	if (paths && x->socket.path)
+	if (paths && x->socket.path && x->socket.fd >= 0)
 		control_socket_remove(&x->socket);
 	control_socket_close(&x->socket);
 	vhost_user_destroy(x->vu);

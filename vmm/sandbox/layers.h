@@ -54,11 +54,11 @@ int sandbox_landlock(void);
 int sandbox_landlock_removing(const int dirs[SANDBOX_DIRS]);
 
 /*
- * Install the seccomp filter of the process on all of its threads. With `log`, this filter and the
- * filters of the threads only log a forbidden system call. Returns 0; -EBUSY when a thread has a
- * filter of its own; or another -errno.
+ * Install the seccomp filter of the process, a VM or a back end, on all of its threads. With `log`,
+ * this filter and the filters of the threads only log a forbidden system call. Returns 0; -EBUSY
+ * when a thread has a filter of its own; or another -errno.
  */
-int sandbox_filter(bool log);
+int sandbox_filter(bool log, bool is_back_end);
 
 /* Install the seccomp filter of a supervisor whose VM is process `vm`. `log` as in sandbox_filter.
  * Returns 0 or -errno. */

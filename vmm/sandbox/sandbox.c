@@ -94,7 +94,7 @@ int sandbox_enter(const struct sandbox_config *config)
 		return report_host(-ESRCH, "the supervisor");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	note(&missing, "Landlock", sandbox_landlock());
-	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG));
+	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG, config->back_end));
 	if (missing.len)
 		log_warn("sandbox: unavailable on this host: %s; the rest applies", missing.text);
 	return 0;

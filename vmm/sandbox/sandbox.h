@@ -50,6 +50,7 @@ struct sandbox_config {
 	enum sandbox_mode mode;
 	const struct sandbox_user *user; /* user to change to; NULL: keep the current one */
 	bool core_dump;			 /* allow core dumps, and ptrace by the same user */
+	bool back_end;			 /* the process is a vhost-user back end, not a VM */
 	unsigned int more_fds;		 /* how many descriptors may still be opened */
 	int supervisor_fd; /* end of the socket to the supervisor, see supervisor.h; 0: none */
 	int pids_err;	   /* -errno of the PID namespace, if one was wanted and failed */

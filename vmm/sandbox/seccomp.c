@@ -22,6 +22,7 @@ static int enter_filter(const struct thread_init *begin);
 	}
 
 static struct filter process = FILTER(program_process);
+static struct filter back_end = FILTER(program_back_end);
 static struct filter supervisor = FILTER(program_supervisor);
 static struct filter of_kind[SANDBOX_KINDS] = {
 	[SANDBOX_MAIN] = FILTER(program_main),	    [SANDBOX_VCPU] = FILTER(program_vcpu),
@@ -61,14 +62,15 @@ static int enter_filter(const struct thread_init *begin)
 	return entered ? load(container_of(begin, struct filter, begin), 0) : 0;
 }
 
-int sandbox_filter(bool log)
+int sandbox_filter(bool log, bool is_back_end)
 {
+	struct filter *whole = is_back_end ? &back_end : &process;
 	int err;
 
-	complete(&process, log, 0);
+	complete(whole, log, 0);
 	for (unsigned int i = 0; i < SANDBOX_KINDS; i++)
 		complete(&of_kind[i], log, 0);
-	err = load(&process, SECCOMP_FILTER_FLAG_TSYNC);
+	err = load(whole, SECCOMP_FILTER_FLAG_TSYNC);
 	entered = !err;
 	return err;
 }

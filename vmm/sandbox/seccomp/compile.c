@@ -29,8 +29,7 @@ static void fail(const char *what, int err)
 
 static int has(unsigned int filter, const struct rule *rule)
 {
-	return filters[filter].kind ? rule->kinds & filters[filter].kind
-				    : rule->kinds != SUPERVISOR;
+	return (rule->kinds & filters[filter].kinds) != 0;
 }
 
 static int number(uint32_t arch, const struct rule *rule)

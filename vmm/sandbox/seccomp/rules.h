@@ -35,13 +35,15 @@
 #define LIBAIO	   (1u << 3)
 #define SYNC	   (1u << 4)
 #define WORKER	   (1u << 5)
-#define SPAWNER	   0u	     /* spawner and jobs threads: only the filter of the process */
 #define SUPERVISOR (1u << 6) /* not a thread: the supervisor process (supervisor.h) */
 #define EXPORT	   (1u << 7) /* main thread of microvm-blk, which serves the front end */
+#define SPAWNER	   (1u << 8) /* spawner and jobs threads: they keep the filter of the process */
 #define EPOLL	   (LIBAIO | SYNC)
 #define PLANES	   (URING | EPOLL)
 #define BLOCKS	   (PLANES | WORKER) /* threads that execute discard and write zeroes */
 #define ALL	   (MAIN | VCPU | BLOCKS | EXPORT)
+#define MICROVM	   (MAIN | VCPU | BLOCKS | SPAWNER) /* the processes of the two programs */
+#define BACK_END   (EXPORT | BLOCKS | SPAWNER)
 
 /* Placeholder for the process's own PID, which is inserted when the filter is loaded. */
 #define OWN_PID		0x5eccb0d1u
@@ -95,7 +97,8 @@ static const struct rule rules[] = {
 	CALL(MAIN | EXPORT, "poll"),
 	CALL(MAIN | EXPORT, "ppoll"),
 	CALL(MAIN | EXPORT, "read"),
-	CALL_IF(MAIN, "sendto", ARG_IS(4, 0)), /* console, when standard output is a socket */
+	/* The console, when standard output is a socket, and the service manager. */
+	CALL_IF(MAIN | EXPORT, "sendto", ARG_IS(4, 0)),
 
 	/* Messages of a vhost-user front end and their descriptors. */
 	CALL(EXPORT, "recvmsg"),
@@ -111,7 +114,7 @@ static const struct rule rules[] = {
 
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),
-	CALL(EXPORT, "newfstatat"),
+	CALL(SPAWNER | EXPORT, "newfstatat"),
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 
@@ -150,7 +153,7 @@ static const struct rule rules[] = {
 	CALL(SPAWNER, "io_uring_setup"),
 	CALL(SPAWNER, "io_setup"),
 	CALL(SPAWNER, "epoll_create1"),
-	CALL(EXPORT, "eventfd2"),
+	CALL(SPAWNER | EXPORT, "eventfd2"),
 	CALL(SPAWNER, "timerfd_create"),
 	REGISTER(SPAWNER, IORING_REGISTER_FILES2),
 	REGISTER(SPAWNER, IORING_REGISTER_RESTRICTIONS),
@@ -220,11 +223,13 @@ static const struct rule rules[] = {
 
 static const struct {
 	const char *name;
-	unsigned int kind; /* 0: all rows except those of the supervisor only */
+	unsigned int kinds; /* the filter has all rows of one of these */
 } filters[] = {
-	{ "process", 0 },     { "main", MAIN }, { "vcpu", VCPU },     { "io_uring", URING },
-	{ "libaio", LIBAIO }, { "sync", SYNC }, { "worker", WORKER }, { "supervisor", SUPERVISOR },
-	{ "export", EXPORT },
+	{ "process", MICROVM }, { "main", MAIN },
+	{ "vcpu", VCPU },	{ "io_uring", URING },
+	{ "libaio", LIBAIO },	{ "sync", SYNC },
+	{ "worker", WORKER },	{ "supervisor", SUPERVISOR },
+	{ "export", EXPORT },	{ "back_end", BACK_END },
 };
 
 #endif
