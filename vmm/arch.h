@@ -39,12 +39,14 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram_range range[ARCH_MAX
 int arch_devices(struct devlist *list, enum description description, bool serial,
 		 unsigned int disks);
 
-/* Adds the register of --exit-port to the list: I/O port `port`, where the machine has ports, and the
- * address at that offset in a range of its own. -EADDRINUSE: another device has the port. */
+/* Adds the register of --exit-port to the list: I/O port `port`, where the machine has ports, and
+ * the address at that offset in an MMIO range reserved for it. Returns 0; -EADDRINUSE: another
+ * device has the port. */
 int arch_exit_port(struct devlist *list, uint16_t port);
 
-/* Creates the model of an architecture-specific device (any but serial ports, disks and the exit port) and adds it
- * to its bus. `vm_exit` must outlive the bus. -ENODEV: `desc` is not such a device. */
+/* Creates the model of an architecture-specific device (any but serial ports, disks and the exit
+ * port) and adds it to its bus. `vm_exit` must outlive the bus. -ENODEV: `desc` is not such a
+ * device. */
 int arch_device_create(const struct dev_desc *desc, struct bus *pio, struct bus *mmio,
 		       struct vm_exit *vm_exit);
 

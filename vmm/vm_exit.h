@@ -32,14 +32,14 @@ enum exit_code {
 	EXIT_QUIT = 7,
 };
 
-/* With --exit-port, exit codes of the VMM are this much larger than those in enum exit_code. */
+/* Added to the codes of enum exit_code with --exit-port, so that they differ from the guest's. */
 #define EXIT_CODE_OWN 120
 
 /* How each end is reported to users, by enum vm_end. */
 extern const struct vm_end_info {
 	const char *reason;  /* in the shutdown event of the control socket */
 	enum exit_code code; /* the guest's own code takes its place for VM_END_STATUS */
-	const char *line;    /* in the log at the end; NULL: it is said elsewhere, or goes unsaid */
+	const char *line;    /* logged at the end; NULL: none, or another module logs it */
 } vm_end_info[];
 
 /* end() may be called from any thread and returns at once: vCPUs stop when they see `why` set. */

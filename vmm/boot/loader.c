@@ -84,8 +84,8 @@ int loader_devices(const struct machine_config *config, struct devlist *devices)
 	return err ? report_host(err, "devices") : 0;
 }
 
-/* Tells the init of the project's images the address of the exit port. The kernel passes on to it
- * what it does not know itself. */
+/* Tells the init of the project's images the address of the exit port. The kernel passes
+ * parameters that it does not recognise on to init. */
 static int add_exit_port(const struct devlist *devices, char *line, size_t size)
 {
 	char text[40];

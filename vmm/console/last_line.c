@@ -9,8 +9,8 @@
 
 _Static_assert(LAST_LINE_MAX <= UINT8_MAX, "the length of a line fits its field");
 
-/* Returns what follows the kernel's time stamp, "[    0.123456] ", and other brackets at the start of
- * a line. */
+/* Returns the text of a line after the kernel's time stamp, "[    0.123456] ", and other
+ * brackets. */
 static const char *message_of(const char *line)
 {
 	const char *end;

@@ -15,7 +15,7 @@
 /* State of an escape sequence, which is no part of a line. */
 enum last_line_escape { LAST_LINE_TEXT, LAST_LINE_ESCAPED, LAST_LINE_SEQUENCE };
 
-/* Zeroed at first. */
+/* The caller initialises the struct with zeros. */
 struct last_line {
 	char now[LAST_LINE_MAX];  /* the line that is being written */
 	char last[LAST_LINE_MAX]; /* the last complete line that is not blank */
@@ -29,8 +29,8 @@ struct last_line {
 /* Adds a byte of output. */
 void last_line_add(struct last_line *l, uint8_t byte);
 
-/* Returns the kernel's message about its panic, or else the last line that is not blank, which may be
- * incomplete and contain unprintable bytes. "" if there is none. The text is inside *l. */
+/* Returns the kernel's message about its panic, or else the last line that is not blank, which may
+ * be incomplete and contain unprintable bytes; "" if there is none. The text is inside *l. */
 const char *last_line_text(struct last_line *l);
 
 #endif

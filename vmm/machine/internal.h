@@ -208,7 +208,8 @@ enum log_level machine_end_level(const struct machine *m);
 /* Distinguishes a reboot after a panic, when vm_exit.why is set. */
 void machine_end_settle(struct machine *m);
 
-/* Logs why the VM has ended, with the guest's last words; when vCPUs and console have ended. */
+/* Logs why the VM has ended, with the last line of the guest's console. Called when the vCPUs and
+ * the console have ended. */
 void machine_end_explain(struct machine *m);
 
 /* Returns the I/O errors that stopped the disk's queues, for the status command: an array, which is
