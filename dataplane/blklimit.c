@@ -18,7 +18,7 @@ static uint64_t blklimit_span(uint64_t tokens, uint64_t rate)
 	return ns < SPAN_MAX ? (uint64_t)ns : SPAN_MAX;
 }
 
-static bool blklimit_settle(uint64_t rate, uint64_t *burst, uint64_t most)
+static bool blklimit_fill_burst(uint64_t rate, uint64_t *burst, uint64_t most)
 {
 	if (!rate)
 		return !*burst;
@@ -29,8 +29,8 @@ static bool blklimit_settle(uint64_t rate, uint64_t *burst, uint64_t most)
 
 COLD bool blklimit_fill_defaults(struct blklimit_rates *rates)
 {
-	return blklimit_settle(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
-	       blklimit_settle(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
+	return blklimit_fill_burst(rates->iops, &rates->iops_burst, BLKLIMIT_IOPS_MAX) &&
+	       blklimit_fill_burst(rates->bps, &rates->bps_burst, BLKLIMIT_BPS_MAX);
 }
 
 static void blklimit_set_bucket(struct blklimit_bucket *b, uint64_t rate, uint64_t burst,

@@ -19,7 +19,7 @@ static void on_broken(struct blkplane_listener *listener, unsigned int queue, co
 {
 	struct disk *disk = container_of(listener, struct disk, listener);
 
-	/* Pairs with the exchange in tell_broken. */
+	/* Pairs with the exchange in report_broken. */
 	STORE_RELEASE(disk->broken[queue], why);
 	eventfd_signal(disk->machine->alert_fd);
 }
@@ -35,13 +35,13 @@ static void on_stopped(struct blkplane_listener *listener, unsigned int queue, e
 	/* `kept` is for the status command, which may read it at any time. The resume that clears
 	 * it (machine_alerts_forget) can only follow the pause that this alert causes. */
 	WRITE_ONCE(disk->kept[queue], what);
-	/* Pairs with the exchange in tell_stopped. */
+	/* Pairs with the exchange in report_stopped. */
 	STORE_RELEASE(disk->stopped[queue], what);
 	eventfd_signal(disk->machine->alert_fd);
 }
 
-static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
-			    const char *why)
+static void report_one_broken(struct machine *m, unsigned int disk, unsigned int queue,
+			      const char *why)
 {
 	struct json_object *event = control_event_object("queue-broken");
 
@@ -53,7 +53,7 @@ static void tell_one_broken(struct machine *m, unsigned int disk, unsigned int q
 
 /* Sends the events of broken queues. A guest can break queues repeatedly, so that events beyond the
  * rate limit of the log are dropped. */
-static void tell_broken(struct machine *m)
+static void report_broken(struct machine *m)
 {
 	static struct log_limit limit;
 
@@ -63,7 +63,7 @@ static void tell_broken(struct machine *m)
 			const char *why = __atomic_exchange_n(broken, NULL, __ATOMIC_ACQUIRE);
 
 			if (why && log_allowed(&limit))
-				tell_one_broken(m, i, q, why);
+				report_one_broken(m, i, q, why);
 		}
 	}
 }
@@ -84,8 +84,8 @@ static void put_stopped(struct json_object *object, unsigned int queue, uint32_t
 	control_put_text(object, "error", strerror((int)(what >> 8)));
 }
 
-static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int queue,
-			     uint32_t what)
+static void report_one_stopped(struct machine *m, unsigned int disk, unsigned int queue,
+			       uint32_t what)
 {
 	struct json_object *event = control_event_object("stopped");
 
@@ -98,7 +98,7 @@ static void tell_one_stopped(struct machine *m, unsigned int disk, unsigned int 
 }
 
 /* Sends the events of queues that an I/O error stopped. True: there were any. */
-static bool tell_stopped(struct machine *m)
+static bool report_stopped(struct machine *m)
 {
 	bool any = false;
 
@@ -109,7 +109,7 @@ static bool tell_stopped(struct machine *m)
 
 			if (!what)
 				continue;
-			tell_one_stopped(m, i, q, what);
+			report_one_stopped(m, i, q, what);
 			any = true;
 		}
 	}
@@ -145,8 +145,8 @@ bool machine_disk_events_handle(struct machine *m)
 
 	if (read(m->alert_fd, &count, sizeof(count)) < 0)
 		return false;
-	tell_broken(m);
-	return tell_stopped(m);
+	report_broken(m);
+	return report_stopped(m);
 }
 
 int machine_alerts_open(struct machine *m)
