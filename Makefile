@@ -91,7 +91,7 @@ ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,bo
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.
-COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/%,%)
+COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/virtio/%,%)
 COMMON    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
 LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
 	     $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))

@@ -37,8 +37,8 @@ static __attribute__((noinline)) void blkplane_mark_dirty(const struct blkplane 
 		const struct iovec *iov = &chain->iov[chain->out_count + i];
 
 		hostmem_mark_dirty(mem, iov->iov_base, iov->iov_len);
-		/* The engine has cut the part that it had finished off this element. */
-		if (iov == slot->task.iov && slot->task.cut)
+		/* The engine may have cut a finished part off this element. */
+		if (iov == slot->task.iov)
 			hostmem_mark_dirty(mem, (char *)iov->iov_base - slot->task.cut,
 					   slot->task.cut);
 	}

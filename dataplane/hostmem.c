@@ -36,10 +36,8 @@ COLD void hostmem_remove(struct hostmem *mem, uint64_t gpa)
 {
 	unsigned int at = 0;
 
-	while (at < mem->count && mem->region[at].gpa != gpa)
+	while (mem->region[at].gpa != gpa)
 		at++;
-	if (at == mem->count)
-		return;
 	mem->count--;
 	memmove(&mem->region[at], &mem->region[at + 1], (mem->count - at) * sizeof(mem->region[0]));
 }

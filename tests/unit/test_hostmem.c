@@ -66,6 +66,25 @@ START_TEST(removed_region_is_found_no_more_and_its_place_is_free)
 }
 END_TEST
 
+/* The log has bits for pages 0 to 7. */
+START_TEST(dirty_log_has_the_pages_of_a_write_and_no_others)
+{
+	uint8_t bits[2] = { 0, 0xaa };
+	struct hostmem_dirty dirty = { bits, 1 };
+
+	mem.dirty = &dirty;
+	hostmem_mark_dirty(&mem, mid + 0xfff, 2);
+	ck_assert_uint_eq(bits[0], 1 << 2 | 1 << 3);
+	hostmem_mark_dirty(&mem, low, 1);
+	ck_assert_uint_eq(bits[0], 1 << 1 | 1 << 2 | 1 << 3);
+	hostmem_mark_dirty(&mem, low, 0);
+	hostmem_mark_dirty(&mem, high, 0x1000); /* page 8 is not in the log */
+	hostmem_mark_dirty(&mem, bits, 1);	/* no guest memory */
+	ck_assert_uint_eq(bits[0], 1 << 1 | 1 << 2 | 1 << 3);
+	ck_assert_uint_eq(bits[1], 0xaa);
+}
+END_TEST
+
 START_TEST(region_is_refused_when_the_table_is_full)
 {
 	for (uint64_t i = 0; i < HOSTMEM_MAX_REGIONS - 4; i++)
@@ -219,6 +238,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, table_is_sorted);
 	tcase_add_test(t, invalid_regions_are_refused);
 	tcase_add_test(t, removed_region_is_found_no_more_and_its_place_is_free);
+	tcase_add_test(t, dirty_log_has_the_pages_of_a_write_and_no_others);
 	tcase_add_test(t, region_is_refused_when_the_table_is_full);
 	tcase_add_test(t, row08_lookup_to_the_last_byte_and_one_further);
 	tcase_add_test(t, row07_lookup_that_wraps);
