@@ -140,7 +140,7 @@ engine ioengine ioengine_libaio ioengine_sync ioengine_uring
 sandbox sandbox
 virtio virtio_mmio
 vring vring vring_chain vring_in_order vring_indirect vring_notify vring_order
-vring vring_packed vring_packed_notify vring_packed_order
+vring vring_packed vring_packed_notify
 EOF
 }
 
