@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of clients that are attached to the console: who gets which output, and who types. */
+/* Tests of clients that are attached to the console: which client gets which output, and which one types. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
