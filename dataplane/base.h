@@ -131,7 +131,7 @@ struct log_limit {
 	unsigned int used; /* calls of log_allowed in this period */
 };
 
-/* Counts a line. True when the limit allows the caller to log it. */
+/* Counts a line, and returns true when the limit allows the caller to log it. */
 bool log_allowed(struct log_limit *limit);
 
 /* Logs a warning, with a rate limit for this statement. */

@@ -87,7 +87,7 @@ struct ioengine {
 	struct io_queue finished;
 	struct io_queue bounce_waiters; /* tasks that wait for a bounce buffer */
 	struct io_queue range_tasks;	/* discards and zeroes, not yet given to the worker */
-	struct io_queue parked;		/* tasks interrupted by ioengine_hold */
+	struct io_queue parked;		/* interrupted by ioengine_hold, until ioengine_release */
 	struct ioworker *worker;	/* NULL until the first discard or zeroes */
 	unsigned int ranges_in_flight;	/* discards and zeroes in flight */
 	unsigned int parked_count;

@@ -49,7 +49,7 @@ struct adaptive_poll {
 	} brief[2];			/* indexed by enum poll_target */
 };
 
-/* Time to poll before the sleep that is about to begin; 0: do not poll. */
+/* Returns the time to poll before the sleep that is about to begin; 0: do not poll. */
 uint64_t adaptive_poll_budget(struct adaptive_poll *poll, enum poll_target what);
 
 /* Report whether the poll that adaptive_poll_budget allowed found work. */
@@ -121,8 +121,8 @@ struct inline_io {
 	unsigned int wait; /* streak required for inline I/O; initially INLINE_IO_MIN_STREAK */
 };
 
-/* Called for each request, before it is submitted. True: execute it synchronously, then call
- * inline_io_report. */
+/* Called for each request, before it is submitted. Returns true when the caller should execute it
+ * synchronously and then call inline_io_report. */
 static inline bool inline_io_should_try(struct inline_io *io, bool others_in_flight)
 {
 	io->row = others_in_flight ? 0 : io->row + 1;

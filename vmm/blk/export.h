@@ -15,7 +15,8 @@ struct export;
  * has to call export_destroy if *export is not NULL. */
 int export_create(struct export **export, const struct export_config *config);
 
-/* Enters the sandbox, in which the socket's path is out of reach. */
+/* Enters the sandbox, starts the spawner (spawner.h), and restricts the main thread by its seccomp
+ * filter. In the sandbox, the process cannot remove the socket's file. */
 int export_start(struct export *export);
 
 /* Serves front ends until a signal arrives, or until the only connection has ended: an inherited

@@ -47,11 +47,11 @@ void service_heard(const struct service *service, enum service_word word);
  * the process enters the sandbox. */
 void service_files(const struct service *service);
 
-/* Sends SERVICE_READY when the set-up is complete; in the sandbox. */
+/* Sends SERVICE_READY. Called in the sandbox, when the set-up is complete. */
 void service_ready(const struct service *service);
 
-/* Sends SERVICE_STOPPING when the VM has ended and the disks are still to be flushed; in the
- * sandbox. */
+/* Sends SERVICE_STOPPING. Called in the sandbox, when the VM has ended and the disks are still to
+ * be flushed. */
 void service_stopping(const struct service *service);
 
 /* Closes the descriptors. If `remove` is true, the pidfile is removed, which is possible only
