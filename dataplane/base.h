@@ -160,8 +160,8 @@ static inline int thread_init(const struct thread_init *begin)
 
 /*
  * Creates a joinable thread with a stack of `stack` bytes, which executes run(arg) on the given CPU
- * or, with THREAD_ANY_CPU, wherever its creator may run. It inherits the creator's signal mask.
- * Returns 0 or -errno. Any thread.
+ * or, with THREAD_ANY_CPU, on the CPUs of its creator. The thread inherits the creator's signal
+ * mask. Returns 0 or -errno. Any thread.
  */
 int thread_create(pthread_t *thread, size_t stack, int cpu, void *(*run)(void *arg), void *arg);
 

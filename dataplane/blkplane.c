@@ -46,8 +46,8 @@ static __attribute__((noinline)) void blkplane_mark_dirty(const struct blkplane 
 	hostmem_mark_dirty(mem, slot->req.status, sizeof(*slot->req.status));
 }
 
-/* The only function that ends a request; `bytes` counts if it succeeded. Forced inline, because the
- * compiler would otherwise not inline it in the hot loop either. */
+/* Ends a request; every request ends here. `bytes` counts if the request succeeded. The function is
+ * forced inline, because the compiler would otherwise not inline it in the hot loop. */
 static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
 									  struct slot *slot,
 									  int result,

@@ -30,8 +30,8 @@
 /*
  * Largest number of consecutive turns, without a doorbell in between, in which the ring appears to
  * have an available chain but the plane pops none. A correct driver can cause one such turn, while
- * its disk is throttled. More of them mean that the device's own writes change what it reads from
- * the ring: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
+ * its disk is throttled. More of them mean that the device's own writes change the entries that it
+ * reads: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
  * end, so the plane declares the ring broken.
  */
 #define BLKPLANE_EMPTY_TURNS 16u
@@ -56,7 +56,7 @@ struct blkplane_config {
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
-	struct blkpolicy policy; /* what to do about host I/O errors */
+	struct blkpolicy policy; /* reaction to host I/O errors */
 	struct blklimit *limit;	 /* shared by the disk's queues; NULL: never a limit */
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */

@@ -14,7 +14,7 @@
  * of all engines of the thread and waits. With this backend, ioengine_submit and ioengine_reap only
  * handle bounce buffers, discards and write-zeroes.
  *
- * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
+ * ioengine.c has the code that all backends need: it counts the tasks in flight,
  * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
  * copies through bounce buffers where O_DIRECT refuses the memory. A backend (struct ioengine_ops)
  * transfers single segments. Discards and write-zeroes do not go through a backend: a helper thread

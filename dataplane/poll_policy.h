@@ -2,8 +2,8 @@
 /*
  * poll_policy: when a dataplane thread polls, sleeps, waits for the vCPU, and blocks.
  *
- * Three decisions trade the CPU time of the thread for latency. Each measures what the previous
- * decisions have cost and follows it; none knows rings, engines or the event loop:
+ * Three decisions trade the CPU time of the thread for latency. Each measures the cost of
+ * the previous decisions and adapts; none knows rings, engines or the event loop:
  *
  *	adaptive_poll	how long the thread busy-polls before it sleeps, on several CPUs
  *	wakeup_policy	on a single CPU, which never polls: whether a wake-up preempts the vCPU

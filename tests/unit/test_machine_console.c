@@ -157,8 +157,8 @@ START_TEST(pty_is_raw_and_its_path_is_printed)
 END_TEST
 
 /*
- * No client has opened the pseudo-terminal: the guest does not wait for one, and the event loop does
- * not spin.
+ * While no client has the pseudo-terminal open, the guest does not wait for one, and the event loop
+ * does not spin.
  */
 START_TEST(pty_without_a_client_neither_blocks_nor_spins)
 {

@@ -39,8 +39,8 @@ int service_open(struct service *service, const char *pidfile);
  * pidfile and of the manager's socket, which the supervisor keeps. */
 void service_relay(struct service *service, int relay_fd);
 
-/* Sends a notification to the service manager, if there is one; in the supervisor, for one that the
- * VM's process has relayed. */
+/* Sends a notification to the service manager, if there is one. The supervisor calls this function
+ * for each notification that the VM's process has relayed. */
 void service_heard(const struct service *service, enum service_word word);
 
 /* Tells the supervisor that this process has created its files (SERVICE_FILES). Called last before

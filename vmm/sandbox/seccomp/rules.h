@@ -11,8 +11,8 @@
  * allowed without conditions and do not run the filter for them. Older kernels check the rows in
  * their order, so frequent calls come first.
  *
- * A call without a row kills the process (SIGSYS). A few calls that a C library may try but can do
- * without fail with an errno instead.
+ * A call without a row kills the process (SIGSYS). A few calls fail with an errno instead: a C
+ * library may try them, and uses another call if they fail.
  */
 #ifndef VMM_SANDBOX_SECCOMP_RULES_H
 #define VMM_SANDBOX_SECCOMP_RULES_H
