@@ -214,7 +214,8 @@ static void blkplane_complete(struct blkplane *p, struct iothread_served *served
 		blkplane_times_answer(p);
 }
 
-/* Report the broken ring, once, to the driver and the listener. It is not served again. */
+/* Reports the broken ring, once, to the driver (DEVICE_NEEDS_RESET) and to the listener, and fails
+ * the parked requests. The plane does not serve the ring again. */
 static void blkplane_report_broken(struct blkplane *p)
 {
 	p->blocked |= BLOCKED_BROKEN;

@@ -82,7 +82,7 @@ struct ioengine {
 	struct ioengine_config config;
 	int event_fd;		/* readable when there are completions (libaio); -1: unused */
 	unsigned int in_flight; /* tasks between ioengine_prep and ioengine_finished */
-	bool need_submit;	/* a task was prepared or finished since the last submit */
+	bool need_submit;	/* there is new work, or a bounce buffer may have become free */
 	struct io_queue queued; /* for backends: prepared, not yet submitted */
 	struct io_queue finished;
 	struct io_queue bounce_waiters; /* tasks that wait for a bounce buffer */

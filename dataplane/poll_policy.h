@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * poll_policy: when a dataplane thread polls, sleeps, waits for the vCPU, and blocks.
+ * poll_policy: adaptive polling, wake-up preemption and inline I/O of a dataplane thread.
  *
- * Three decisions trade the CPU time of the thread for latency. Each measures the cost of
- * the previous decisions and adapts; none knows rings, engines or the event loop:
+ * Three policies trade the CPU time of the thread for latency. Each measures the cost of its
+ * previous decisions and adapts, without access to rings, engines or the event loop:
  *
  *	adaptive_poll	how long the thread busy-polls before it sleeps, on several CPUs
- *	wakeup_policy	on a single CPU, which never polls: whether a wake-up preempts the vCPU
+ *	wakeup_policy	whether a wake-up preempts the vCPU, on a single CPU, without polling
  *	inline_io	whether a request is executed by a system call that may block
  *
  * The first two belong to a thread, the third to a queue. The functions only compute on their

@@ -97,7 +97,8 @@ static const struct rule rules[] = {
 	CALL(MAIN | EXPORT, "poll"),
 	CALL(MAIN | EXPORT, "ppoll"),
 	CALL(MAIN | EXPORT, "read"),
-	/* The console, when standard output is a socket, and the service manager. */
+	/* send(2), which has no destination address: replies and events of the control socket, the
+	 * clients of the console, a standard output that is a socket, and the service manager. */
 	CALL_IF(MAIN | EXPORT, "sendto", ARG_IS(4, 0)),
 
 	/* Messages of a vhost-user front end and their descriptors. */
