@@ -241,7 +241,7 @@ test_acpi_off() {
 }
 
 # A console on pipes: a shell that reads its commands from a pipe. The guest ends after its input
-# has ended.
+# has ended. Lines that are typed ahead appear once, and without escape sequences.
 # shellcheck disable=SC2094 # the log is read while it grows
 test_console_pipe() {
     new_log
@@ -252,14 +252,16 @@ test_console_pipe() {
             tries=$((tries + 1))
             sleep 0.1
         done
-        printf 'echo typed-$((40+2))\nexit\n'
+        printf 'echo typed-$((40+2))\necho twice-$((41+2))\nexit\n'
     } | {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append quiet 2>&1
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append 'quiet terminal=no' 2>&1
         echo $? >code
     } | cat >"$log"
     code=$(cat code)
     want_code 0
     want 'typed-42'
+    [ "$(grep -c 'echo t[a-z]*-\$' "$log")" = 2 ] || fail 'the commands are not there once'
+    unwanted "$(printf '\033')"
 }
 
 # shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm
