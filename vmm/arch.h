@@ -125,6 +125,10 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
  * true if the exit was handled. */
 bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit);
 
+/* Sets *pc to the address of the instruction at which the vCPU has stopped; vCPU thread. Returns
+ * false if KVM does not know it. */
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc);
+
 /* Tells the guest that its vCPU was paused by the host, so that its watchdogs do not report a
  * lockup (on x86: KVM_KVMCLOCK_CTRL). vCPU thread. */
 void arch_vcpu_resumed(int vcpu_fd);

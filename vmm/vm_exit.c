@@ -11,7 +11,7 @@ const struct vm_end_info vm_end_info[] = {
 	[VM_END_PANIC] = { "guest-panic", EXIT_PANIC, "the guest panicked" },
 	[VM_END_PANIC_REBOOT] = { "guest-panic", EXIT_PANIC, "the guest rebooted after a panic" },
 	[VM_END_STATUS] = { "guest-status", EXIT_POWEROFF, NULL },
-	[VM_END_CRASH] = { "guest-crash", EXIT_CRASH, "the guest crashed" },
+	[VM_END_CRASH] = { "guest-crash", EXIT_CRASH, NULL }, /* see vm_exit.crash */
 	[VM_END_QUIT] = { "quit", EXIT_QUIT, NULL },
 	[VM_END_ERROR] = { "error", EXIT_ERROR, NULL },
 };

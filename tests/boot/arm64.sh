@@ -66,6 +66,13 @@ test_reboot() {
     want_code 4
 }
 
+test_exit_port() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="exit 3"' --exit-port 0xf4 --disk disk.img
+    want_code 3
+    keep_disk
+}
+
 # The machine has no pvpanic: panic=-1 makes a panic a reboot, and the console shows the panic.
 test_panic() {
     boot_stock 'run="echo c >/proc/sysrq-trigger"'

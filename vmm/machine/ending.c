@@ -68,6 +68,12 @@ static const char *root_hint(const struct machine_config *config)
 	return "--disk FILE, or --initrd FILE";
 }
 
+static enum log_level explain_level(const struct machine *m)
+{
+	return m->vm_exit.why == VM_END_CRASH && !m->config->quiet ? LOG_LEVEL_ERROR
+								   : machine_end_level(m);
+}
+
 void machine_end_explain(struct machine *m)
 {
 	const char *reason = vm_end_info[m->vm_exit.why].line, *said = "";
@@ -76,12 +82,14 @@ void machine_end_explain(struct machine *m)
 
 	if (m->vm_exit.why == VM_END_POWEROFF && m->config->exit_port.given)
 		reason = "the guest powered off without an exit status";
+	if (m->vm_exit.why == VM_END_CRASH)
+		reason = m->vm_exit.crash;
 	if (!reason)
 		return;
 	if (line && !m->watched)
 		said = last_line_text(line);
 	text_show(shown, sizeof(shown), said);
-	log_at(machine_end_level(m), "%s%s%s", reason, *said ? "; on its console: " : "", shown);
+	log_at(explain_level(m), "%s%s%s", reason, *said ? "; on its console: " : "", shown);
 	if (line && line->rootless)
 		log_at(machine_end_level(m),
 		       "its kernel could not mount a root file system; try %s",

@@ -138,6 +138,13 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *
 	return false;
 }
 
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc)
+{
+	struct kvm_one_reg reg = { .id = CORE_REG(regs.pc), .addr = (uintptr_t)pc };
+
+	return ioctl(vcpu_fd, KVM_GET_ONE_REG, &reg) == 0;
+}
+
 /* The function does nothing: the guest is not offered KVM's steal time, so it has no interface to
  * learn of the pause. */
 void arch_vcpu_resumed(int vcpu_fd)

@@ -118,6 +118,9 @@ static const struct rule rules[] = {
 	CALL(SPAWNER | EXPORT, "newfstatat"),
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
+	/* The address at which a guest has crashed (arch_vcpu_pc): on x86, and on aarch64. */
+	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_GET_REGS)),
+	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_GET_ONE_REG)),
 
 	/* Disks. Only FALLOC_FL_KEEP_SIZE is allowed, so that a guest cannot make a file grow. */
 	CALL(ALL, "fdatasync"),
