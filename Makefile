@@ -302,6 +302,7 @@ help:
 	@echo 'make check-systemd  test the example unit under a real systemd, in an emulated host'
 	@echo 'make check-distro  Debian 12 with systemd, made by tools/mkroot: log in, power off, reboot, panic'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
+	@echo 'make vhost-kill  kill -9 of microvm-blk under writes, RUNS=200 times'
 	@echo 'make coverage   lines and branches of dataplane/ and devices/ that the tests reach'
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'
