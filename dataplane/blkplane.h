@@ -26,6 +26,7 @@
 #include "dataplane/iothread.h"
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
+#include "dataplane/vring_mirror.h"
 
 /*
  * Largest number of consecutive turns, without a doorbell in between, in which the ring appears to
@@ -64,6 +65,8 @@ struct blkplane_config {
 	/* The position at which the ring starts; blkplane_stop stores the position at which it
 	 * stopped. NULL: the ring is unused at the start, and the stop stores no position. */
 	struct vring_base *base;
+	/* The mirror of the requests in flight, which can replace *base; NULL: none. */
+	struct vring_mirror *mirror;
 	struct irqline *irq;
 	struct blkplane_stats *stats;
 	struct blkplane_latency *latency;   /* NULL: latencies are not measured */

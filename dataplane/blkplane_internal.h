@@ -4,7 +4,7 @@
  *
  * blkplane.c is the request loop and runs on the dataplane thread; blkplane_control.c has the calls
  * from other threads; blkplane_throttle.c applies the disk's limits; blkplane_times.c measures
- * latencies.
+ * latencies; blkplane_dirty.c records writes to guest memory.
  */
 #ifndef DATAPLANE_BLKPLANE_INTERNAL_H
 #define DATAPLANE_BLKPLANE_INTERNAL_H
@@ -161,5 +161,9 @@ bool blkplane_answer_calls(struct blkplane *p);
 
 /* Complete all parked requests as failed. On the dataplane thread. */
 void blkplane_fail_parked(struct blkplane *plane);
+
+/* blkplane_dirty.c, on the dataplane thread. Records all writable memory of a finished request in
+ * the dirty log: a failed read may have written a part of it. */
+void blkplane_mark_dirty(const struct blkplane *p, const struct slot *slot);
 
 #endif

@@ -126,6 +126,15 @@ int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain)
 	return 1;
 }
 
+int vring_split_replay(struct vring_dev *vr, struct vring_chain *chain, uint16_t head)
+{
+	chain->head = head;
+	if (vring_split_walk_chain(vr, chain))
+		return -EBADMSG;
+	chain_popped(vr, head);
+	return 1;
+}
+
 void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	struct vring_used_elem *elem = &vr->used->ring[vr->used_next & (vr->size - 1)];

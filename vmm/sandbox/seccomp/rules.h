@@ -108,6 +108,9 @@ static const struct rule rules[] = {
 	CALL(EXPORT, "fstat"),
 	CALL_IF2(EXPORT, "fcntl", ARG_IS(1, F_SETFL), ARG_IS(2, O_NONBLOCK)),
 	CALL(EXPORT, "timerfd_settime"),
+	/* The memory that mirrors requests in flight. */
+	CALL(EXPORT, "memfd_create"),
+	CALL(EXPORT, "ftruncate"),
 
 	/* The control socket. */
 	CALL(MAIN | EXPORT, "accept4"),
