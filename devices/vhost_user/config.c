@@ -7,6 +7,17 @@
 
 #include "devices/vhost_user/internal.h"
 
+/* Entries of the rings of QEMU and Cloud Hypervisor by default; those of others are larger. */
+#define USUAL_RING 128
+
+void vhost_user_limit_segments(struct vhost_user *vu)
+{
+	struct virtio_blk_config *space = (void *)vu->dev->regpage->config;
+
+	if (space->seg_max > USUAL_RING - 2)
+		space->seg_max = USUAL_RING - 2;
+}
+
 void vhost_user_close_backend_fd(struct vhost_user *vu)
 {
 	if (vu->backend_fd >= 0)

@@ -70,6 +70,12 @@ int vhost_user_answer(struct vhost_user *vu, uint32_t size);
 
 /* ---- config.c ---- */
 
+/*
+ * Limits the segments of a request to what fits into a ring of the usual size. A chain must not be
+ * longer than its ring, but the front end passes seg_max on to the driver before it chooses the
+ * ring's size, and Linux makes longer chains in indirect tables.
+ */
+void vhost_user_limit_segments(struct vhost_user *vu);
 int vhost_user_get_config(struct vhost_user *vu);
 int vhost_user_set_config(struct vhost_user *vu);
 int vhost_user_set_backend_req_fd(struct vhost_user *vu);

@@ -311,6 +311,7 @@ int vhost_user_create(struct vhost_user **to, struct blk *blk, struct vhost_user
 	}
 	vu->listener = (struct blkplane_listener){ report_broken, report_stopped };
 	vu->next = next;
+	vhost_user_limit_segments(vu);
 	blk_set_listener(blk, &vu->listener);
 	*to = vu;
 	return 0;

@@ -219,6 +219,26 @@ START_TEST(channel_that_fails_is_closed_and_the_disk_stays)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	uint16_t queue_size;
+	uint32_t segments;
+} sizes[] = { { "64", 64, 62 }, { "128", 128, 126 }, { "1024", 1024, 126 } };
+
+/* QEMU's rings have 128 entries by default, whatever the disk's queue-size. */
+START_TEST(request_of_most_segments_fits_into_the_front_ends_ring)
+{
+	const struct virtio_blk_config *space;
+
+	vumaster_init(&v);
+	v.config.queue_size = sizes[_i].queue_size;
+	vumaster_open(&v);
+	space = (const void *)blk_virtio(v.blk)->regpage->config;
+	ck_assert_uint_eq(space->seg_max, sizes[_i].segments);
+	vumaster_fini(&v);
+}
+END_TEST
+
 /* ---- pause ---- */
 
 static const uint64_t formats[] = { 0, 1ull << VIRTIO_F_RING_PACKED };
@@ -311,6 +331,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, new_size_is_told_to_the_next_front_end);
 	tcase_add_test(t, channel_without_room_blocks_nothing_and_loses_nothing);
 	tcase_add_names_test(t, channel_that_fails_is_closed_and_the_disk_stays, failures);
+	tcase_add_table_test(t, request_of_most_segments_fits_into_the_front_ends_ring, sizes);
 	tcase_add_names_test(t, paused_disk_answers_messages_and_serves_requests_after_the_resume,
 			     format_names);
 	tcase_add_names_test(t, ring_that_starts_during_a_pause_waits_for_the_resume, format_names);
