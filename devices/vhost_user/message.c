@@ -134,7 +134,7 @@ static int send_message(int sock, const struct vhost_user_header *header, const 
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return -errno;
-	return (size_t)sent == HEADER + header->size ? 0 : -EAGAIN;
+	return (size_t)sent == HEADER + header->size ? 0 : -EIO;
 }
 
 int vhost_user_reply(int sock, struct vhost_user_message *msg, uint32_t size, int fd)

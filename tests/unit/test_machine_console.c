@@ -309,7 +309,7 @@ START_TEST(console_is_refused_when_there_is_none_or_it_is_full)
 				 i == 0);
 		json_object_put(answer.result);
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends[i]), 0);
-		machine_console_leave(&m.handler, ends[i][0], "", 0);
+		machine_console_leave(&m, ends[i][0], "", 0);
 	}
 	answer = (struct control_answer){ .result = NULL };
 	machine_console_answer(&m, &answer);

@@ -31,12 +31,12 @@ enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3
 
 static const char help[] =
 	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json|--prometheus]\n"
-	"Control the microvm whose control socket is at PATH.\n"
+	"Control the microvm or microvm-blk whose control socket is at PATH.\n"
 	"\n"
 	"  status        show the state of the VM and its disks\n"
 	"  stats         show the statistics of each queue of each disk\n"
-	"  pause         pause the guest\n"
-	"  resume        resume the guest\n"
+	"  pause         pause the guest; of microvm-blk: the disk\n"
+	"  resume        resume the guest or the disk\n"
 	"  flush         flush all disks to stable storage\n"
 	"  resize DISK SIZE\n"
 	"                resize a disk: a number with K, M, G or T, in MiB without\n"

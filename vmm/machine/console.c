@@ -164,10 +164,8 @@ void machine_console_answer(const struct machine *m, struct control_answer *answ
 	control_put_bool(answer->result, "types", console_next_types(m->console));
 }
 
-void machine_console_leave(struct control_handler *handler, int fd, const char *data, size_t len)
+void machine_console_leave(struct machine *m, int fd, const char *data, size_t len)
 {
-	struct machine *m = container_of(handler, struct machine, handler);
-
 	console_attach(m->console, fd, data, len);
 }
 

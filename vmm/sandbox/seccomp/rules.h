@@ -114,7 +114,7 @@ static const struct rule rules[] = {
 
 	/* The control socket. */
 	CALL(MAIN | EXPORT, "accept4"),
-	CALL(MAIN, "recvfrom"),
+	CALL(MAIN | EXPORT, "recvfrom"),
 
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Statistics of the disks' queues: as lines of the log, and as the JSON of the control socket. */
+#include "vmm/control/disk_stats.h"
+
 #include <json-c/json.h>
 #include <stdio.h>
 
 #include "dataplane/base.h"
+#include "dataplane/blkplane.h"
 #include "dataplane/blkstats.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/virtio.h"
+#include "vmm/control/protocol.h"
 #include "vmm/control/queue_stats.h"
-#include "vmm/machine/internal.h"
 
 /* The arguments of a format that is made with COUNTER_FORMAT, from the struct at `from`. */
 #define COUNTER_VALUE(member, key, text, metric, what) , from->member
@@ -55,7 +59,7 @@ static void print_queue(const char *path, unsigned int queue, const struct blkpl
 			 path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
 }
 
-void machine_print_stats(const struct blk_config *config, struct blk *blk)
+void disk_stats_print(const struct blk_config *config, struct blk *blk)
 {
 	struct blkplane_latency latency;
 	struct blkplane_stats s;
@@ -154,14 +158,8 @@ static struct json_object *queue_object(const struct blk *blk, unsigned int disk
 	return object;
 }
 
-struct json_object *machine_stats_object(const struct machine *m)
+void disk_stats_put(struct json_object *queues, struct blk *blk, unsigned int disk)
 {
-	struct json_object *object = json_object_new_object();
-	struct json_object *queues = json_object_new_array();
-
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		for (unsigned int q = 0; q < blk_virtio(m->disk[i].blk)->queue_count; q++)
-			control_put(queues, NULL, queue_object(m->disk[i].blk, i, q));
-	control_put(object, "queues", queues);
-	return object;
+	for (unsigned int i = 0; i < blk_virtio(blk)->queue_count; i++)
+		control_put(queues, NULL, queue_object(blk, disk, i));
 }
