@@ -50,10 +50,17 @@ struct io_task {
 	struct io_task *next;
 	uint32_t done;	  /* bytes finished (discard, zeroes: of range[range_at]) */
 	uint32_t cut;	  /* finished bytes that were cut off the front of iov[0] */
+	uint32_t limit;	  /* most bytes of the next segment */
 	void *bounce;	  /* buffer held, or NULL */
 	struct iovec seg; /* the current segment, if it is not all of iov */
 	bool needs_bounce;
-	struct iocb iocb; /* libaio's control block */
+	bool base; /* the segment is read from the base of an ephemeral disk */
+	/* Ephemeral disks only (ioengine_overlay.c): blocks that the task has claimed, and the
+	 * block whose claim by another task it waits for. */
+	unsigned int claimed;
+	uint64_t claim, awaited;
+	struct io_task *copied_for; /* the write for which this task copies a block; NULL: none */
+	struct iocb iocb;	    /* libaio's control block */
 	/* io_uring: the request on the loop's ring, and the engine that its completion is for. */
 	struct ev_request uring;
 	struct ioengine *engine;

@@ -11,7 +11,7 @@
 
 /* Bounce buffers are needed rarely, and each page of one that was used counts as memory of the VMM,
  * so an engine has only a few. */
-#define BOUNCE_SIZE    (64u << 10)
+#define BOUNCE_SIZE    IOENGINE_BOUNCE_SIZE
 #define BOUNCE_BUFFERS 8
 
 _Static_assert(BOUNCE_BUFFERS <= ARRAY_SIZE(((struct ioengine *)0)->bounce_stack), "stack");
@@ -31,8 +31,11 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	e->queued.tail = &e->queued.head;
 	e->range_tasks.tail = &e->range_tasks.head;
 	e->parked.tail = &e->parked.head;
+	e->claim_waiters.tail = &e->claim_waiters.head;
 	e->ranges = (struct ioranges){
 		.fd = config->fd,
+		.overlay = config->overlay,
+		.base_fd = config->base_fd,
 		.device_block = config->device_block,
 		.direct_align = config->direct_align,
 	};
@@ -52,6 +55,8 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 		cacheline_free(e);
 		return err;
 	}
+	if (config->overlay)
+		overlay_attach(config->overlay, config->waiter, config->loop);
 	*engine = e;
 	return 0;
 }
@@ -84,7 +89,7 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-static void ioengine_drop_bounce(struct ioengine *e, struct io_task *task)
+void ioengine_drop_bounce(struct ioengine *e, struct io_task *task)
 {
 	if (task->bounce) {
 		e->bounce_stack[e->bounce_free++] = task->bounce;
@@ -92,23 +97,31 @@ static void ioengine_drop_bounce(struct ioengine *e, struct io_task *task)
 	}
 }
 
+/* Whether the disk is ephemeral and has a map of written blocks: a condition on the hot path that
+ * is constant for each engine. */
+static inline bool ioengine_has_overlay(const struct ioengine *e)
+{
+	return __builtin_expect(e->config.overlay != NULL, 0);
+}
+
 void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
 {
+	if (ioengine_has_overlay(e) && ioengine_finish_overlay(e, task, result))
+		return;
 	ioengine_drop_bounce(e, task);
 	task->result = result;
 	io_queue_put(&e->finished, task);
 }
 
-/* Copies len bytes between the bounce buffer and the front of the task's memory. */
-static void ioengine_bounce_copy(struct io_task *task, size_t len, bool to_bounce)
+void ioengine_bounce_copy(struct io_task *task, void *to, size_t len, bool to_buffer)
 {
-	char *buffer = task->bounce;
 	const struct iovec *iov = task->iov;
+	char *buffer = to;
 
 	while (len) {
 		size_t n = iov->iov_len < len ? iov->iov_len : len;
 
-		if (to_bounce)
+		if (to_buffer)
 			memcpy(buffer, iov->iov_base, n);
 		else
 			memcpy(iov->iov_base, buffer, n);
@@ -126,9 +139,9 @@ static void ioengine_uncut(struct io_task *task)
 	task->cut = 0;
 }
 
-/* Advances the front of the task's memory past `bytes` finished bytes. Elements that are completely
- * finished keep their full length, so that ioengine_rewind can restore iov. */
-static void ioengine_advance(struct io_task *task, size_t bytes)
+/* Elements that are completely finished keep their full length, so that ioengine_rewind can restore
+ * iov. */
+void ioengine_advance(struct io_task *task, size_t bytes)
 {
 	task->done += (uint32_t)bytes;
 	if (task->cut) {
@@ -147,12 +160,12 @@ static void ioengine_advance(struct io_task *task, size_t bytes)
 	}
 }
 
-/* Zeroes the front of the read's memory, because the image ends before its next byte. At most one
- * segment is zeroed per call, so that a huge read does not block the thread. */
-static void ioengine_zero_front(struct io_task *task)
+/* Zeroes the front of the read's memory, because the image ends before its next byte. At most
+ * `most` bytes, the rest of a segment, are zeroed, so that a huge read does not block the thread. */
+static void ioengine_zero_front(struct io_task *task, uint32_t most)
 {
 	uint32_t left = task->len - task->done;
-	size_t len = left < IOENGINE_SEGMENT_MAX ? left : IOENGINE_SEGMENT_MAX;
+	size_t len = left < most ? left : most;
 	size_t rest = len;
 
 	for (const struct iovec *iov = task->iov; rest; iov++) {
@@ -183,8 +196,12 @@ void ioengine_rewind(struct io_task *task)
  * queued if no bounce buffer is free. */
 static void ioengine_start_segment(struct ioengine *e, struct io_task *task)
 {
+	if (ioengine_has_overlay(e) && !ioengine_place(e, task))
+		return;
 	if (task->needs_bounce) {
 		uint32_t left = task->len - task->done;
+		uint32_t most =
+			task->limit < IOENGINE_BOUNCE_SIZE ? task->limit : IOENGINE_BOUNCE_SIZE;
 
 		if (!task->bounce) {
 			if (!e->bounce_free) {
@@ -194,9 +211,9 @@ static void ioengine_start_segment(struct ioengine *e, struct io_task *task)
 			task->bounce = e->bounce_stack[--e->bounce_free];
 		}
 		task->seg.iov_base = task->bounce;
-		task->seg.iov_len = left < BOUNCE_SIZE ? left : BOUNCE_SIZE;
+		task->seg.iov_len = left < most ? left : most;
 		if (task->op == IO_WRITE)
-			ioengine_bounce_copy(task, task->seg.iov_len, true);
+			ioengine_bounce_copy(task, task->bounce, task->seg.iov_len, true);
 	}
 	e->need_submit = true;
 	e->ops->prep(e, task);
@@ -206,6 +223,11 @@ void ioengine_next_segment(struct ioengine *e, struct io_task *task)
 {
 	bool can_wait = task->len > IOENGINE_SEGMENT_MAX;
 
+	/* A task that is parked must not hold a claim. */
+	if (ioengine_has_overlay(e) && task->claimed) {
+		ioengine_end_claim(e, task);
+		can_wait &= !task->claimed;
+	}
 	if (can_wait && READ_ONCE(e->ranges.cancel)) {
 		ioengine_finish(e, task, -ECANCELED);
 	} else if (can_wait && READ_ONCE(e->ranges.hold)) {
@@ -238,16 +260,22 @@ static void ioengine_take_over(struct ioengine *e, struct io_task *task)
 	e->in_flight++;
 	task->done = 0;
 	task->cut = 0;
+	task->limit = IOENGINE_SEGMENT_MAX;
+	task->base = false;
+	task->claimed = 0;
+	task->copied_for = NULL;
 	task->bounce = NULL;
 	task->needs_bounce = task->op < IO_FLUSH && ioengine_needs_bounce(e, task);
 }
 
 static void ioengine_start_task(struct ioengine *e, struct io_task *task)
 {
-	if (task->op <= IO_FLUSH)
-		ioengine_start_segment(e, task);
-	else
+	if (task->op > IO_FLUSH)
 		ioengine_ranges_prep(e, task);
+	else if (task->op == IO_FLUSH && e->config.ephemeral)
+		ioengine_finish(e, task, 0);
+	else
+		ioengine_start_segment(e, task);
 }
 
 void ioengine_prep(struct ioengine *e, struct io_task *task)
@@ -261,7 +289,7 @@ void ioengine_run(struct ioengine *e, struct io_task *task)
 	ioengine_take_over(e, task);
 	if (task->needs_bounce || task->op >= IO_FLUSH)
 		ioengine_start_task(e, task);
-	else
+	else if (!ioengine_has_overlay(e) || ioengine_place(e, task))
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
 
@@ -306,10 +334,10 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	}
 
 	if (task->bounce && task->op == IO_READ)
-		ioengine_bounce_copy(task, (size_t)res, false);
+		ioengine_bounce_copy(task, task->bounce, (size_t)res, false);
 	ioengine_advance(task, (size_t)res);
 	if (end)
-		ioengine_zero_front(task);
+		ioengine_zero_front(task, task->limit - (uint32_t)res);
 	if (task->done == task->len)
 		ioengine_finish(e, task, 0);
 	else
@@ -327,6 +355,8 @@ void ioengine_submit(struct ioengine *e)
 	if (!e->need_submit)
 		return;
 	e->need_submit = false;
+	if (e->claim_waiters.head)
+		ioengine_retry_claims(e);
 	ioengine_submit_segments(e);
 	while (e->bounce_waiters.head && e->bounce_free) {
 		while (e->bounce_waiters.head && e->bounce_free)
@@ -343,6 +373,9 @@ void ioengine_reap(struct ioengine *e)
 		e->ops->reap(e);
 	if (e->worker)
 		ioengine_ranges_reap(e);
+	/* The end of a claim on another thread only wakes this one: ioengine_submit retries. */
+	if (e->claim_waiters.head)
+		e->need_submit = true;
 }
 
 bool ioengine_ready(const struct ioengine *e)
