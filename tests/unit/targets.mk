@@ -41,6 +41,7 @@ UNIT_NAMES  := rows blk vhost_user race hostfault limit plane exhaustive vring e
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
 WRAPS_blk_cache := io_submit pwritev2 evloop_request fdatasync
+WRAPS_blk_ephemeral := fdatasync evloop_request io_submit
 WRAPS_blk_errors := calloc eventfd mmap io_setup io_uring_queue_init_params
 WRAPS_blk_features := io_submit io_setup
 WRAPS_blk_operate := fdatasync ftruncate lseek fstat
@@ -58,6 +59,7 @@ WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit io_uring_regis
 	epoll_create1
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
+WRAPS_image_ephemeral := open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl fdatasync
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync
 WRAPS_image_is := stat fstat
 WRAPS_ioengine_errors := calloc mmap eventfd io_setup io_submit preadv
