@@ -146,6 +146,29 @@ START_TEST(writes_that_overlap_in_opposite_order_do_not_block_each_other)
 }
 END_TEST
 
+/* The claim that the first one waits for has ended when the second one begins to wait. */
+START_TEST(write_that_begins_to_wait_does_not_delay_another_one)
+{
+	begin(1);
+	start(0, 0, IO_WRITE, 0, BLOCK);
+	start(0, 2, IO_WRITE, BLOCK, BLOCK);
+	start(1, 1, IO_WRITE, 0, BLOCK);
+	complete(0, IO_WRITE, false, 0, BLOCK, SCRIPTED_ALL);
+	expect_finished(0, 0, 0);
+	start(1, 3, IO_WRITE, BLOCK, BLOCK);
+	turn(1);
+	complete(1, IO_WRITE, false, 0, BLOCK, SCRIPTED_ALL);
+	expect_finished(1, 1, 0);
+	expect_busy(1, 0);
+	complete(0, IO_WRITE, false, BLOCK, BLOCK, SCRIPTED_ALL);
+	expect_finished(0, 2, 0);
+	turn(1);
+	complete(1, IO_WRITE, false, BLOCK, BLOCK, SCRIPTED_ALL);
+	expect_finished(1, 3, 0);
+	end();
+}
+END_TEST
+
 START_TEST(bounced_first_write_keeps_its_claim_over_all_buffers)
 {
 	begin(512);
@@ -297,6 +320,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, failed_write_leaves_the_base_visible);
 	tcase_add_test(t, second_write_of_a_block_waits_for_the_first_on_another_queue);
 	tcase_add_test(t, writes_that_overlap_in_opposite_order_do_not_block_each_other);
+	tcase_add_test(t, write_that_begins_to_wait_does_not_delay_another_one);
 	tcase_add_test(t, bounced_first_write_keeps_its_claim_over_all_buffers);
 	tcase_add_test(t, flush_ends_at_once);
 	tcase_add_test(t, long_write_is_parked_between_two_claims);

@@ -195,6 +195,9 @@ static struct json_object *disk_status(const struct machine *m, unsigned int i)
 	control_put_text(disk, "file", config->path);
 	control_put_number(disk, "size", blk_capacity(m->disk[i].blk));
 	control_put_bool(disk, "readonly", config->readonly);
+	control_put_bool(disk, "ephemeral", config->ephemeral);
+	if (config->ephemeral)
+		control_put_number(disk, "allocated", blk_allocated(m->disk[i].blk));
 	control_put_number(disk, "queues", blk_virtio(m->disk[i].blk)->queue_count);
 	control_put(disk, "stopped", machine_alerts_stopped(&m->disk[i]));
 	control_put(disk, "limits", limits_object(m->disk[i].blk));
