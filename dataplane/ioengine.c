@@ -55,8 +55,10 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 		cacheline_free(e);
 		return err;
 	}
-	if (config->overlay)
+	if (config->overlay) {
+		e->special = IO_OVERLAY;
 		overlay_attach(config->overlay, config->waiter, config->loop);
+	}
 	*engine = e;
 	return 0;
 }
@@ -89,46 +91,23 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-void ioengine_drop_bounce(struct ioengine *e, struct io_task *task)
+/* Ends what is special about a finished task. Returns true if it was not a task of the engine's
+ * user. */
+static __attribute__((noinline)) bool ioengine_finish_special(struct ioengine *e,
+							      struct io_task *task, int result)
 {
-	if (task->bounce) {
-		e->bounce_stack[e->bounce_free++] = task->bounce;
-		task->bounce = NULL;
-	}
-}
-
-/* Whether the disk is ephemeral and has a map of written blocks: a condition on the hot path that
- * is constant for each engine. */
-static inline bool ioengine_has_overlay(const struct ioengine *e)
-{
-	return __builtin_expect(e->config.overlay != NULL, 0);
+	if (task->special & (IO_OVERLAY | IO_COPY) && ioengine_finish_overlay(e, task, result))
+		return true;
+	ioengine_drop_bounce(e, task);
+	return false;
 }
 
 void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
 {
-	if (ioengine_has_overlay(e) && ioengine_finish_overlay(e, task, result))
+	if (__builtin_expect(task->special, 0) && ioengine_finish_special(e, task, result))
 		return;
-	ioengine_drop_bounce(e, task);
 	task->result = result;
 	io_queue_put(&e->finished, task);
-}
-
-void ioengine_bounce_copy(struct io_task *task, void *to, size_t len, bool to_buffer)
-{
-	const struct iovec *iov = task->iov;
-	char *buffer = to;
-
-	while (len) {
-		size_t n = iov->iov_len < len ? iov->iov_len : len;
-
-		if (to_buffer)
-			memcpy(buffer, iov->iov_base, n);
-		else
-			memcpy(iov->iov_base, buffer, n);
-		buffer += n;
-		len -= n;
-		iov++;
-	}
 }
 
 /* Restores the first element of iov to its full length. */
@@ -192,29 +171,21 @@ void ioengine_rewind(struct io_task *task)
 	}
 }
 
-/* Starts the task's next segment, directly from its memory or through a bounce buffer. The task is
- * queued if no bounce buffer is free. */
+/* Prepares the task's next segment for the backend, where that takes more than its memory. Returns
+ * false if the segment is not to be started now. */
+static __attribute__((noinline)) bool ioengine_start_special(struct ioengine *e,
+							     struct io_task *task)
+{
+	if (task->special & IO_OVERLAY && !ioengine_place(e, task))
+		return false;
+	return !(task->special & IO_BOUNCE) || ioengine_use_bounce(e, task);
+}
+
+/* Starts the task's next segment, or lets the task wait until it can be started. */
 static void ioengine_start_segment(struct ioengine *e, struct io_task *task)
 {
-	if (ioengine_has_overlay(e) && !ioengine_place(e, task))
+	if (__builtin_expect(task->special, 0) && !ioengine_start_special(e, task))
 		return;
-	if (task->needs_bounce) {
-		uint32_t left = task->len - task->done;
-		uint32_t most =
-			task->limit < IOENGINE_BOUNCE_SIZE ? task->limit : IOENGINE_BOUNCE_SIZE;
-
-		if (!task->bounce) {
-			if (!e->bounce_free) {
-				io_queue_put(&e->bounce_waiters, task);
-				return;
-			}
-			task->bounce = e->bounce_stack[--e->bounce_free];
-		}
-		task->seg.iov_base = task->bounce;
-		task->seg.iov_len = left < most ? left : most;
-		if (task->op == IO_WRITE)
-			ioengine_bounce_copy(task, task->bounce, task->seg.iov_len, true);
-	}
 	e->need_submit = true;
 	e->ops->prep(e, task);
 }
@@ -224,7 +195,7 @@ void ioengine_next_segment(struct ioengine *e, struct io_task *task)
 	bool can_wait = task->len > IOENGINE_SEGMENT_MAX;
 
 	/* A task that is parked must not hold a claim. */
-	if (ioengine_has_overlay(e) && task->claimed) {
+	if (task->claimed) {
 		ioengine_end_claim(e, task);
 		can_wait &= !task->claimed;
 	}
@@ -258,21 +229,23 @@ static bool ioengine_needs_bounce(const struct ioengine *e, const struct io_task
 static void ioengine_take_over(struct ioengine *e, struct io_task *task)
 {
 	e->in_flight++;
-	task->done = 0;
-	task->cut = 0;
+	task->done = task->cut = 0;
 	task->limit = IOENGINE_SEGMENT_MAX;
-	task->base = false;
 	task->claimed = 0;
-	task->copied_for = NULL;
 	task->bounce = NULL;
-	task->needs_bounce = task->op < IO_FLUSH && ioengine_needs_bounce(e, task);
+	task->base = false;
+	task->special = 0;
+	if (task->op < IO_FLUSH)
+		task->special = e->special | (ioengine_needs_bounce(e, task) ? IO_BOUNCE : 0);
 }
 
 static void ioengine_start_task(struct ioengine *e, struct io_task *task)
 {
-	if (task->op > IO_FLUSH)
+	if (task->op < IO_FLUSH)
+		ioengine_start_segment(e, task);
+	else if (task->op > IO_FLUSH)
 		ioengine_ranges_prep(e, task);
-	else if (task->op == IO_FLUSH && e->config.ephemeral)
+	else if (e->config.ephemeral)
 		ioengine_finish(e, task, 0);
 	else
 		ioengine_start_segment(e, task);
@@ -287,9 +260,9 @@ void ioengine_prep(struct ioengine *e, struct io_task *task)
 void ioengine_run(struct ioengine *e, struct io_task *task)
 {
 	ioengine_take_over(e, task);
-	if (task->needs_bounce || task->op >= IO_FLUSH)
+	if (task->special & IO_BOUNCE || task->op >= IO_FLUSH)
 		ioengine_start_task(e, task);
-	else if (!ioengine_has_overlay(e) || ioengine_place(e, task))
+	else if (!task->special || ioengine_place(e, task))
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
 

@@ -92,6 +92,7 @@ struct ioengine {
 	struct ioengine_config config;
 	int event_fd;		/* readable when there are completions (libaio); -1: unused */
 	unsigned int in_flight; /* tasks between ioengine_prep and ioengine_finished */
+	uint8_t special;	/* of each transfer, see enum io_special */
 	bool need_submit;	/* a task was prepared or finished since the last submit */
 	struct io_queue queued; /* for backends: prepared, not yet submitted */
 	struct io_queue finished;
@@ -251,6 +252,9 @@ void ioengine_ranges_reap(struct ioengine *engine);
 void ioengine_advance(struct io_task *task, size_t bytes);
 /* Copies len bytes between `buffer` and the front of the transfer's memory. */
 void ioengine_bounce_copy(struct io_task *task, void *buffer, size_t len, bool to_buffer);
+/* Makes the next segment go through a bounce buffer, to which it copies a write. Returns false if no
+ * buffer is free: the task waits for one. */
+bool ioengine_use_bounce(struct ioengine *engine, struct io_task *task);
 /* Gives the task's bounce buffer back, if it has one. */
 void ioengine_drop_bounce(struct ioengine *engine, struct io_task *task);
 

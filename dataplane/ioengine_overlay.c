@@ -95,6 +95,7 @@ static void ioengine_start_copy(struct ioengine *e, struct block_copy *copy, enu
 		.iov = &copy->iov,
 		.iov_count = 1,
 		.limit = IOENGINE_SEGMENT_MAX,
+		.special = IO_COPY,
 		.base = op == IO_READ,
 		.copied_for = write,
 	};
@@ -166,7 +167,7 @@ bool ioengine_finish_overlay(struct ioengine *e, struct io_task *task, int resul
 {
 	struct block_copy *copy = container_of(task, struct block_copy, task);
 
-	if (task->copied_for) {
+	if (task->special & IO_COPY) {
 		if (task->op == IO_READ && !result)
 			ioengine_write_copy(e, copy);
 		else
@@ -189,8 +190,6 @@ bool ioengine_place(struct ioengine *e, struct io_task *task)
 	unsigned int count;
 	bool written;
 
-	if (task->copied_for)
-		return true;
 	if (task->claimed) {
 		ioengine_claim_limit(task);
 		return true;
