@@ -368,6 +368,7 @@ static void blkplane_loop_failed(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 	struct evloop *loop = &p->config.thread->loop;
 
+	ioengine_give_up(p->config.engine);
 	if (p->blocked & BLOCKED_BROKEN)
 		return;
 	if (!loop->failure_logged)

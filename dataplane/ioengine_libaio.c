@@ -100,7 +100,7 @@ static void aio_prep(struct ioengine *e, struct io_task *task)
 		io_prep_fdsync(cb, e->config.fd);
 	} else if (task->op == IO_READ) {
 		count = ioengine_segment(task, &iov);
-		io_prep_preadv(cb, e->config.fd, iov, (int)count, offset);
+		io_prep_preadv(cb, ioengine_fd(e, task), iov, (int)count, offset);
 	} else {
 		count = ioengine_segment(task, &iov);
 		io_prep_pwritev(cb, e->config.fd, iov, (int)count, offset);
