@@ -7,6 +7,7 @@
  * O_DIRECT, or through the page cache with --buffered. With --ephemeral, the file is the base of an
  * ephemeral disk to which nothing has been written. With --memfd, the driver's memory is shared, in
  * small pages, as that of vubench. With --wait a driver sleeps until its interrupt.
+ * --inflight mirrors the requests in flight, and --log records writes, as microvm-blk does.
  *
  * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
  * request, and doorbells per request. With --times the planes take time stamps as well. With
@@ -46,7 +47,9 @@ static struct {
 	bool indirect;
 	bool buffered; /* read through the host's page cache */
 	bool ephemeral;
-	bool memfd; /* driver memory as that of vubench */
+	bool inflight; /* mirror the requests in flight */
+	bool log;      /* record writes in a dirty log */
+	bool memfd;    /* driver memory as that of vubench */
 	bool packed;
 	bool pin;
 	bool share;
@@ -65,6 +68,8 @@ struct queue {
 	struct blkplane_stats stats;
 	struct blkplane_latency latency;
 	int kick_fd;
+	struct vring_base base;
+	struct vring_mirror mirror;
 	struct ioengine *engine;
 	struct blkplane *plane;
 	pthread_t thread;
@@ -75,6 +80,7 @@ static struct queue queues[MAX_QUEUES];
 static struct iothread *threads[MAX_QUEUES];
 static struct overlay *overlay;
 static struct hostmem mem;
+static struct hostmem_dirty dirty;
 static uint64_t disk_bytes = 1ull << 30;
 static int phase; /* atomic; 1: count, 2: stop */
 
@@ -182,6 +188,22 @@ static char *map_ram(size_t size)
 	return ram;
 }
 
+static void set_up_dirty_log(void)
+{
+	uint64_t pages = (GPA + DRIVER_BYTES * opt.queues) / HOSTMEM_DIRTY_PAGE;
+
+	dirty = (struct hostmem_dirty){ (uint8_t *)map_ram(pages / 8), pages / 8 };
+	mem.dirty = &dirty;
+}
+
+static void set_up_mirror(struct queue *q, struct blkplane_config *config)
+{
+	q->base = (struct vring_base){ .avail_wrap = opt.packed, .used_wrap = opt.packed };
+	q->mirror = (struct vring_mirror){ .memory = map_ram(65536), .entries = RING_SIZE };
+	config->base = &q->base;
+	config->mirror = &q->mirror;
+}
+
 static void set_up(const struct ioengine_ops *ops)
 {
 	char *ram = map_ram(DRIVER_BYTES * opt.queues);
@@ -196,6 +218,8 @@ static void set_up(const struct ioengine_ops *ops)
 	if (opt.ephemeral && overlay_create(&overlay, disk_bytes))
 		die("overlay");
 	hostmem_add(&mem, GPA, DRIVER_BYTES * opt.queues, ram, false);
+	if (opt.log)
+		set_up_dirty_log();
 	for (unsigned int i = 0; i < opt.threads; i++) {
 		if (iothread_create(&threads[i], &thread))
 			die("iothread");
@@ -235,6 +259,8 @@ static void set_up(const struct ioengine_ops *ops)
 			.latency = opt.times ? &q->latency : NULL,
 			.device_status = &q->status,
 		};
+		if (opt.inflight)
+			set_up_mirror(q, &config);
 		if (blkplane_start(&q->plane, &config))
 			die("blkplane");
 	}
@@ -301,7 +327,8 @@ static const struct option long_options[] = {
 	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
 	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },     { "bytes", 1, NULL, 'b' },
 	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { "memfd", 0, NULL, 'm' },
-	{ "wait", 0, NULL, 'w' },     { NULL, 0, NULL, 0 },
+	{ "wait", 0, NULL, 'w' },     { "inflight", 0, NULL, 'I' },  { "log", 0, NULL, 'L' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -330,6 +357,12 @@ static void parse(int argc, char **argv)
 			break;
 		case 'm':
 			opt.memfd = true;
+			break;
+		case 'I':
+			opt.inflight = true;
+			break;
+		case 'L':
+			opt.log = true;
 			break;
 		case 'w':
 			opt.wait = true;

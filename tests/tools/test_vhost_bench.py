@@ -121,13 +121,14 @@ class VhostBench(unittest.TestCase):
         process = subprocess.Popen(
             [sys.executable, TOP + "/tools/vhost-bench", "--dir", self.dir + "/out", "--size", "16M", "--runs", "2", "--seconds",
              "0.1", "--files", "never-written,cached", "--queues", "1", "--depths", "32", "--formats", "indirect", "--variants",
-             "microvm-uring,microvm-inflight,microvm-log,inprocess,qsd-native,fio"], stdin=subprocess.DEVNULL,
+             "microvm-uring,microvm-inflight,inprocess,null,null-log,qsd-native,fio"], stdin=subprocess.DEVNULL,
             env=dict(os.environ, TMPDIR=self.dir, PATH=names), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         code, out, err = self.finish(process)
         self.assertEqual(code, 0, out + err)
-        self.assertEqual(out.count(" k/s, CPU "), 4 * 2 * 2)
+        self.assertEqual(out.count(" k/s, CPU "), (3 * 2 + 2) * 2)
         for text in ("2 runs of 0.1 s, about ", "never-written, indirect, depth 32, ", "cached, indirect, depth 32, ",
                      "skipped  qsd-native: never-written: qemu-storage-daemon not found", "skipped  fio: ",
+                     "compared: ", "    microvm-uring / inprocess: ", "    microvm-inflight / microvm-uring: ", "    null-log / null: ",
                      "KiB resident beside guest memory", "skipped  system calls: perf"):
             self.assertIn(text, out)
         self.assertEqual(self.left(), [])

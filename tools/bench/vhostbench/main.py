@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from . import options as command_line
 from . import variants
 from .place import Place
 from .report import Results, line
+from .signals import Signals
 
 QUICK_LIMIT = 110  # seconds after which --quick starts no further run
 OVERHEAD = 0.35  # seconds that a run takes besides --seconds, warm-up included
@@ -145,7 +145,8 @@ class Session:
             place.end(client)
         connects = [run["connect_us"] for cell in self.results.runs.values() for run in cell.get(variant.name, [])
                     if run.get("connect_us")]
-        return ", ".join([f"{median(connects) / 1000:.2f} ms" if connects else "-", *count, f"CPU {cpu / 5e6:.2f} %",
+        times = f"{median(connects) / 1000:.2f} ms, {min(connects) / 1000:.2f} ms" if connects else "-"
+        return ", ".join([times, *count, f"CPU {cpu / 5e6:.2f} %",
                           f"{resident} KiB resident beside guest memory"])
 
     def report(self):
@@ -166,14 +167,8 @@ def has_perf():
         ["perf", "stat", "-e", "raw_syscalls:sys_enter", "true"], capture_output=True, check=False).returncode == 0
 
 
-def interrupt(signum, _frame):
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)
-    raise Interrupted(signum)
-
-
-def run(options):
-    place = Place(options)
+def run(options, signals):
+    place = Place(options, signals)
     try:
         for file in options.files:
             place.make_file(file)
@@ -181,7 +176,8 @@ def run(options):
         session.start()
         minutes = min(session.expected(), QUICK_LIMIT + 10 if options.quick else 1e9) / 60
         print(f"vhost-bench: {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f}, "
-              f"{options.runs} runs of {options.seconds:g} s, about {minutes:.1f} minutes; Ctrl-C prints what is there", flush=True)
+              f"{options.runs} runs of {options.seconds:g} s, about {minutes:.1f} minutes; Ctrl-C prints what is there",
+              flush=True)
         code = 0
         try:
             session.measure()
@@ -195,10 +191,8 @@ def run(options):
 
 
 def main(top, words):
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, interrupt)
     try:
-        return run(command_line.parse(top, words))
+        return run(command_line.parse(top, words), Signals())
     except Fatal as error:
         print(f"vhost-bench: {error}", file=sys.stderr)
         return error.code

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Processes, programs and files of a session of vhost-bench."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,8 +16,8 @@ from .variants import parse_json
 class Place:
     """Owns all processes and temporary files of the session."""
 
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, signals):
+        self.options, self.signals = options, signals
         self.formats, self.queues = options.formats, max(options.queues)
         programs = os.path.join(options.top, "build/release/tests/bench")
         self.vubench, self.ringbench = os.path.join(programs, "vubench"), os.path.join(programs, "ringbench")
@@ -55,27 +56,22 @@ class Place:
 
     def spawn(self, command, **options):
         try:
-            process = subprocess.Popen(command, start_new_session=True, **options)
+            with self.signals.hold():
+                process = subprocess.Popen(command, start_new_session=True, **options)
+                self.processes.add(process)
         except OSError as error:
             raise RowFailed(f"{command[0]}: {error.strerror}") from None
-        self.processes.add(process)
         return process
 
     def end(self, process):
-        """Ends a process and its children."""
-        if process not in self.processes:
-            return
-        self.processes.discard(process)
+        """Ends a process and its children. It stays registered until it has ended."""
         for signum in (signal.SIGTERM, signal.SIGKILL):
-            try:
+            if process.poll() is None:
                 os.killpg(process.pid, signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
-                return
-            except ProcessLookupError:
-                process.wait()
-                return
-            except subprocess.TimeoutExpired:
-                pass
+                break
+        self.processes.discard(process)
 
     def output(self, command, server=None):
         """Runs a client, and returns the JSON that it prints."""

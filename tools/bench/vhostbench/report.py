@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tables of vhost-bench."""
 
+from dataclasses import replace
+
 from bootfio.stats import median, spread
 
 COLUMNS = ("iops", "cpu_ns", "p50_us", "p99_us", "kicks", "calls")
@@ -30,41 +32,82 @@ class Results:
     def skip(self, name, why):
         self.skipped[f"{name}: {why}"] = None
 
+    def values(self, cell, name, column):
+        return [run[column] for run in self.runs.get(cell, {}).get(name, []) if run.get(column) is not None]
+
     def value(self, cell, name, column):
-        values = [run[column] for run in self.runs[cell].get(name, []) if run.get(column) is not None]
-        return median(values)
+        return median(self.values(cell, name, column))
 
     def best(self, cell, prefix, column):
-        """Returns the best median of the variants whose names begin with `prefix`."""
-        values = [self.value(cell, name, column) for name in self.runs[cell] if name.startswith(prefix)]
-        values = [value for value in values if value is not None]
-        return (max if column == "iops" else min)(values) if values else None
+        """Returns the variant with the best median of those whose names begin with `prefix`, or None."""
+        names = [name for name in self.runs[cell] if name.startswith(prefix) and self.values(cell, name, column)]
+        names = [name for name in names if not name.endswith(("-inflight", "-log"))]
+        return (max if column == "iops" else min)(names, key=lambda name: self.value(cell, name, column), default=None)
+
+    def ratio(self, column, cell, name, other, peer):
+        """Returns the median of the ratios of two variants' runs in the same round, or None."""
+        pairs = zip(self.values(cell, name, column), self.values(other, peer, column))
+        return median([mine / theirs for mine, theirs in pairs if theirs])
+
+    # ---- tables ----
 
     def rows(self, cell):
         for name, runs in self.runs[cell].items():
             value = {column: self.value(cell, name, column) for column in COLUMNS}
             if value["iops"] is None:
                 continue
-            ratios = []
+            ratios = {}
             for column in ("iops", "cpu_ns"):
-                peer = self.best(cell, "qsd", column)
-                ratios.append(text(value[column] / peer if peer and value[column] is not None else None))
-            rates = [run["iops"] for run in runs if "calls" not in run]
-            yield [name, text(value["iops"], 1000, 1), f"{spread(rates) * 100:.0f}" if rates else "-", ratios[0],
-                   text(value["cpu_ns"], 1000), ratios[1], text(value["p50_us"], digits=1), text(value["p99_us"], digits=1),
-                   text(value["kicks"], digits=3), text(value["calls"], digits=3)]
+                peer = None if name.startswith("null") else self.best(cell, "qsd", column)
+                ratios[column] = text(value[column] and peer and value[column] / self.value(cell, peer, column))
+            rates = [run["iops"] for run in runs if run["iops"]]
+            yield [name, text(value["iops"], 1000, 1), f"{spread(rates) * 100:.0f}", ratios["iops"],
+                   text(value["cpu_ns"], 1000), ratios["cpu_ns"], text(value["p50_us"], digits=1),
+                   text(value["p99_us"], digits=1), text(value["kicks"], digits=3), text(value["calls"], digits=3)]
 
     def tables(self):
         head = ["variant", "k/s", "+-%", "/QSD", "CPU us", "/QSD", "p50 us", "p99 us", "kicks", "calls"]
         for cell in self.runs:
             yield ""
-            yield f"{cell.file}, {cell.format}, depth {cell.depth}, {cell.queues} queue(s), client waits by {cell.wait}"
+            yield heading(cell)
             rows = [head, *self.rows(cell)]
             widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
             for row in rows:
-                yield "  " + row[0].ljust(widths[0]) + "".join("  " + word.rjust(width) for word, width in zip(row[1:], widths[1:]))
+                cells = "".join("  " + word.rjust(width) for word, width in zip(row[1:], widths[1:]))
+                yield "  " + row[0].ljust(widths[0]) + cells
+        if self.runs:
+            yield ""
+            yield "compared: medians of the ratios of runs in the same round (rate, CPU per request):"
+            for cell in self.runs:
+                yield f"  {heading(cell)}"
+                yield from (f"    {words}" for words in self.comparisons(cell))
         if self.idle:
             yield ""
-            yield "connect to first completion (median), and with live rings without requests:"
+            yield "connect to first completion (median, shortest); with live rings without requests:"
             yield from (f"  {name}: {words}" for name, words in self.idle.items())
         yield from (f"skipped  {words}" for words in self.skipped)
+
+    # ---- comparisons ----
+
+    def pair(self, cell, name, other, peer):
+        """Returns a line about two variants, or nothing if one of them has no runs."""
+        rate, cpu = (self.ratio(column, cell, name, other, peer) for column in ("iops", "cpu_ns"))
+        if rate is not None:
+            yield f"{name} / {peer}: {text(rate)}, {text(cpu)}"
+
+    def comparisons(self, cell):
+        for column, what in (("iops", "rate"), ("cpu_ns", "CPU per request")):
+            mine, peer = self.best(cell, "microvm", column), self.best(cell, "qsd", column)
+            if mine and peer:
+                yield f"best {what}, {mine} / {peer}: {text(self.ratio(column, cell, mine, cell, peer))}"
+        for name, peer in (("microvm-uring", "inprocess"), ("microvm-inflight", "microvm-uring"),
+                           ("microvm-log", "microvm-uring"), ("null-inflight", "null"), ("null-log", "null")):
+            yield from self.pair(cell, name, cell, peer)
+        one = replace(cell, queues=1)
+        if cell.queues > 1 and one in self.runs:
+            for words in self.pair(cell, "microvm-uring", one, "microvm-uring"):
+                yield f"{words} (to one queue)"
+
+
+def heading(cell):
+    return f"{cell.file}, {cell.format}, depth {cell.depth}, {cell.queues} queue(s), client waits by {cell.wait}"

@@ -16,7 +16,9 @@ MICROVM = {"microvm-uring": ("io_uring", True, []), "microvm-libaio": ("libaio",
            "microvm-nopoll": ("io_uring", False, []), "microvm-inflight": ("io_uring", True, ["--inflight"]),
            "microvm-log": ("io_uring", True, ["--log"])}
 QSD = {f"qsd-{aio}{suffix}": (aio, not suffix) for aio in ("native", "io_uring", "threads") for suffix in ("", "-nopoll")}
-NAMES = (*MICROVM, *QSD, "inprocess", "fio")
+# Name -> options of ringbench.
+NULL = {"null": [], "null-inflight": ["--inflight"], "null-log": ["--log"]}
+NAMES = (*MICROVM, *QSD, "inprocess", *NULL, "fio")
 
 
 class Variant:
@@ -91,13 +93,16 @@ class Server(Variant):
 
 
 class InProcess(Variant):
+    """The dataplane in the client's process. Variants of NULL do no I/O, and are measured at depth 32 only."""
+
     def run(self, cell, seconds, counted=False):
-        if counted or cell.format == "blkio":
+        null = self.name in NULL
+        if counted or cell.format == "blkio" or null and (cell.depth != 32 or cell.file != self.place.options.files[0]):
             return None
         return self.place.output(
-            [self.place.ringbench, "--engine", "io_uring", "--memfd", "--file", self.place.file(cell.file), "--depth",
-             str(cell.depth), "--queues", str(cell.queues), "--seconds", str(seconds), "--poll-us", str(POLL_US),
-             *ring_options(cell), *(["--wait"] if cell.wait == "call" else []),
+            [self.place.ringbench, "--memfd", "--depth", str(cell.depth), "--queues", str(cell.queues), "--seconds",
+             str(seconds), "--poll-us", str(POLL_US), *ring_options(cell), *(["--wait"] if cell.wait == "call" else []),
+             *(NULL[self.name] if null else ["--engine", "io_uring", "--file", self.place.file(cell.file)]),
              *(["--buffered"] if cell.file == "cached" else [])])
 
 
