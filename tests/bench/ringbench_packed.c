@@ -112,6 +112,8 @@ void packed_stage(struct driver *d, unsigned int slot)
 bool packed_show(struct driver *d)
 {
 	uint16_t old = d->shown, at;
+	/* Positions cannot tell a ring that was offered as a whole from one without news. */
+	bool whole = d->first && d->put == old;
 	uint32_t event;
 
 	/* Release: pairs with vring_pop's acquire. */
@@ -123,6 +125,8 @@ bool packed_show(struct driver *d)
 	event = READ_ONCE(*d->device_event);
 	if ((event & ~0xffffu) != DESC)
 		return (event & ~0xffffu) != DISABLE;
+	if (whole)
+		return true;
 	/* Converts ring positions to a running count, as if the ring had no end. */
 	at = (uint16_t)(event & 0x7fff);
 	if (!(event & 0x8000) != !(d->put_flags & AVAIL))
