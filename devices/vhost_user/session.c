@@ -21,7 +21,8 @@
 static const uint64_t protocol_features =
 	FEATURE(VHOST_USER_PROTOCOL_F_MQ) | FEATURE(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
 	FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) | FEATURE(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-	FEATURE(VHOST_USER_PROTOCOL_F_CONFIG) | FEATURE(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+	FEATURE(VHOST_USER_PROTOCOL_F_CONFIG) | FEATURE(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |
+	FEATURE(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 
 /* ---- messages about features ---- */
 
@@ -135,6 +136,10 @@ static const struct handler {
 					    8, 1, 1 },
 	[VHOST_USER_GET_CONFIG] = { "GET_CONFIG", vhost_user_get_config, 12, 268, 0, 0 },
 	[VHOST_USER_SET_CONFIG] = { "SET_CONFIG", vhost_user_set_config, 12, 268, 0, 0 },
+	[VHOST_USER_GET_INFLIGHT_FD] = { "GET_INFLIGHT_FD", vhost_user_get_inflight_fd, 20, 24, 0,
+					 0 },
+	[VHOST_USER_SET_INFLIGHT_FD] = { "SET_INFLIGHT_FD", vhost_user_set_inflight_fd, 20, 24, 0,
+					 1 },
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = { "GET_MAX_MEM_SLOTS", vhost_user_get_max_mem_slots, 0, 0,
 					   0, 0 },
 	[VHOST_USER_ADD_MEM_REG] = { "ADD_MEM_REG", vhost_user_add_mem_reg, 40, 40, 1, 1 },
@@ -245,6 +250,7 @@ void vhost_user_disconnect(struct vhost_user *vu)
 	virtio_reset(vu->dev);
 	vhost_user_memory_clear(vu->memory);
 	vhost_user_memory_drop_log(vu->memory);
+	vhost_user_memory_drop_inflight(vu->memory);
 	vhost_user_message_done(&vu->msg);
 	vhost_user_close_backend_fd(vu);
 	close(vu->sock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * session: a vhost-user back end that serves one disk to one front end at a time.
+ * session: vhost-user back end for one disk, with one connection at a time.
  *
  * The front end is trusted no more than a guest: a message that breaks the protocol is refused, by
  * REPLY_ACK where the front end asked for it, and else by the end of the connection. The disk stays

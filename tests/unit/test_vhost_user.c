@@ -49,7 +49,7 @@ START_TEST(features_and_limits_are_what_front_ends_expect)
 	ck_assert(features >> VHOST_USER_F_PROTOCOL_FEATURES & 1);
 	ck_assert_uint_eq(features >> 40 & 1, 0);
 	ck_assert_uint_eq(vumaster_ask(&v, VHOST_USER_GET_PROTOCOL_FEATURES),
-			  1 << 0 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 15);
+			  1 << 0 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 12 | 1 << 15);
 	ck_assert_uint_eq(vumaster_ask(&v, VHOST_USER_GET_QUEUE_NUM), 1);
 	ck_assert_uint_eq(vumaster_ask(&v, VHOST_USER_GET_MAX_MEM_SLOTS), 32);
 	vumaster_fini(&v);

@@ -15,7 +15,8 @@ struct export;
  * has to call export_destroy if *export is not NULL. */
 int export_create(struct export **export, const struct export_config *config);
 
-/* Enters the sandbox, in which the sockets' paths are out of reach. */
+/* Enters the sandbox, starts the spawner (spawner.h), and restricts the main thread by its seccomp
+ * filter. In the sandbox, the process cannot remove the sockets' files. */
 int export_start(struct export *export);
 
 /* Returns whether the process is in the sandbox, so that no files can be removed. */

@@ -65,6 +65,8 @@ static const struct option options[] = {
 	  "create a control socket for microvm-ctl(1)" },
 	{ "--stats", OPTION_SWITCH, AT(stats), "on|off", "off",
 	  "print statistics of the disk at the end, and measure latencies" },
+	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
+	  "where an ephemeral disk keeps what is written (default: the directory of the image)" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
 	  "append messages to FILE (default: stderr)" },
 	{ "--log-level", OPTION_NAME, AT(log_level), "error|warn|info|debug", "info",
@@ -109,6 +111,7 @@ static int take_flags(int argc, char **argv, struct flags *flags)
 static const char *settle(struct export_config *config, unsigned int cpus, char why[WHY_MAX])
 {
 	const char *problem;
+	bool ephemeral = false;
 
 	if (!config->disk_count)
 		return "--disk FILE is missing (see --help)";
@@ -116,7 +119,14 @@ static const char *settle(struct export_config *config, unsigned int cpus, char 
 		return "--socket-path, --fd: only one of the two is possible";
 	config->disk.stats = config->stats;
 	problem = options_settle_queues(&config->disk, cpus, why);
-	return problem ? problem : options_settle_errors(&config->disk, config->control);
+	if (!problem)
+		problem = options_settle_errors(&config->disk, config->control);
+	if (!problem)
+		problem =
+			options_settle_ephemeral(&config->disk, config->ephemeral_dir, &ephemeral);
+	if (!problem && config->ephemeral_dir && !ephemeral)
+		problem = options_unused_dir;
+	return problem;
 }
 
 enum options_result export_options_parse(int argc, char **argv, struct export_config *config,

@@ -26,7 +26,8 @@ struct export_config {
 	enum sandbox_mode sandbox;
 	const char *user; /* see sandbox_find_user; NULL: none */
 	bool core_dump;
-	unsigned int disk_count; /* 1 after export_options_parse */
+	const char *ephemeral_dir; /* NULL: that of the image */
+	unsigned int disk_count;   /* 1 after export_options_parse */
 	struct blk_config disk;
 };
 

@@ -158,6 +158,9 @@ static struct json_object *disk_status(const struct commands *c, unsigned int i)
 	control_put_text(object, "file", disk->config->path);
 	control_put_number(object, "size", blk_capacity(disk->blk));
 	control_put_bool(object, "readonly", disk->config->readonly);
+	control_put_bool(object, "ephemeral", disk->config->ephemeral);
+	if (disk->config->ephemeral)
+		control_put_number(object, "allocated", blk_allocated(disk->blk));
 	control_put_number(object, "queues", blk_virtio(disk->blk)->queue_count);
 	control_put(object, "stopped", disk_alerts_stopped(&disk->alerts));
 	control_put(object, "limits", limits_object(disk->blk));

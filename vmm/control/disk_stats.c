@@ -15,8 +15,9 @@
 /* The arguments of a format that is made with COUNTER_FORMAT, from the struct at `from`. */
 #define COUNTER_VALUE(member, key, text, metric, what) , from->member
 
-/* Puts a counter, or a histogram, of the struct at `from` into `object`. */
+/* Adds a counter of the struct at `from` to the JSON object `object`. */
 #define PUT_COUNTER(member, key, text, metric, what) control_put_number(object, key, from->member);
+/* Adds a histogram of the struct at `from` to the JSON object `object`. */
 #define PUT_TIMES(member, key, text, metric, what) \
 	control_put(object, key, histogram(&from->member));
 
@@ -72,8 +73,8 @@ void disk_stats_print(const struct blk_config *config, struct blk *blk)
 /* ---- for the control socket ---- */
 
 /* Returns an array of [upper bound in ns (null: none), count] for each bucket that is not
- * empty. Four buckets of struct latency make one here, except the first and the last, which
- * stand alone. */
+ * empty. Four buckets of struct latency are merged into one, except the first and the last,
+ * which are not merged. */
 static struct json_object *buckets(const struct latency *l)
 {
 	struct json_object *all = json_object_new_array(), *one;

@@ -58,10 +58,13 @@ void show_status(struct json_object *result)
 	for (size_t i = 0; i < length(disks); i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
-		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s, %" PRIu64 " queues",
-		       number(disk, "disk"), text(disk, "file"), number(disk, "size"),
-		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "",
-		       number(disk, "queues"));
+		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s", number(disk, "disk"),
+		       text(disk, "file"), number(disk, "size"),
+		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "");
+		if (json_object_get_boolean(member(disk, "ephemeral")))
+			printf(", ephemeral with %" PRIu64 " bytes allocated",
+			       number(disk, "allocated"));
+		printf(", %" PRIu64 " queues", number(disk, "queues"));
 		print_limits(member(disk, "limits"), ", limits ");
 		show_stopped(member(disk, "stopped"));
 		putchar('\n');

@@ -30,7 +30,7 @@ struct disk {
 	struct virtio_mmio mmio;
 };
 
-/* What --console names. Descriptors are -1 if there is no such thing. */
+/* Endpoint of --console: a pseudo-terminal, a file or a socket. Unused descriptors are -1. */
 struct console_end {
 	int fd;			      /* the master side of the pseudo-terminal, or the file */
 	int slave_fd;		      /* keeps the master side from hanging up */
@@ -87,17 +87,18 @@ int machine_map_regpages(struct machine *m);
  * -errno, logged. */
 int machine_attach_devices(struct machine *m);
 
-/* Opens what --console names, other than the standard streams. 0 or -errno, logged. */
+/* Opens the endpoint of --console, unless it is the standard streams. 0 or -errno, logged. */
 int machine_console_open(struct machine *m);
 
-/* Opens the console on it, and puts the terminal into raw mode. 0 or -errno, logged. */
+/* Opens the console on the endpoint, and puts a terminal into raw mode. 0 or -errno, logged. */
 int machine_console_start(struct machine *m);
 
-/* Truncates the file, or prints the path of the pseudo-terminal, when nothing else can fail; in the
- * sandbox, with the filter of the process. 0 or -errno, logged. */
+/* Truncates the file, or prints the path of the pseudo-terminal. Called after the steps that may
+ * fail on a host, and before the main thread installs its seccomp filter, which forbids ftruncate.
+ * 0 or -errno, logged. */
 int machine_console_ready(struct machine *m);
 
-/* Closes the console and what --console names. With `remove`, the socket and a file that was
+/* Closes the console and its endpoint. With `remove`, the socket and a file that was
  * created are removed: the guest has not run, and the process is not sandboxed. */
 void machine_console_close(struct machine *m, bool remove);
 
@@ -140,10 +141,11 @@ void machine_press_button(const struct machine *m);
 /* Adds the register of --exit-port to its bus. 0 or -errno. */
 int machine_attach_exit_port(struct machine *m, const struct dev_desc *desc);
 
-/* Level of the messages about why the VM ends: --quiet keeps them from the log. */
+/* Returns the log level of the messages about the end of the VM: info, or debug with --quiet. */
 enum log_level machine_end_level(const struct machine *m);
 
-/* Distinguishes a reboot after a panic, when vm_exit.why is set. */
+/* Changes VM_END_REBOOT in vm_exit.why to VM_END_PANIC_REBOOT if the guest's console has shown a
+ * panic. Called when vm_exit.why is set. */
 void machine_end_settle(struct machine *m);
 
 /* Logs why the VM has ended, with the last line of the guest's console. Called when the vCPUs and
