@@ -305,6 +305,7 @@ help:
 	@echo 'make check-systemd  the example unit under systemd, in an emulated Debian'
 	@echo 'make check-distro  Debian 12 by tools/mkroot; DISTRO=all or ext4,generic,...'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
+	@echo 'make vhost-kill  kill -9 of microvm-blk under writes, RUNS=200 times'
 	@echo 'make coverage   branches of dataplane/ and devices/ that the tests reach'
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'

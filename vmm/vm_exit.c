@@ -5,7 +5,7 @@
 
 /* clang-format off */
 const struct vm_end_info vm_end_info[] = {
-	[VM_RUNNING] = { "error", EXIT_ERROR, NULL }, /* the machine is destroyed before it has ended */
+	[VM_RUNNING] = { "error", EXIT_ERROR, NULL }, /* machine_destroy before any other end */
 	[VM_END_POWEROFF] = { "guest-poweroff", EXIT_POWEROFF, NULL },
 	[VM_END_REBOOT] = { "guest-reboot", EXIT_REBOOT, "the guest rebooted" },
 	[VM_END_PANIC] = { "guest-panic", EXIT_PANIC, "the guest panicked" },

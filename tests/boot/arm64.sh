@@ -7,6 +7,7 @@
 # shellcheck disable=SC2016
 # shellcheck source=tests/boot/lib.sh
 . ./lib.sh
+stock=vmlinuz
 
 disks=0
 # Compatible string in the device tree; a native host may have either version.
@@ -95,7 +96,7 @@ test_console_off_engine_sync() {
 fio() {
     command=$1
     shift
-    boot --kernel vmlinuz --initrd fio.cpio --append "quiet run=\"t $command\"" "$@"
+    boot --kernel "$stock" --initrd fio.cpio --append "quiet $lean run=\"t $command\"" "$@"
     want_code 0
     want "done ${command%% *}"
     unwanted WRONG

@@ -134,8 +134,8 @@ static void begin_port(void)
 }
 
 /*
- * Output that nobody reads is bounded, and the loss is counted. The thread ends during its current
- * exit.
+ * Console output without a reader is bounded, and the loss is counted. The thread ends during its
+ * current exit.
  */
 START_TEST(row40_console_flooded_by_string_output)
 {

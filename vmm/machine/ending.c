@@ -21,10 +21,10 @@ static void exit_port_write(void *dev, uint64_t offset, const uint8_t *data, uns
 	struct machine *m = dev;
 	uint32_t none = 0;
 
-	(void)len; /* of a longer write the low byte counts */
+	(void)len; /* the low byte of a longer write is the status */
 	if (offset)
 		return;
-	/* Of two vCPUs that write, the first one counts. */
+	/* The first write counts if several vCPUs write. */
 	__atomic_compare_exchange_n(&m->exit_byte, &none, data[0] | EXIT_BYTE_WRITTEN, false,
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	m->vm_exit.end(&m->vm_exit, VM_END_STATUS);
@@ -57,7 +57,7 @@ void machine_end_settle(struct machine *m)
 		WRITE_ONCE(m->vm_exit.why, VM_END_PANIC_REBOOT);
 }
 
-/* Returns what may help a kernel that found no root file system. */
+/* Returns the options that a user may need whose kernel found no root file system. */
 static const char *root_hint(const struct machine_config *config)
 {
 	if (config->initrd)

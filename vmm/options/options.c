@@ -186,16 +186,32 @@ static const struct option options[] = {
 	{ "--disk", OPTION_OTHER, OPTION_SET_ONLY, "FILE[,KEY=VALUE]...", NULL,
 	  "add a disk: raw image or block device; up to 16 times; \",,\" in a name or value is one comma",
 	  .repeatable = true, .set = set_disk },
+	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
+	  "where ephemeral disks keep what the guest writes (default: the directory of the image)" },
 };
 /* clang-format on */
 
 static const struct option_table table = { options, ARRAY_SIZE(options) };
+
+/* Returns NULL, or the reason why the disk does not fit the other options. */
+static const char *settle_disk(const struct machine_config *config, struct blk_config *disk,
+			       bool *any_ephemeral, char unfit[WHY_MAX])
+{
+	const char *why = options_settle_queues(disk, config->cpus, unfit);
+
+	if (!why)
+		why = options_settle_errors(disk, config->control);
+	if (!why)
+		why = options_settle_ephemeral(disk, config->ephemeral_dir, any_ephemeral);
+	return why;
+}
 
 /* Checks the combination of options and sets dependent defaults. Returns false with an error in
  * `message` if options contradict each other or --kernel is missing. */
 static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_MAX])
 {
 	const char *why = NULL;
+	bool any_ephemeral = false;
 
 	if (!config->kernel)
 		why = "--kernel FILE is missing (see --help)";
@@ -212,16 +228,17 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 	for (unsigned int i = 0; i < config->disk_count; i++) {
 		char shown[SHOWN_MAX], unfit[WHY_MAX];
 
-		why = options_settle_queues(&config->disk[i], config->cpus, unfit);
-		if (!why)
-			why = options_settle_errors(&config->disk[i], config->control);
+		why = settle_disk(config, &config->disk[i], &any_ephemeral, unfit);
 		if (!why)
 			continue;
 		text_show(shown, sizeof(shown), config->disk[i].path);
 		snprintf(message, OPTIONS_MESSAGE_MAX, "--disk %s: %s", shown, why);
 		return false;
 	}
-	return true;
+	if (!config->ephemeral_dir || any_ephemeral)
+		return true;
+	snprintf(message, OPTIONS_MESSAGE_MAX, "%s", options_unused_dir);
+	return false;
 }
 
 enum options_result options_parse(int argc, char **argv, struct machine_config *config,

@@ -11,8 +11,8 @@
  * allowed without conditions and do not run the filter for them. Older kernels check the rows in
  * their order, so frequent calls come first.
  *
- * A call without a row kills the process (SIGSYS). A few calls that a C library may try but can do
- * without fail with an errno instead.
+ * A call without a row kills the process (SIGSYS). A few calls fail with an errno instead: a C
+ * library may try them, and uses another call if they fail.
  */
 #ifndef VMM_SANDBOX_SECCOMP_RULES_H
 #define VMM_SANDBOX_SECCOMP_RULES_H
@@ -89,7 +89,7 @@ static const struct rule rules[] = {
 	CALL(EPOLL, "epoll_wait"),
 	CALL(EPOLL, "epoll_pwait"),
 	CALL(EPOLL, "epoll_ctl"),
-	CALL(PLANES, "preadv"),
+	CALL(BLOCKS, "preadv"),
 	CALL(PLANES, "pwritev2"),
 	CALL(PLANES, "pwritev"), /* used by a C library when pwritev2 is missing */
 	CALL(ALL, "write"),
@@ -97,7 +97,8 @@ static const struct rule rules[] = {
 	CALL(MAIN | EXPORT, "poll"),
 	CALL(MAIN | EXPORT, "ppoll"),
 	CALL(MAIN | EXPORT, "read"),
-	/* The console, when standard output is a socket, and the service manager. */
+	/* send(2), which has no destination address: replies and events of the control socket, the
+	 * clients of the console, a standard output that is a socket, and the service manager. */
 	CALL_IF(MAIN | EXPORT, "sendto", ARG_IS(4, 0)),
 
 	/* Messages of a vhost-user front end and their descriptors. */
@@ -107,14 +108,18 @@ static const struct rule rules[] = {
 	CALL(EXPORT, "fstat"),
 	CALL_IF2(EXPORT, "fcntl", ARG_IS(1, F_SETFL), ARG_IS(2, O_NONBLOCK)),
 	CALL(EXPORT, "timerfd_settime"),
+	/* The memory that mirrors requests in flight. */
+	CALL(EXPORT, "memfd_create"),
+	CALL(EXPORT, "ftruncate"),
 
 	/* The control socket. */
 	CALL(MAIN | EXPORT, "accept4"),
-	CALL(MAIN, "recvfrom"),
+	CALL(MAIN | EXPORT, "recvfrom"),
 
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),
 	CALL(SPAWNER | EXPORT, "newfstatat"),
+	CALL(MAIN, "newfstatat"), /* what an ephemeral disk occupies, for `status` */
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 	/* The address at which a guest has crashed (arch_vcpu_pc): on x86, and on aarch64. */
