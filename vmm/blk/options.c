@@ -62,7 +62,7 @@ static const struct option options[] = {
 	{ "--blk-file", OPTION_OTHER, OPTION_SET_ONLY, "FILE", NULL,
 	  "the disk, without keys", .set = set_blk_file },
 	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
-	  "where an ephemeral disk keeps what is written (default: the directory of the image)" },
+	  "directory for the writes to an ephemeral disk (default: that of the image)" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
 	  "append messages to FILE (default: stderr)" },
 	{ "--log-level", OPTION_NAME, AT(log_level), "error|warn|info|debug", "info",
