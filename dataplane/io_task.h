@@ -3,8 +3,8 @@
  * io_task: one I/O operation on a disk image, and a queue of such operations.
  *
  * The plane embeds a task in each request slot. The engine, the worker thread and the backends fill
- * in and link the task while it is in flight; the comments in the struct say who owns which member.
- * All functions are for the thread that uses the engine.
+ * in and link the task while it is in flight; the comments in the struct name the owner of each
+ * member. All functions are for the thread that uses the engine.
  */
 #ifndef DATAPLANE_IO_TASK_H
 #define DATAPLANE_IO_TASK_H

@@ -14,7 +14,7 @@
  * of all engines of the thread and waits. With this backend, ioengine_submit and ioengine_reap only
  * handle bounce buffers, discards and write-zeroes.
  *
- * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
+ * ioengine.c has the code that all backends need: it counts the tasks in flight,
  * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
  * copies through bounce buffers where O_DIRECT refuses the memory. A backend (struct ioengine_ops)
  * transfers single segments. Discards and write-zeroes do not go through a backend: a helper thread
@@ -93,12 +93,12 @@ struct ioengine {
 	int event_fd;		/* readable when there are completions (libaio); -1: unused */
 	unsigned int in_flight; /* tasks between ioengine_prep and ioengine_finished */
 	uint8_t special;	/* of each transfer, see enum io_special */
-	bool need_submit;	/* a task was prepared or finished since the last submit */
+	bool need_submit;	/* there is new work, or a bounce buffer may have become free */
 	struct io_queue queued; /* for backends: prepared, not yet submitted */
 	struct io_queue finished;
 	struct io_queue bounce_waiters; /* tasks that wait for a bounce buffer */
 	struct io_queue range_tasks;	/* discards and zeroes, not yet given to the worker */
-	struct io_queue parked;		/* tasks interrupted by ioengine_hold */
+	struct io_queue parked;		/* interrupted by ioengine_hold, until ioengine_release */
 	struct ioworker *worker;	/* NULL until the first discard or zeroes */
 	unsigned int ranges_in_flight;	/* discards and zeroes in flight */
 	unsigned int parked_count;

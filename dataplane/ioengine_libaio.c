@@ -2,8 +2,8 @@
 /*
  * ioengine_libaio: engine backend on Linux AIO.
  *
- * One io_submit per batch; completions through an eventfd; a flush is an asynchronous fdatasync.
- * With O_DIRECT io_submit does not block; through the page cache it may.
+ * One io_submit submits a batch, and an eventfd reports completions. A flush is an asynchronous
+ * fdatasync. With O_DIRECT io_submit does not block; through the page cache it may.
  *
  * The functions of libaio return -errno and do not set errno.
  */

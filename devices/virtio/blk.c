@@ -131,6 +131,7 @@ static int start_queue(struct blk *b, unsigned int n)
 		.kick_fd = dev->queue[n].kick_fd,
 		.irq = dev->queue[n].irq ? dev->queue[n].irq : &dev->irq,
 		.base = dev->queue[n].base,
+		.mirror = dev->queue[n].mirror,
 		.listener = b->listener,
 		.queue = n,
 		.device_status = virtio_status_reg(dev),

@@ -70,8 +70,7 @@ static int check_writable(const struct image *image, const struct blk_config *co
 /*
  * Opens the image a second time, for the lock. When a process is killed, an io_uring keeps the
  * files registered with it open for about 40 ms longer than the process lives, and with the lock on
- * such a file the next VM would be refused for that time. (Requests of the process have ended by
- * the time its descriptors are closed.)
+ * such a file the next VM would be refused for that time.
  */
 static int open_for_lock(const struct image *image, bool reads)
 {
@@ -81,6 +80,21 @@ static int open_for_lock(const struct image *image, bool reads)
 	return open(path, O_CLOEXEC | O_NOCTTY | (reads ? O_RDONLY : O_RDWR));
 }
 
+/* The last byte that a lock can have; the others are locked through lock_fd. */
+#define LAST_BYTE (INT64_MAX - 1)
+
+/*
+ * Waits until the requests of a killed process have ended: an io_uring that has the image registered
+ * keeps it open, and this lock with it, until then. A late write could otherwise overwrite what this
+ * process writes.
+ */
+static int lock_last_byte(const struct image *image, struct flock *fl)
+{
+	fl->l_start = LAST_BYTE;
+	fl->l_len = 1;
+	return fcntl(image->fd, F_OFD_SETLKW, fl);
+}
+
 /* Locks the image, `reads`: as a reader. */
 static int lock(struct image *image, bool reads, const char **why)
 {
@@ -88,9 +102,18 @@ static int lock(struct image *image, bool reads, const char **why)
 		.l_type = reads ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
+	int err;
 
 	image->lock_fd = open_for_lock(image, reads);
-	if (!fcntl(image->lock_fd >= 0 ? image->lock_fd : image->fd, F_OFD_SETLK, &fl))
+	if (image->lock_fd < 0) {
+		err = fcntl(image->fd, F_OFD_SETLK, &fl);
+	} else {
+		fl.l_len = LAST_BYTE;
+		err = fcntl(image->lock_fd, F_OFD_SETLK, &fl);
+		if (!err)
+			err = lock_last_byte(image, &fl);
+	}
+	if (!err)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return refuse(EBUSY, "in use by another process", why);

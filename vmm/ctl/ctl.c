@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,12 +31,12 @@ enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3
 
 static const char help[] =
 	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json|--prometheus]\n"
-	"Control the microvm whose control socket is at PATH.\n"
+	"Control the microvm or microvm-blk whose control socket is at PATH.\n"
 	"\n"
 	"  status        show the state of the VM and its disks\n"
 	"  stats         show the statistics of each queue of each disk\n"
-	"  pause         pause the guest\n"
-	"  resume        resume the guest\n"
+	"  pause         pause the guest; of microvm-blk: the disk\n"
+	"  resume        resume the guest or the disk\n"
 	"  flush         flush all disks to stable storage\n"
 	"  resize DISK SIZE\n"
 	"                resize a disk: a number with K, M, G or T, in MiB without\n"
@@ -130,6 +132,29 @@ static const char *refused_by(const char *path)
 						       : "is not a socket";
 }
 
+/*
+ * Connects to a socket that a VM may be creating: between bind(2), which creates the file, and
+ * listen(2), connections are refused. The VM locks the directory for that time. Returns 0, or -1
+ * with errno.
+ */
+static int connect_when_listening(int fd, const struct sockaddr_un *addr)
+{
+	char copy[sizeof(addr->sun_path)];
+	int directory;
+
+	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return 0;
+	if (errno != ECONNREFUSED)
+		return -1;
+	strcpy(copy, addr->sun_path);
+	directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory >= 0) {
+		flock(directory, LOCK_SH);
+		close(directory);
+	}
+	return connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+}
+
 /* Returns a connected socket, or -1 with the reason in *why. */
 static int connect_to(const char *path, const char **why)
 {
@@ -141,7 +166,7 @@ static int connect_to(const char *path, const char **why)
 		return -1;
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	if (fd >= 0 && !connect_when_listening(fd, &addr))
 		return fd;
 	*why = errno == ECONNREFUSED ? refused_by(path) : strerror(errno);
 	if (fd >= 0)

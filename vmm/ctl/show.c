@@ -37,12 +37,24 @@ void show_limits(struct json_object *result)
 	puts(print_limits(result, "") ? "" : "no limits");
 }
 
+/* Prints the state of a VM, or of a disk that microvm-blk serves. */
+static void show_state(struct json_object *result)
+{
+	struct json_object *connected = member(result, "connected");
+
+	if (connected)
+		printf("%s, %s front end is connected\n", text(result, "state"),
+		       json_object_get_boolean(connected) ? "a" : "no");
+	else
+		printf("%s, %" PRIu64 " CPUs, %" PRIu64 " MiB\n", text(result, "state"),
+		       number(result, "cpus"), number(result, "memory") >> 20);
+}
+
 void show_status(struct json_object *result)
 {
 	struct json_object *disks = member(result, "disks");
 
-	printf("%s, %" PRIu64 " CPUs, %" PRIu64 " MiB\n", text(result, "state"),
-	       number(result, "cpus"), number(result, "memory") >> 20);
+	show_state(result);
 	for (size_t i = 0; i < length(disks); i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
