@@ -53,7 +53,7 @@ struct vhost_user {
 	bool paused;	/* by vhost_user_pause */
 	/* The front end has not been told that the configuration space has changed. */
 	bool config_pending;
-	uint64_t protocol; /* protocol features that the front end has accepted */
+	uint64_t protocol;		     /* protocol features that the front end has accepted */
 	struct vhost_user_inflight inflight; /* of SET_INFLIGHT_FD, while its memory is mapped */
 	struct blkplane_listener listener;
 	struct blkplane_listener *next; /* gets the same callbacks; NULL: none */
