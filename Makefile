@@ -87,7 +87,7 @@ LDLIBS := -laio $(call library,uring) $(call library,json-c) $(call library,fdt)
 
 # ---- what is built --------------------------------------------------------------------------
 
-ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
+ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service state) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.

@@ -10,6 +10,7 @@
 
 # The programs, each with patterns of its test files (without "test_"). A file belongs to the first
 # program in UNIT_NAMES with a pattern that matches, so a new file needs no registration.
+OF_state    := state%
 OF_boot     := acpi arm64_% boot% bzimage elf% initrd loader x86_cpuid x86_platform x86_tree
 OF_options  := options%
 OF_sandbox  := sandbox% supervisor
@@ -36,7 +37,7 @@ OF_rows     := rows%
 OF_others   := %
 # In the order in which they start: those that run long first, so that none is left alone at the end.
 UNIT_NAMES  := rows blk vhost_user race hostfault limit plane exhaustive vring engine loop sandbox boot refused console control kvm \
-	       x86_enter image virtio request options others
+	       x86_enter image virtio request options state others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
