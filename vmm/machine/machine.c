@@ -134,7 +134,7 @@ static int create_vcpus(struct machine *m)
 		err = vcpu_create(vcpu, &m->vm);
 		if (!err)
 			err = arch_vcpu_setup(m->vm.kvm_fd, m->vm.fd, vcpu->fd, i, m->config->cpus,
-					      m->boot);
+					      false, m->boot);
 		if (err)
 			return report_vcpu(m, err, i);
 	}
