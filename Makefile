@@ -159,7 +159,7 @@ $(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
 $(FILTERED): $(BUILD)/seccomp/seccomp.h
 
 # Only these files include the version, so that a commit recompiles no others.
-VERSIONED := main control/protocol ctl/ctl blk/main
+VERSIONED := main control/answers ctl/ctl blk/main
 $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@

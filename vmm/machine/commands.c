@@ -13,41 +13,9 @@
 #include "vmm/console/console.h"
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
+#include "vmm/state/directory.h"
 
 /* ---- job thread ---- */
-
-static void stop_vcpus(struct machine *m)
-{
-	vcpu_pause_request(&m->vcpu_pause);
-	for (unsigned int i = 0; i < m->vcpu_count; i++)
-		vcpu_kick(&m->vcpu[i]);
-	vcpu_pause_wait_all(&m->vcpu_pause);
-}
-
-/* Returns true once the VM is ending; jobs are cut short then. */
-static bool is_ending(const struct machine *m)
-{
-	return LOAD_ACQUIRE(m->vm_exit.why) != VM_RUNNING;
-}
-
-/* Pauses the guest. The vCPUs are paused first, so that none of them activates a queue or resets a
- * disk while the disks are being paused. */
-static void halt(struct machine *m)
-{
-	stop_vcpus(m);
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		blk_hold(m->disk[i].blk);
-	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++)
-		blk_pause(m->disk[i].blk);
-}
-
-static void resume_guest(struct machine *m)
-{
-	machine_alerts_forget(m);
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		blk_resume(m->disk[i].blk);
-	vcpu_pause_release(&m->vcpu_pause);
-}
 
 static void run_halt(struct job *job)
 {
@@ -59,9 +27,9 @@ static void run_halt(struct job *job)
 	if (!control_job->changed)
 		return;
 	if (wanted)
-		halt(m);
+		machine_halt(m);
 	else
-		resume_guest(m);
+		machine_resume(m);
 	m->guest_paused = wanted;
 }
 
@@ -72,7 +40,7 @@ static void run_flush(struct job *job)
 
 	/* Every disk is flushed even if another one fails; the answer contains the first failure.
 	 * If the VM is ending, the rest is left to the flush of the tear-down. */
-	for (unsigned int i = 0; i < m->disk_count && !is_ending(m); i++) {
+	for (unsigned int i = 0; i < m->disk_count && !machine_is_ending(m); i++) {
 		int err = blk_flush(m->disk[i].blk);
 
 		if (err && !control_job->answer.error)
@@ -100,7 +68,7 @@ static void run_resize(struct job *job)
 	/* The image is resized before the driver is notified, so that new blocks exist when the
 	 * driver uses them. vCPUs are paused because a driver reads the capacity in two halves. */
 	if (!m->guest_paused)
-		stop_vcpus(m);
+		machine_stop_vcpus(m);
 	blk_notify_resize(disk->blk);
 	if (!m->guest_paused)
 		vcpu_pause_release(&m->vcpu_pause);
@@ -166,6 +134,8 @@ static void control_job_done(struct job *job)
 		tell_state(m);
 	if (control_job->request.command == CONTROL_RESIZE && !control_job->answer.error)
 		tell_size(control_job);
+	if (control_job->request.command == CONTROL_SNAPSHOT && !control_job->answer.error)
+		machine_snapshot_tell(control_job);
 	if (control_job->request.command == CONTROL_LIMIT)
 		control_job->answer.result = limits_object(m->disk[control_job->request.disk].blk);
 	control_answer(m->control, control_job->client, &control_job->answer);
@@ -249,6 +219,16 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 	case CONTROL_FLUSH:
 		queue_job(m, client, request, run_flush);
 		return false;
+	case CONTROL_SNAPSHOT:
+		if (m->snapshot_fd >= 0 && snapshot_name_valid(request->name)) {
+			queue_job(m, client, request, machine_snapshot);
+			return false;
+		}
+		control_refuse(answer, m->snapshot_fd < 0 ? "no-snapshot-dir" : "bad-request",
+			       m->snapshot_fd < 0
+				       ? "the VM was started without --snapshot-dir"
+				       : "a name has letters, digits, '_', '-' and '.', not first");
+		return true;
 	case CONTROL_RESIZE:
 		return !disk_job(m, client, request, answer, run_resize);
 	case CONTROL_LIMIT:
@@ -360,6 +340,9 @@ void machine_control_end(struct machine *m)
 	 * would prolong a flush. */
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_stop(&m->vcpu[i]);
+	/* A snapshot waits for long discards and write-zeroes, unless they are interrupted. */
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
 	jobs_destroy(m->jobs);
 	m->jobs = NULL;
 }

@@ -34,6 +34,12 @@ struct control_job {
 	struct control_request request; /* a copy without the id, which the server keeps */
 	struct control_answer answer;
 	bool changed; /* the job has paused or resumed the guest */
+	struct {
+		uint64_t pages; /* that the guest has of its own */
+		uint64_t
+			paused_us; /* duration of the pause; with `stay`, until the files were written */
+		uint64_t total_us; /* until the snapshot was on stable storage */
+	} snapshot;
 };
 
 /* A disk, and the alerts of its queues on their way from dataplane threads to the main thread. */
@@ -74,6 +80,9 @@ struct machine {
 	bool confined;	    /* the process is sandboxed: paths may be inaccessible */
 	bool guest_runs;    /* the guest may have executed instructions */
 	uint64_t stop_at;   /* deadline of a requested stop; ns, CLOCK_MONOTONIC; 0: none */
+	struct restore *restore; /* the snapshot of --restore; NULL: a kernel is booted */
+	int snapshot_fd;	 /* the directory of --snapshot-dir; -1: none */
+	int pagemap_fd;		 /* /proc/self/pagemap, with --snapshot-dir; -1: none */
 	struct devlist devices;
 	struct memory memory;
 	struct bus pio;
@@ -83,10 +92,11 @@ struct machine {
 	struct loader loader;
 	struct arch_boot *boot;
 	struct vm vm;
-	int serial_irq_fd;  /* an eventfd: the serial port's interrupt */
-	int serial_wake_fd; /* an eventfd: the serial port has output for the console */
-	int button_fd;	    /* an eventfd: a write presses the power button; -1: no button */
-	int ack_sink_fd;    /* an eventfd that is never read; see sink_acks */
+	struct arch_state *arch_state; /* NULL without --snapshot-dir */
+	int serial_irq_fd;	       /* an eventfd: the serial port's interrupt */
+	int serial_wake_fd;	       /* an eventfd: the serial port has output for the console */
+	int button_fd;	 /* an eventfd: a write presses the power button; -1: no button */
+	int ack_sink_fd; /* an eventfd that is never read; see sink_acks */
 	struct serial *serial;
 	struct console_end console_end;
 	struct console *console;
@@ -160,6 +170,48 @@ void machine_control_end(struct machine *m);
 /* Closes all connections. This is the last step of the tear-down but for eventfds, so that a client
  * that sees its connection end can rely on images and KVM being released. */
 void machine_control_close(struct machine *m);
+
+/* The functions of pause.c; job thread. machine_stop_vcpus stops the vCPUs alone, until
+ * vcpu_pause_release. */
+void machine_stop_vcpus(struct machine *m);
+void machine_halt(struct machine *m);
+void machine_resume(struct machine *m);
+
+/* Returns true once the VM is ending; jobs are cut short then. */
+bool machine_is_ending(const struct machine *m);
+
+/* Opens what --snapshot-dir needs while paths are accessible. 0 or -errno, logged. */
+int machine_snapshots_open(struct machine *m);
+
+/* Number of descriptors that a snapshot opens: its directory and both files. */
+#define MACHINE_SNAPSHOT_FDS 3
+
+/* Executes the command snapshot, the job of a struct control_job; job thread. */
+void machine_snapshot(struct job *job);
+
+/* Sends the statistics of a finished snapshot to all listeners in an event, and puts them into the
+ * answer. */
+void machine_snapshot_tell(struct control_job *job);
+
+/* Opens and checks the snapshot of --restore, if there is one, and replaces m->config by a copy
+ * that has its size. 0 or -errno, logged. */
+int machine_restore_open(struct machine *m);
+
+/* Returns the memory file of the snapshot; -1: none. */
+int machine_restore_memory(const struct machine *m);
+
+/* Checks the disks against the snapshot, if there is one. 0 or -errno, logged. */
+int machine_restore_check(struct machine *m);
+
+/* Restores the vCPUs, KVM's devices and the serial port, all of which are attached, if there is a
+ * snapshot. 0 or -errno, logged. */
+int machine_restore_vcpus(struct machine *m);
+
+/* Restores and starts the disks, if there is a snapshot; in the sandbox. 0 or -errno, logged. */
+int machine_restore_disks(struct machine *m);
+
+/* Closes the snapshot. */
+void machine_restore_close(struct machine *m);
 
 /* Registers the listeners of the disks' alerts. 0 or -errno, logged. */
 int machine_alerts_open(struct machine *m);

@@ -248,27 +248,17 @@ static void drop_async_faults(struct kvm_cpuid2 *cpuid)
 				  1u << KVM_FEATURE_ASYNC_PF_INT);
 }
 
-int cpuid_get(int kvm_fd, unsigned int index, unsigned int cpus, bool snapshots,
-	      struct kvm_cpuid2 **cpuid)
-{
-	int err = get_supported(kvm_fd, cpuid);
-
-	if (err)
-		return err;
-	cpuid_adjust(*cpuid, index, cpus,
-		     ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0);
-	if (snapshots)
-		drop_async_faults(*cpuid);
-	return 0;
-}
-
 int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus, bool snapshots)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
-	int err = cpuid_get(kvm_fd, index, cpus, snapshots, &cpuid);
+	int err = get_supported(kvm_fd, &cpuid);
 
 	if (err)
 		return err;
+	cpuid_adjust(cpuid, index, cpus,
+		     ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0);
+	if (snapshots)
+		drop_async_faults(cpuid);
 	err = ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
 	free(cpuid);
 	return err;

@@ -74,10 +74,35 @@ static int check_features(const struct kvm_cpuid2 *host, const struct kvm_cpuid_
 	return 0;
 }
 
+static struct kvm_cpuid2 *alloc_cpuid(uint32_t n)
+{
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(*cpuid->entries));
+
+	if (cpuid)
+		cpuid->nent = n;
+	return cpuid;
+}
+
+/* Checks the saved leaves against those that the vCPU would have if it had been booted here. A KVM
+ * without hardware virtualization gives a vCPU other leaves than it says to support. */
+static int check_host(int vcpu_fd, const struct kvm_cpuid_entry2 *saved, uint32_t n,
+		      struct state_reader *in)
+{
+	struct kvm_cpuid2 *host = alloc_cpuid(ENTRIES_MAX);
+	int err = host ? 0 : -ENOMEM;
+
+	if (!err && ioctl(vcpu_fd, KVM_GET_CPUID2, host) < 0)
+		err = -errno;
+	if (!err)
+		err = check_features(host, saved, n, in);
+	free(host);
+	return err;
+}
+
 int cpuid_restore(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
 		  struct state_reader *in)
 {
-	struct kvm_cpuid2 *cpuid = NULL;
+	struct kvm_cpuid2 *cpuid;
 	size_t size = 0;
 	const struct kvm_cpuid_entry2 *saved = state_find(in, TAG_CPUID, index, &size);
 	uint32_t n = (uint32_t)(size / sizeof(*saved));
@@ -85,16 +110,14 @@ int cpuid_restore(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus
 
 	if (!saved || size % sizeof(*saved) || n > ENTRIES_MAX)
 		return state_refuse(in, TAG_CPUID, index, "is missing or has a bad size");
-	err = cpuid_get(kvm_fd, index, cpus, false, &cpuid);
+	err = cpuid_setup(kvm_fd, vcpu_fd, index, cpus, false);
 	if (!err)
-		err = check_features(cpuid, saved, n, in);
-	free(cpuid);
+		err = check_host(vcpu_fd, saved, n, in);
 	if (err)
 		return err;
-	cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(*saved));
+	cpuid = alloc_cpuid(n);
 	if (!cpuid)
 		return -ENOMEM;
-	cpuid->nent = n;
 	for (uint32_t i = 0; i < n; i++)
 		cpuid->entries[i] = saved[i];
 	err = ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
