@@ -95,8 +95,9 @@ struct machine {
 	struct arch_state *arch_state; /* NULL without --snapshot-dir */
 	int serial_irq_fd;	       /* an eventfd: the serial port's interrupt */
 	int serial_wake_fd;	       /* an eventfd: the serial port has output for the console */
-	int button_fd;	 /* an eventfd: a write presses the power button; -1: no button */
-	int ack_sink_fd; /* an eventfd that is never read; see sink_acks */
+	int button_fd;	   /* an eventfd: a write presses the power button; -1: no button */
+	int generation_fd; /* an eventfd: tells the guest of a new VM Generation ID; -1: none */
+	int ack_sink_fd;   /* an eventfd that is never read; see sink_acks */
 	struct serial *serial;
 	struct console_end console_end;
 	struct console *console;
@@ -128,6 +129,11 @@ int machine_map_regpages(struct machine *m);
 /* Attaches each of m->devices to its bus, interrupt and doorbells; disks and VM exist already. 0 or
  * -errno, logged. */
 int machine_attach_devices(struct machine *m);
+
+/* Gives the guest a random VM Generation ID, if the machine has the device, and tells a guest that
+ * is restored. Called when KVM's state is restored, which would undo the interrupt. 0 or -errno,
+ * logged. */
+int machine_new_generation(struct machine *m);
 
 /* Opens what --console names, other than the standard streams. 0 or -errno, logged. */
 int machine_console_open(struct machine *m);

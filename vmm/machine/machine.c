@@ -198,6 +198,7 @@ static int (*const set_up[])(struct machine *m) = {
 	machine_attach_devices,
 	finish_loading,
 	machine_restore_vcpus,
+	machine_new_generation,
 	machine_console_start,
 };
 
@@ -215,6 +216,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
 	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
+	m->generation_fd = -1;
 	m->ack_sink_fd = m->console_end.fd = m->console_end.slave_fd = -1;
 	m->console_end.socket.fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
@@ -363,6 +365,7 @@ int machine_destroy(struct machine *m)
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);
 	close_fd(m->button_fd);
+	close_fd(m->generation_fd);
 	close_fd(m->ack_sink_fd);
 	vm_destroy(&m->vm);
 	free(m->arch_state);

@@ -42,6 +42,8 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 	static const struct dev_desc acpi[] = {
 		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
 		{ DEV_POWER_BUTTON, true, 0, 0, LAYOUT_BUTTON_GSI },
+		{ DEV_GENERATION, false, LAYOUT_GENERATION, DEV_GENERATION_SIZE,
+		  LAYOUT_GENERATION_GSI },
 	};
 	static const struct dev_desc power = { DEV_ACPI_PM, false, LAYOUT_POWER,
 					       LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI };
