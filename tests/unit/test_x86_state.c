@@ -123,7 +123,7 @@ static void set_vcpu(int fd, uint64_t number)
 	uint64_t lstar = 0xffffffff80001000 + number, tsc = number ? TSC_LATER : TSC_LATER >> 4;
 
 	for (unsigned int i = 0; i < 16; i++)
-		(&regs.rax)[i] = 0x1111111111111111 * i + number;
+		(&regs.rax)[i] = 0x1111111111111111ull * i + number;
 	set(fd, KVM_GET_SREGS, &sregs);
 	sregs.cr2 = 0xabcdef000 + number;
 	set(fd, KVM_SET_SREGS, &sregs);

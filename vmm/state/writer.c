@@ -60,7 +60,7 @@ void state_put(struct state_writer *w, uint32_t tag, unsigned int instance, cons
 {
 	void *to = state_reserve(w, tag, instance, size);
 
-	if (to)
+	if (to && size)
 		memcpy(to, data, size);
 }
 

@@ -19,6 +19,7 @@
 #define TAG_XSAVE     STATE_TAG('X', 'S', 'A', 'V')
 #define TAG_IRQCHIP   STATE_TAG('I', 'R', 'Q', 'C') /* instance: KVM_IRQCHIP_* */
 #define TAG_PIT	      STATE_TAG('P', 'I', 'T', ' ')
+#define TAG_I8042     STATE_TAG('8', '0', '4', '2')
 #define TAG_CLOCK     STATE_TAG('C', 'L', 'C', 'K')
 #define IRQCHIPS      3u
 #define CPUID_ENTRIES 256u
@@ -60,7 +61,7 @@ bool arch_state_tag(uint32_t tag)
 		if (parts[i].tag == tag)
 			return true;
 	return tag == TAG_TSC || tag == TAG_CPUID || tag == TAG_IRQCHIP || tag == TAG_PIT ||
-	       tag == TAG_CLOCK;
+	       tag == TAG_CLOCK || tag == TAG_I8042;
 }
 
 uint32_t arch_state_machine(void)
@@ -160,7 +161,9 @@ static int save_vm(int vm_fd, struct state_writer *out, const char **call)
 {
 	struct kvm_pit_state2 pit = { .flags = 0 };
 	struct kvm_clock_data clock = { .clock = 0 };
+	uint32_t bytes = platform_i8042_bytes();
 
+	state_put(out, TAG_I8042, 0, &bytes, sizeof(bytes));
 	*call = "PIT2";
 	if (ioctl(vm_fd, KVM_GET_PIT2, &pit) < 0)
 		return -errno;
@@ -254,8 +257,13 @@ static int restore_vm(int vm_fd, struct state_reader *in, const char **call)
 {
 	struct kvm_pit_state2 pit;
 	struct kvm_clock_data clock, now = { .clock = 0 };
+	uint32_t bytes;
 	int err = state_get(in, TAG_PIT, 0, &pit, sizeof(pit));
 
+	if (!err)
+		err = state_get(in, TAG_I8042, 0, &bytes, sizeof(bytes));
+	if (!err)
+		platform_set_i8042_bytes(bytes);
 	if (!err)
 		err = state_get(in, TAG_CLOCK, 0, &clock, sizeof(clock));
 	*call = "PIT2";

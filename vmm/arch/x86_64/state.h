@@ -42,4 +42,8 @@ int msrs_restore(const int *vcpu_fd, unsigned int cpus, struct state_reader *in)
 int cpuid_restore(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
 		  struct state_reader *in);
 
+/* Return and set what is left in the buffer of the keyboard controller (platform.c). */
+uint32_t platform_i8042_bytes(void);
+void platform_set_i8042_bytes(uint32_t bytes);
+
 #endif
