@@ -23,31 +23,8 @@ static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
-/*
- * Records all writable memory of a finished request in the dirty log: a failed read may have
- * written a part of it.
- */
-static __attribute__((noinline)) void blkplane_mark_dirty(const struct blkplane *p,
-							  const struct slot *slot)
-{
-	const struct hostmem *mem = p->config.mem;
-	const struct vring_chain *chain = &slot->req.chain;
-
-	for (unsigned int i = 0; i < chain->in_count; i++) {
-		const struct iovec *iov = &chain->iov[chain->out_count + i];
-
-		hostmem_mark_dirty(mem, iov->iov_base, iov->iov_len);
-		/* The engine may have cut a finished part off this element. */
-		if (iov == slot->task.iov)
-			hostmem_mark_dirty(mem, (char *)iov->iov_base - slot->task.cut,
-					   slot->task.cut);
-	}
-	/* blkreq_parse has cut the status byte off the last element. */
-	hostmem_mark_dirty(mem, slot->req.status, sizeof(*slot->req.status));
-}
-
-/* The only function that ends a request; `bytes` counts if it succeeded. Forced inline, because the
- * compiler would otherwise not inline it in the hot loop either. */
+/* Ends a request; every request ends here. `bytes` counts if the request succeeded. The function is
+ * forced inline, because the compiler would otherwise not inline it in the hot loop. */
 static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
 									  struct slot *slot,
 									  int result,
@@ -214,7 +191,8 @@ static void blkplane_complete(struct blkplane *p, struct iothread_served *served
 		blkplane_times_answer(p);
 }
 
-/* Report the broken ring, once, to the driver and the listener. It is not served again. */
+/* Reports the broken ring, once, to the driver (DEVICE_NEEDS_RESET) and to the listener, and fails
+ * the parked requests. The plane does not serve the ring again. */
 static void blkplane_report_broken(struct blkplane *p)
 {
 	p->blocked |= BLOCKED_BROKEN;
@@ -225,6 +203,13 @@ static void blkplane_report_broken(struct blkplane *p)
 	irqline_raise(p->config.irq, IRQLINE_CONFIG);
 	if (p->config.listener)
 		p->config.listener->broken(p->config.listener, p->config.queue, p->ring.broken);
+}
+
+/* A pop has found the ring broken. */
+static __attribute__((noinline)) void blkplane_ring_broke(struct blkplane *p)
+{
+	log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
+	blkplane_report_broken(p);
 }
 
 /*
@@ -289,8 +274,7 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 	blkplane_complete(p, served);
 
 	if (got < 0) {
-		log_limited("%s: the guest broke its queue: %s", p->config.name, p->ring.broken);
-		blkplane_report_broken(p);
+		blkplane_ring_broke(p);
 		return false;
 	}
 	blkplane_check_room(p);
@@ -302,6 +286,19 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
 		return false;
 	}
 	return got > 0;
+}
+
+/*
+ * Pops the requests that were in flight when the previous process ended, as far as the engine has
+ * room. They are popped before a stop, too: the position at which the ring stops counts them.
+ */
+static __attribute__((noinline)) void blkplane_replay(struct blkplane *p)
+{
+	while (vring_mirror_replays(&p->ring) && ioengine_room(p->config.engine) &&
+	       blkplane_pop_request(p) > 0)
+		;
+	if (p->ring.broken)
+		blkplane_ring_broke(p);
 }
 
 static struct iothread_served blkplane_serve(struct iothread_client *client)
@@ -328,6 +325,8 @@ static struct iothread_served blkplane_serve(struct iothread_client *client)
 		return served;
 	}
 	/* The plane must not pop requests now, but has to finish those in flight. */
+	if (p->pending[PENDING_STOP] && vring_mirror_replays(&p->ring))
+		blkplane_replay(p);
 	ioengine_submit(p->config.engine);
 	blkplane_complete(p, &served);
 	served.more = blkplane_answer_calls(p);
@@ -369,6 +368,7 @@ static void blkplane_loop_failed(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 	struct evloop *loop = &p->config.thread->loop;
 
+	ioengine_give_up(p->config.engine);
 	if (p->blocked & BLOCKED_BROKEN)
 		return;
 	if (!loop->failure_logged)

@@ -26,12 +26,13 @@
 #include "dataplane/iothread.h"
 #include "dataplane/irqline.h"
 #include "dataplane/vring.h"
+#include "dataplane/vring_mirror.h"
 
 /*
  * Largest number of consecutive turns, without a doorbell in between, in which the ring appears to
  * have an available chain but the plane pops none. A correct driver can cause one such turn, while
- * its disk is throttled. More of them mean that the device's own writes change what it reads from
- * the ring: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
+ * its disk is throttled. More of them mean that the device's own writes change the entries that it
+ * reads: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
  * end, so the plane declares the ring broken.
  */
 #define BLKPLANE_EMPTY_TURNS 16u
@@ -56,7 +57,7 @@ struct blkplane_config {
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
-	struct blkpolicy policy; /* what to do about host I/O errors */
+	struct blkpolicy policy; /* reaction to host I/O errors */
 	struct blklimit *limit;	 /* shared by the disk's queues; NULL: never a limit */
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */
@@ -64,6 +65,8 @@ struct blkplane_config {
 	/* The position at which the ring starts; blkplane_stop stores the position at which it
 	 * stopped. NULL: the ring is unused at the start, and the stop stores no position. */
 	struct vring_base *base;
+	/* The mirror of the requests in flight, which can replace *base; NULL: none. */
+	struct vring_mirror *mirror;
 	struct irqline *irq;
 	struct blkplane_stats *stats;
 	struct blkplane_latency *latency;   /* NULL: latencies are not measured */

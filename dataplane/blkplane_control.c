@@ -133,7 +133,8 @@ bool blkplane_answer_calls(struct blkplane *p)
 		blkplane_answer(p, PENDING_PAUSE);
 	/* Nothing stays parked in the engine: blkplane_run_stop has called
 	 * ioengine_cancel_ranges. */
-	if (p->pending[PENDING_STOP] && ioengine_drained(p->config.engine))
+	if (p->pending[PENDING_STOP] && ioengine_drained(p->config.engine) &&
+	    !vring_mirror_replays(&p->ring))
 		blkplane_detach(p);
 	return false;
 }
@@ -173,7 +174,9 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 	blkplane_throttle_reload(p);
 
 	err = vring_setup(&p->ring, config->mem, &config->ring);
-	if (!err && config->base)
+	if (!err && config->mirror)
+		err = vring_mirror_start(&p->ring, config->mirror, config->base);
+	else if (!err && config->base)
 		err = vring_continue(&p->ring, config->base);
 	if (err)
 		goto free_plane;

@@ -2,6 +2,10 @@
 #include "dataplane/vring.h"
 
 #include "dataplane/vring_internal.h"
+#include "dataplane/vring_mirror.h"
+
+/* Whether the ring has a mirror, which few rings have. */
+#define HAS_MIRROR(vr) __builtin_expect((vr)->mirror != NULL, 0)
 
 COLD int vring_check(const struct hostmem *mem, const struct vring_config *config)
 {
@@ -48,6 +52,8 @@ int vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 {
 	if (vr->broken)
 		return -EBADMSG;
+	if (HAS_MIRROR(vr))
+		return vring_mirror_pop(vr, chain);
 	return vr->packed ? vring_packed_pop(vr, chain) : vring_split_pop(vr, chain);
 }
 
@@ -55,6 +61,8 @@ int vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 static inline void vring_fill_used(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	clear_bit_of(vr->in_flight, head);
+	if (HAS_MIRROR(vr))
+		vring_mirror_push(vr, head);
 	if (vr->packed)
 		vring_packed_push(vr, head, written);
 	else
@@ -93,6 +101,8 @@ void vring_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 
 bool vring_publish(struct vring_dev *vr)
 {
+	if (HAS_MIRROR(vr))
+		return vring_mirror_publish(vr);
 	return vr->packed ? vring_packed_publish(vr) : vring_split_publish(vr);
 }
 
@@ -124,6 +134,8 @@ void vring_disable_notify(struct vring_dev *vr)
 
 bool vring_has_avail(const struct vring_dev *vr)
 {
+	if (HAS_MIRROR(vr) && vring_mirror_replays(vr))
+		return true;
 	return vr->packed ? vring_packed_has_avail(vr) : vring_split_has_avail(vr);
 }
 
@@ -136,5 +148,5 @@ bool vring_enable_notify(struct vring_dev *vr)
 	has_avail = vr->packed ? vring_packed_enable_notify(vr) : vring_split_enable_notify(vr);
 	if (__builtin_expect(vr->mem->dirty != NULL, 0))
 		vring_mark_event(vr);
-	return has_avail;
+	return has_avail || (HAS_MIRROR(vr) && vring_mirror_replays(vr));
 }

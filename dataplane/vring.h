@@ -86,6 +86,8 @@ struct vring_order {
 	uint64_t finished[VRING_MAX_SIZE / 64]; /* one bit per head: pushed, not in the ring yet */
 };
 
+struct vring_mirror;
+
 /* The device's state of a virtqueue. */
 struct vring_dev {
 	const struct hostmem *mem;
@@ -94,7 +96,8 @@ struct vring_dev {
 	bool indirect;
 	bool packed;
 	bool in_order;
-	const char *broken; /* the rule that the driver broke; NULL: the queue works */
+	const char *broken;	     /* the rule that the driver broke; NULL: the queue works */
+	struct vring_mirror *mirror; /* NULL: chains in flight are not mirrored (vring_mirror.h) */
 
 	/* The members of a split ring. */
 	const struct vring_desc *desc;

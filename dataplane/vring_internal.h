@@ -39,6 +39,31 @@ void vring_packed_disable_notify(struct vring_dev *vr);
 bool vring_packed_has_avail(const struct vring_dev *vr);
 bool vring_packed_enable_notify(struct vring_dev *vr);
 
+/*
+ * vring_mirror.c. These replace the functions above of a ring that has a mirror: they call them, and
+ * record the result.
+ */
+int vring_mirror_pop(struct vring_dev *vr, struct vring_chain *chain);
+void vring_mirror_push(struct vring_dev *vr, uint16_t head);
+bool vring_mirror_publish(struct vring_dev *vr);
+
+/* vring_recover.c: set the position of the ring and the chains to be popped again from the mirror.
+ * Return 0 or -EINVAL. */
+int vring_split_recover(struct vring_dev *vr);
+int vring_packed_recover(struct vring_dev *vr);
+
+/* Pops a chain again, which the ring's position counts as popped already: the one of a head, or of
+ * these descriptors. Results are those of vring_pop, but never 0. */
+int vring_split_replay(struct vring_dev *vr, struct vring_chain *chain, uint16_t head);
+int vring_packed_replay(struct vring_dev *vr, struct vring_chain *chain,
+			const struct vring_packed_desc *desc, uint16_t count);
+void vring_packed_hide_used(const struct vring_dev *vr);
+
+/* Flags of a packed ring's descriptor. */
+#define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define USED  (1u << VRING_PACKED_DESC_F_USED)
+#define BOTH  (AVAIL | USED)
+
 static inline bool bit_of(const uint64_t *bits, uint16_t i)
 {
 	return bits[i / 64] >> (i % 64) & 1;
@@ -67,8 +92,8 @@ static inline void read_entry(void *entry, const void *table, unsigned int i)
 	__asm__ volatile("" : : : "memory");
 }
 
-/* Breaks the queue, which must work so far: vring_pop does not enter the code of a format when the
- * queue is broken. Returns -EBADMSG. */
+/* Marks the queue as broken and returns -EBADMSG. The queue must not be broken yet: the formats
+ * rely on vring_pop, which does not enter their code when the queue is broken. */
 static inline int break_ring(struct vring_dev *vr, const char *why)
 {
 	vr->broken = why;

@@ -23,10 +23,6 @@
  */
 #include "dataplane/vring_internal.h"
 
-#define AVAIL	   (1u << VRING_PACKED_DESC_F_AVAIL)
-#define USED	   (1u << VRING_PACKED_DESC_F_USED)
-#define BOTH	   (AVAIL | USED)
-
 #define EVENT_SIZE sizeof(struct vring_packed_desc_event)
 
 /* An event suppression structure as one 32-bit word (2.8.10): the position in bits 0 to 14, its
@@ -94,6 +90,28 @@ static void vring_packed_advance(const struct vring_dev *vr, uint16_t *at, uint1
 	if (*at >= vr->size) {
 		*at = (uint16_t)(*at - vr->size);
 		*flags ^= BOTH;
+	}
+}
+
+/*
+ * Takes back the used elements that a killed device wrote behind the first one of a batch: the
+ * driver would see them as soon as this device publishes an element before them. Their descriptors
+ * get the flags that the driver had given them.
+ */
+COLD void vring_packed_hide_used(const struct vring_dev *vr)
+{
+	const struct vring_packed *p = &vr->ring;
+	uint16_t at = p->used_next, used = p->used_flags;
+
+	for (unsigned int i = 0; i < p->desc_in_flight; i++) {
+		struct vring_packed_desc *d = &p->desc[at];
+
+		if ((READ_ONCE(d->flags) & BOTH) == used) {
+			WRITE_ONCE(d->flags, (uint16_t)(used ^ USED));
+			if (vr->mem->dirty)
+				hostmem_mark_dirty(vr->mem, d, sizeof(*d));
+		}
+		vring_packed_advance(vr, &at, &used, 1);
 	}
 }
 
@@ -168,7 +186,7 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 			return count;
 		/*
 		 * The first descriptor of a chain becomes available last (2.8.6), so the others
-		 * must be available now. One that is not holds a descriptor of the previous round,
+		 * must be available now. An unavailable one is a descriptor of the previous round,
 		 * or a used element. The driver did not offer it, so the device neither waits nor
 		 * reads on.
 		 */
@@ -200,6 +218,34 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain)
 	p->desc_in_flight = (uint16_t)(p->desc_in_flight + count);
 	p->avail_next = at;
 	p->avail_flags = flags;
+	return 1;
+}
+
+int vring_packed_replay(struct vring_dev *vr, struct vring_chain *chain,
+			const struct vring_packed_desc *desc, uint16_t count)
+{
+	uint16_t id = desc[count - 1].id;
+
+	if (id >= vr->size)
+		return break_ring(vr, "buffer id not below the queue size");
+	if (bit_of(vr->in_flight, id))
+		return break_ring(vr, "buffer id offered again while in flight");
+	chain_begin(chain);
+	for (uint16_t i = 0; i < count; i++) {
+		const struct vring_packed_desc *d = &desc[i];
+
+		if (d->flags & VRING_DESC_F_INDIRECT) {
+			if (count > 1)
+				return break_ring(vr, "indirect descriptor in a chain of others");
+			if (vring_packed_walk_table(vr, chain, d))
+				return -EBADMSG;
+		} else if (chain_add(vr, chain, d->addr, d->len, d->flags & VRING_DESC_F_WRITE)) {
+			return -EBADMSG;
+		}
+	}
+	chain->head = id;
+	chain_popped(vr, id);
+	vr->ring.length[id] = count;
 	return 1;
 }
 

@@ -126,6 +126,15 @@ int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain)
 	return 1;
 }
 
+int vring_split_replay(struct vring_dev *vr, struct vring_chain *chain, uint16_t head)
+{
+	chain->head = head;
+	if (vring_split_walk_chain(vr, chain))
+		return -EBADMSG;
+	chain_popped(vr, head);
+	return 1;
+}
+
 void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	struct vring_used_elem *elem = &vr->used->ring[vr->used_next & (vr->size - 1)];
@@ -197,8 +206,8 @@ void vring_split_disable_notify(struct vring_dev *vr)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
 	else if (vr->notify_enabled && !vring_split_has_avail(vr))
 		/* An avail_event behind the driver's index requests no notification. When the
-		 * driver has added entries, avail_event is behind its index already: no store
-		 * needed. */
+		 * driver has added entries, avail_event is behind its index already, and
+		 * needs no store. */
 		WRITE_ONCE(*vring_split_avail_event(vr), (uint16_t)(vr->last_avail - 1));
 	vr->notify_enabled = false;
 }

@@ -70,7 +70,7 @@ struct arch_boot_config {
 	unsigned int cpus;
 	const struct hostmem *mem;
 	const struct devlist *devices;
-	struct bootread *read; /* receives the large parts; the caller has them read */
+	struct bootread *read; /* queue for the reads of large parts, which the caller executes */
 };
 
 /* The part of the configuration that made a boot impossible. */
@@ -80,7 +80,7 @@ enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
 struct arch_boot_error {
 	enum arch_boot_part part;
 	const char *why; /* message for the user; a static string */
-	uint64_t memory; /* bytes of RAM that would suffice; 0: unknown, or no size would */
+	uint64_t memory; /* bytes of RAM that would suffice; 0: unknown, or no size is enough */
 	uint64_t size;	 /* length of the command line */
 	uint64_t limit;	 /* longest command line that the kernel accepts */
 };
@@ -89,10 +89,10 @@ struct arch_boot_error {
 struct arch_boot;
 
 /*
- * Loads kernel, initrd, command line and machine description into guest RAM. Large parts are only
- * queued in config->read and are in place once that has been read. The function trusts nothing in
- * the files and writes nothing outside guest RAM. The caller releases *boot with free(). On error
- * *error is filled.
+ * Loads kernel, initrd, command line and machine description into guest RAM. The reads of large
+ * parts are only queued in config->read; the caller has to execute them afterwards. The function
+ * trusts nothing in the files and writes nothing outside guest RAM. The caller releases *boot with
+ * free(). On error *error is filled.
  */
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,
 		   struct arch_boot_error *error);
@@ -105,16 +105,17 @@ int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size
  * RAM. -E2BIG: this host's KVM cannot give a VM that much. */
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
 
-/* Returns true if a guest that reads RAM through a device (uncached) mapping sees what the VMM
- * wrote through its cached mapping. */
+/* Returns true if a guest that reads RAM through a device (uncached) mapping sees the data that the
+ * VMM wrote through its cached mapping. */
 bool arch_device_reads_coherent(int kvm_fd);
 
-/* Sets up what KVM requires before the first vCPU is created: reserved addresses and, on x86,
- * interrupt controllers and timers. */
+/* Does the set-up that KVM requires before the first vCPU is created: reserved addresses and, on
+ * x86, interrupt controllers and timers. */
 int arch_vm_setup(int kvm_fd, int vm_fd);
 
-/* Sets up what KVM requires after the last vCPU is created and before irqfds are registered: on
- * arm64 the interrupt controller, whose version the function also writes to *boot's device tree. */
+/* Does the set-up that KVM requires after the last vCPU is created and before irqfds are
+ * registered: on arm64 the interrupt controller, whose version the function also writes to *boot's
+ * device tree. */
 int arch_vm_finish(int vm_fd, struct arch_boot *boot);
 
 /* Prepares vCPU `index` of `cpus` for its first KVM_RUN. vCPU 0 enters the kernel; the others wait
@@ -126,6 +127,10 @@ int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsi
 /* Handles the exits that only this architecture has (on x86: KVM_EXIT_IO). vCPU thread. Returns
  * true if the exit was handled. */
 bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit);
+
+/* Sets *pc to the address of the instruction at which the vCPU has stopped; vCPU thread. Returns
+ * false if KVM does not know it. */
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc);
 
 /* Tells the guest that its vCPU was paused by the host, so that its watchdogs do not report a
  * lockup (on x86: KVM_KVMCLOCK_CTRL). vCPU thread. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * internal: state of a vhost-user back end, for session.c, rings.c and regions.c alone.
+ * internal: state of a vhost-user back end, private to its files.
  *
- * session.c has the connection and the messages about features and configuration space; rings.c
- * those about rings; regions.c those about memory.
+ * session.c has the connection and the messages about features; config.c those about the
+ * configuration space; rings.c those about rings; regions.c those about memory; inflight.c those
+ * about the mirror of the requests in flight.
  */
 #ifndef VHOST_USER_INTERNAL_H
 #define VHOST_USER_INTERNAL_H
@@ -32,6 +33,8 @@ struct vhost_user_ring {
 	struct vhost_user_vring_addr addr;
 	uint32_t position; /* position at which the ring starts, as in SET_VRING_BASE */
 	struct vring_base base;
+	struct vring_mirror
+		mirror; /* its `recover`: the ring has not started since SET_INFLIGHT_FD */
 	/* The numbers of irq.fd, err_fd and the queue's kick_fd stay open as long as the back end
 	 * exists, so that the dataplane can use them at any time; the files of the front end's
 	 * descriptors take the place of the files behind them. */
@@ -43,12 +46,15 @@ struct vhost_user {
 	struct blk *blk;
 	struct virtio_device *dev;
 	struct vhost_user_memory *memory;
-	int sock;	   /* -1: no connection */
-	int backend_fd;	   /* socket of SET_BACKEND_REQ_FD; -1: none */
-	int none_fd;	   /* eventfd in place of descriptors that the front end has not given */
-	int timer_fd;	   /* timerfd, armed while a ring is polled */
-	bool paused;	   /* by vhost_user_pause */
-	uint64_t protocol; /* protocol features that the front end has accepted */
+	int sock;	/* -1: no connection */
+	int backend_fd; /* socket of SET_BACKEND_REQ_FD; -1: none */
+	int none_fd;	/* eventfd in place of descriptors that the front end has not given */
+	int timer_fd;	/* timerfd, armed while a ring is polled */
+	bool paused;	/* by vhost_user_pause */
+	/* The front end has not been told that the configuration space has changed. */
+	bool config_pending;
+	uint64_t protocol;		     /* protocol features that the front end has accepted */
+	struct vhost_user_inflight inflight; /* of SET_INFLIGHT_FD, while its memory is mapped */
 	struct blkplane_listener listener;
 	struct blkplane_listener *next; /* gets the same callbacks; NULL: none */
 	struct vhost_user_message msg;
@@ -65,6 +71,25 @@ int vhost_user_refuse(struct vhost_user *vu, int err, const char *why);
 /* Sends the message's payload, of `size` bytes, as its answer. Returns VHOST_USER_REPLIED or
  * -errno. */
 int vhost_user_answer(struct vhost_user *vu, uint32_t size);
+
+/* ---- config.c ---- */
+
+/*
+ * Limits the segments of a request to what fits into a ring of the usual size. A chain must not be
+ * longer than its ring, but the front end passes seg_max on to the driver before it chooses the
+ * ring's size, and Linux makes longer chains in indirect tables.
+ */
+void vhost_user_limit_segments(struct vhost_user *vu);
+int vhost_user_get_config(struct vhost_user *vu);
+int vhost_user_set_config(struct vhost_user *vu);
+int vhost_user_set_backend_req_fd(struct vhost_user *vu);
+/*
+ * Tells the front end of a change that it has not been told of. While no ring runs, the back end is
+ * suspended and must not send messages. The message asks for no reply, so that none has to be
+ * waited for.
+ */
+void vhost_user_send_config_change(struct vhost_user *vu);
+void vhost_user_close_backend_fd(struct vhost_user *vu);
 
 /* ---- rings.c ---- */
 
@@ -101,5 +126,12 @@ int vhost_user_set_log_base(struct vhost_user *vu);
 /* Switches the recording of the dataplane's writes in the dirty log on or off. Returns 0 or
  * -errno. */
 int vhost_user_record_dirty(struct vhost_user *vu, bool record);
+
+/* ---- inflight.c ---- */
+
+int vhost_user_get_inflight_fd(struct vhost_user *vu);
+int vhost_user_set_inflight_fd(struct vhost_user *vu);
+/* Returns the mirror for a ring that is about to start. NULL: it has none. */
+struct vring_mirror *vhost_user_inflight_mirror(struct vhost_user *vu, unsigned int n);
 
 #endif

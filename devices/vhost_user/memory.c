@@ -179,6 +179,26 @@ void vhost_user_memory_drop_log(struct vhost_user_memory *memory)
 	unmap(&memory->log);
 }
 
+int vhost_user_memory_set_inflight(struct vhost_user_memory *memory,
+				   const struct vhost_user_inflight *inflight, int fd)
+{
+	const struct vhost_user_mem_region region = { .size = inflight->mmap_size,
+						      .mmap_offset = inflight->mmap_offset };
+	struct vhost_user_mapping mapping;
+	int err = map(&mapping, &region, fd);
+
+	if (err)
+		return err;
+	unmap(&memory->inflight);
+	memory->inflight = mapping;
+	return 0;
+}
+
+void vhost_user_memory_drop_inflight(struct vhost_user_memory *memory)
+{
+	unmap(&memory->inflight);
+}
+
 bool vhost_user_memory_gpa(const struct vhost_user_memory *memory, uint64_t user_addr,
 			   uint64_t *gpa)
 {
@@ -216,7 +236,8 @@ static bool replace(const struct vhost_user_mapping *mapping, const char *addr)
 static void handle_sigbus(int signal_number, siginfo_t *info, void *context)
 {
 	int err = errno;
-	bool found = replace(&guarded.memory->log, info->si_addr);
+	bool found = replace(&guarded.memory->log, info->si_addr) ||
+		     replace(&guarded.memory->inflight, info->si_addr);
 
 	for (unsigned int i = 0; i < VHOST_USER_MEM_SLOTS && !found; i++)
 		found = replace(&guarded.memory->mapping[i], info->si_addr) ||

@@ -31,8 +31,9 @@ struct vhost_user_memory {
 	/* Removed regions, in no particular order. Requests in flight may still refer to their
 	 * memory, so they stay mapped until vhost_user_memory_release. */
 	struct vhost_user_mapping removed[VHOST_USER_MEM_SLOTS];
-	struct vhost_user_mapping log; /* the file of the dirty log */
-	struct hostmem_dirty dirty;    /* the log in it */
+	struct vhost_user_mapping log;	    /* the file of the dirty log */
+	struct hostmem_dirty dirty;	    /* the log in it */
+	struct vhost_user_mapping inflight; /* the file of SET_INFLIGHT_FD */
 };
 
 /*
@@ -68,6 +69,14 @@ void vhost_user_memory_clear(struct vhost_user_memory *memory);
 
 /* Unmaps the dirty log, which is then not in use. No ring may be running. */
 void vhost_user_memory_drop_log(struct vhost_user_memory *memory);
+
+/* Maps the memory that mirrors the requests in flight, in place of any previous one. No ring may be
+ * running. Returns 0; -EINVAL: its file is too short; or -errno of mmap(2). */
+int vhost_user_memory_set_inflight(struct vhost_user_memory *memory,
+				   const struct vhost_user_inflight *inflight, int fd);
+
+/* Unmaps that memory. No ring may be running. */
+void vhost_user_memory_drop_inflight(struct vhost_user_memory *memory);
 
 /* Translates an address in the front end's address space. Returns false if it is in no region. */
 bool vhost_user_memory_gpa(const struct vhost_user_memory *memory, uint64_t user_addr,

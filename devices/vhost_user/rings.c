@@ -106,11 +106,14 @@ static int start_ring(struct vhost_user *vu, unsigned int n)
 	if (!(ring->known & RING_BASE))
 		ring->position = packed ? PACKED_START : 0;
 	decode_position(&ring->base, ring->position, packed);
+	vu->dev->queue[n].mirror = vhost_user_inflight_mirror(vu, n);
 	err = virtio_queue_ok(vu->dev, n) ? vu->dev->ops->queue_start(vu->dev, n) : -EINVAL;
 	if (err)
 		return vhost_user_refuse(vu, err, "the ring cannot be started");
 	ring->running = true;
-	/* A back end that died before may have published used elements without an interrupt. */
+	ring->mirror.recover = false;
+	/* The previous back end may have died between publishing used elements and raising the
+	 * interrupt for them. */
 	eventfd_signal(ring->irq.fd);
 	return 0;
 }
@@ -186,6 +189,7 @@ void vhost_user_rings_forget(struct vhost_user *vu)
 
 		forget_fds(vu, i);
 		replace_fd(ring->err_fd, vu->none_fd);
+		vu->dev->queue[i].mirror = NULL;
 		ring->known = 0;
 		ring->enabled = false;
 	}
@@ -261,13 +265,20 @@ int vhost_user_get_vring_base(struct vhost_user *vu)
 {
 	struct vhost_user_vring_state *state = &vu->msg.payload.state;
 	struct vhost_user_ring *ring = find_ring(vu, state->index);
+	unsigned int n = state->index;
+	int result;
 
 	if (!ring)
 		return -EINVAL;
-	stop_ring(vu, state->index);
-	forget_fds(vu, state->index);
+	stop_ring(vu, n);
+	forget_fds(vu, n);
 	state->num = ring->position;
-	return vhost_user_answer(vu, sizeof(*state));
+	result = vhost_user_answer(vu, sizeof(*state));
+	/* From here on, the front end knows the position. Its driver may be reset, and begin with
+	 * another one. */
+	if (result == VHOST_USER_REPLIED && vu->dev->queue[n].mirror && !ring->mirror.recover)
+		vring_mirror_forget(&ring->mirror);
+	return result;
 }
 
 /*
@@ -316,7 +327,7 @@ int vhost_user_set_vring_kick(struct vhost_user *vu)
 		if (own < 0)
 			return vhost_user_refuse(vu, -errno, strerror(errno));
 	}
-	/* A running ring continues with the new doorbell, and a broken one gets another chance. */
+	/* A running ring is restarted with the new doorbell, also after it was broken. */
 	stop_ring(vu, n);
 	replace_fd(vu->dev->queue[n].kick_fd, fd < 0 ? own : fd);
 	if (own >= 0)

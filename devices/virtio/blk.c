@@ -38,6 +38,9 @@ static void fill_disk(struct blk *b, unsigned int index)
  * negotiated FLUSH always gets this, because it cannot flush. */
 static bool writethrough(const struct blk *b)
 {
+	/* No storage of an ephemeral disk is stable, in either mode. */
+	if (b->config.ephemeral)
+		return false;
 	if (virtio_has(&b->virtio, VIRTIO_BLK_F_CONFIG_WCE))
 		return !b->space.wce;
 	return b->config.writethrough || !virtio_has(&b->virtio, VIRTIO_BLK_F_FLUSH);
@@ -67,7 +70,7 @@ static void blk_negotiated(struct virtio_device *dev)
 
 static void set_planes_cache(struct blk *b, bool through)
 {
-	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+	for (unsigned int i = 0; i < b->virtio.queue_count && !b->config.ephemeral; i++)
 		blk_queues_set_writethrough(&b->queues, i, through);
 }
 
@@ -128,6 +131,7 @@ static int start_queue(struct blk *b, unsigned int n)
 		.kick_fd = dev->queue[n].kick_fd,
 		.irq = dev->queue[n].irq ? dev->queue[n].irq : &dev->irq,
 		.base = dev->queue[n].base,
+		.mirror = dev->queue[n].mirror,
 		.listener = b->listener,
 		.queue = n,
 		.device_status = virtio_status_reg(dev),
@@ -269,7 +273,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		.mem = mem,
 		.ops = &blk_ops,
 	};
-	b->image.fd = b->image.lock_fd = -1;
+	b->image.fd = b->image.base_fd = b->image.lock_fd = -1;
 	err = ask_host(b);
 	if (!err)
 		err = image_open(&b->image, config, why);

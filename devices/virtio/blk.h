@@ -47,6 +47,8 @@ struct blk_threads {
 struct blk_config {
 	const char *path;
 	bool readonly;
+	bool ephemeral;		   /* the guest's writes are dropped at the end; not readonly */
+	const char *ephemeral_dir; /* directory of the file for them; NULL: that of the image */
 	const char *serial; /* at most BLK_SERIAL_LEN bytes; NULL: "disk" and the disk's number */
 	enum blk_direct direct;
 	enum blk_engine engine;
@@ -168,6 +170,10 @@ void blk_limits(const struct blk *blk, struct blklimit_rates *limits);
 /* Returns the format other than raw whose magic number the image had when it was opened; NULL:
  * none. */
 const char *blk_format(const struct blk *blk);
+
+/* Returns the bytes of the host's storage that an ephemeral disk occupies (image_allocated). Any
+ * thread. */
+uint64_t blk_allocated(const struct blk *blk);
 
 /* Returns the capacity in bytes. Any thread. */
 uint64_t blk_capacity(const struct blk *blk);

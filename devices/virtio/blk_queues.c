@@ -108,6 +108,10 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 			.depth = qs->config->queue_size,
 			.direct_align = qs->image->direct_align,
 			.device_block = qs->image->device_block,
+			.ephemeral = qs->config->ephemeral,
+			.overlay = qs->image->overlay,
+			.base_fd = qs->image->base_fd,
+			.waiter = i,
 			.worker_begin = threads ? threads->worker : NULL,
 		};
 		int err = ioengine_create(&qs->queue[i].engine, engines[which], &config);

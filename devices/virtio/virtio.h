@@ -64,6 +64,7 @@ struct virtio_queue {
 	/* The position at which the ring starts, and, after a stop, at which it stopped. NULL: the
 	 * ring is unused at each start. */
 	struct vring_base *base;
+	struct vring_mirror *mirror; /* of the requests in flight; NULL: none */
 	bool ready;
 	bool was_reset; /* the queue alone was reset and is not ready again (2.6.1) */
 	/* size, desc, avail and used are the values that the driver wrote; they are validated when

@@ -25,12 +25,15 @@ test_two_cpus_two_disks() {
     rm -f second.img
     dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null
     boot_stock 'root=/dev/vda rw run="echo cpus-$(nproc) serial-$(cat /sys/block/vdb/serial);
+        sed -n s/^model.name.*:.//p /proc/cpuinfo;
         head -c 8000000 /dev/urandom >/tmp/r;
         taskset 1 dd if=/tmp/r of=/root/copy bs=64k conv=fsync & taskset 2 dd if=/tmp/r of=/dev/vdb bs=64k conv=fsync;
         wait; echo sum-$(md5sum </tmp/r); cmp /tmp/r /root/copy && echo same-$((1+1))"' \
         --cpus 2 --disk disk.img --disk second.img,serial=second-disk
     want_code 0
     want 'cpus-2 serial-second-disk'
+    model=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+    [ "$(tr -d '\r' <"$log" | grep -cxF "$model")" = 2 ] || fail "the guest's processors are not called $model"
     want 'same-2'
     want "sum-$(head -c 8000000 second.img | md5sum | cut -c 1-32)"
     want_clean disk.img
@@ -267,7 +270,7 @@ test_acpi_off() {
 }
 
 # A console on pipes: a shell that reads its commands from a pipe. The guest ends after its input
-# has ended.
+# has ended. Lines that are typed ahead appear once, and without escape sequences.
 # shellcheck disable=SC2094 # the log is read while it grows
 test_console_pipe() {
     new_log
@@ -278,14 +281,16 @@ test_console_pipe() {
             tries=$((tries + 1))
             sleep 0.1
         done
-        printf 'echo typed-$((40+2))\nexit\n'
+        printf 'echo typed-$((40+2))\necho twice-$((41+2))\nexit\n'
     } | {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append quiet 2>&1
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append 'quiet terminal=no' 2>&1
         echo $? >code
     } | cat >"$log"
     code=$(cat code)
     want_code 0
     want 'typed-42'
+    [ "$(grep -c 'echo t[a-z]*-\$' "$log")" = 2 ] || fail 'the commands are not there once'
+    unwanted "$(printf '\033')"
 }
 
 # shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm

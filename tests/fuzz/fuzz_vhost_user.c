@@ -94,7 +94,7 @@ static void close_session(void)
 	vhost_user_destroy(s.vu);
 	for (unsigned int i = 0; i < VHOST_USER_MEM_SLOTS; i++)
 		fuzz_must(!s.memory.mapping[i].base && !s.memory.removed[i].base);
-	fuzz_must(!s.memory.log.base && !s.memory.table.count);
+	fuzz_must(!s.memory.log.base && !s.memory.inflight.base && !s.memory.table.count);
 	blk_destroy(s.blk);
 	munmap(s.ram, RAM_BYTES);
 	close(s.ram_fd);
@@ -182,7 +182,7 @@ static uint32_t choose_payload(struct input *in, struct vhost_user_message *m)
 		m->payload.u64 = in_rarely(in) ? in_u64(in) : features;
 		return 8;
 	case VHOST_USER_SET_PROTOCOL_FEATURES:
-		m->payload.u64 = in_rarely(in) ? in_u64(in) : 0x822b;
+		m->payload.u64 = in_rarely(in) ? in_u64(in) : 0x922b;
 		return 8;
 	case VHOST_USER_SET_VRING_KICK:
 	case VHOST_USER_SET_VRING_CALL:
@@ -227,6 +227,14 @@ static uint32_t choose_payload(struct input *in, struct vhost_user_message *m)
 		m->payload.log.mmap_size = in_rarely(in) ? in_u64(in) : 4096;
 		m->payload.log.mmap_offset = in_rarely(in) ? in_u64(in) : 0;
 		return 16;
+	case VHOST_USER_GET_INFLIGHT_FD:
+	case VHOST_USER_SET_INFLIGHT_FD:
+		/* The memory is a part of the guest's, which the input writes. */
+		m->payload.inflight.mmap_size = in_rarely(in) ? in_u64(in) : RAM_BYTES / 2;
+		m->payload.inflight.mmap_offset = in_rarely(in) ? in_u64(in) : RAM_BYTES / 2;
+		m->payload.inflight.num_queues = in_rarely(in) ? in_u16(in) : QUEUES;
+		m->payload.inflight.queue_size = in_rarely(in) ? in_u16(in) : 64;
+		return in_rarely(in) ? 20 : 24;
 	case VHOST_USER_GET_CONFIG:
 	case VHOST_USER_SET_CONFIG:
 		m->payload.config.offset = in_rarely(in) ? in_u32(in) : in_u8(in);
@@ -252,6 +260,7 @@ static unsigned int usual_fds(uint32_t request)
 	case VHOST_USER_SET_VRING_ERR:
 	case VHOST_USER_SET_BACKEND_REQ_FD:
 	case VHOST_USER_ADD_MEM_REG:
+	case VHOST_USER_SET_INFLIGHT_FD:
 		return 1;
 	default:
 		return 0;
@@ -261,7 +270,7 @@ static unsigned int usual_fds(uint32_t request)
 static bool has_memory(uint32_t request)
 {
 	return request == VHOST_USER_SET_MEM_TABLE || request == VHOST_USER_SET_LOG_BASE ||
-	       request == VHOST_USER_ADD_MEM_REG;
+	       request == VHOST_USER_ADD_MEM_REG || request == VHOST_USER_SET_INFLIGHT_FD;
 }
 
 static void send_message(const struct vhost_user_message *m, size_t bytes)
@@ -283,7 +292,7 @@ static void send_message(const struct vhost_user_message *m, size_t bytes)
 	fuzz_must(sendmsg(s.sock, &head, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0);
 }
 
-/* Sends one message, and lets the back end handle it. Returns false when the connection has to end. */
+/* Sends one message and lets the back end handle it. Returns false when the connection must end. */
 static bool say(struct input *in)
 {
 	static struct vhost_user_message m;
@@ -308,7 +317,7 @@ static bool say(struct input *in)
 	for (unsigned int i = 0; i < m.fd_count; i++)
 		close(m.fd[i]);
 	err = vhost_user_handle(s.vu);
-	/* Bytes that are left over may be another message, so that only a fitting one is counted. */
+	/* Excess bytes may be another message, which has an answer of its own. */
 	if (bytes == m.header.size)
 		fuzz_must(take_answers() <= 1);
 	else

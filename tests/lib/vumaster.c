@@ -84,16 +84,33 @@ int vumaster_send(struct vumaster *v, uint32_t request, uint32_t flags, const vo
 	return vhost_user_handle(v->vu);
 }
 
-void vumaster_receive(struct vumaster *v, uint32_t request, void *payload, uint32_t size)
+int vumaster_receive_fd(struct vumaster *v, uint32_t request, void *payload, uint32_t size)
 {
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 	struct vhost_user_header header;
+	struct iovec iov = { &header, sizeof(header) };
+	struct msghdr head = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = -1;
 
-	ck_assert_int_eq(recv(v->sock, &header, sizeof(header), MSG_DONTWAIT), sizeof(header));
+	ck_assert_int_eq(recvmsg(v->sock, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), sizeof(header));
+	if (CMSG_FIRSTHDR(&head))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&head)), sizeof(fd));
 	ck_assert_uint_eq(header.request, request);
 	ck_assert_uint_eq(header.flags, 5);
 	ck_assert_uint_eq(header.size, size);
 	if (size)
 		ck_assert_int_eq(recv(v->sock, payload, size, MSG_DONTWAIT), size);
+	return fd;
+}
+
+void vumaster_receive(struct vumaster *v, uint32_t request, void *payload, uint32_t size)
+{
+	ck_assert_int_eq(vumaster_receive_fd(v, request, payload, size), -1);
 }
 
 bool vumaster_silent(const struct vumaster *v)
@@ -188,24 +205,38 @@ void vumaster_say_addr(struct vumaster *v, uint32_t index, const struct vring_co
 	vumaster_say(v, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 }
 
-void vumaster_start(struct vumaster *v, uint16_t size, uint64_t features)
+static bool is_packed(uint64_t features)
+{
+	return features >> VIRTIO_F_RING_PACKED & 1;
+}
+
+void vumaster_lay_out(struct vumaster *v, uint16_t size, uint64_t features)
 {
 	bool event_idx = features >> VIRTIO_RING_F_EVENT_IDX & 1;
 	bool indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
-	bool packed = features >> VIRTIO_F_RING_PACKED & 1;
 
-	if (packed)
+	if (is_packed(features))
 		mock_ring_packed(&v->m, size, event_idx, indirect);
 	else
 		mock_ring(&v->m, size, event_idx, indirect);
+}
+
+void vumaster_begin(struct vumaster *v, uint64_t features, uint32_t position)
+{
 	vumaster_say_u64(v, VHOST_USER_SET_FEATURES, VUMASTER_FEATURES | features);
 	vumaster_say_fd(v, VHOST_USER_SET_VRING_CALL, 0, v->m.irq_fd);
 	vumaster_say_memory(v);
-	vumaster_say_state(v, VHOST_USER_SET_VRING_NUM, 0, size);
-	vumaster_say_state(v, VHOST_USER_SET_VRING_BASE, 0, packed ? 0x80008000 : 0);
+	vumaster_say_state(v, VHOST_USER_SET_VRING_NUM, 0, v->m.ring.size);
+	vumaster_say_state(v, VHOST_USER_SET_VRING_BASE, 0, position);
 	vumaster_say_addr(v, 0, &v->m.ring, 0);
 	vumaster_say_fd(v, VHOST_USER_SET_VRING_KICK, 0, v->m.kick_fd);
 	vumaster_say_state(v, VHOST_USER_SET_VRING_ENABLE, 0, 1);
+}
+
+void vumaster_start(struct vumaster *v, uint16_t size, uint64_t features)
+{
+	vumaster_lay_out(v, size, features);
+	vumaster_begin(v, features, is_packed(features) ? 0x80008000 : 0);
 }
 
 uint32_t vumaster_stop(struct vumaster *v)

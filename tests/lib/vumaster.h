@@ -50,10 +50,12 @@ int vumaster_send(struct vumaster *v, uint32_t request, uint32_t flags, const vo
 		  uint32_t size, const int *fds, unsigned int fd_count);
 /* Receives an answer to `request` of exactly `size` bytes. */
 void vumaster_receive(struct vumaster *v, uint32_t request, void *payload, uint32_t size);
+/* Receives an answer with a descriptor, which is the caller's. Returns it; -1: there is none. */
+int vumaster_receive_fd(struct vumaster *v, uint32_t request, void *payload, uint32_t size);
 /* True when the back end has sent nothing more. */
 bool vumaster_silent(const struct vumaster *v);
 
-/* Sends a message that the back end must accept; with v->need_reply also its acknowledgement. */
+/* Sends a message that the back end must accept, and with v->need_reply also acknowledge. */
 void vumaster_say(struct vumaster *v, uint32_t request, const void *payload, uint32_t size,
 		  const int *fds, unsigned int fd_count);
 void vumaster_say_u64(struct vumaster *v, uint32_t request, uint64_t value);
@@ -70,8 +72,11 @@ void vumaster_say_memory(struct vumaster *v);
 void vumaster_say_addr(struct vumaster *v, uint32_t index, const struct vring_config *ring,
 		       uint32_t flags);
 
-/* Lays out a ring of `size` descriptors in the format that `features` select, and starts it, in
- * QEMU's order of messages. */
+/* Lays out a ring of `size` descriptors in the format that `features` select. */
+void vumaster_lay_out(struct vumaster *v, uint16_t size, uint64_t features);
+/* Starts the ring at a position, in QEMU's order of messages. */
+void vumaster_begin(struct vumaster *v, uint64_t features, uint32_t position);
+/* Calls vumaster_lay_out, and vumaster_begin at the position of an unused ring. */
 void vumaster_start(struct vumaster *v, uint16_t size, uint64_t features);
 /* Stops ring 0, and returns its position. */
 uint32_t vumaster_stop(struct vumaster *v);

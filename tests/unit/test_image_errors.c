@@ -33,6 +33,7 @@ static struct image image;
 static const char *why;
 
 /* Errors that the host's functions return for the image; 0: the real result. */
+static int holder = -1; /* has the lock until another descriptor waits for it */
 static int open_error, access_error, fstat_error, lock_error, lseek_error, fdatasync_error;
 static mode_t fstat_kind;
 static bool no_proc;
@@ -84,6 +85,10 @@ int __wrap_fcntl(int fd, int command, ...)
 	va_list ap;
 	int res;
 
+	if (command == F_OFD_SETLKW && holder >= 0) {
+		close(holder);
+		holder = -1;
+	}
 	va_start(ap, command);
 	if (command == F_OFD_SETLK && lock_error)
 		res = refuse(lock_error);
@@ -196,6 +201,22 @@ START_TEST(host_lock_refused)
 }
 END_TEST
 
+/* An io_uring of a killed process still has the image open, and its requests have not ended. */
+START_TEST(requests_of_a_killed_process_are_awaited)
+{
+	struct blk_config c = { .path = file.path, .blk_size = 512, .queue_size = 64 };
+	struct flock last = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1
+	};
+
+	holder = open(file.path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(__real_fcntl(holder, F_OFD_SETLK, &last), 0);
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	ck_assert_int_eq(holder, -1);
+	image_close(&image);
+}
+END_TEST
+
 /* Without /proc the image's own descriptor has the lock. */
 START_TEST(host_without_proc)
 {
@@ -254,6 +275,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_image_that_is_being_executed);
 	tcase_add_test(t, host_file_that_is_replaced_while_it_is_opened);
 	tcase_add_test(t, host_lock_refused);
+	tcase_add_test(t, requests_of_a_killed_process_are_awaited);
 	tcase_add_test(t, host_without_proc);
 	tcase_add_test(t, host_image_without_a_size);
 	tcase_add_test(t, host_flush_that_fails_at_the_end);

@@ -76,7 +76,8 @@ static void settle(struct serial *s)
 		eventfd_signal(s->irq_fd);
 	s->why = why;
 
-	/* Half of the FIFO, so that console and guest do not alternate for single bytes. */
+	/* The console is woken when half of the FIFO is free, not for each byte that the guest
+	 * reads. */
 	if (s->rx_wanted && rx_room(s) >= (rx_capacity(s) + 1) / 2) {
 		s->rx_wanted = false;
 		eventfd_signal(s->wake_fd);

@@ -4,8 +4,8 @@
  *
  * The vCPU threads access the registers through the bus; the main thread calls the functions below.
  * One mutex inside the port protects both sides, and is never held across a system call except the
- * write to an eventfd. A guest can neither block a thread nor make anything grow: bytes that it
- * sends beyond SERIAL_TX_SIZE unread ones are dropped and counted.
+ * write to an eventfd. A guest can neither block a thread nor make the VMM allocate memory: when
+ * SERIAL_TX_SIZE bytes are unread, further bytes are dropped and counted.
  *
  * The port passes received bytes to the guest only while software there is ready to receive,
  * similar to a sender that waits for RTS: drivers empty the FIFO when they open the port, and input
@@ -93,7 +93,8 @@ int serial_restore(struct serial *serial, const struct serial_state *state);
 /* Returns true if the guest's kernel has written that it panicked. */
 bool serial_panicked(struct serial *serial);
 
-/* Returns the last line of output, dropped or not, inside the port. Only when no vCPU runs. */
+/* Returns the last line of output, which is stored in the port and includes output that the port
+ * has dropped. Called only while no vCPU runs. */
 struct last_line *serial_last_line(struct serial *serial);
 
 #endif

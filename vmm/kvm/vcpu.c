@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -63,29 +64,43 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm)
 	return 0;
 }
 
+/* Writes the event of an exit from which the guest cannot continue. */
+static void describe_exit(const struct kvm_run *run, char *buf, size_t size)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_SHUTDOWN:
+		snprintf(buf, size, "triple fault");
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		snprintf(buf, size, "KVM internal error (suberror %u)", run->internal.suberror);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		snprintf(buf, size, "VM entry failed (hardware reason %#llx)",
+			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		snprintf(buf, size, "unhandled KVM exit %u", run->exit_reason);
+		break;
+	}
+}
+
 /* Ends the VM with VM_END_CRASH after an exit from which the guest cannot continue. The disks are
  * still drained and flushed. */
 static void crashed(struct vcpu *vcpu)
 {
-	const struct kvm_run *run = vcpu->run;
+	struct vm_exit *vm_exit = vcpu->vm_exit;
+	char event[64], where[32] = "";
+	uint64_t pc;
 
-	switch (run->exit_reason) {
-	case KVM_EXIT_SHUTDOWN:
-		log_error("vCPU %u: triple fault", vcpu->index);
-		break;
-	case KVM_EXIT_INTERNAL_ERROR:
-		log_error("vCPU %u: KVM internal error, suberror %u", vcpu->index,
-			  run->internal.suberror);
-		break;
-	case KVM_EXIT_FAIL_ENTRY:
-		log_error("vCPU %u: VM entry failed, hardware reason %#llx", vcpu->index,
-			  (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
-		break;
-	default:
-		log_error("vCPU %u: unhandled KVM exit %u", vcpu->index, run->exit_reason);
-		break;
+	/* Of several vCPUs that crash, the first one describes it. */
+	if (!__atomic_exchange_n(&vm_exit->crashed, 1, __ATOMIC_RELAXED)) {
+		describe_exit(vcpu->run, event, sizeof(event));
+		if (arch_vcpu_pc(vcpu->fd, &pc))
+			snprintf(where, sizeof(where), " at %#llx", (unsigned long long)pc);
+		snprintf(vm_exit->crash, sizeof(vm_exit->crash), "%s on CPU %u%s", event,
+			 vcpu->index, where);
 	}
-	vcpu->vm_exit->end(vcpu->vm_exit, VM_END_CRASH);
+	vm_exit->end(vm_exit, VM_END_CRASH);
 }
 
 static void handle_exit(struct vcpu *vcpu)

@@ -13,9 +13,14 @@
 #include "vmm/report.h"
 #include "vmm/console/serial.h"
 
+static bool shares_image(const struct blk_config *disk)
+{
+	return disk->readonly || disk->ephemeral;
+}
+
 /*
- * Refuses disk n if its image is already used by an earlier disk of this VM, unless both are
- * read-only. The image's lock would refuse it, too, but the message could not say that the holder
+ * Refuses disk n if its image is already used by an earlier disk of this VM, unless both only read
+ * it. The image's lock would refuse it, too, but the message could not say that the holder
  * is this process.
  */
 static int refuse_second_use(const struct machine *m, unsigned int n)
@@ -24,13 +29,13 @@ static int refuse_second_use(const struct machine *m, unsigned int n)
 	char first[SHOWN_MAX], why[SHOWN_MAX + 100];
 
 	for (unsigned int i = 0; i < n; i++) {
-		if ((disk[i].readonly && disk[n].readonly) ||
+		if ((shares_image(&disk[i]) && shares_image(&disk[n])) ||
 		    !blk_has_image(m->disk[i].blk, disk[n].path))
 			continue;
 		text_show(first, sizeof(first), disk[i].path);
 		snprintf(why, sizeof(why),
-			 "disk %u is the same image as disk %u, %s; only readonly disks can share "
-			 "one",
+			 "disk %u is the same image as disk %u, %s; only readonly and "
+			 "ephemeral disks can share one",
 			 n, i, first);
 		return report_option(-EBUSY, "--disk", disk[n].path, why);
 	}

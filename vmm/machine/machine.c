@@ -15,6 +15,7 @@
 #include "vmm/boot/loader.h"
 #include "vmm/machine/vm_sandbox.h"
 #include "vmm/console/console.h"
+#include "vmm/control/disk_stats.h"
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 #include "vmm/console/serial.h"
@@ -215,7 +216,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->vm_exit.end = machine_end;
 	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
-	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
+	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->commands.alert_fd = -1;
 	m->generation_fd = -1;
 	m->ack_sink_fd = m->console_end.fd = m->console_end.slave_fd = -1;
 	m->console_end.socket.fd = -1;
@@ -244,7 +245,7 @@ enum {
 	POLL_SIGNAL,
 	POLL_CONSOLE,
 	POLL_CONTROL = POLL_CONSOLE + CONSOLE_POLLFDS,
-	POLL_COUNT = POLL_CONTROL + MACHINE_CONTROL_POLLFDS,
+	POLL_COUNT = POLL_CONTROL + COMMANDS_POLLFDS,
 };
 
 /* Returns the shorter of two time-outs; -1: none. */
@@ -264,8 +265,8 @@ static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
 	fds[POLL_SIGNAL].fd = m->signal_fd;
 	if (m->console)
 		timeout = sooner(timeout, console_prepare(m->console, fds + POLL_CONSOLE));
-	if (m->jobs)
-		timeout = sooner(timeout, machine_control_prepare(m, fds + POLL_CONTROL));
+	if (m->commands.jobs)
+		timeout = sooner(timeout, commands_prepare(&m->commands, fds + POLL_CONTROL));
 	return timeout;
 }
 
@@ -281,7 +282,7 @@ enum vm_end machine_run(struct machine *m)
 	while (!LOAD_ACQUIRE(m->vm_exit.why)) {
 		int timeout = prepare(m, fds);
 
-		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
+		if (poll(fds, m->commands.control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
 			/* EINTR and ENOMEM are transient: the loop checks everything again. */
 			if (errno == EINTR || errno == ENOMEM)
 				continue;
@@ -294,8 +295,8 @@ enum vm_end machine_run(struct machine *m)
 		machine_stop_handle(m);
 		/* Control commands come before the console, because a pause or resume changes
 		 * whether console input is read. */
-		if (m->jobs)
-			machine_control_handle(m, fds + POLL_CONTROL);
+		if (m->commands.jobs)
+			commands_handle(&m->commands, fds + POLL_CONTROL);
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE)) {
 			log_at(machine_end_level(m), "Ctrl-A x: stopping the VM");
 			machine_end(&m->vm_exit, VM_END_QUIT);
@@ -330,7 +331,7 @@ static int destroy_disks(struct machine *m)
 		int err;
 
 		if (m->config->stats && m->vm_exit.why)
-			machine_print_stats(&m->config->disk[i], m->disk[i].blk);
+			disk_stats_print(&m->config->disk[i], m->disk[i].blk);
 		err = blk_destroy(m->disk[i].blk);
 		virtio_mmio_destroy(&m->disk[i].mmio);
 		if (err)
@@ -375,9 +376,8 @@ int machine_destroy(struct machine *m)
 	close_fd(m->pagemap_fd);
 	close_fd(m->snapshot_fd);
 	if (!m->guest_runs && !m->confined)
-		control_remove(m->control);
-	machine_control_close(m);
-	close_fd(m->alert_fd);
+		control_remove(m->commands.control);
+	commands_close(&m->commands);
 	close_fd(m->signal_fd);
 	close_fd(m->end_fd);
 	machine_restore_close(m);

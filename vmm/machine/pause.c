@@ -29,7 +29,6 @@ void machine_halt(struct machine *m)
 
 void machine_resume(struct machine *m)
 {
-	machine_alerts_forget(m);
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		blk_resume(m->disk[i].blk);
 	vcpu_pause_release(&m->vcpu_pause);

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -184,7 +183,7 @@ static int write_memory(struct snapshot *s)
 		.base_fd = machine_restore_memory(m),
 		.cancel = &m->vm_exit.why,
 	};
-	int err = memory_file_write(s->memory_fd, &image, &s->job->snapshot.pages);
+	int err = memory_file_write(s->memory_fd, &image, &s->job->pages);
 
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
 }
@@ -217,14 +216,19 @@ static void close_file(int fd)
 void machine_snapshot(struct job *queued)
 {
 	struct control_job *job = container_of(queued, struct control_job, job);
-	struct machine *m = job->machine;
+	struct machine *m = container_of(job->commands, struct machine, commands);
 	struct snapshot s = {
 		.job = job, .machine = m, .dir.fd = -1, .state_fd = -1, .memory_fd = -1
 	};
-	bool was_paused = m->guest_paused;
+	bool was_paused = m->commands.owner_paused;
 	uint64_t began = monotonic_ns();
 	int err;
 
+	if (!snapshot_name_valid(job->request.name)) {
+		control_refuse(&job->answer, "bad-request",
+			       "a name has letters, digits, '_', '-' and '.', not first");
+		return;
+	}
 	if (!was_paused)
 		machine_halt(m);
 	err = check_vcpus(&s);
@@ -234,33 +238,15 @@ void machine_snapshot(struct job *queued)
 		err = write_state(&s);
 	if (!err)
 		err = write_memory(&s);
-	m->guest_paused = was_paused || (job->request.stay && !err);
-	job->changed = m->guest_paused != was_paused;
-	if (!m->guest_paused)
+	m->commands.owner_paused = was_paused || (job->request.stay && !err);
+	job->changed = m->commands.owner_paused != was_paused;
+	if (!m->commands.owner_paused)
 		machine_resume(m);
-	job->snapshot.paused_us = (monotonic_ns() - began) / NS_PER_US;
+	job->paused_us = (monotonic_ns() - began) / NS_PER_US;
 	if (!err)
 		err = commit(&s);
 	snapshot_dir_cancel(&s.dir);
 	close_file(s.state_fd);
 	close_file(s.memory_fd);
-	job->snapshot.total_us = (monotonic_ns() - began) / NS_PER_US;
-}
-
-static void put_statistics(const struct control_job *job, struct json_object *object)
-{
-	control_put_number(object, "pages", job->snapshot.pages);
-	control_put_number(object, "paused-us", job->snapshot.paused_us);
-	control_put_number(object, "total-us", job->snapshot.total_us);
-}
-
-void machine_snapshot_tell(struct control_job *job)
-{
-	struct json_object *event = control_event_object("snapshot");
-
-	control_put_text(event, "name", job->request.name);
-	put_statistics(job, event);
-	control_event(job->machine->control, event);
-	job->answer.result = json_object_new_object();
-	put_statistics(job, job->answer.result);
+	job->total_us = (monotonic_ns() - began) / NS_PER_US;
 }

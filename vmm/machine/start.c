@@ -16,7 +16,8 @@
 /* Closes /dev/kvm, which is only needed to create VMs and vCPUs, and enters the sandbox. */
 static int enter_sandbox(struct machine *m)
 {
-	unsigned int fds = (m->control ? MACHINE_CONTROL_FDS : 0) + (m->console ? CONSOLE_FDS : 0);
+	unsigned int fds =
+		(m->commands.control ? COMMANDS_FDS : 0) + (m->console ? CONSOLE_FDS : 0);
 	int err;
 
 	close(m->vm.kvm_fd);
@@ -81,7 +82,7 @@ int machine_start(struct machine *m)
 	int err = enter_sandbox(m);
 
 	if (!err)
-		err = machine_control_start(m);
+		err = commands_start(&m->commands);
 	if (!err) {
 		trim_start();
 		err = start_vcpus(m);

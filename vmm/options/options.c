@@ -189,19 +189,25 @@ static const struct option options[] = {
 	{ "--disk", OPTION_OTHER, OPTION_SET_ONLY, "FILE[,KEY=VALUE]...", NULL,
 	  "add a disk: raw image or block device; up to 16 times; \",,\" in a name or value is one comma",
 	  .repeatable = true, .set = set_disk },
+	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
+	  "where ephemeral disks keep what the guest writes (default: the directory of the image)" },
 };
 /* clang-format on */
 
 static const struct option_table table = { options, ARRAY_SIZE(options) };
 
-/* Settles a disk's queues for this number of vCPUs (0: not known yet) and its error policy. Returns
- * NULL, or the reason why its keys contradict each other. */
+/* Settles a disk's queues for this number of vCPUs (0: not known yet). Returns NULL, or the reason
+ * why the disk does not fit the other options. */
 static const char *settle_disk(const struct machine_config *config, struct blk_config *disk,
-			       unsigned int cpus, char why[WHY_MAX])
+			       unsigned int cpus, bool *any_ephemeral, char unfit[WHY_MAX])
 {
-	const char *bad = cpus ? options_settle_queues(disk, cpus, why) : NULL;
+	const char *why = cpus ? options_settle_queues(disk, cpus, unfit) : NULL;
 
-	return bad ? bad : options_settle_errors(disk, config->control);
+	if (!why)
+		why = options_settle_errors(disk, config->control);
+	if (!why)
+		why = options_settle_ephemeral(disk, config->ephemeral_dir, any_ephemeral);
+	return why;
 }
 
 /* Checks the combination of options and sets dependent defaults. Returns false with an error in
@@ -209,6 +215,7 @@ static const char *settle_disk(const struct machine_config *config, struct blk_c
 static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_MAX])
 {
 	const char *why = NULL;
+	bool any_ephemeral = false;
 
 	if (!config->kernel && !config->restore)
 		why = "--kernel FILE is missing (see --help)";
@@ -228,14 +235,17 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 		char shown[SHOWN_MAX], unfit[WHY_MAX];
 
 		why = settle_disk(config, &config->disk[i], config->restore ? 0 : config->cpus,
-				  unfit);
+				  &any_ephemeral, unfit);
 		if (!why)
 			continue;
 		text_show(shown, sizeof(shown), config->disk[i].path);
 		snprintf(message, OPTIONS_MESSAGE_MAX, "--disk %s: %s", shown, why);
 		return false;
 	}
-	return true;
+	if (!config->ephemeral_dir || any_ephemeral)
+		return true;
+	snprintf(message, OPTIONS_MESSAGE_MAX, "%s", options_unused_dir);
+	return false;
 }
 
 int options_settle_restored(struct machine_config *config, const unsigned int *queues)
@@ -247,7 +257,7 @@ int options_settle_restored(struct machine_config *config, const unsigned int *q
 
 		if (!disk->queues && !disk->map_count && queues[i] <= VIRTIO_MAX_QUEUES)
 			disk->queues = queues[i];
-		why = settle_disk(config, disk, config->cpus, unfit);
+		why = options_settle_queues(disk, config->cpus, unfit);
 		if (why)
 			return report_option(-EINVAL, "--disk", disk->path, why);
 	}

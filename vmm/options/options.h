@@ -61,8 +61,9 @@ struct machine_config {
 	bool quiet; /* do not log why the VM has ended */
 	bool stats; /* print statistics when the VM ends */
 	enum sandbox_mode sandbox;
-	const char *user; /* NAME or UID:GID, see sandbox_find_user; NULL: none */
-	bool core_dump;	  /* allow core dumps, with guest RAM */
+	const char *user;	   /* NAME or UID:GID, see sandbox_find_user; NULL: none */
+	bool core_dump;		   /* allow core dumps, with guest RAM */
+	const char *ephemeral_dir; /* directory for ephemeral disks; NULL: that of each image */
 	unsigned int disk_count;
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };

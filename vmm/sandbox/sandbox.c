@@ -108,7 +108,7 @@ void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, const int dirs[SANDBOX
 		if (dirs[i] >= 0)
 			removes = 1u << CAP_DAC_OVERRIDE;
 
-	/* Errors are ignored here: the VM process reports what the host does not support. */
+	/* Errors are ignored here: the VM process reports layers that the host does not support. */
 	sandbox_limit_fds(0, false);
 	settle_core_dumps(false);
 	sandbox_keep_capabilities(1u << CAP_KILL | removes);

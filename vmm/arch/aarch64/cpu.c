@@ -44,7 +44,7 @@ int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 }
 
 /*
- * Returns whether a guest that maps memory as device memory reads what the VMM wrote there. Such
+ * Returns whether a guest that maps memory as device memory reads the VMM's writes there. Such
  * reads bypass the caches that hold the VMM's writes, unless KVM maps all guest memory as
  * cacheable, which needs a processor with FEAT_S2FWB. Linux reports FEAT_S2FWB to the VMM since
  * 6.17, but only by a capability that also requires another feature.
@@ -139,8 +139,15 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *
 	return false;
 }
 
-/* Nothing to do: the guest is not offered KVM's steal time, so it has no interface to learn of the
- * pause. */
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc)
+{
+	struct kvm_one_reg reg = { .id = CORE_REG(regs.pc), .addr = (uintptr_t)pc };
+
+	return ioctl(vcpu_fd, KVM_GET_ONE_REG, &reg) == 0;
+}
+
+/* The function does nothing: the guest is not offered KVM's steal time, so it has no interface to
+ * learn of the pause. */
 void arch_vcpu_resumed(int vcpu_fd)
 {
 	(void)vcpu_fd;

@@ -3,9 +3,11 @@
  * CPUID leaves of a vCPU: KVM's supported ones, adapted to the machine.
  *
  * The features that KVM supports are reduced by those that cannot work in this machine, and the
- * topology is added: one socket, `cpus` cores, one thread each. The leaves are described in the
- * Intel SDM vol. 2A, CPUID, and in the AMD APM vol. 3, appendix E.
+ * topology is added: one socket, `cpus` cores, one thread each. The name of the processor is the
+ * host's. The leaves are described in the Intel SDM vol. 2A, CPUID, and in the AMD APM vol. 3,
+ * appendix E.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
@@ -20,6 +22,8 @@
 
 #define LEAF_TOPOLOGY	   0x0b
 #define LEAF_TOPOLOGY_V2   0x1f
+#define LEAF_BRAND	   0x80000002 /* brand string, in three leaves */
+#define LEAF_BRAND_END	   0x80000004
 #define LEAF_AMD_SVM	   0x8000000a
 #define LEAF_AMD_TOPOLOGY  0x80000026
 #define TOPOLOGY_THREAD	   1u
@@ -152,6 +156,13 @@ static void adjust_amd(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 	}
 }
 
+/* Set a part of the brand string, which KVM leaves empty, to that of the host. Linux would show
+ * numbers such as 17/01 instead of the name of the processor whose features the guest has. */
+static void set_brand(struct kvm_cpuid_entry2 *e)
+{
+	__get_cpuid(e->function, &e->eax, &e->ebx, &e->ecx, &e->edx);
+}
+
 static void adjust(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 {
 	switch (e->function) {
@@ -170,6 +181,9 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 		break;
 	case 0x80000001:
 		e->ecx &= ~ECX81_SVM;
+		break;
+	case LEAF_BRAND ... LEAF_BRAND_END:
+		set_brand(e);
 		break;
 	}
 	if (topo->amd)

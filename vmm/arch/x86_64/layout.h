@@ -2,8 +2,8 @@
 /*
  * layout: guest physical memory map and I/O ports of the x86_64 machine.
  *
- * RAM is [0, LAYOUT_HOLE); what does not fit there is at 4 GiB and above. All data that the VMM
- * writes for the kernel are below 1 MiB; the rest is free for the kernel and the initrd.
+ * RAM is [0, LAYOUT_HOLE), and the RAM that does not fit there is at 4 GiB and above. All data that
+ * the VMM writes for the kernel are below 1 MiB; the rest is free for the kernel and the initrd.
  */
 #ifndef VMM_ARCH_X86_64_LAYOUT_H
 #define VMM_ARCH_X86_64_LAYOUT_H

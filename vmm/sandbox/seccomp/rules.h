@@ -11,8 +11,8 @@
  * allowed without conditions and do not run the filter for them. Older kernels check the rows in
  * their order, so frequent calls come first.
  *
- * A call without a row kills the process (SIGSYS). A few calls that a C library may try but can do
- * without fail with an errno instead.
+ * A call without a row kills the process (SIGSYS). A few calls fail with an errno instead: a C
+ * library may try them, and uses another call if they fail.
  */
 #ifndef VMM_SANDBOX_SECCOMP_RULES_H
 #define VMM_SANDBOX_SECCOMP_RULES_H
@@ -84,7 +84,7 @@ struct rule {
 	CALL_IF(kinds, "io_uring_register", ARG_BITS(1, 0x7fffffff, operation))
 
 /* Reading a part of KVM's state, by the number of the ioctl: its size depends on the architecture. */
-#define KVM_GET(number) CALL_IF(SPAWNER, "ioctl", ARG_BITS(1, 0xffff, (KVMIO << 8 | (number))))
+#define KVM_GET(number) CALL_IF(SNAPSHOT, "ioctl", ARG_BITS(1, 0xffff, (KVMIO << 8 | (number))))
 
 static const struct rule rules[] = {
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_RUN)),
@@ -94,7 +94,7 @@ static const struct rule rules[] = {
 	CALL(EPOLL, "epoll_wait"),
 	CALL(EPOLL, "epoll_pwait"),
 	CALL(EPOLL, "epoll_ctl"),
-	CALL(PLANES, "preadv"),
+	CALL(BLOCKS, "preadv"),
 	CALL(PLANES, "pwritev2"),
 	CALL(PLANES, "pwritev"), /* used by a C library when pwritev2 is missing */
 	CALL(ALL, "write"),
@@ -102,7 +102,8 @@ static const struct rule rules[] = {
 	CALL(MAIN | EXPORT, "poll"),
 	CALL(MAIN | EXPORT, "ppoll"),
 	CALL(MAIN | EXPORT, "read"),
-	/* The console, when standard output is a socket, and the service manager. */
+	/* send(2), which has no destination address: replies and events of the control socket, the
+	 * clients of the console, a standard output that is a socket, and the service manager. */
 	CALL_IF(MAIN | EXPORT, "sendto", ARG_IS(4, 0)),
 
 	/* Messages of a vhost-user front end and their descriptors. */
@@ -112,16 +113,23 @@ static const struct rule rules[] = {
 	CALL(EXPORT, "fstat"),
 	CALL_IF2(EXPORT, "fcntl", ARG_IS(1, F_SETFL), ARG_IS(2, O_NONBLOCK)),
 	CALL(EXPORT, "timerfd_settime"),
+	/* The memory that mirrors requests in flight. */
+	CALL(EXPORT, "memfd_create"),
+	CALL(EXPORT, "ftruncate"),
 
 	/* The control socket. */
 	CALL(MAIN | EXPORT, "accept4"),
-	CALL(MAIN, "recvfrom"),
+	CALL(MAIN | EXPORT, "recvfrom"),
 
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),
 	CALL(SPAWNER | EXPORT, "newfstatat"),
+	CALL(MAIN, "newfstatat"), /* what an ephemeral disk occupies, for `status` */
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
+	/* The address at which a guest has crashed (arch_vcpu_pc): on x86, and on aarch64. */
+	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_GET_REGS)),
+	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_GET_ONE_REG)),
 
 	/* Disks. Only FALLOC_FL_KEEP_SIZE is allowed, so that a guest cannot make a file grow. */
 	CALL(ALL, "fdatasync"),
