@@ -52,12 +52,14 @@ class Place:
         except OSError as error:
             raise Fatal(path, f"cannot be made: {error.strerror}") from None
 
-    # ---- processes: each has a session of its own, so that Ctrl-C reaches only this program ----
+    # ---- processes: each has a process group of its own, so that Ctrl-C reaches only this program ----
+    # They share a session, because the scheduler divides CPUs between sessions first (autogroup), and a
+    # client in another one would wait longer for its back end than the variants without a back end.
 
     def spawn(self, command, **options):
         try:
             with self.signals.hold():
-                process = subprocess.Popen(command, start_new_session=True, **options)
+                process = subprocess.Popen(command, preexec_fn=os.setpgrp, **options)
                 self.processes.add(process)
         except OSError as error:
             raise RowFailed(f"{command[0]}: {error.strerror}") from None
