@@ -68,7 +68,7 @@ HARDEN_aarch64 := -mbranch-protection=standard
 # Code that runs once a boot, once a command or once a discard is optimized for size; code that runs
 # once a request is optimized for speed.
 SMALL_release := -Oz
-SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker)
+SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker vring_recover)
 # Packed relative relocations (DT_RELR) halve the loader's relocation table. Only the static libraries
 # still have unwind tables, so that an index of them is of no use.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs -Wl,--no-eh-frame-hdr
@@ -87,7 +87,7 @@ LDLIBS := -laio $(call library,uring) $(call library,json-c) $(call library,fdt)
 
 # ---- what is built --------------------------------------------------------------------------
 
-ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
+ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service state) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.
@@ -159,7 +159,7 @@ $(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
 $(FILTERED): $(BUILD)/seccomp/seccomp.h
 
 # Only these files include the version, so that a commit recompiles no others.
-VERSIONED := main control/protocol ctl/ctl blk/main
+VERSIONED := main control/answers ctl/ctl blk/main
 $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@

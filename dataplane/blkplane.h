@@ -124,6 +124,15 @@ void blkplane_pause(struct blkplane *plane);
 void blkplane_resume(struct blkplane *plane);
 
 /*
+ * Finish what blkplane_pause has left in flight, and store the position of the ring, which then has
+ * no chain in flight. The plane must be paused and stays paused, but accesses guest memory and may
+ * raise an interrupt before the function returns. blkplane_hold ends the wait early. Returns 0;
+ * -EBADMSG: the ring is broken; -EBUSY: a request is parked, because it failed or by blkplane_hold.
+ * Callable from any thread but the dataplane thread, by one caller at a time.
+ */
+int blkplane_drain(struct blkplane *plane, struct vring_base *position);
+
+/*
  * Change the capacity, in bytes, against which requests are validated (struct blkreq_disk).
  * Requests popped before the return may have been validated against the old capacity. Callable from
  * any thread but the dataplane thread, by one caller at a time, also while the plane is paused.

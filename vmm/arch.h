@@ -19,6 +19,8 @@
 
 struct bootread;
 struct kvm_run;
+struct state_reader;
+struct state_writer;
 
 #define ARCH_MAX_RAM_RANGES 2
 
@@ -117,9 +119,10 @@ int arch_vm_setup(int kvm_fd, int vm_fd);
 int arch_vm_finish(int vm_fd, struct arch_boot *boot);
 
 /* Prepares vCPU `index` of `cpus` for its first KVM_RUN. vCPU 0 enters the kernel; the others wait
- * until the guest starts them. */
+ * until the guest starts them. With `snapshots`, the guest gets no feature of KVM that a snapshot
+ * cannot save. */
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
-		    const struct arch_boot *boot);
+		    bool snapshots, const struct arch_boot *boot);
 
 /* Handles the exits that only this architecture has (on x86: KVM_EXIT_IO). vCPU thread. Returns
  * true if the exit was handled. */
@@ -132,5 +135,35 @@ bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc);
 /* Tells the guest that its vCPU was paused by the host, so that its watchdogs do not report a
  * lockup (on x86: KVM_KVMCLOCK_CTRL). vCPU thread. */
 void arch_vcpu_resumed(int vcpu_fd);
+
+/* ---- snapshots ---- */
+
+/* What has to be found out about KVM while /dev/kvm is open, to save the state later. */
+struct arch_state;
+
+/* Creates *state, which the caller releases with free(). -EOPNOTSUPP: this architecture has no
+ * snapshots. */
+int arch_state_create(struct arch_state **state, int kvm_fd, int vm_fd);
+
+/* Returns the number of the architecture in a state file (EM_*). */
+uint32_t arch_state_machine(void);
+
+/* Returns whether the architecture writes sections with this tag. */
+bool arch_state_tag(uint32_t tag);
+
+/*
+ * Writes the state of all vCPUs and of the interrupt controllers. The vCPUs are paused, and have
+ * completed their exits. Any thread. On error *call is the part of the state (static string), as in
+ * KVM_GET_...
+ */
+int arch_state_save(const struct arch_state *state, int vm_fd, const int *vcpu_fd,
+		    unsigned int cpus, struct state_writer *out, const char **call);
+
+/*
+ * Restores the state of vCPUs that were just created. On error in->why says why; if it is empty, an
+ * ioctl has failed, and *call is its part of the state, as in KVM_SET_...
+ */
+int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus,
+		       struct state_reader *in, const char **call);
 
 #endif

@@ -52,7 +52,7 @@ static struct virtio_blk_config *shown_space(const struct blk *b)
 	return (struct virtio_blk_config *)b->virtio.regpage->config;
 }
 
-static void set_wce(struct blk *b, uint8_t wce)
+void blk_set_wce(struct blk *b, uint8_t wce)
 {
 	b->space.wce = wce;
 	WRITE_ONCE(shown_space(b)->wce, wce);
@@ -65,7 +65,7 @@ static void blk_negotiated(struct virtio_device *dev)
 	struct blk *b = container_of(dev, struct blk, virtio);
 
 	if (virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE) && !virtio_has(dev, VIRTIO_BLK_F_FLUSH))
-		set_wce(b, 0);
+		blk_set_wce(b, 0);
 }
 
 static void set_planes_cache(struct blk *b, bool through)
@@ -109,11 +109,11 @@ static void blk_write_config(struct virtio_device *dev, uint64_t offset, const u
 	/* A driver that reads 0 on another vCPU may rely on writethrough. The field therefore
 	 * becomes 0 only after writethrough is in effect, and 1 before it ends. */
 	if (wce) {
-		set_wce(b, 1);
+		blk_set_wce(b, 1);
 		set_planes_cache(b, false);
 	} else {
 		to_writethrough(b);
-		set_wce(b, 0);
+		blk_set_wce(b, 0);
 	}
 }
 
@@ -163,7 +163,7 @@ static void blk_reset(struct virtio_device *dev)
 	struct blk *b = container_of(dev, struct blk, virtio);
 
 	stop_queues(b);
-	set_wce(b, !b->config.writethrough);
+	blk_set_wce(b, !b->config.writethrough);
 }
 
 static int blk_activate(struct virtio_device *dev)
@@ -190,11 +190,18 @@ static void blk_queue_stop(struct virtio_device *dev, unsigned int queue)
 	blk_queues_stop(&container_of(dev, struct blk, virtio)->queues, queue);
 }
 
+static int blk_queue_drain(struct virtio_device *dev, unsigned int queue,
+			   struct vring_base *position)
+{
+	return blk_queues_drain(&container_of(dev, struct blk, virtio)->queues, queue, position);
+}
+
 static const struct virtio_ops blk_ops = {
 	.activate = blk_activate,
 	.reset = blk_reset,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
+	.queue_drain = blk_queue_drain,
 	.negotiated = blk_negotiated,
 	.write_config = blk_write_config,
 };

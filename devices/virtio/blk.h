@@ -125,6 +125,22 @@ void blk_pause(struct blk *blk);
  * the pause. */
 void blk_resume(struct blk *blk);
 
+/* State of a disk in a snapshot, besides that of its transport (mmio_state.h). */
+struct blk_state {
+	uint64_t capacity; /* bytes */
+	uint32_t blk_size;
+	uint32_t discard_max, zeroes_max; /* sectors */
+	uint32_t wce;			  /* the cache mode that the driver reads */
+};
+
+/* Saves the state of a paused disk. */
+void blk_save(const struct blk *blk, struct blk_state *state);
+/* Returns why a guest that has accepted these features cannot go on with this disk, for the user;
+ * NULL: it can. */
+const char *blk_check(const struct blk *blk, const struct blk_state *state, uint64_t accepted);
+/* Restores the state of a disk that was just created, before its queues start. */
+void blk_restore(struct blk *blk, const struct blk_state *state);
+
 /* Makes all completed writes stable. Returns 0 or -errno: the guest's own next flush still reports
  * the failure to the guest. Any thread, while the disk runs. */
 int blk_flush(struct blk *blk);

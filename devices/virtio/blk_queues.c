@@ -219,6 +219,11 @@ void blk_queues_pause(struct blk_queues *qs, unsigned int n)
 		blkplane_pause(qs->queue[n].plane);
 }
 
+int blk_queues_drain(struct blk_queues *qs, unsigned int n, struct vring_base *position)
+{
+	return qs->queue[n].plane ? blkplane_drain(qs->queue[n].plane, position) : -ENOENT;
+}
+
 void blk_queues_resume(struct blk_queues *qs, unsigned int n)
 {
 	if (qs->queue[n].plane)

@@ -10,6 +10,7 @@
 
 # The programs, each with patterns of its test files (without "test_"). A file belongs to the first
 # program in UNIT_NAMES with a pattern that matches, so a new file needs no registration.
+OF_state    := state%
 OF_boot     := acpi arm64_% boot% bzimage elf% initrd loader x86_cpuid x86_platform x86_tree
 OF_options  := options%
 OF_sandbox  := sandbox% supervisor
@@ -17,7 +18,7 @@ OF_console  := console% serial%
 OF_control  := control% jobs machine_%
 OF_kvm      := vcpu% coalesced_mmio exits x86_rows_%
 # A program of its own: it is the only one that needs /dev/kvm (tests/emulated/suites).
-OF_x86_enter := x86_enter
+OF_x86_enter := x86_enter x86_state
 OF_image    := image%
 OF_blk      := blk blk_%
 OF_virtio   := virtio_%
@@ -36,7 +37,7 @@ OF_rows     := rows%
 OF_others   := %
 # In the order in which they start: those that run long first, so that none is left alone at the end.
 UNIT_NAMES  := rows blk vhost_user race hostfault limit plane exhaustive vring engine loop sandbox boot refused console control kvm \
-	       x86_enter image virtio request options others
+	       x86_enter image virtio request options state others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
@@ -59,7 +60,7 @@ WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit io_uring_regis
 	epoll_create1
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
-WRAPS_image_ephemeral := open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl fdatasync
+WRAPS_image_ephemeral := statx open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync
 WRAPS_image_is := stat fstat
 WRAPS_ioengine_errors := calloc mmap eventfd io_setup io_submit preadv
@@ -81,6 +82,7 @@ WRAPS_race_stop := evloop_wake vring_pop vring_push vring_publish
 WRAPS_refused_stop := fallocate
 WRAPS_rows_engines_ranges := fallocate fdatasync ioengine_cancel_ranges
 WRAPS_sandbox_layers := nanosleep
+WRAPS_state_memory := copy_file_range
 WRAPS_vcpu := ioctl open __open_2 pthread_cond_clockwait
 WRAPS_vhost_user_config := sendmsg
 WRAPS_virtio_mmio_lock := pthread_mutex_lock

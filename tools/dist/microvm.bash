@@ -52,14 +52,14 @@ _microvm_words() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
+        --control --snapshot-dir --restore --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
         --dump-dtb --disk --ephemeral-dir --help --version'
     local option value current
     _microvm_words
     COMPREPLY=()
     case $option in
     --kernel | --initrd | --control | --pidfile | --log | --dump-dtb) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-    --ephemeral-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    --snapshot-dir | --restore | --ephemeral-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$current") ;;
     --describe) mapfile -t COMPREPLY < <(compgen -W 'acpi fdt' -- "$current") ;;

@@ -70,6 +70,26 @@ size_t serial_transmitted(struct serial *serial, uint8_t *data, size_t max);
  */
 uint64_t serial_dropped(struct serial *serial);
 
+/* State of the port in a snapshot, stored as it is. Output in the queue is not a part of it, because
+ * the console of the saved VM shows it. */
+struct serial_state {
+	uint8_t ier, lcr, mcr, scr, dll, dlm, msr_delta;
+	uint8_t fifo, overrun, tx_empty, trigger, polls;
+	uint8_t rx_count;
+	uint8_t rx[16]; /* received bytes, oldest first */
+	/* The console's last line (struct last_line). */
+	uint8_t line_len, escape, returned, panicked, rootless;
+	uint8_t zero[6];
+	char line[LAST_LINE_MAX], last_line[LAST_LINE_MAX];
+};
+
+/* Saves the state, while no vCPU runs. Any thread. */
+void serial_save(struct serial *serial, struct serial_state *state);
+
+/* Restores the state, any bytes, of a port that was just created, and raises its interrupt again if
+ * one is pending. Returns 0, or -EINVAL. */
+int serial_restore(struct serial *serial, const struct serial_state *state);
+
 /* Returns true if the guest's kernel has written that it panicked. */
 bool serial_panicked(struct serial *serial);
 

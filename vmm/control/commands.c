@@ -102,6 +102,22 @@ static void tell_size(struct control_job *control_job)
 	control_put_number(control_job->answer.result, "size", size);
 }
 
+/* Sends the statistics of a snapshot as the answer, and to all listeners in an event. */
+static void tell_snapshot(struct control_job *control_job)
+{
+	struct json_object *event = control_event_object("snapshot");
+
+	control_job->answer.result = json_object_new_object();
+	control_put_text(event, "name", control_job->request.name);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct json_object *object = i ? event : control_job->answer.result;
+		control_put_number(object, "pages", control_job->pages);
+		control_put_number(object, "paused-us", control_job->paused_us);
+		control_put_number(object, "total-us", control_job->total_us);
+	}
+	control_event(control_job->commands->control, event);
+}
+
 /* Returns the disk's rate limits as an object, without members for limits that are not set. */
 static struct json_object *limits_object(const struct blk *blk)
 {
@@ -129,6 +145,8 @@ static void control_job_done(struct job *job)
 		tell_state(c);
 	if (control_job->request.command == CONTROL_RESIZE && !control_job->answer.error)
 		tell_size(control_job);
+	if (control_job->request.command == CONTROL_SNAPSHOT && !control_job->answer.error)
+		tell_snapshot(control_job);
 	if (control_job->request.command == CONTROL_LIMIT)
 		control_job->answer.result = limits_object(c->disk[control_job->request.disk].blk);
 	control_answer(c->control, control_job->client, &control_job->answer);
@@ -228,6 +246,12 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 		return !disk_job(c, client, request, answer, run_resize);
 	case CONTROL_LIMIT:
 		return !disk_job(c, client, request, answer, run_limit);
+	case CONTROL_SNAPSHOT:
+		if (!c->snapshot)
+			control_refuse(answer, "no-snapshot-dir", "there is no --snapshot-dir");
+		else
+			queue_job(c, client, request, c->snapshot);
+		return !c->snapshot;
 	case CONTROL_POWER_BUTTON:
 	case CONTROL_QUIT:
 	case CONTROL_CONSOLE:

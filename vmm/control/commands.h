@@ -53,6 +53,9 @@ struct control_job {
 	struct control_request request; /* a copy without the id, which the server keeps */
 	struct control_answer answer;
 	bool changed; /* the job has paused or resumed the owner */
+	/* Statistics of a snapshot: pages that the guest has of its own, the duration of the pause
+	 * and of all in microseconds. */
+	uint64_t pages, paused_us, total_us;
 };
 
 struct commands_disk {
@@ -65,9 +68,10 @@ struct commands {
 	const struct commands_ops *ops;
 	const char *paused_name; /* that which an I/O error pauses, for the log */
 	struct control_handler handler;
-	struct control *control; /* NULL: there is no control socket */
-	struct jobs *jobs;	 /* NULL: the job thread does not run */
-	int alert_fd;		 /* an eventfd, signalled when a disk has an alert; -1: none */
+	struct control *control;	   /* NULL: there is no control socket */
+	struct jobs *jobs;		   /* NULL: the job thread does not run */
+	void (*snapshot)(struct job *job); /* executes CONTROL_SNAPSHOT; NULL: not possible */
+	int alert_fd; /* an eventfd, signalled when a disk has an alert; -1: none */
 	unsigned int disk_count;
 	struct commands_disk disk[COMMANDS_MAX_DISKS];
 	struct control_job job[CONTROL_CLIENTS]; /* one for each client */

@@ -44,11 +44,14 @@ static const char help[] =
 	"  limit DISK none|KEY=VALUE[,KEY=VALUE]...\n"
 	"                set the limits of a disk: iops, iops-burst, bps and bps-burst,\n"
 	"                as the disk keys of microvm; a key not given means no limit\n"
+	"  snapshot NAME [--stay]\n"
+	"                write a snapshot; with --stay the guest stays paused\n"
 	"  power-button  press the power button: ask the guest to power off\n"
 	"  quit          end the VM at once, without asking the guest\n"
 	"  events        show events until the VM ends\n"
 	"  console       attach this terminal to the console: Ctrl-A x detaches\n"
 	"\n"
+	"  --stay        see snapshot\n"
 	"  --prometheus  show stats in Prometheus's text format\n"
 	"  --json        show the result, or each event, as one line of JSON\n"
 	"  --help, -h    show this text\n"
@@ -65,10 +68,13 @@ static const struct command {
 	int words;				  /* number of arguments */
 	void (*show)(struct json_object *result); /* NULL: nothing to show */
 } commands[] = {
-	{ "status", 0, show_status }, { "stats", 0, show_stats },  { "pause", 0, NULL },
-	{ "resume", 0, NULL },	      { "flush", 0, NULL },	   { "resize", 2, show_size },
-	{ "limit", 2, show_limits },  { "power-button", 0, NULL }, { "quit", 0, NULL },
-	{ "events", 0, NULL },	      { "console", 0, NULL },
+	/* clang-format off */
+	{ "status", 0, show_status }, { "stats", 0, show_stats }, { "pause", 0, NULL },
+	{ "resume", 0, NULL }, { "flush", 0, NULL }, { "resize", 2, show_size },
+	{ "limit", 2, show_limits }, { "snapshot", 1, show_snapshot },
+	{ "power-button", 0, NULL }, { "quit", 0, NULL }, { "events", 0, NULL },
+	{ "console", 0, NULL },
+	/* clang-format on */
 };
 
 /* The errno of a failed write to standard output; 0: no failure, or an unknown reason. */
@@ -79,6 +85,7 @@ struct call {
 	const struct command *command;
 	bool json;
 	bool prometheus;
+	bool stay;
 };
 
 static int fail(enum exit_code code, const char *what, const char *why)
@@ -340,8 +347,11 @@ static int check_words(struct call *call, char **words, int count)
 		return usage("--prometheus", "only for stats, and without --json (see --help)");
 	if (call->json && !strcmp(command->name, "console"))
 		return usage("--json", "not for console (see --help)");
+	if (call->stay && command->show != show_snapshot)
+		return usage("--stay", "only for snapshot (see --help)");
 	if (count < 2 + command->words)
-		return usage(command->name, command->show == show_size
+		return usage(command->name, command->words == 1 ? "needs NAME (see --help)"
+					    : command->show == show_size
 						    ? "needs DISK SIZE (see --help)"
 						    : "needs DISK LIMITS (see --help)");
 	if (count > 2 + command->words)
@@ -367,6 +377,8 @@ int main(int argc, char **argv)
 			call.json = true;
 		else if (!strcmp(argv[i], "--prometheus"))
 			call.prometheus = true;
+		else if (!strcmp(argv[i], "--stay"))
+			call.stay = true;
 		else if (is_option(argv[i]))
 			return usage(argv[i], "unknown option (see --help)");
 		else
@@ -377,6 +389,8 @@ int main(int argc, char **argv)
 		return code;
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
+	if (call.stay)
+		json_object_object_add(request, "stay", json_object_new_boolean(true));
 	if (words_add(request, call.command->name, argv + 2, message))
 		code = run(&call, request);
 	else

@@ -78,6 +78,12 @@ void show_size(struct json_object *result)
 	printf("%" PRIu64 " bytes\n", number(result, "size"));
 }
 
+void show_snapshot(struct json_object *result)
+{
+	printf("%" PRIu64 " pages, paused for %" PRIu64 " us, %" PRIu64 " us in all\n",
+	       number(result, "pages"), number(result, "paused-us"), number(result, "total-us"));
+}
+
 /* Prints the event's name, then its other members. */
 void show_event(struct json_object *event)
 {

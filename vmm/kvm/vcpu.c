@@ -16,6 +16,8 @@
 #define KICK_SIGNAL   SIGRTMIN
 #define THREAD_STACK  (256u << 10)
 #define START_POLL_NS 10000000 /* retry interval of wait_for_start: 10 ms */
+/* Most exits in which an instruction completes: above the 1024 elements of a string. */
+#define COMPLETING_EXITS 2048
 
 /* The handler does nothing: the signal only has to interrupt KVM_RUN. */
 static void on_kick(int signo)
@@ -128,13 +130,6 @@ static void accept_kick(struct vcpu *vcpu)
 	full_barrier();
 }
 
-static void vcpu_wait_while_paused(struct vcpu *vcpu)
-{
-	vcpu_pause_park(vcpu->vcpu_pause);
-	arch_vcpu_resumed(vcpu->fd);
-	accept_kick(vcpu);
-}
-
 /*
  * Waits before the next KVM_RUN, after two that returned EAGAIN in a row. KVM_RUN returns a single
  * EAGAIN when a vCPU that was never started receives its INIT. A second one means that KVM does not
@@ -170,6 +165,34 @@ static void handle_and_count(struct vcpu *vcpu, bool left)
 		handle_exit(vcpu);
 	if (vcpu->exits)
 		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, monotonic_ns() - began);
+}
+
+/*
+ * Lets KVM complete the instruction whose exit was handled last: the vCPU's state in KVM has the
+ * result only after another KVM_RUN, which immediate_exit keeps from entering the guest. The
+ * instruction may access devices again, for example as a part of a string. KVM checks immediate_exit
+ * after each 1024 elements of one, so that the loop ends. Returns 0 or -errno.
+ */
+static int complete_exit(struct vcpu *vcpu)
+{
+	for (unsigned int i = 0; i < COMPLETING_EXITS; i++) {
+		WRITE_ONCE(vcpu->run->immediate_exit, 1);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			handle_and_count(vcpu, true);
+			continue;
+		}
+		coalesced_mmio_flush(&vcpu->coalesced_mmio, vcpu->mmio);
+		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
+	}
+	return -ELOOP;
+}
+
+static void vcpu_wait_while_paused(struct vcpu *vcpu)
+{
+	vcpu->parked_err = complete_exit(vcpu);
+	vcpu_pause_park(vcpu->vcpu_pause);
+	arch_vcpu_resumed(vcpu->fd);
+	accept_kick(vcpu);
 }
 
 /* Calls KVM_RUN once and handles the exit. Returns 0 or the (positive) error number of KVM_RUN;

@@ -14,39 +14,19 @@ static struct machine *machine_of(const struct commands *commands)
 
 /* ---- job thread ---- */
 
-static void stop_vcpus(struct machine *m)
-{
-	vcpu_pause_request(&m->vcpu_pause);
-	for (unsigned int i = 0; i < m->vcpu_count; i++)
-		vcpu_kick(&m->vcpu[i]);
-	vcpu_pause_wait_all(&m->vcpu_pause);
-}
-
 static bool is_ending(const struct commands *commands)
 {
-	return LOAD_ACQUIRE(machine_of(commands)->vm_exit.why) != VM_RUNNING;
+	return machine_is_ending(machine_of(commands));
 }
 
-/* Pauses the guest. The vCPUs are paused first, so that none of them activates a queue or resets a
- * disk while the disks are being paused. */
 static void pause_guest(struct commands *commands)
 {
-	struct machine *m = machine_of(commands);
-
-	stop_vcpus(m);
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		blk_hold(m->disk[i].blk);
-	for (unsigned int i = 0; i < m->disk_count && !is_ending(commands); i++)
-		blk_pause(m->disk[i].blk);
+	machine_halt(machine_of(commands));
 }
 
 static void resume_guest(struct commands *commands)
 {
-	struct machine *m = machine_of(commands);
-
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		blk_resume(m->disk[i].blk);
-	vcpu_pause_release(&m->vcpu_pause);
+	machine_resume(machine_of(commands));
 }
 
 static void lock_disk(struct commands *commands, unsigned int disk)
@@ -65,7 +45,7 @@ static void notify_resize(struct commands *commands, unsigned int disk, bool pau
 	struct machine *m = machine_of(commands);
 
 	if (!paused)
-		stop_vcpus(m);
+		machine_stop_vcpus(m);
 	blk_notify_resize(m->disk[disk].blk);
 	if (!paused)
 		vcpu_pause_release(&m->vcpu_pause);
@@ -137,6 +117,8 @@ int machine_control_open(struct machine *m)
 
 	if (err)
 		return err;
+	if (m->snapshot_fd >= 0)
+		m->commands.snapshot = machine_snapshot;
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		blk_set_listener(m->disk[i].blk, commands_add_disk(&m->commands, m->disk[i].blk,
 								   &m->config->disk[i]));
@@ -152,5 +134,8 @@ void machine_control_end(struct machine *m)
 	 * writing would prolong a flush. */
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		vcpu_stop(&m->vcpu[i]);
+	/* A snapshot waits for long discards and write-zeroes, unless they are interrupted. */
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		blk_hold(m->disk[i].blk);
 	commands_stop(&m->commands);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 
 #include "vmm/arch.h"
 #include "vmm/machine/internal.h"
@@ -140,10 +141,31 @@ static int attach_disk(struct machine *m, const struct dev_desc *desc, struct di
 	return err;
 }
 
-static int attach_button(struct machine *m, const struct dev_desc *desc)
+/* Creates the eventfd of a device that consists of an interrupt. */
+static int attach_interrupt(struct machine *m, const struct dev_desc *desc, int *fd)
 {
-	m->button_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return m->button_fd < 0 ? -errno : vm_irqfd(&m->vm, desc->gsi, m->button_fd);
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *fd < 0 ? -errno : vm_irqfd(&m->vm, desc->gsi, *fd);
+}
+
+int machine_new_generation(struct machine *m)
+{
+	void *id = NULL;
+	ssize_t got;
+
+	for (unsigned int i = 0; i < m->devices.count && !id; i++)
+		if (m->devices.dev[i].kind == DEV_GENERATION)
+			id = hostmem_lookup(&m->memory.map, m->devices.dev[i].base,
+					    DEV_GENERATION_SIZE, true);
+	if (!id)
+		return 0;
+	got = getrandom(id, DEV_GENERATION_SIZE, 0);
+	if (got != DEV_GENERATION_SIZE)
+		return report_host(got < 0 ? -errno : -EIO, "a random VM Generation ID");
+	/* A guest that boots reads the ID when it looks for the device. */
+	if (m->restore)
+		eventfd_signal(m->generation_fd);
+	return 0;
 }
 
 int machine_map_regpages(struct machine *m)
@@ -185,7 +207,10 @@ int machine_attach_devices(struct machine *m)
 			err = attach_serial(m, desc);
 			break;
 		case DEV_POWER_BUTTON:
-			err = attach_button(m, desc);
+			err = attach_interrupt(m, desc, &m->button_fd);
+			break;
+		case DEV_GENERATION:
+			err = attach_interrupt(m, desc, &m->generation_fd);
 			break;
 		case DEV_VIRTIO_BLK:
 			err = attach_disk(m, desc, &m->disk[disks++]);

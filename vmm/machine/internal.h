@@ -52,6 +52,9 @@ struct machine {
 	bool confined;	    /* the process is sandboxed: paths may be inaccessible */
 	bool guest_runs;    /* the guest may have executed instructions */
 	uint64_t stop_at;   /* deadline of a requested stop; ns, CLOCK_MONOTONIC; 0: none */
+	struct restore *restore; /* the snapshot of --restore; NULL: a kernel is booted */
+	int snapshot_fd;	 /* the directory of --snapshot-dir; -1: none */
+	int pagemap_fd;		 /* /proc/self/pagemap, with --snapshot-dir; -1: none */
 	struct devlist devices;
 	struct memory memory;
 	struct bus pio;
@@ -61,10 +64,12 @@ struct machine {
 	struct loader loader;
 	struct arch_boot *boot;
 	struct vm vm;
-	int serial_irq_fd;  /* an eventfd: the serial port's interrupt */
-	int serial_wake_fd; /* an eventfd: the serial port has output for the console */
-	int button_fd;	    /* an eventfd: a write presses the power button; -1: no button */
-	int ack_sink_fd;    /* an eventfd that is never read; see sink_acks */
+	struct arch_state *arch_state; /* NULL without --snapshot-dir */
+	int serial_irq_fd;	       /* an eventfd: the serial port's interrupt */
+	int serial_wake_fd;	       /* an eventfd: the serial port has output for the console */
+	int button_fd;	   /* an eventfd: a write presses the power button; -1: no button */
+	int generation_fd; /* an eventfd: tells the guest of a new VM Generation ID; -1: none */
+	int ack_sink_fd;   /* an eventfd that is never read; see sink_acks */
 	struct serial *serial;
 	struct console_end console_end;
 	struct console *console;
@@ -86,6 +91,11 @@ int machine_map_regpages(struct machine *m);
 /* Attaches each of m->devices to its bus, interrupt and doorbells; disks and VM exist already. 0 or
  * -errno, logged. */
 int machine_attach_devices(struct machine *m);
+
+/* Gives the guest a random VM Generation ID, if the machine has the device, and tells a guest that
+ * is restored. Called when KVM's state is restored, which would undo the interrupt. 0 or -errno,
+ * logged. */
+int machine_new_generation(struct machine *m);
 
 /* Opens the endpoint of --console, unless it is the standard streams. 0 or -errno, logged. */
 int machine_console_open(struct machine *m);
@@ -116,6 +126,44 @@ int machine_control_open(struct machine *m);
 
 /* Sends the shutdown event, stops the vCPUs and ends the job thread when vm_exit.why is set. */
 void machine_control_end(struct machine *m);
+
+/* The functions of pause.c; job thread. machine_stop_vcpus stops the vCPUs alone, until
+ * vcpu_pause_release. */
+void machine_stop_vcpus(struct machine *m);
+void machine_halt(struct machine *m);
+void machine_resume(struct machine *m);
+
+/* Returns true once the VM is ending; jobs are cut short then. */
+bool machine_is_ending(const struct machine *m);
+
+/* Opens what --snapshot-dir needs while paths are accessible. 0 or -errno, logged. */
+int machine_snapshots_open(struct machine *m);
+
+/* Number of descriptors that a snapshot opens: its directory and both files. */
+#define MACHINE_SNAPSHOT_FDS 3
+
+/* Executes the command snapshot, the job of a struct control_job; job thread. */
+void machine_snapshot(struct job *job);
+
+/* Opens and checks the snapshot of --restore, if there is one, and replaces m->config by a copy
+ * that has its size. 0 or -errno, logged. */
+int machine_restore_open(struct machine *m);
+
+/* Returns the memory file of the snapshot; -1: none. */
+int machine_restore_memory(const struct machine *m);
+
+/* Checks the disks against the snapshot, if there is one. 0 or -errno, logged. */
+int machine_restore_check(struct machine *m);
+
+/* Restores the vCPUs, KVM's devices and the serial port, all of which are attached, if there is a
+ * snapshot. 0 or -errno, logged. */
+int machine_restore_vcpus(struct machine *m);
+
+/* Restores and starts the disks, if there is a snapshot; in the sandbox. 0 or -errno, logged. */
+int machine_restore_disks(struct machine *m);
+
+/* Closes the snapshot. */
+void machine_restore_close(struct machine *m);
 
 /* Opens signal_fd for the stop signals, which startup_hold_signals has blocked. 0 or -errno,
  * logged. */

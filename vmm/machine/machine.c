@@ -62,7 +62,7 @@ static int report_memory(const struct machine *m, int err, const char *why)
 
 static int create_memory(struct machine *m)
 {
-	int err = memory_create(&m->memory, m->config->memory);
+	int err = memory_create(&m->memory, m->config->memory, machine_restore_memory(m));
 
 	if (!err && m->config->core_dump)
 		memory_dump(&m->memory);
@@ -99,6 +99,8 @@ static int create_vm(struct machine *m)
 		err = machine_map_regpages(m);
 	if (!err)
 		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
+	if (!err && m->snapshot_fd >= 0)
+		err = arch_state_create(&m->arch_state, m->vm.kvm_fd, m->vm.fd);
 	return err ? report_host(err, "setting up the VM") : 0;
 }
 
@@ -133,9 +135,9 @@ static int create_vcpus(struct machine *m)
 				       .exits = m->exits ? &m->exits[i] : NULL };
 		m->vcpu_count++;
 		err = vcpu_create(vcpu, &m->vm);
-		if (!err)
+		if (!err && !m->restore)
 			err = arch_vcpu_setup(m->vm.kvm_fd, m->vm.fd, vcpu->fd, i, m->config->cpus,
-					      m->boot);
+					      m->snapshot_fd >= 0, m->boot);
 		if (err)
 			return report_vcpu(m, err, i);
 	}
@@ -157,6 +159,8 @@ static int find_devices(struct machine *m)
 
 static int begin_loading(struct machine *m)
 {
+	if (m->restore)
+		return 0;
 	return loader_begin(&m->loader, m->config, &m->devices, &m->memory.map, &m->boot);
 }
 
@@ -172,7 +176,7 @@ static int dump_tree(struct machine *m)
 
 static int finish_loading(struct machine *m)
 {
-	return loader_finish(&m->loader);
+	return m->restore ? 0 : loader_finish(&m->loader);
 }
 
 /* The steps of the set-up in their order. Steps that check the user's input come before those that
@@ -180,10 +184,13 @@ static int finish_loading(struct machine *m)
 static int (*const set_up[])(struct machine *m) = {
 	open_events,
 	find_user,
+	machine_restore_open,
 	find_devices,
 	create_memory,
 	machine_create_disks,
+	machine_restore_check,
 	begin_loading,
+	machine_snapshots_open,
 	open_control,
 	machine_console_open,
 	create_vm,
@@ -191,6 +198,8 @@ static int (*const set_up[])(struct machine *m) = {
 	dump_tree,
 	machine_attach_devices,
 	finish_loading,
+	machine_restore_vcpus,
+	machine_new_generation,
 	machine_console_start,
 };
 
@@ -208,9 +217,11 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
 	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->commands.alert_fd = -1;
+	m->generation_fd = -1;
 	m->ack_sink_fd = m->console_end.fd = m->console_end.slave_fd = -1;
 	m->console_end.socket.fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
+	m->snapshot_fd = m->pagemap_fd = -1;
 
 	raise_fd_limit();
 	for (size_t i = 0; i < ARRAY_SIZE(set_up) && !err; i++) {
@@ -355,16 +366,21 @@ int machine_destroy(struct machine *m)
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);
 	close_fd(m->button_fd);
+	close_fd(m->generation_fd);
 	close_fd(m->ack_sink_fd);
 	vm_destroy(&m->vm);
+	free(m->arch_state);
 	free(m->boot);
 	result = destroy_disks(m);
 	memory_destroy(&m->memory);
+	close_fd(m->pagemap_fd);
+	close_fd(m->snapshot_fd);
 	if (!m->guest_runs && !m->confined)
 		control_remove(m->commands.control);
 	commands_close(&m->commands);
 	close_fd(m->signal_fd);
 	close_fd(m->end_fd);
+	machine_restore_close(m);
 	free(m);
 	return result;
 }

@@ -98,12 +98,13 @@ static void offer_features(int kvm_fd, struct kvm_vcpu_init *init)
 }
 
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
-		    const struct arch_boot *boot)
+		    bool snapshots, const struct arch_boot *boot)
 {
 	struct kvm_vcpu_init init = { 0 };
 	int err;
 
 	(void)cpus;
+	(void)snapshots;
 	if (ioctl(vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0)
 		return -errno;
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;

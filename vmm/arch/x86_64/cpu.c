@@ -288,9 +288,9 @@ int arch_vm_finish(int vm_fd, struct arch_boot *boot)
 }
 
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
-		    const struct arch_boot *boot)
+		    bool snapshots, const struct arch_boot *boot)
 {
-	int err = cpuid_setup(kvm_fd, vcpu_fd, index, cpus);
+	int err = cpuid_setup(kvm_fd, vcpu_fd, index, cpus, snapshots);
 
 	(void)vm_fd;
 	if (err)

@@ -10,6 +10,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -251,7 +252,17 @@ void cpuid_adjust(struct kvm_cpuid2 *cpuid, unsigned int index, unsigned int cpu
 		add_topology(cpuid, LEAF_TOPOLOGY_V2, &topo);
 }
 
-int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus)
+/* Removes the async page faults of KVM, whose requests in flight are no part of a snapshot. */
+static void drop_async_faults(struct kvm_cpuid2 *cpuid)
+{
+	for (unsigned int i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == KVM_CPUID_FEATURES)
+			cpuid->entries[i].eax &=
+				~(1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_VMEXIT |
+				  1u << KVM_FEATURE_ASYNC_PF_INT);
+}
+
+int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus, bool snapshots)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
 	int err = get_supported(kvm_fd, &cpuid);
@@ -260,6 +271,8 @@ int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus)
 		return err;
 	cpuid_adjust(cpuid, index, cpus,
 		     ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0);
+	if (snapshots)
+		drop_async_faults(cpuid);
 	err = ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
 	free(cpuid);
 	return err;
