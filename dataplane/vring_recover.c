@@ -218,7 +218,7 @@ COLD int vring_packed_recover(struct vring_dev *vr)
 	if (walk_free(&e))
 		return -EINVAL;
 	lengths = find_chains(m, &e);
-	if (lengths < 0 || lengths > vr->size)
+	if (lengths < 0)
 		return -EINVAL;
 	base.avail = (uint16_t)(base.used + lengths);
 	base.avail_wrap = base.used_wrap;
