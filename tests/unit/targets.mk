@@ -78,6 +78,10 @@ WRAPS_refused_stop := fallocate
 WRAPS_rows_engines_ranges := fallocate fdatasync ioengine_cancel_ranges
 WRAPS_sandbox_layers := nanosleep
 WRAPS_vcpu := ioctl open __open_2 pthread_cond_clockwait
+WRAPS_vhost_user_host := calloc eventfd timerfd_create dup3 fstat fcntl mmap memfd_create write \
+	recvmsg sendmsg
+WRAPS_vhost_user_session := preadv
+WRAPS_vhost_user_sigbus := mmap signal sigaction
 WRAPS_virtio_mmio_lock := pthread_mutex_lock
 WRAPS_write_all := write
 WRAPS_x86_rows_machine := ioctl
