@@ -68,7 +68,7 @@ HARDEN_aarch64 := -mbranch-protection=standard
 # Code that runs once a boot, once a command or once a discard is optimized for size; code that runs
 # once a request is optimized for speed.
 SMALL_release := -Oz
-SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker)
+SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker vring_recover)
 # Packed relative relocations (DT_RELR) halve the loader's relocation table. Only the static libraries
 # still have unwind tables, so that an index of them is of no use.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs -Wl,--no-eh-frame-hdr
@@ -306,6 +306,7 @@ help:
 	@echo 'make check-distro  Debian 12 by tools/mkroot; DISTRO=all or ext4,generic,...'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
 	@echo 'make vhost-kill  kill -9 of microvm-blk under writes, RUNS=200 times'
+	@echo 'make vhost-migrate  save and restore guests that write to it, ROUNDS=20 times'
 	@echo 'make coverage   branches of dataplane/ and devices/ that the tests reach'
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'

@@ -32,8 +32,8 @@ struct io_range {
 	bool unmap;	 /* write-zeroes: the host may deallocate the blocks */
 };
 
-/* Why the engine does more for a transfer than to pass its segments on: one test on the hot path
- * serves all reasons. */
+/* Reasons for which a transfer is more than a number of segments of its memory. One test on the hot
+ * path serves all of them. */
 enum io_special {
 	IO_BOUNCE = 1 << 0,  /* it goes through a bounce buffer */
 	IO_OVERLAY = 1 << 1, /* ephemeral disk: each segment has to be looked up */

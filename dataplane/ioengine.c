@@ -91,8 +91,8 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-/* Ends what is special about a finished task. Returns true if it was not a task of the engine's
- * user. */
+/* Ends the claim of a finished task and gives its bounce buffer back. Returns true if the task was
+ * the copy of a block, and not a task of the engine's user. */
 static __attribute__((noinline)) bool ioengine_finish_special(struct ioengine *e,
 							      struct io_task *task, int result)
 {

@@ -50,7 +50,7 @@ struct ioengine_config {
 	unsigned int depth;    /* most tasks in flight */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
 	uint32_t device_block; /* a block device's logical block in bytes; 0: a file */
-	/* What the guest writes is dropped at the end: a flush finishes at once. */
+	/* The guest's writes are dropped at the end: a flush finishes at once. */
 	bool ephemeral;
 	struct overlay
 		*overlay;    /* the disk's map; unwritten blocks are read from base_fd; or NULL */

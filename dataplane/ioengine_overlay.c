@@ -6,8 +6,8 @@
  * ends where the next block is in the other file. The first write to whole blocks claims them, and
  * the claim lasts over several segments if one is short. The first write to a part of a block copies
  * the block: it is read into a bounce buffer, changed there, and written as a whole. Tasks wait for
- * claims of other tasks without holding a claim or a bounce buffer, so that waiting cannot go round
- * in a circle.
+ * claims of other tasks without holding a claim or a bounce buffer, so that no deadlock is
+ * possible.
  */
 #include <errno.h>
 

@@ -44,7 +44,8 @@ struct image {
 
 /*
  * Opens and locks the image at config->path. Returns 0, or -errno with a message in *why that says
- * what is wrong (a static string, or strerror's). The function neither creates nor changes a file.
+ * what is wrong (a string that is valid until the next call). The function changes no file, and
+ * creates none with a name.
  */
 int image_open(struct image *image, const struct blk_config *config, const char **why);
 

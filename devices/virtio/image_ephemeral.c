@@ -57,7 +57,7 @@ static int open_file(struct image *image, const struct blk_config *config, const
 	return image->fd < 0 ? refuse_directory(errno, dir, why) : 0;
 }
 
-/* Gives the file the content of the base: as a clone, or by a map of what is not in it. */
+/* Gives the file the content of the base: as a clone, or by a map of the missing blocks. */
 static int fill_file(struct image *image, const char **why)
 {
 	uint64_t end = (image->size + OVERLAY_BLOCK - 1) / OVERLAY_BLOCK * OVERLAY_BLOCK;

@@ -60,7 +60,7 @@ WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit io_uring_regis
 	epoll_create1
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
-WRAPS_image_ephemeral := open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl fdatasync
+WRAPS_image_ephemeral := statx open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync
 WRAPS_image_is := stat fstat
 WRAPS_ioengine_errors := calloc mmap eventfd io_setup io_submit preadv

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random requests to an ephemeral disk, compared with a copy of what the guest has written: with
+ * Random requests to an ephemeral disk, compared with a flat copy of the guest's writes: with
  * every engine and both ring formats, by one queue and by two with a thread each. The requests of a
  * round are in flight together and share blocks, but no sectors.
  */

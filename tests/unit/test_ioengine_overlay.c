@@ -251,15 +251,54 @@ START_TEST(writes_that_wait_for_a_lost_claim_fail)
 }
 END_TEST
 
-/* ---- discards and write-zeroes ---- */
+/* ---- with files ---- */
 
-/* Starts to zero the first 8 blocks by queue 1, while queue 0 has a claim of block 4. */
-static void zero_around_a_claim(void)
+static void begin_files(void)
 {
 	file = memfd_create("file", MFD_CLOEXEC);
 	base_file = memfd_create("base", MFD_CLOEXEC);
 	must(!ftruncate(file, BLOCKS * BLOCK) && !ftruncate(base_file, BLOCKS * BLOCK));
 	begin(1);
+}
+
+static void end_files(void)
+{
+	end();
+	close(file);
+	close(base_file);
+}
+
+START_TEST(synchronous_transfers_use_the_same_files)
+{
+	begin_files();
+	must(pwrite(base_file, "base", 4, BLOCK) == 4 && pwrite(file, "file", 4, 0) == 4);
+	write_block(0);
+	make(0, IO_READ, 0, 2 * BLOCK, 0, 0);
+	ioengine_run(e[0], &task[0]);
+	ioengine_submit(e[0]);
+	/* The first segment has been transferred, and the second one is queued. */
+	ck_assert_int_eq(memcmp(memory, "file", 4), 0);
+	complete(0, IO_READ, true, BLOCK, BLOCK, SCRIPTED_ALL);
+	expect_finished(0, 0, 0);
+	make(0, IO_READ, BLOCK, BLOCK, 0, 0);
+	ioengine_run(e[0], &task[0]);
+	expect_finished(0, 0, 0);
+	ck_assert_int_eq(memcmp(memory, "base", 4), 0);
+	/* A copy is asynchronous. */
+	make(0, IO_WRITE, BLOCK + 512, 512, 0, 0);
+	ioengine_run(e[0], &task[0]);
+	ioengine_submit(e[0]);
+	complete(0, IO_READ, true, BLOCK, BLOCK, SCRIPTED_ALL);
+	complete(0, IO_WRITE, false, BLOCK, BLOCK, SCRIPTED_ALL);
+	expect_finished(0, 0, 0);
+	end_files();
+}
+END_TEST
+
+/* Starts to zero the first 8 blocks by queue 1, while queue 0 has a claim of block 4. */
+static void zero_around_a_claim(void)
+{
+	begin_files();
 	start(0, 0, IO_WRITE, 4 * BLOCK, BLOCK);
 	memset(&task[1], 0xa5, sizeof(task[1]));
 	task[1].op = IO_WRITE_ZEROES;
@@ -272,13 +311,6 @@ static void zero_around_a_claim(void)
 	ck_assert(is_written(3) && !is_written(4) && !is_written(5));
 }
 
-static void end_zeroes(void)
-{
-	end();
-	close(file);
-	close(base_file);
-}
-
 START_TEST(zeroes_wait_for_a_write_of_another_queue)
 {
 	zero_around_a_claim();
@@ -289,7 +321,7 @@ START_TEST(zeroes_wait_for_a_write_of_another_queue)
 	turn(1);
 	expect_finished(1, 1, 0);
 	ck_assert(is_written(4) && is_written(7) && !is_written(8));
-	end_zeroes();
+	end_files();
 }
 END_TEST
 
@@ -304,7 +336,7 @@ START_TEST(zeroes_that_wait_for_a_lost_claim_fail)
 	e[0]->lost = false;
 	complete(0, IO_WRITE, false, 4 * BLOCK, BLOCK, SCRIPTED_ALL);
 	expect_finished(0, 0, 0);
-	end_zeroes();
+	end_files();
 }
 END_TEST
 
@@ -325,6 +357,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, flush_ends_at_once);
 	tcase_add_test(t, long_write_is_parked_between_two_claims);
 	tcase_add_test(t, writes_that_wait_for_a_lost_claim_fail);
+	tcase_add_test(t, synchronous_transfers_use_the_same_files);
 	tcase_add_test(t, zeroes_wait_for_a_write_of_another_queue);
 	tcase_add_test(t, zeroes_that_wait_for_a_lost_claim_fail);
 	suite_add_tcase(s, t);

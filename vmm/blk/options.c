@@ -66,7 +66,7 @@ static const struct option options[] = {
 	{ "--stats", OPTION_SWITCH, AT(stats), "on|off", "off",
 	  "print statistics of the disk at the end, and measure latencies" },
 	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
-	  "where an ephemeral disk keeps what is written (default: the directory of the image)" },
+	  "directory for the writes to an ephemeral disk (default: that of the image)" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
 	  "append messages to FILE (default: stderr)" },
 	{ "--log-level", OPTION_NAME, AT(log_level), "error|warn|info|debug", "info",

@@ -74,7 +74,7 @@ static const struct option keys[] = {
 	{ "readonly", OPTION_SWITCH, AT(readonly), "on|off", "off", "the guest cannot write",
 	  .bare = true },
 	{ "ephemeral", OPTION_SWITCH, AT(ephemeral), "on|off", "off",
-	  "the image is only read, and what the guest writes is dropped at the end; flushes do nothing",
+	  "the image is only read: the guest's writes are dropped at the end, and flushes do nothing",
 	  .bare = true },
 	{ "serial", OPTION_OTHER, OPTION_SET_ONLY, "TEXT", NULL,
 	  "serial number, up to 20 characters (default: diskN)", .set = set_serial },

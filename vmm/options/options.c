@@ -190,7 +190,7 @@ static const struct option options[] = {
 	  "add a disk: raw image or block device; up to 16 times; \",,\" in a name or value is one comma",
 	  .repeatable = true, .set = set_disk },
 	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
-	  "where ephemeral disks keep what the guest writes (default: the directory of the image)" },
+	  "directory for the guest's writes to ephemeral disks (default: that of the image)" },
 };
 /* clang-format on */
 

@@ -124,7 +124,7 @@ static const struct rule rules[] = {
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),
 	CALL(SPAWNER | EXPORT, "newfstatat"),
-	CALL(MAIN, "newfstatat"), /* what an ephemeral disk occupies, for `status` */
+	CALL(MAIN, "newfstatat"), /* the size of an ephemeral disk's file */
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
 	/* The address at which a guest has crashed (arch_vcpu_pc): on x86, and on aarch64. */
