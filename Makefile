@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make            build ./microvm, ./microvm-ctl and ./microvm-blk
-# make run        install missing packages, build, boot a busybox guest; KERNEL=FILE: another kernel
+# make run        install missing packages, build, boot a guest (KERNEL=FILE)
 # make check      install missing packages, run every test
 # make check-arm64  cross-build for aarch64 and boot in an emulated arm64 host
 # make CC=clang   the same with another compiler
@@ -87,7 +87,7 @@ LDLIBS := -laio $(call library,uring) $(call library,json-c) $(call library,fdt)
 
 # ---- what is built --------------------------------------------------------------------------
 
-ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service) vmm/arch/$(ARCH)
+ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service state) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
 # Coverage is measured in some rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.
@@ -159,7 +159,7 @@ $(FILTERED): private CPPFLAGS += -I$(BUILD)/seccomp
 $(FILTERED): $(BUILD)/seccomp/seccomp.h
 
 # Only these files include the version, so that a commit recompiles no others.
-VERSIONED := main control/protocol ctl/ctl blk/main
+VERSIONED := main control/answers ctl/ctl blk/main
 $(BUILD)/version/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/version header $@
@@ -182,7 +182,8 @@ $(OBJ)/flags: FORCE
 	$(Q)echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT)) $(SMALL_FOR) $(MODE_unit) $(FAST_UNIT)' | cmp -s - $@ || \
 		echo '$(COMPILER) $(CPPFLAGS) $(ALL_CFLAGS) $(SMALL_$(VARIANT)) $(SMALL_FOR) $(MODE_unit) $(FAST_UNIT)' >$@
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Trees of Debian in build/distro have other files with that suffix.
+-include $(shell find $(BUILD) -path $(BUILD)/distro -prune -o -name '*.d' -print 2>/dev/null)
 
 # ---- tests ----------------------------------------------------------------------------------
 
@@ -231,13 +232,15 @@ completionsdir ?= $(prefix)/share/bash-completion/completions
 # systemd reads the units of packages and of local installations from different directories. In a
 # package that installs below /usr, Debian 12 expects /lib.
 unitdir        ?= $(if $(filter /usr,$(prefix)),/lib,$(prefix)/lib)/systemd/system
+# STRIP=no installs the programs with their symbols, for debuggers.
+STRIP          ?= yes
 # Management software looks for vhost-user back ends in qemu/vhost-user of each data directory.
 vhostuserdir   ?= $(prefix)/share/qemu/vhost-user
 
 install: $(PROGRAMS)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(completionsdir) \
 		$(DESTDIR)$(unitdir) $(DESTDIR)$(vhostuserdir)
-	$(Q)install $(PROGRAMS) $(DESTDIR)$(bindir)
+	$(Q)install $(if $(filter no,$(STRIP)),,-s) $(PROGRAMS) $(DESTDIR)$(bindir)
 	$(Q)install -m 644 $(PROGRAMS:%=vmm/man/%.1) $(DESTDIR)$(mandir)/man1
 	$(Q)for p in $(PROGRAMS); do install -m 644 tools/dist/$$p.bash $(DESTDIR)$(completionsdir)/$$p || exit 1; done
 	$(Q)for f in $(UNITS:%=$(unitdir)/%) $(vhostuserdir)/50-microvm-blk.json; do \
@@ -288,33 +291,35 @@ clean:
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
-	@echo 'make unit       unit tests of one VARIANT: release gcc-asan gcc-tsan clang-asan clang-tsan'
+	@echo 'make unit       unit tests of a VARIANT: release, gcc- or clang-asan, -tsan'
 	@echo 'make unit-all   unit tests of every VARIANT'
 	@echo 'make boot       boot tests alone'
-	@echo 'make boot-budget  exits by cause and time that the monitor adds to a boot, beside QEMU'
-	@echo 'make bare       freestanding guests: build/bare/NAME.bz and NAME.elf; for aarch64, NAME.img'
+	@echo 'make boot-budget  exits and time that the monitor adds to a boot, beside QEMU'
+	@echo 'make bare       freestanding guests: build/bare/NAME.bz, .elf; on aarch64 .img'
 	@echo 'make emulated   the tests that need /dev/kvm, in the emulated host'
-	@echo 'make guest-kernel  a minimal guest kernel from source: build/guest-kernel/bzImage and vmlinux'
-	@echo 'make guest-kernel-check  boot that kernel; guest-kernel-repro: build it again, compare the bytes'
+	@echo 'make guest-kernel  a minimal guest kernel from source, in build/guest-kernel'
+	@echo 'make guest-kernel-check  boot it; guest-kernel-repro: build it again, compare'
 	@echo 'make fio-image  build/guest/fio.img: the root disk of a guest with fio'
-	@echo 'make linux      tests of Linux guests and their disks; RUNS="NAME..." for some tests only'
+	@echo 'make linux      tests of Linux guests and their disks; RUNS="NAME..." for some'
 	@echo 'make soak       the tests of `make linux` for longer'
-	@echo 'make check-systemd  test the example unit under a real systemd, in an emulated host'
-	@echo 'make check-distro  Debian 12 with systemd, made by tools/mkroot: log in, power off, reboot, panic'
+	@echo 'make check-systemd  the example unit under systemd, in an emulated Debian'
+	@echo 'make check-distro  Debian 12 by tools/mkroot; DISTRO=all or ext4,generic,...'
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
 	@echo 'make vhost-kill  kill -9 of microvm-blk under writes, RUNS=200 times'
-	@echo 'make coverage   lines and branches of dataplane/ and devices/ that the tests reach'
+	@echo 'make vhost-migrate  save and restore guests that write to it, ROUNDS=20 times'
+	@echo 'make coverage   branches of dataplane/ and devices/ that the tests reach'
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'
-	@echo 'make blkbench   a disk measured by a guest, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
-	@echo 'make boot-and-fio  a Linux guest with fio, beside QEMU and others; BOOT_AND_FIO="--quick ..."'
-	@echo 'make install    install into prefix=/usr/local, below DESTDIR= if that is set; make uninstall'
+	@echo 'make blkbench   a disk, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
+	@echo 'make boot-and-fio  a Linux guest with fio; BOOT_AND_FIO="--quick ..."'
+	@echo 'make install    into prefix=/usr/local, below DESTDIR=; STRIP=no: with symbols'
+	@echo 'make uninstall  remove what make install has installed'
 	@echo 'make deb        build/deb/microvm_VERSION_ARCH.deb'
 	@echo 'make deb-lint   check the package with lintian, where that is installed'
 	@echo 'make compile_commands.json  compilation database for clangd and other tools'
 	@echo 'make format     clang-format the tree'
 	@echo 'make clean      remove what was built; downloads stay in the cache'
-	@echo 'JOBS=N          jobs of make check in parallel (default: all CPUs); 1: one step after the other'
+	@echo 'JOBS=N          jobs of make check in parallel (default: all CPUs)'
 	@echo 'DEPS=no         install nothing     V=1  show commands'
 
 FORCE:

@@ -131,7 +131,7 @@ struct log_limit {
 	unsigned int used; /* calls of log_allowed in this period */
 };
 
-/* Counts a line. True when the limit allows the caller to log it. */
+/* Counts a line, and returns true when the limit allows the caller to log it. */
 bool log_allowed(struct log_limit *limit);
 
 /* Logs a warning, with a rate limit for this statement. */
@@ -160,8 +160,8 @@ static inline int thread_init(const struct thread_init *begin)
 
 /*
  * Creates a joinable thread with a stack of `stack` bytes, which executes run(arg) on the given CPU
- * or, with THREAD_ANY_CPU, wherever its creator may run. It inherits the creator's signal mask.
- * Returns 0 or -errno. Any thread.
+ * or, with THREAD_ANY_CPU, on the CPUs of its creator. The thread inherits the creator's signal
+ * mask. Returns 0 or -errno. Any thread.
  */
 int thread_create(pthread_t *thread, size_t stack, int cpu, void *(*run)(void *arg), void *arg);
 

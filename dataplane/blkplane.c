@@ -26,7 +26,7 @@ static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
-/* The only function that ends a request; `bytes` counts if it succeeded. */
+/* Ends a request; every request ends here. `bytes` counts if the request succeeded. */
 HOT void blkplane_finish_request(struct blkplane *p, struct slot *slot, int result, uint64_t bytes)
 {
 	struct blkreq *req = &slot->req;
@@ -190,7 +190,8 @@ static void blkplane_complete(struct blkplane *p, struct iothread_served *served
 		blkplane_times_answer(p);
 }
 
-/* Report the broken ring, once, to the driver and the listener. It is not served again. */
+/* Reports the broken ring, once, to the driver (DEVICE_NEEDS_RESET) and to the listener, and fails
+ * the parked requests. The plane does not serve the ring again. */
 static void blkplane_report_broken(struct blkplane *p)
 {
 	p->blocked |= BLOCKED_BROKEN;
@@ -366,6 +367,7 @@ static void blkplane_loop_failed(struct iothread_client *client)
 	struct blkplane *p = container_of(client, struct blkplane, client);
 	struct evloop *loop = &p->config.thread->loop;
 
+	ioengine_give_up(p->config.engine);
 	if (p->blocked & BLOCKED_BROKEN)
 		return;
 	if (!loop->failure_logged)

@@ -31,8 +31,8 @@
 /*
  * Largest number of consecutive turns, without a doorbell in between, in which the ring appears to
  * have an available chain but the plane pops none. A correct driver can cause one such turn, while
- * its disk is throttled. More of them mean that the device's own writes change what it reads from
- * the ring: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
+ * its disk is throttled. More of them mean that the device's own writes change the entries that it
+ * reads: the memory of two rings, or of two parts of one ring, overlaps. The turns would never
  * end, so the plane declares the ring broken.
  */
 #define BLKPLANE_EMPTY_TURNS 16u
@@ -57,7 +57,7 @@ struct blkplane_config {
 	const struct hostmem *mem;
 	struct vring_config ring;
 	struct blkreq_disk disk;
-	struct blkpolicy policy; /* what to do about host I/O errors */
+	struct blkpolicy policy; /* reaction to host I/O errors */
 	struct blklimit *limit;	 /* shared by the disk's queues; NULL: never a limit */
 	struct iothread *thread;
 	struct ioengine *engine; /* idle at start; for this ring and this thread only */
@@ -122,6 +122,15 @@ void blkplane_pause(struct blkplane *plane);
  * be paused. Callable from any thread but the dataplane thread, by one caller at a time.
  */
 void blkplane_resume(struct blkplane *plane);
+
+/*
+ * Finish what blkplane_pause has left in flight, and store the position of the ring, which then has
+ * no chain in flight. The plane must be paused and stays paused, but accesses guest memory and may
+ * raise an interrupt before the function returns. blkplane_hold ends the wait early. Returns 0;
+ * -EBADMSG: the ring is broken; -EBUSY: a request is parked, because it failed or by blkplane_hold.
+ * Callable from any thread but the dataplane thread, by one caller at a time.
+ */
+int blkplane_drain(struct blkplane *plane, struct vring_base *position);
 
 /*
  * Change the capacity, in bytes, against which requests are validated (struct blkreq_disk).

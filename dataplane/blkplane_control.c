@@ -57,6 +57,11 @@ static void blkplane_run_pause(struct iothread_call *call)
 	ioengine_hold(blkplane_add_pending(call, PENDING_PAUSE, BLOCKED_PAUSE)->config.engine);
 }
 
+static void blkplane_run_drain(struct iothread_call *call)
+{
+	ioengine_release(blkplane_add_pending(call, PENDING_PAUSE, BLOCKED_PAUSE)->config.engine);
+}
+
 /* The thread runs a turn after each call, so the ring is checked without a doorbell. */
 static void blkplane_run_resume(struct iothread_call *call)
 {
@@ -233,6 +238,18 @@ void blkplane_pause(struct blkplane *p)
 	 * no call until it is interrupted. */
 	blkplane_hold(p);
 	blkplane_call(p, &(struct plane_call){ .call.run = blkplane_run_pause });
+}
+
+int blkplane_drain(struct blkplane *p, struct vring_base *position)
+{
+	blkplane_call(p, &(struct plane_call){ .call.run = blkplane_run_drain });
+	/* The dataplane thread leaves a paused plane without tasks alone. */
+	if (p->ring.broken)
+		return -EBADMSG;
+	if (p->parked.head || !ioengine_drained(p->config.engine))
+		return -EBUSY;
+	vring_position(&p->ring, position);
+	return 0;
 }
 
 void blkplane_resume(struct blkplane *p)

@@ -57,7 +57,7 @@ enum plane_pending {
 struct plane_throttle {
 	bool active;	/* the disk has a limit at present */
 	bool counted;	/* the statistics include the present wait of the ring's requests */
-	uint64_t now;	/* time at which the limit was last checked */
+	uint64_t now;	/* time at the start of the batch, at which its requests are charged */
 	uint64_t until; /* time before which no request may be popped; 0: tokens are left */
 };
 
@@ -134,22 +134,22 @@ void blkplane_throttle_charge(struct blkplane *p, const struct io_task *task);
 /* No tokens are left: if the ring has requests, set the time at which the thread serves them, else
  * end the blocking. */
 void blkplane_throttle_wait(struct blkplane *p);
-/* Read the limit again, after it was set, changed or lifted. */
+/* Reset the throttle after the limit of the disk was set, changed or lifted. */
 void blkplane_throttle_reload(struct blkplane *p);
 
 /* blkplane_times.c, on the dataplane thread. These are called only while latencies are measured. */
 
-/* A request was popped and joins the batch that blkplane_times_submit covers. */
+/* Called when a request was popped that the engine executes. */
 void blkplane_times_take(struct blkplane *p, struct slot *slot);
-/* A request was popped and is executed inline, beginning at `now`. */
+/* Called when a request was popped that is executed inline from `now` on. */
 void blkplane_times_run(struct blkplane *p, struct slot *slot, uint64_t now);
-/* A batch that is not empty is about to be submitted to the engine. */
+/* Called before a batch, which is not empty, is submitted to the engine. */
 void blkplane_times_submit(struct blkplane *p);
-/* Popping has ended for this batch: note whether it leaves requests in the ring. */
+/* Called when no more requests are popped for this batch: records whether the ring has more. */
 void blkplane_times_end_batch(struct blkplane *p);
-/* The engine has finished a request, which is about to be pushed. */
+/* Called when the engine has finished a request, before the request is pushed. */
 void blkplane_times_reap(struct blkplane *p, const struct slot *slot);
-/* Finished requests, at least one, have been published to the driver. */
+/* Called when one or more finished requests have been published to the driver. */
 void blkplane_times_answer(struct blkplane *p);
 
 /*

@@ -14,7 +14,8 @@ struct pieces {
 };
 
 /* Removes the first `len` bytes and copies them to dst. The caller ensures that there are as many.
- * Inline, because each request's header passes here, with a length known at compile time. */
+ * The function is inline, because it copies each request's header, with a length known at compile
+ * time. */
 static inline __attribute__((always_inline)) void blkreq_take_front(struct pieces *p, void *dst,
 								    uint32_t len)
 {

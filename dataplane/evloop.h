@@ -72,7 +72,7 @@ void evloop_destroy(struct evloop *loop);
 
 /*
  * Restricts the ring to the requests and calls that the engines need
- * (IORING_REGISTER_RESTRICTIONS). They also bind code of an attacker who controls the process.
+ * (IORING_REGISTER_RESTRICTIONS), even if an attacker controls the process.
  * Called before evloop_begin; has no effect where the kernel does not support it.
  */
 void evloop_restrict(struct evloop *loop);

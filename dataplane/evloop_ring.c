@@ -11,8 +11,9 @@
 /* Completion queue entries. The kernel buffers completions that find the queue full. */
 #define CQ_ENTRIES 1024
 /* Size of the table of registered files. A thread serves one disk, which has at most 16 queues, and
- * each queue registers the image. The kernel refuses a table larger than RLIMIT_NOFILE. */
-#define FILES 16
+ * each queue registers the image, or both files of an ephemeral disk. The kernel refuses a table
+ * larger than RLIMIT_NOFILE. */
+#define FILES 32
 
 /* Creates a disabled ring; the thread that enables it becomes its single issuer. */
 static int create(struct io_uring *ring, unsigned int flags)

@@ -3,8 +3,8 @@
  * io_task: one I/O operation on a disk image, and a queue of such operations.
  *
  * The plane embeds a task in each request slot. The engine, the worker thread and the backends fill
- * in and link the task while it is in flight; the comments in the struct say who owns which member.
- * All functions are for the thread that uses the engine.
+ * in and link the task while it is in flight; the comments in the struct name the owner of each
+ * member. All functions are for the thread that uses the engine.
  */
 #ifndef DATAPLANE_IO_TASK_H
 #define DATAPLANE_IO_TASK_H
@@ -32,6 +32,14 @@ struct io_range {
 	bool unmap;	 /* write-zeroes: the host may deallocate the blocks */
 };
 
+/* Reasons for which a transfer is more than a number of segments of its memory. One test on the hot
+ * path serves all of them. */
+enum io_special {
+	IO_BOUNCE = 1 << 0,  /* it goes through a bounce buffer */
+	IO_OVERLAY = 1 << 1, /* ephemeral disk: each segment has to be looked up */
+	IO_COPY = 1 << 2,    /* ephemeral disk: the copy of a block, not a task of the user */
+};
+
 struct io_task {
 	/* Set by the caller before ioengine_prep. offset, len, iov and iov_count are for reads and
 	 * writes only. */
@@ -46,13 +54,22 @@ struct io_task {
 	 * to a part of its memory. */
 	int result;
 
-	/* Private to the engine, down to `engine`. */
+	/*
+	 * Private to the engine, down to `engine`. `claimed` to `awaited` are for ephemeral disks
+	 * (ioengine_overlay.c). The order allows the compiler to set several members by one store.
+	 */
 	struct io_task *next;
-	uint32_t done;	  /* bytes finished (discard, zeroes: of range[range_at]) */
-	uint32_t cut;	  /* finished bytes that were cut off the front of iov[0] */
-	void *bounce;	  /* buffer held, or NULL */
+	uint32_t done;		    /* bytes finished (discard, zeroes: of range[range_at]) */
+	uint32_t cut;		    /* finished bytes that were cut off the front of iov[0] */
+	uint32_t limit;		    /* most bytes of the next segment */
+	unsigned int claimed;	    /* blocks that the task has claimed, from `claim` on */
+	void *bounce;		    /* buffer held, or NULL */
+	struct io_task *copied_for; /* IO_COPY: the write for which the block is copied */
+	uint64_t claim;
+	uint64_t awaited; /* block whose claim by another task this one waits for */
 	struct iovec seg; /* the current segment, if it is not all of iov */
-	bool needs_bounce;
+	uint8_t special;  /* a set of enum io_special; 0: a transfer without any */
+	bool base;	  /* the segment is read from the base of an ephemeral disk */
 	struct iocb iocb; /* libaio's control block */
 	/* io_uring: the request on the loop's ring, and the engine that its completion is for. */
 	struct ev_request uring;

@@ -11,7 +11,7 @@
 
 /* Bounce buffers are needed rarely, and each page of one that was used counts as memory of the VMM,
  * so an engine has only a few. */
-#define BOUNCE_SIZE    (64u << 10)
+#define BOUNCE_SIZE    IOENGINE_BOUNCE_SIZE
 #define BOUNCE_BUFFERS 8
 
 _Static_assert(BOUNCE_BUFFERS <= ARRAY_SIZE(((struct ioengine *)0)->bounce_stack), "stack");
@@ -31,8 +31,11 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 	e->queued.tail = &e->queued.head;
 	e->range_tasks.tail = &e->range_tasks.head;
 	e->parked.tail = &e->parked.head;
+	e->claim_waiters.tail = &e->claim_waiters.head;
 	e->ranges = (struct ioranges){
 		.fd = config->fd,
+		.overlay = config->overlay,
+		.base_fd = config->base_fd,
 		.device_block = config->device_block,
 		.direct_align = config->direct_align,
 	};
@@ -51,6 +54,10 @@ COLD int ioengine_create(struct ioengine **engine, const struct ioengine_ops *op
 		munmap(e->bounce_pool, (size_t)BOUNCE_SIZE * BOUNCE_BUFFERS);
 		cacheline_free(e);
 		return err;
+	}
+	if (config->overlay) {
+		e->special = IO_OVERLAY;
+		overlay_attach(config->overlay, config->waiter, config->loop);
 	}
 	*engine = e;
 	return 0;
@@ -84,38 +91,23 @@ unsigned int ioengine_room(const struct ioengine *e)
 	return e->config.depth - e->in_flight;
 }
 
-static void ioengine_drop_bounce(struct ioengine *e, struct io_task *task)
+/* Ends the claim of a finished task and gives its bounce buffer back. Returns true if the task was
+ * the copy of a block, and not a task of the engine's user. */
+static __attribute__((noinline)) bool ioengine_finish_special(struct ioengine *e,
+							      struct io_task *task, int result)
 {
-	if (task->bounce) {
-		e->bounce_stack[e->bounce_free++] = task->bounce;
-		task->bounce = NULL;
-	}
+	if (task->special & (IO_OVERLAY | IO_COPY) && ioengine_finish_overlay(e, task, result))
+		return true;
+	ioengine_drop_bounce(e, task);
+	return false;
 }
 
 void ioengine_finish(struct ioengine *e, struct io_task *task, int result)
 {
-	ioengine_drop_bounce(e, task);
+	if (__builtin_expect(task->special, 0) && ioengine_finish_special(e, task, result))
+		return;
 	task->result = result;
 	io_queue_put(&e->finished, task);
-}
-
-/* Copies len bytes between the bounce buffer and the front of the task's memory. */
-static void ioengine_bounce_copy(struct io_task *task, size_t len, bool to_bounce)
-{
-	char *buffer = task->bounce;
-	const struct iovec *iov = task->iov;
-
-	while (len) {
-		size_t n = iov->iov_len < len ? iov->iov_len : len;
-
-		if (to_bounce)
-			memcpy(buffer, iov->iov_base, n);
-		else
-			memcpy(iov->iov_base, buffer, n);
-		buffer += n;
-		len -= n;
-		iov++;
-	}
 }
 
 /* Restores the first element of iov to its full length. */
@@ -126,9 +118,9 @@ static void ioengine_uncut(struct io_task *task)
 	task->cut = 0;
 }
 
-/* Advances the front of the task's memory past `bytes` finished bytes. Elements that are completely
- * finished keep their full length, so that ioengine_rewind can restore iov. */
-static void ioengine_advance(struct io_task *task, size_t bytes)
+/* Elements that are completely finished keep their full length, so that ioengine_rewind can restore
+ * iov. */
+void ioengine_advance(struct io_task *task, size_t bytes)
 {
 	task->done += (uint32_t)bytes;
 	if (task->cut) {
@@ -147,12 +139,12 @@ static void ioengine_advance(struct io_task *task, size_t bytes)
 	}
 }
 
-/* Zeroes the front of the read's memory, because the image ends before its next byte. At most one
- * segment is zeroed per call, so that a huge read does not block the thread. */
-static void ioengine_zero_front(struct io_task *task)
+/* Zeroes the front of the read's memory, because the image ends before its next byte. At most
+ * `most` bytes, the rest of a segment, are zeroed, so that a huge read does not block the thread. */
+static void ioengine_zero_front(struct io_task *task, uint32_t most)
 {
 	uint32_t left = task->len - task->done;
-	size_t len = left < IOENGINE_SEGMENT_MAX ? left : IOENGINE_SEGMENT_MAX;
+	size_t len = left < most ? left : most;
 	size_t rest = len;
 
 	for (const struct iovec *iov = task->iov; rest; iov++) {
@@ -179,25 +171,21 @@ void ioengine_rewind(struct io_task *task)
 	}
 }
 
-/* Starts the task's next segment, directly from its memory or through a bounce buffer. The task is
- * queued if no bounce buffer is free. */
+/* Prepares the task's next segment for the backend, where that takes more than its memory. Returns
+ * false if the segment is not to be started now. */
+static __attribute__((noinline)) bool ioengine_start_special(struct ioengine *e,
+							     struct io_task *task)
+{
+	if (task->special & IO_OVERLAY && !ioengine_place(e, task))
+		return false;
+	return !(task->special & IO_BOUNCE) || ioengine_use_bounce(e, task);
+}
+
+/* Starts the task's next segment, or lets the task wait until it can be started. */
 static void ioengine_start_segment(struct ioengine *e, struct io_task *task)
 {
-	if (task->needs_bounce) {
-		uint32_t left = task->len - task->done;
-
-		if (!task->bounce) {
-			if (!e->bounce_free) {
-				io_queue_put(&e->bounce_waiters, task);
-				return;
-			}
-			task->bounce = e->bounce_stack[--e->bounce_free];
-		}
-		task->seg.iov_base = task->bounce;
-		task->seg.iov_len = left < BOUNCE_SIZE ? left : BOUNCE_SIZE;
-		if (task->op == IO_WRITE)
-			ioengine_bounce_copy(task, task->seg.iov_len, true);
-	}
+	if (__builtin_expect(task->special, 0) && !ioengine_start_special(e, task))
+		return;
 	e->need_submit = true;
 	e->ops->prep(e, task);
 }
@@ -206,6 +194,11 @@ void ioengine_next_segment(struct ioengine *e, struct io_task *task)
 {
 	bool can_wait = task->len > IOENGINE_SEGMENT_MAX;
 
+	/* A task that is parked must not hold a claim. */
+	if (task->claimed) {
+		ioengine_end_claim(e, task);
+		can_wait &= !task->claimed;
+	}
 	if (can_wait && READ_ONCE(e->ranges.cancel)) {
 		ioengine_finish(e, task, -ECANCELED);
 	} else if (can_wait && READ_ONCE(e->ranges.hold)) {
@@ -236,18 +229,26 @@ static bool ioengine_needs_bounce(const struct ioengine *e, const struct io_task
 static void ioengine_take_over(struct ioengine *e, struct io_task *task)
 {
 	e->in_flight++;
-	task->done = 0;
-	task->cut = 0;
+	task->done = task->cut = 0;
+	task->limit = IOENGINE_SEGMENT_MAX;
+	task->claimed = 0;
 	task->bounce = NULL;
-	task->needs_bounce = task->op < IO_FLUSH && ioengine_needs_bounce(e, task);
+	task->base = false;
+	task->special = 0;
+	if (task->op < IO_FLUSH)
+		task->special = e->special | (ioengine_needs_bounce(e, task) ? IO_BOUNCE : 0);
 }
 
 static void ioengine_start_task(struct ioengine *e, struct io_task *task)
 {
-	if (task->op <= IO_FLUSH)
+	if (task->op < IO_FLUSH)
 		ioengine_start_segment(e, task);
-	else
+	else if (task->op > IO_FLUSH)
 		ioengine_ranges_prep(e, task);
+	else if (e->config.ephemeral)
+		ioengine_finish(e, task, 0);
+	else
+		ioengine_start_segment(e, task);
 }
 
 void ioengine_prep(struct ioengine *e, struct io_task *task)
@@ -259,9 +260,9 @@ void ioengine_prep(struct ioengine *e, struct io_task *task)
 void ioengine_run(struct ioengine *e, struct io_task *task)
 {
 	ioengine_take_over(e, task);
-	if (task->needs_bounce || task->op >= IO_FLUSH)
+	if (task->special & IO_BOUNCE || task->op >= IO_FLUSH)
 		ioengine_start_task(e, task);
-	else
+	else if (!task->special || ioengine_place(e, task))
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));
 }
 
@@ -306,10 +307,10 @@ void ioengine_segment_done(struct ioengine *e, struct io_task *task, int64_t res
 	}
 
 	if (task->bounce && task->op == IO_READ)
-		ioengine_bounce_copy(task, (size_t)res, false);
+		ioengine_bounce_copy(task, task->bounce, (size_t)res, false);
 	ioengine_advance(task, (size_t)res);
 	if (end)
-		ioengine_zero_front(task);
+		ioengine_zero_front(task, task->limit - (uint32_t)res);
 	if (task->done == task->len)
 		ioengine_finish(e, task, 0);
 	else
@@ -327,6 +328,8 @@ void ioengine_submit(struct ioengine *e)
 	if (!e->need_submit)
 		return;
 	e->need_submit = false;
+	if (e->claim_waiters.head)
+		ioengine_retry_claims(e);
 	ioengine_submit_segments(e);
 	while (e->bounce_waiters.head && e->bounce_free) {
 		while (e->bounce_waiters.head && e->bounce_free)
@@ -343,6 +346,9 @@ void ioengine_reap(struct ioengine *e)
 		e->ops->reap(e);
 	if (e->worker)
 		ioengine_ranges_reap(e);
+	/* The end of a claim on another thread only wakes this one: ioengine_submit retries. */
+	if (e->claim_waiters.head)
+		e->need_submit = true;
 }
 
 bool ioengine_ready(const struct ioengine *e)

@@ -14,7 +14,7 @@
  * of all engines of the thread and waits. With this backend, ioengine_submit and ioengine_reap only
  * handle bounce buffers, discards and write-zeroes.
  *
- * ioengine.c does once what every backend would have to do: it counts the tasks in flight,
+ * ioengine.c has the code that all backends need: it counts the tasks in flight,
  * continues short transfers, returns zeros for reads beyond the end of a truncated image, and
  * copies through bounce buffers where O_DIRECT refuses the memory. A backend (struct ioengine_ops)
  * transfers single segments. Discards and write-zeroes do not go through a backend: a helper thread
@@ -30,6 +30,7 @@
 #include "dataplane/io_task.h"
 #include "dataplane/ioranges.h"
 #include "dataplane/ioworker.h"
+#include "dataplane/overlay.h"
 
 /*
  * Largest segment in bytes: the most that the host is given of one transfer at a time. A driver may
@@ -37,6 +38,9 @@
  * wait for at most one segment of each. Common drivers send smaller requests, which are not split.
  */
 #define IOENGINE_SEGMENT_MAX (4u << 20)
+
+/* Size of a bounce buffer in bytes. */
+#define IOENGINE_BOUNCE_SIZE (64u << 10)
 
 struct ioengine;
 
@@ -46,6 +50,12 @@ struct ioengine_config {
 	unsigned int depth;    /* most tasks in flight */
 	uint32_t direct_align; /* O_DIRECT's alignment of memory, offset and length; 1: none */
 	uint32_t device_block; /* a block device's logical block in bytes; 0: a file */
+	/* The guest's writes are dropped at the end: a flush finishes at once. */
+	bool ephemeral;
+	struct overlay
+		*overlay;    /* the disk's map; unwritten blocks are read from base_fd; or NULL */
+	int base_fd;	     /* as fd, and with its alignment */
+	unsigned int waiter; /* the engine's number among those that share the map */
 	const struct thread_init *worker_begin; /* see ioworker_create */
 };
 
@@ -82,25 +92,29 @@ struct ioengine {
 	struct ioengine_config config;
 	int event_fd;		/* readable when there are completions (libaio); -1: unused */
 	unsigned int in_flight; /* tasks between ioengine_prep and ioengine_finished */
-	bool need_submit;	/* a task was prepared or finished since the last submit */
+	uint8_t special;	/* of each transfer, see enum io_special */
+	bool need_submit;	/* there is new work, or a bounce buffer may have become free */
 	struct io_queue queued; /* for backends: prepared, not yet submitted */
 	struct io_queue finished;
 	struct io_queue bounce_waiters; /* tasks that wait for a bounce buffer */
 	struct io_queue range_tasks;	/* discards and zeroes, not yet given to the worker */
-	struct io_queue parked;		/* tasks interrupted by ioengine_hold */
+	struct io_queue parked;		/* interrupted by ioengine_hold, until ioengine_release */
 	struct ioworker *worker;	/* NULL until the first discard or zeroes */
 	unsigned int ranges_in_flight;	/* discards and zeroes in flight */
 	unsigned int parked_count;
 	unsigned int parked_transfers; /* reads and writes among the parked */
 	bool lost;		       /* the host refuses io_getevents: completions are lost */
 	struct ioranges ranges;
+	struct io_queue claim_waiters; /* tasks that wait for the end of another's claim */
+	bool claims_ended;	       /* one of these claims may have ended */
 	char *bounce_pool;
 	unsigned int bounce_free;
 	void *bounce_stack[16];
 	void *backend;
-	/* io_uring: the image's descriptor, or its index if sqe_flags has IOSQE_FIXED_FILE. */
-	int sqe_fd;
-	uint8_t sqe_flags;
+	/* io_uring: the descriptors of the image and of the base, or the index of one if its flags
+	 * are IOSQE_FIXED_FILE. */
+	int sqe_fd[2];
+	uint8_t sqe_flags[2];
 };
 
 extern const struct ioengine_ops ioengine_libaio;
@@ -167,6 +181,12 @@ static inline bool ioengine_lost(const struct ioengine *engine)
 	return engine->lost || (engine->ops->loop != EVLOOP_EPOLL && engine->config.loop->failed);
 }
 
+/*
+ * Declares the engine's transfers in flight lost, if they are (ioengine_lost). Other engines of an
+ * ephemeral disk fail the writes that wait for a claim of one of them. On the engine's thread.
+ */
+void ioengine_give_up(struct ioengine *engine);
+
 /* Returns whether nothing is in flight except discards, write-zeroes and parked tasks. Lost
  * transfers count as finished. */
 static inline bool ioengine_transfers_done(const struct ioengine *engine)
@@ -208,29 +228,58 @@ static inline bool ioengine_working(const struct ioengine *engine)
 	       engine->ranges_in_flight > engine->parked_count - engine->parked_transfers;
 }
 
-/* Returns the next finished task, or NULL. Tasks that failed at once are returned directly after
+/* Returns the next finished task, or NULL. Tasks that ended at once are returned directly after
  * ioengine_submit. */
 struct io_task *ioengine_finished(struct ioengine *engine);
 
 /* ---- for backends ---- */
 
 /* Records the result of a task and queues it for ioengine_finished; the task stays in flight until
- * then. For ioengine.c and ioengine_ranges.c only. */
+ * then. For the ioengine files without a backend only, like the functions below. */
 void ioengine_finish(struct ioengine *engine, struct io_task *task, int result);
-/* Queues a discard or write-zeroes task, which starts at its first range. For ioengine.c only. */
+/* Queues a discard or write-zeroes task, which starts at its first range. */
 void ioengine_ranges_prep(struct ioengine *engine, struct io_task *task);
 /* Starts the next segment of a transfer. After ioengine_cancel_ranges or ioengine_hold a transfer
- * of more than 4 MiB is finished or parked instead. For ioengine.c and ioengine_ranges.c only. */
+ * of more than 4 MiB is finished or parked instead. */
 void ioengine_next_segment(struct ioengine *engine, struct io_task *task);
-/* Adds an interrupted task to the parked ones, which ioengine_release continues. For ioengine.c and
- * ioengine_ranges.c only. */
+/* Adds an interrupted task to the parked ones, which ioengine_release continues. */
 void ioengine_park(struct ioengine *engine, struct io_task *task);
-/* Gives the queued discards and write-zeroes to the worker, which is created if necessary. For
- * ioengine.c only. */
+/* Gives the queued discards and write-zeroes to the worker, which is created if necessary. */
 void ioengine_ranges_submit(struct ioengine *engine);
-/* Collects the tasks that the worker has finished or interrupted. The engine must have a worker.
- * For ioengine.c only. */
+/* Collects the tasks that the worker has finished or interrupted. The engine must have a worker. */
 void ioengine_ranges_reap(struct ioengine *engine);
+/* Advances the front of the transfer's memory past `bytes` finished bytes. */
+void ioengine_advance(struct io_task *task, size_t bytes);
+/* Copies len bytes between `buffer` and the front of the transfer's memory. */
+void ioengine_bounce_copy(struct io_task *task, void *buffer, size_t len, bool to_buffer);
+/* Makes the next segment go through a bounce buffer, to which it copies a write. Returns false if no
+ * buffer is free: the task waits for one. */
+bool ioengine_use_bounce(struct ioengine *engine, struct io_task *task);
+/* Gives the task's bounce buffer back, if it has one. */
+void ioengine_drop_bounce(struct ioengine *engine, struct io_task *task);
+
+/*
+ * ioengine_overlay.c, for engines with an overlay only. ioengine_place chooses the file of the
+ * transfer's next segment, and the most that it may move (task->limit), and claims the blocks of a
+ * first write. Returns false if the segment is not to be started now: the task waits, or a block is
+ * copied up for it.
+ */
+bool ioengine_place(struct ioengine *engine, struct io_task *task);
+/* Ends the task's claim: its blocks are written, if all of them have been transferred. */
+void ioengine_end_claim(struct ioengine *engine, struct io_task *task);
+/* To be called when a task is finished, before all else. Returns true if it was the copy of a block,
+ * and not a task of the engine's user. */
+bool ioengine_finish_overlay(struct ioengine *engine, struct io_task *task, int result);
+/* Makes a task wait for the end of the claim of task->awaited by another one. */
+void ioengine_await_claim(struct ioengine *engine, struct io_task *task);
+/* Starts the tasks that wait for the end of a claim again, if a claim has ended. */
+void ioengine_retry_claims(struct ioengine *engine);
+
+/* Returns the descriptor of the file that the task's current segment is in. */
+static inline int ioengine_fd(const struct ioengine *engine, const struct io_task *task)
+{
+	return task->base ? engine->config.base_fd : engine->config.fd;
+}
 
 /* Sets *iov to the memory of the task's current segment, which is at task->offset + task->done in
  * the image. Returns the number of elements in *iov. */
@@ -241,7 +290,7 @@ static inline int64_t ioengine_segment_len(const struct io_task *task)
 {
 	uint32_t left = task->len - task->done;
 
-	return task->bounce || left > IOENGINE_SEGMENT_MAX ? (int64_t)task->seg.iov_len : left;
+	return task->bounce || left > task->limit ? (int64_t)task->seg.iov_len : left;
 }
 
 /* Reports the result of the task's current segment: `res` is the number of bytes moved, or -errno.

@@ -2,8 +2,8 @@
 /*
  * ioengine_libaio: engine backend on Linux AIO.
  *
- * One io_submit per batch; completions through an eventfd; a flush is an asynchronous fdatasync.
- * With O_DIRECT io_submit does not block; through the page cache it may.
+ * One io_submit submits a batch, and an eventfd reports completions. A flush is an asynchronous
+ * fdatasync. With O_DIRECT io_submit does not block; through the page cache it may.
  *
  * The functions of libaio return -errno and do not set errno.
  */
@@ -100,7 +100,7 @@ static void aio_prep(struct ioengine *e, struct io_task *task)
 		io_prep_fdsync(cb, e->config.fd);
 	} else if (task->op == IO_READ) {
 		count = ioengine_segment(task, &iov);
-		io_prep_preadv(cb, e->config.fd, iov, (int)count, offset);
+		io_prep_preadv(cb, ioengine_fd(e, task), iov, (int)count, offset);
 	} else {
 		count = ioengine_segment(task, &iov);
 		io_prep_pwritev(cb, e->config.fd, iov, (int)count, offset);

@@ -22,10 +22,14 @@ void ioengine_park(struct ioengine *e, struct io_task *task)
 	e->parked_count++;
 }
 
-/* Takes a task back from the worker: finishes it, or parks it if the worker was interrupted by a
- * hold. */
+/* Takes a task back from the worker: finishes it, parks it if the worker was interrupted by a hold,
+ * or makes it wait for a claim. */
 static void ioengine_ranges_settle(struct ioengine *e, struct io_task *task, int result)
 {
+	if (result == IORANGES_BLOCKED) {
+		ioengine_await_claim(e, task);
+		return;
+	}
 	if (result != IORANGES_PARKED) {
 		e->ranges_in_flight--;
 		ioengine_finish(e, task, result);

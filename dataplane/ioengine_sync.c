@@ -18,8 +18,8 @@ static void sync_submit(struct ioengine *e)
 	struct io_task *task = e->queued.head, *next;
 
 	e->queued = (struct io_queue){ .tail = &e->queued.head };
-	/* One segment of each task: a task that is not finished is queued again, for the next turn.
-	 * Calls to the thread and its other clients do not wait for large transfers. */
+	/* The loop transfers one segment of each task; an unfinished task is queued again for the
+	 * next turn. Calls to the thread and its other clients do not wait for large transfers. */
 	for (; task; task = next) {
 		next = task->next;
 		ioengine_segment_done(e, task, ioengine_segment_blocking(e, task));

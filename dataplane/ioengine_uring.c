@@ -13,21 +13,29 @@
 
 static int uring_open(struct ioengine *e)
 {
-	e->sqe_fd = e->config.fd;
+	e->sqe_fd[0] = e->config.fd;
+	e->sqe_fd[1] = e->config.base_fd;
 	return e->config.loop->kind == e->ops->loop ? 0 : -ENOSYS;
+}
+
+static void uring_register(struct ioengine *e, unsigned int which, int fd)
+{
+	int file;
+
+	if (e->sqe_flags[which])
+		return;
+	file = evloop_register_file(e->config.loop, fd);
+	if (file >= 0) {
+		e->sqe_fd[which] = file;
+		e->sqe_flags[which] = IOSQE_FIXED_FILE;
+	}
 }
 
 static void uring_begin(struct ioengine *e)
 {
-	int file;
-
-	if (e->sqe_flags)
-		return;
-	file = evloop_register_file(e->config.loop, e->config.fd);
-	if (file >= 0) {
-		e->sqe_fd = file;
-		e->sqe_flags = IOSQE_FIXED_FILE;
-	}
+	uring_register(e, 0, e->config.fd);
+	if (e->config.overlay)
+		uring_register(e, 1, e->config.base_fd);
 }
 
 static void uring_prep_transfer(const struct ioengine *e, struct io_task *task,
@@ -66,8 +74,8 @@ static void uring_prep(struct ioengine *e, struct io_task *task)
 		io_uring_prep_fsync(sqe, e->config.fd, IORING_FSYNC_DATASYNC);
 	else
 		uring_prep_transfer(e, task, sqe);
-	sqe->fd = e->sqe_fd;
-	sqe->flags = e->sqe_flags;
+	sqe->fd = e->sqe_fd[task->base];
+	sqe->flags = e->sqe_flags[task->base];
 	evloop_request(sqe, &task->uring);
 }
 

@@ -18,12 +18,15 @@
 #include <stdint.h>
 
 struct io_task;
+struct overlay;
 
 struct ioranges {
 	/* The owner sets fd, device_block and direct_align before the first use. */
 	int fd;
-	uint32_t device_block; /* a block device's logical block size in bytes; 0: a file */
-	uint32_t direct_align; /* O_DIRECT's alignment in bytes; 1: none */
+	uint32_t device_block;	 /* a block device's logical block size in bytes; 0: a file */
+	uint32_t direct_align;	 /* O_DIRECT's alignment in bytes; 1: none */
+	struct overlay *overlay; /* of an ephemeral disk; else NULL */
+	int base_fd;		 /* its base, with the same alignment */
 
 	/* Any thread may write stable, cancel and hold. */
 	bool stable; /* atomic; tasks that finish from now on are on stable storage */
@@ -43,12 +46,15 @@ struct ioranges {
 
 /* Result of ioranges_run for a task that a hold, or the end of a step, has interrupted. */
 #define IORANGES_PARKED 1
+/* Result of ioranges_run for a task that has to wait until another one ends its claim of the block
+ * task->awaited (overlay_wait). */
+#define IORANGES_BLOCKED 2
 
 /*
  * Processes all ranges of a discard or write-zeroes task in order, starting at task->range_at and
  * task->done, which are both 0 in a new task. Returns 0; -errno, after which any part of the ranges
- * may have been processed; or IORANGES_PARKED, after which another call with the same task
- * continues it. One thread at a time.
+ * may have been processed; or IORANGES_PARKED or IORANGES_BLOCKED, after which another call with the
+ * same task continues it. One thread at a time.
  */
 int ioranges_run(struct ioranges *ranges, struct io_task *task);
 

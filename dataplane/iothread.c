@@ -327,8 +327,8 @@ void iothread_call(struct iothread *t, struct iothread_call *call)
 {
 	sem_init(&call->answered, 0, 0);
 	call->next = NULL;
-	/* Pairs with the acquire in iothread_run_calls. Fails and repeats if another call was
-	 * added. */
+	/* Pairs with the acquire in iothread_run_calls. The exchange fails and is repeated if
+	 * another thread has added a call. */
 	while (!__atomic_compare_exchange_n(&t->calls, &call->next, call, false, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;

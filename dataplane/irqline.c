@@ -5,9 +5,10 @@
 
 void irqline_raise(struct irqline *line, uint32_t bits)
 {
-	/* The atomic OR is skipped when the used-ring bit is set already, so that the cache line
-	 * can stay with the driver's CPU. Only a reset clears this bit, and no thread raises
-	 * interrupts during a reset. */
+	/* A transport without InterruptStatus has interrupts of the used ring only. Elsewhere, the
+	 * atomic OR is skipped when the used-ring bit is set already, so that the cache line can
+	 * stay with the driver's CPU. Only a reset clears this bit, and no thread raises interrupts
+	 * during a reset. */
 	if (!line->status)
 		bits &= IRQLINE_USED_RING;
 	else if (bits != IRQLINE_USED_RING ||

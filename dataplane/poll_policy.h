@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * poll_policy: when a dataplane thread polls, sleeps, waits for the vCPU, and blocks.
+ * poll_policy: adaptive polling, wake-up preemption and inline I/O of a dataplane thread.
  *
- * Three decisions trade the CPU time of the thread for latency. Each measures what the previous
- * decisions have cost and follows it; none knows rings, engines or the event loop:
+ * Three policies trade the CPU time of the thread for latency. Each measures the cost of its
+ * previous decisions and adapts, without access to rings, engines or the event loop:
  *
  *	adaptive_poll	how long the thread busy-polls before it sleeps, on several CPUs
- *	wakeup_policy	on a single CPU, which never polls: whether a wake-up preempts the vCPU
+ *	wakeup_policy	whether a wake-up preempts the vCPU, on a single CPU, without polling
  *	inline_io	whether a request is executed by a system call that may block
  *
  * The first two belong to a thread, the third to a queue. The functions only compute on their
@@ -49,7 +49,7 @@ struct adaptive_poll {
 	} brief[2];			/* indexed by enum poll_target */
 };
 
-/* Time to poll before the sleep that is about to begin; 0: do not poll. */
+/* Returns the time to poll before the sleep that is about to begin; 0: do not poll. */
 uint64_t adaptive_poll_budget(struct adaptive_poll *poll, enum poll_target what);
 
 /* Report whether the poll that adaptive_poll_budget allowed found work. */
@@ -121,8 +121,8 @@ struct inline_io {
 	unsigned int wait; /* streak required for inline I/O; initially INLINE_IO_MIN_STREAK */
 };
 
-/* Called for each request, before it is submitted. True: execute it synchronously, then call
- * inline_io_report. */
+/* Called for each request, before it is submitted. Returns true when the caller should execute it
+ * synchronously and then call inline_io_report. */
 static inline bool inline_io_should_try(struct inline_io *io, bool others_in_flight)
 {
 	io->row = others_in_flight ? 0 : io->row + 1;

@@ -95,8 +95,8 @@ static inline void read_entry(void *entry, const void *table, unsigned int i)
 	__asm__ volatile("" : : : "memory");
 }
 
-/* Breaks the queue, which must work so far: vring_pop does not enter the code of a format when the
- * queue is broken. Returns -EBADMSG. */
+/* Marks the queue as broken and returns -EBADMSG. The queue must not be broken yet: the formats
+ * rely on vring_pop, which does not enter their code when the queue is broken. */
 static inline int break_ring(struct vring_dev *vr, const char *why)
 {
 	vr->broken = why;

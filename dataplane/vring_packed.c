@@ -187,7 +187,7 @@ static int vring_packed_walk_chain(struct vring_dev *vr, struct vring_chain *cha
 			return count;
 		/*
 		 * The first descriptor of a chain becomes available last (2.8.6), so the others
-		 * must be available now. One that is not holds a descriptor of the previous round,
+		 * must be available now. An unavailable one is a descriptor of the previous round,
 		 * or a used element. The driver did not offer it, so the device neither waits nor
 		 * reads on.
 		 */

@@ -211,8 +211,8 @@ void vring_split_disable_notify(struct vring_dev *vr)
 		WRITE_ONCE(vr->used->flags, VRING_USED_F_NO_NOTIFY);
 	else if (vr->notify_enabled && !vring_split_has_avail(vr))
 		/* An avail_event behind the driver's index requests no notification. When the
-		 * driver has added entries, avail_event is behind its index already: no store
-		 * needed. */
+		 * driver has added entries, avail_event is behind its index already, and
+		 * needs no store. */
 		WRITE_ONCE(*vring_split_avail_event(vr), (uint16_t)(vr->last_avail - 1));
 	vr->notify_enabled = false;
 }

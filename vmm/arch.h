@@ -19,6 +19,8 @@
 
 struct bootread;
 struct kvm_run;
+struct state_reader;
+struct state_writer;
 
 #define ARCH_MAX_RAM_RANGES 2
 
@@ -68,7 +70,7 @@ struct arch_boot_config {
 	unsigned int cpus;
 	const struct hostmem *mem;
 	const struct devlist *devices;
-	struct bootread *read; /* receives the large parts; the caller has them read */
+	struct bootread *read; /* queue for the reads of large parts, which the caller executes */
 };
 
 /* The part of the configuration that made a boot impossible. */
@@ -78,7 +80,7 @@ enum arch_boot_part { BOOT_KERNEL, BOOT_INITRD, BOOT_CMDLINE };
 struct arch_boot_error {
 	enum arch_boot_part part;
 	const char *why; /* message for the user; a static string */
-	uint64_t memory; /* bytes of RAM that would suffice; 0: unknown, or no size would */
+	uint64_t memory; /* bytes of RAM that would suffice; 0: unknown, or no size is enough */
 	uint64_t size;	 /* length of the command line */
 	uint64_t limit;	 /* longest command line that the kernel accepts */
 };
@@ -87,10 +89,10 @@ struct arch_boot_error {
 struct arch_boot;
 
 /*
- * Loads kernel, initrd, command line and machine description into guest RAM. Large parts are only
- * queued in config->read and are in place once that has been read. The function trusts nothing in
- * the files and writes nothing outside guest RAM. The caller releases *boot with free(). On error
- * *error is filled.
+ * Loads kernel, initrd, command line and machine description into guest RAM. The reads of large
+ * parts are only queued in config->read; the caller has to execute them afterwards. The function
+ * trusts nothing in the files and writes nothing outside guest RAM. The caller releases *boot with
+ * free(). On error *error is filled.
  */
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot **boot,
 		   struct arch_boot_error *error);
@@ -103,29 +105,65 @@ int arch_boot_tree(const struct arch_boot *boot, const void **tree, size_t *size
  * RAM. -E2BIG: this host's KVM cannot give a VM that much. */
 int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type);
 
-/* Returns true if a guest that reads RAM through a device (uncached) mapping sees what the VMM
- * wrote through its cached mapping. */
+/* Returns true if a guest that reads RAM through a device (uncached) mapping sees the data that the
+ * VMM wrote through its cached mapping. */
 bool arch_device_reads_coherent(int kvm_fd);
 
-/* Sets up what KVM requires before the first vCPU is created: reserved addresses and, on x86,
- * interrupt controllers and timers. */
+/* Does the set-up that KVM requires before the first vCPU is created: reserved addresses and, on
+ * x86, interrupt controllers and timers. */
 int arch_vm_setup(int kvm_fd, int vm_fd);
 
-/* Sets up what KVM requires after the last vCPU is created and before irqfds are registered: on
- * arm64 the interrupt controller, whose version the function also writes to *boot's device tree. */
+/* Does the set-up that KVM requires after the last vCPU is created and before irqfds are
+ * registered: on arm64 the interrupt controller, whose version the function also writes to *boot's
+ * device tree. */
 int arch_vm_finish(int vm_fd, struct arch_boot *boot);
 
 /* Prepares vCPU `index` of `cpus` for its first KVM_RUN. vCPU 0 enters the kernel; the others wait
- * until the guest starts them. */
+ * until the guest starts them. With `snapshots`, the guest gets no feature of KVM that a snapshot
+ * cannot save. */
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
-		    const struct arch_boot *boot);
+		    bool snapshots, const struct arch_boot *boot);
 
 /* Handles the exits that only this architecture has (on x86: KVM_EXIT_IO). vCPU thread. Returns
  * true if the exit was handled. */
 bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *vm_exit);
 
+/* Sets *pc to the address of the instruction at which the vCPU has stopped; vCPU thread. Returns
+ * false if KVM does not know it. */
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc);
+
 /* Tells the guest that its vCPU was paused by the host, so that its watchdogs do not report a
  * lockup (on x86: KVM_KVMCLOCK_CTRL). vCPU thread. */
 void arch_vcpu_resumed(int vcpu_fd);
+
+/* ---- snapshots ---- */
+
+/* What has to be found out about KVM while /dev/kvm is open, to save the state later. */
+struct arch_state;
+
+/* Creates *state, which the caller releases with free(). -EOPNOTSUPP: this architecture has no
+ * snapshots. */
+int arch_state_create(struct arch_state **state, int kvm_fd, int vm_fd);
+
+/* Returns the number of the architecture in a state file (EM_*). */
+uint32_t arch_state_machine(void);
+
+/* Returns whether the architecture writes sections with this tag. */
+bool arch_state_tag(uint32_t tag);
+
+/*
+ * Writes the state of all vCPUs and of the interrupt controllers. The vCPUs are paused, and have
+ * completed their exits. Any thread. On error *call is the part of the state (static string), as in
+ * KVM_GET_...
+ */
+int arch_state_save(const struct arch_state *state, int vm_fd, const int *vcpu_fd,
+		    unsigned int cpus, struct state_writer *out, const char **call);
+
+/*
+ * Restores the state of vCPUs that were just created. On error in->why says why; if it is empty, an
+ * ioctl has failed, and *call is its part of the state, as in KVM_SET_...
+ */
+int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus,
+		       struct state_reader *in, const char **call);
 
 #endif

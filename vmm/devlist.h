@@ -18,6 +18,7 @@ enum dev_kind {
 	DEV_ACPI_PM,	  /* ACPI sleep control, sleep status and reset registers */
 	DEV_PVPANIC,	  /* pvpanic: the guest reports a panic */
 	DEV_POWER_BUTTON, /* no registers; raises an interrupt when pressed */
+	DEV_GENERATION,	  /* VM Generation ID, in RAM; raises an interrupt when it changes */
 	DEV_I8042_RESET,  /* i8042 keyboard controller, reset line only */
 	DEV_EXIT_PORT,	  /* a byte written to its first register is the VM's exit status */
 };
@@ -40,10 +41,13 @@ struct dev_desc {
 };
 
 #define DEVLIST_MAX_DISKS 16
-#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 7)
+#define DEVLIST_MAX	  (DEVLIST_MAX_DISKS + 8)
 
 /* Bytes that the exit port occupies: a guest may write its byte as the low one of a word. */
 #define DEV_EXIT_PORT_SIZE 4u
+
+/* Bytes of the VM Generation ID. */
+#define DEV_GENERATION_SIZE 16u
 
 struct devlist {
 	enum description description; /* already resolved: never DESCRIBE_DEFAULT */

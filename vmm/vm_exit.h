@@ -42,10 +42,14 @@ extern const struct vm_end_info {
 	const char *line;    /* logged at the end; NULL: none, or another module logs it */
 } vm_end_info[];
 
+#define VM_CRASH_MAX 128
+
 /* end() may be called from any thread and returns at once: vCPUs stop when they see `why` set. */
 struct vm_exit {
 	void (*end)(struct vm_exit *vm_exit, enum vm_end why);
-	uint32_t why; /* enum vm_end; atomic; set once */
+	uint32_t why;		  /* enum vm_end; atomic; set once */
+	uint32_t crashed;	  /* atomic; 1: a vCPU has crashed, and describes that in `crash` */
+	char crash[VM_CRASH_MAX]; /* may be read when the vCPU threads have ended; empty: none */
 };
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * internal: state of a vhost-user back end, private to its files.
  *
- * session.c has the connection and the messages about features and configuration space; rings.c
- * those about rings; regions.c those about memory; inflight.c those about the mirror of the requests
- * in flight.
+ * session.c has the connection and the messages about features; config.c those about the
+ * configuration space; rings.c those about rings; regions.c those about memory; inflight.c those
+ * about the mirror of the requests in flight.
  */
 #ifndef VHOST_USER_INTERNAL_H
 #define VHOST_USER_INTERNAL_H
@@ -46,12 +46,14 @@ struct vhost_user {
 	struct blk *blk;
 	struct virtio_device *dev;
 	struct vhost_user_memory *memory;
-	int sock;	   /* -1: no connection */
-	int backend_fd;	   /* socket of SET_BACKEND_REQ_FD; -1: none */
-	int none_fd;	   /* eventfd in place of descriptors that the front end has not given */
-	int timer_fd;	   /* timerfd, armed while a ring is polled */
-	bool paused;	   /* by vhost_user_pause */
-	uint64_t protocol; /* protocol features that the front end has accepted */
+	int sock;	/* -1: no connection */
+	int backend_fd; /* socket of SET_BACKEND_REQ_FD; -1: none */
+	int none_fd;	/* eventfd in place of descriptors that the front end has not given */
+	int timer_fd;	/* timerfd, armed while a ring is polled */
+	bool paused;	/* by vhost_user_pause */
+	/* The front end has not been told that the configuration space has changed. */
+	bool config_pending;
+	uint64_t protocol;		     /* protocol features that the front end has accepted */
 	struct vhost_user_inflight inflight; /* of SET_INFLIGHT_FD, while its memory is mapped */
 	struct blkplane_listener listener;
 	struct blkplane_listener *next; /* gets the same callbacks; NULL: none */
@@ -69,6 +71,25 @@ int vhost_user_refuse(struct vhost_user *vu, int err, const char *why);
 /* Sends the message's payload, of `size` bytes, as its answer. Returns VHOST_USER_REPLIED or
  * -errno. */
 int vhost_user_answer(struct vhost_user *vu, uint32_t size);
+
+/* ---- config.c ---- */
+
+/*
+ * Limits the segments of a request to what fits into a ring of the usual size. A chain must not be
+ * longer than its ring, but the front end passes seg_max on to the driver before it chooses the
+ * ring's size, and Linux makes longer chains in indirect tables.
+ */
+void vhost_user_limit_segments(struct vhost_user *vu);
+int vhost_user_get_config(struct vhost_user *vu);
+int vhost_user_set_config(struct vhost_user *vu);
+int vhost_user_set_backend_req_fd(struct vhost_user *vu);
+/*
+ * Tells the front end of a change that it has not been told of. While no ring runs, the back end is
+ * suspended and must not send messages. The message asks for no reply, so that none has to be
+ * waited for.
+ */
+void vhost_user_send_config_change(struct vhost_user *vu);
+void vhost_user_close_backend_fd(struct vhost_user *vu);
 
 /* ---- rings.c ---- */
 

@@ -13,8 +13,8 @@
 _Static_assert(offsetof(struct vhost_user_message, payload) == 16,
 	       "the header and the payload are received separately");
 
-/* Adds the descriptors of a received control message to msg->fd. Those for which there is no room
- * are closed. Returns false if there were any. */
+/* Adds the descriptors of a received control message to msg->fd. Returns false if msg->fd was full
+ * and descriptors had to be closed. */
 static bool keep_fds(struct vhost_user_message *msg, const struct cmsghdr *control)
 {
 	size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -61,7 +61,7 @@ static ssize_t receive_bytes(int sock, struct vhost_user_message *msg, void *to,
 }
 
 /* Receives until the message has `until` bytes, of which those from `from` on are stored at `to`.
- * Returns 1: it has; the other results are those of vhost_user_receive. */
+ * Returns 1 when all have arrived; the other results are those of vhost_user_receive. */
 static int receive_until(int sock, struct vhost_user_message *msg, void *to, size_t from,
 			 size_t until)
 {
@@ -134,7 +134,7 @@ static int send_message(int sock, const struct vhost_user_header *header, const 
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return -errno;
-	return (size_t)sent == HEADER + header->size ? 0 : -EAGAIN;
+	return (size_t)sent == HEADER + header->size ? 0 : -EIO;
 }
 
 int vhost_user_reply(int sock, struct vhost_user_message *msg, uint32_t size, int fd)

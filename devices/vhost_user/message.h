@@ -49,7 +49,8 @@ void vhost_user_message_done(struct vhost_user_message *msg);
 
 /*
  * Answers a message: sends its payload, of `size` bytes, and a descriptor unless fd is -1, which
- * remains the caller's. Returns 0, -EAGAIN: the front end does not read; or another -errno.
+ * remains the caller's. Returns 0; -EAGAIN: the socket has no room, because the front end does not
+ * read; -EIO: it had room for a part only, after which it is of no use; or another -errno.
  */
 int vhost_user_reply(int sock, struct vhost_user_message *msg, uint32_t size, int fd);
 

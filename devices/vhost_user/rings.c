@@ -112,7 +112,8 @@ static int start_ring(struct vhost_user *vu, unsigned int n)
 		return vhost_user_refuse(vu, err, "the ring cannot be started");
 	ring->running = true;
 	ring->mirror.recover = false;
-	/* A back end that died before may have published used elements without an interrupt. */
+	/* The previous back end may have died between publishing used elements and raising the
+	 * interrupt for them. */
 	eventfd_signal(ring->irq.fd);
 	return 0;
 }
@@ -326,7 +327,7 @@ int vhost_user_set_vring_kick(struct vhost_user *vu)
 		if (own < 0)
 			return vhost_user_refuse(vu, -errno, strerror(errno));
 	}
-	/* A running ring continues with the new doorbell, and a broken one gets another chance. */
+	/* A running ring is restarted with the new doorbell, also after it was broken. */
 	stop_ring(vu, n);
 	replace_fd(vu->dev->queue[n].kick_fd, fd < 0 ? own : fd);
 	if (own >= 0)

@@ -7,12 +7,15 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 
 #include "devices/vhost_user/internal.h"
 
 #define FEATURE(bit) (1ull << (bit))
+
+/* The most messages that are handled in one call, so that a front end which sends without end does
+ * not keep the caller from its other work. */
+#define MESSAGES_MAX 64
 
 /* Features of the protocol that this back end has. */
 static const uint64_t protocol_features =
@@ -99,61 +102,6 @@ static int reset_owner(struct vhost_user *vu)
 	return 0;
 }
 
-static int set_backend_req_fd(struct vhost_user *vu)
-{
-	if (vu->backend_fd >= 0)
-		close(vu->backend_fd);
-	vu->backend_fd = vhost_user_take_fd(&vu->msg, 0);
-	return 0;
-}
-
-/* ---- messages about the configuration space ---- */
-
-/* Returns whether the range lies in the space that the protocol allows, and the payload has it. */
-static bool config_fits(const struct vhost_user *vu)
-{
-	const struct vhost_user_config *config = &vu->msg.payload.config;
-
-	return range_inside(config->offset, config->size, VHOST_USER_CONFIG_MAX) &&
-	       vu->msg.header.size == sizeof(*config) + config->size;
-}
-
-static int get_config(struct vhost_user *vu)
-{
-	const struct vhost_user_config *config = &vu->msg.payload.config;
-
-	/* An answer without payload reports an error. */
-	if (!config_fits(vu))
-		return vhost_user_answer(vu, 0);
-	memcpy(vu->msg.payload.data, vu->dev->regpage->config + config->offset, config->size);
-	return vhost_user_answer(vu, vu->msg.header.size);
-}
-
-static int set_config(struct vhost_user *vu)
-{
-	const struct vhost_user_config *config = &vu->msg.payload.config;
-	bool wce = config->offset == offsetof(struct virtio_blk_config, wce) && config->size == 1;
-
-	if (!config_fits(vu))
-		return vhost_user_refuse(vu, -EINVAL, "bad offset or size");
-	/* The destination of a migration gets all fields, also those that no driver can write. */
-	if (!wce || !virtio_has(vu->dev, VIRTIO_BLK_F_CONFIG_WCE))
-		return config->flags ? 0 : vhost_user_refuse(vu, -EINVAL, "a read-only field");
-	vu->dev->ops->write_config(vu->dev, config->offset, vu->msg.payload.data, 1);
-	return 0;
-}
-
-void vhost_user_config_changed(struct vhost_user *vu)
-{
-	int err = 0;
-
-	if (vu->backend_fd >= 0 && vhost_user_rings_running(vu))
-		err = vhost_user_notify(vu->backend_fd, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG);
-	if (err)
-		log_limited("vhost-user: the front end is not told of the new size: %s",
-			    strerror(-err));
-}
-
 /* ---- connection ---- */
 
 /* The messages, with the least and most bytes of payload, and the number of descriptors. */
@@ -184,9 +132,10 @@ static const struct handler {
 	[VHOST_USER_GET_QUEUE_NUM] = { "GET_QUEUE_NUM", get_queue_num, 0, 0, 0, 0 },
 	[VHOST_USER_SET_VRING_ENABLE] = { "SET_VRING_ENABLE", vhost_user_set_vring_enable, 8, 8, 0,
 					  0 },
-	[VHOST_USER_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", set_backend_req_fd, 0, 8, 1, 1 },
-	[VHOST_USER_GET_CONFIG] = { "GET_CONFIG", get_config, 12, 268, 0, 0 },
-	[VHOST_USER_SET_CONFIG] = { "SET_CONFIG", set_config, 12, 268, 0, 0 },
+	[VHOST_USER_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", vhost_user_set_backend_req_fd, 0,
+					    8, 1, 1 },
+	[VHOST_USER_GET_CONFIG] = { "GET_CONFIG", vhost_user_get_config, 12, 268, 0, 0 },
+	[VHOST_USER_SET_CONFIG] = { "SET_CONFIG", vhost_user_set_config, 12, 268, 0, 0 },
 	[VHOST_USER_GET_INFLIGHT_FD] = { "GET_INFLIGHT_FD", vhost_user_get_inflight_fd, 20, 24, 0,
 					 0 },
 	[VHOST_USER_SET_INFLIGHT_FD] = { "SET_INFLIGHT_FD", vhost_user_set_inflight_fd, 20, 24, 0,
@@ -252,7 +201,7 @@ static int handle_message(struct vhost_user *vu)
 
 int vhost_user_handle(struct vhost_user *vu)
 {
-	for (;;) {
+	for (unsigned int i = 0; i < MESSAGES_MAX; i++) {
 		int got = vhost_user_receive(vu->sock, &vu->msg);
 
 		if (got > 0)
@@ -264,7 +213,9 @@ int vhost_user_handle(struct vhost_user *vu)
 		if (got)
 			return got;
 		vhost_user_message_done(&vu->msg);
+		vhost_user_send_config_change(vu);
 	}
+	return 0;
 }
 
 int vhost_user_socket(const struct vhost_user *vu)
@@ -301,10 +252,9 @@ void vhost_user_disconnect(struct vhost_user *vu)
 	vhost_user_memory_drop_log(vu->memory);
 	vhost_user_memory_drop_inflight(vu->memory);
 	vhost_user_message_done(&vu->msg);
-	if (vu->backend_fd >= 0)
-		close(vu->backend_fd);
+	vhost_user_close_backend_fd(vu);
 	close(vu->sock);
-	vu->backend_fd = vu->sock = -1;
+	vu->sock = -1;
 	vu->protocol = 0;
 }
 
@@ -319,6 +269,7 @@ void vhost_user_resume(struct vhost_user *vu)
 	vu->paused = false;
 	blk_resume(vu->blk);
 	vhost_user_rings_start(vu);
+	vhost_user_send_config_change(vu);
 }
 
 /* ---- back end ---- */
@@ -366,6 +317,7 @@ int vhost_user_create(struct vhost_user **to, struct blk *blk, struct vhost_user
 	}
 	vu->listener = (struct blkplane_listener){ report_broken, report_stopped };
 	vu->next = next;
+	vhost_user_limit_segments(vu);
 	blk_set_listener(blk, &vu->listener);
 	*to = vu;
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * session: a vhost-user back end that serves one disk to one front end at a time.
+ * session: vhost-user back end for one disk, with one connection at a time.
  *
  * The front end is trusted no more than a guest: a message that breaks the protocol is refused, by
  * REPLY_ACK where the front end asked for it, and else by the end of the connection. The disk stays
@@ -41,7 +41,8 @@ int vhost_user_timer(const struct vhost_user *vu);
 /* Has the dataplane check the rings that have no doorbell; called when the timer has expired. */
 void vhost_user_tick(struct vhost_user *vu);
 
-/* Handles all messages that have arrived. Returns 0; an error ends the connection: -ENOTCONN, the
+/* Handles the messages that have arrived, up to a limit; the socket is readable if there are more.
+ * Returns 0; an error ends the connection: -ENOTCONN, the
  * front end closed it; others are logged. */
 int vhost_user_handle(struct vhost_user *vu);
 
@@ -54,8 +55,12 @@ void vhost_user_pause(struct vhost_user *vu);
 /* Resumes the disk as blk_resume does, and starts the rings that are ready. */
 void vhost_user_resume(struct vhost_user *vu);
 
-/* Tells the front end that the configuration space has changed (BACKEND_CONFIG_CHANGE_MSG), if it
- * gave a channel for that. */
+/*
+ * Tells the front end that the configuration space has changed (BACKEND_CONFIG_CHANGE_MSG), without
+ * waiting for it. While the message cannot be sent, because there is no channel for it, the channel
+ * has no room or no ring runs, it stays due: a later message or another front end triggers it. A
+ * channel that fails is closed.
+ */
 void vhost_user_config_changed(struct vhost_user *vu);
 
 #endif

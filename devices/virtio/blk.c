@@ -38,6 +38,9 @@ static void fill_disk(struct blk *b, unsigned int index)
  * negotiated FLUSH always gets this, because it cannot flush. */
 static bool writethrough(const struct blk *b)
 {
+	/* No storage of an ephemeral disk is stable, in either mode. */
+	if (b->config.ephemeral)
+		return false;
 	if (virtio_has(&b->virtio, VIRTIO_BLK_F_CONFIG_WCE))
 		return !b->space.wce;
 	return b->config.writethrough || !virtio_has(&b->virtio, VIRTIO_BLK_F_FLUSH);
@@ -49,7 +52,7 @@ static struct virtio_blk_config *shown_space(const struct blk *b)
 	return (struct virtio_blk_config *)b->virtio.regpage->config;
 }
 
-static void set_wce(struct blk *b, uint8_t wce)
+void blk_set_wce(struct blk *b, uint8_t wce)
 {
 	b->space.wce = wce;
 	WRITE_ONCE(shown_space(b)->wce, wce);
@@ -62,12 +65,12 @@ static void blk_negotiated(struct virtio_device *dev)
 	struct blk *b = container_of(dev, struct blk, virtio);
 
 	if (virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE) && !virtio_has(dev, VIRTIO_BLK_F_FLUSH))
-		set_wce(b, 0);
+		blk_set_wce(b, 0);
 }
 
 static void set_planes_cache(struct blk *b, bool through)
 {
-	for (unsigned int i = 0; i < b->virtio.queue_count; i++)
+	for (unsigned int i = 0; i < b->virtio.queue_count && !b->config.ephemeral; i++)
 		blk_queues_set_writethrough(&b->queues, i, through);
 }
 
@@ -106,11 +109,11 @@ static void blk_write_config(struct virtio_device *dev, uint64_t offset, const u
 	/* A driver that reads 0 on another vCPU may rely on writethrough. The field therefore
 	 * becomes 0 only after writethrough is in effect, and 1 before it ends. */
 	if (wce) {
-		set_wce(b, 1);
+		blk_set_wce(b, 1);
 		set_planes_cache(b, false);
 	} else {
 		to_writethrough(b);
-		set_wce(b, 0);
+		blk_set_wce(b, 0);
 	}
 }
 
@@ -160,7 +163,7 @@ static void blk_reset(struct virtio_device *dev)
 	struct blk *b = container_of(dev, struct blk, virtio);
 
 	stop_queues(b);
-	set_wce(b, !b->config.writethrough);
+	blk_set_wce(b, !b->config.writethrough);
 }
 
 static int blk_activate(struct virtio_device *dev)
@@ -187,11 +190,18 @@ static void blk_queue_stop(struct virtio_device *dev, unsigned int queue)
 	blk_queues_stop(&container_of(dev, struct blk, virtio)->queues, queue);
 }
 
+static int blk_queue_drain(struct virtio_device *dev, unsigned int queue,
+			   struct vring_base *position)
+{
+	return blk_queues_drain(&container_of(dev, struct blk, virtio)->queues, queue, position);
+}
+
 static const struct virtio_ops blk_ops = {
 	.activate = blk_activate,
 	.reset = blk_reset,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
+	.queue_drain = blk_queue_drain,
 	.negotiated = blk_negotiated,
 	.write_config = blk_write_config,
 };
@@ -263,7 +273,7 @@ int blk_create(struct blk **blk, const struct blk_config *config, unsigned int i
 		.mem = mem,
 		.ops = &blk_ops,
 	};
-	b->image.fd = b->image.lock_fd = -1;
+	b->image.fd = b->image.base_fd = b->image.lock_fd = -1;
 	err = ask_host(b);
 	if (!err)
 		err = image_open(&b->image, config, why);

@@ -47,6 +47,8 @@ struct blk_threads {
 struct blk_config {
 	const char *path;
 	bool readonly;
+	bool ephemeral;		   /* the guest's writes are dropped at the end; not readonly */
+	const char *ephemeral_dir; /* directory of the file for them; NULL: that of the image */
 	const char *serial; /* at most BLK_SERIAL_LEN bytes; NULL: "disk" and the disk's number */
 	enum blk_direct direct;
 	enum blk_engine engine;
@@ -123,6 +125,22 @@ void blk_pause(struct blk *blk);
  * the pause. */
 void blk_resume(struct blk *blk);
 
+/* State of a disk in a snapshot, besides that of its transport (mmio_state.h). */
+struct blk_state {
+	uint64_t capacity; /* bytes */
+	uint32_t blk_size;
+	uint32_t discard_max, zeroes_max; /* sectors */
+	uint32_t wce;			  /* the cache mode that the driver reads */
+};
+
+/* Saves the state of a paused disk. */
+void blk_save(const struct blk *blk, struct blk_state *state);
+/* Returns why a guest that has accepted these features cannot go on with this disk, for the user;
+ * NULL: it can. */
+const char *blk_check(const struct blk *blk, const struct blk_state *state, uint64_t accepted);
+/* Restores the state of a disk that was just created, before its queues start. */
+void blk_restore(struct blk *blk, const struct blk_state *state);
+
 /* Makes all completed writes stable. Returns 0 or -errno: the guest's own next flush still reports
  * the failure to the guest. Any thread, while the disk runs. */
 int blk_flush(struct blk *blk);
@@ -152,6 +170,10 @@ void blk_limits(const struct blk *blk, struct blklimit_rates *limits);
 /* Returns the format other than raw whose magic number the image had when it was opened; NULL:
  * none. */
 const char *blk_format(const struct blk *blk);
+
+/* Returns the bytes of the host's storage that an ephemeral disk occupies (image_allocated). Any
+ * thread. */
+uint64_t blk_allocated(const struct blk *blk);
 
 /* Returns the capacity in bytes. Any thread. */
 uint64_t blk_capacity(const struct blk *blk);

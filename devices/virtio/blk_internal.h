@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * struct blk, for blk.c (life cycle of the device) and blk_operate.c (the operator's commands and
- * the statistics) alone.
+ * struct blk, for blk.c (life cycle of the device), blk_operate.c (the operator's commands and the
+ * statistics) and blk_state.c (snapshots) alone.
  */
 #ifndef VIRTIO_BLK_INTERNAL_H
 #define VIRTIO_BLK_INTERNAL_H
@@ -24,5 +24,8 @@ struct blk {
 	struct blkplane_listener *listener;
 	_Alignas(CACHELINE_PAIR) struct blklimit limit;
 };
+
+/* Sets the cache mode that the driver reads. */
+void blk_set_wce(struct blk *blk, uint8_t wce);
 
 #endif

@@ -98,3 +98,8 @@ uint64_t blk_capacity(const struct blk *b)
 {
 	return READ_ONCE(b->disk.capacity);
 }
+
+uint64_t blk_allocated(const struct blk *b)
+{
+	return image_allocated(&b->image);
+}

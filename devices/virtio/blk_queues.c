@@ -108,6 +108,10 @@ static int create_engines(struct blk_queues *qs, enum blk_engine which)
 			.depth = qs->config->queue_size,
 			.direct_align = qs->image->direct_align,
 			.device_block = qs->image->device_block,
+			.ephemeral = qs->config->ephemeral,
+			.overlay = qs->image->overlay,
+			.base_fd = qs->image->base_fd,
+			.waiter = i,
 			.worker_begin = threads ? threads->worker : NULL,
 		};
 		int err = ioengine_create(&qs->queue[i].engine, engines[which], &config);
@@ -213,6 +217,11 @@ void blk_queues_pause(struct blk_queues *qs, unsigned int n)
 {
 	if (qs->queue[n].plane)
 		blkplane_pause(qs->queue[n].plane);
+}
+
+int blk_queues_drain(struct blk_queues *qs, unsigned int n, struct vring_base *position)
+{
+	return qs->queue[n].plane ? blkplane_drain(qs->queue[n].plane, position) : -ENOENT;
 }
 
 void blk_queues_resume(struct blk_queues *qs, unsigned int n)

@@ -60,6 +60,9 @@ void blk_queues_limit_changed(struct blk_queues *queues, unsigned int n);
 void blk_queues_hold(struct blk_queues *queues, unsigned int n);
 /* Pauses queue n (blkplane_pause). Does nothing if it is stopped. */
 void blk_queues_pause(struct blk_queues *queues, unsigned int n);
+/* Drains queue n, which is paused (blkplane_drain). Returns its result, or -ENOENT if the queue is
+ * stopped. */
+int blk_queues_drain(struct blk_queues *queues, unsigned int n, struct vring_base *position);
 /* Resumes queue n (blkplane_resume). Does nothing if it is stopped. */
 void blk_queues_resume(struct blk_queues *queues, unsigned int n);
 

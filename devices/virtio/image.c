@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "dataplane/overlay.h"
 
 /* Largest alignment that is tried for O_DIRECT, in bytes; no host requires more than a page. */
 #define ALIGN_MAX 4096u
@@ -24,6 +25,12 @@ static int refuse(int err, const char *reason, const char **why)
 {
 	*why = reason ? reason : strerror(err);
 	return -err;
+}
+
+/* Returns the file that config->path names. */
+static int image_source(const struct image *image)
+{
+	return image->base_fd >= 0 ? image->base_fd : image->fd;
 }
 
 static int check_kind(const struct stat *st, const char **why)
@@ -41,18 +48,19 @@ static int open_flags(const struct blk_config *config, const struct stat *st)
 {
 	int flags = O_CLOEXEC | O_NOCTTY;
 
-	if (config->readonly)
+	if (config->readonly || config->ephemeral)
 		return flags | O_RDONLY;
 	return flags | O_RDWR | (S_ISBLK(st->st_mode) ? O_EXCL : 0);
 }
 
 /* Refuses a read-only block device: the kernel opens it for writing without an error, and then
  * refuses every write. */
-static int check_writable(const struct image *image, const struct stat *st, const char **why)
+static int check_writable(const struct image *image, const struct blk_config *config,
+			  const struct stat *st, const char **why)
 {
 	int readonly = 0;
 
-	if (image->readonly || !S_ISBLK(st->st_mode))
+	if (config->readonly || config->ephemeral || !S_ISBLK(st->st_mode))
 		return 0;
 	if (ioctl(image->fd, BLKROGET, &readonly))
 		return 0; /* the device does not report whether it is read-only */
@@ -64,12 +72,12 @@ static int check_writable(const struct image *image, const struct stat *st, cons
  * files registered with it open for about 40 ms longer than the process lives, and with the lock on
  * such a file the next VM would be refused for that time.
  */
-static int open_for_lock(const struct image *image)
+static int open_for_lock(const struct image *image, bool reads)
 {
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
-	return open(path, O_CLOEXEC | O_NOCTTY | (image->readonly ? O_RDONLY : O_RDWR));
+	return open(path, O_CLOEXEC | O_NOCTTY | (reads ? O_RDONLY : O_RDWR));
 }
 
 /* The last byte that a lock can have; the others are locked through lock_fd. */
@@ -87,15 +95,16 @@ static int lock_last_byte(const struct image *image, struct flock *fl)
 	return fcntl(image->fd, F_OFD_SETLKW, fl);
 }
 
-static int lock(struct image *image, const char **why)
+/* Locks the image, `reads`: as a reader. */
+static int lock(struct image *image, bool reads, const char **why)
 {
 	struct flock fl = {
-		.l_type = image->readonly ? F_RDLCK : F_WRLCK,
+		.l_type = reads ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
 	int err;
 
-	image->lock_fd = open_for_lock(image);
+	image->lock_fd = open_for_lock(image, reads);
 	if (image->lock_fd < 0) {
 		err = fcntl(image->fd, F_OFD_SETLK, &fl);
 	} else {
@@ -165,20 +174,38 @@ static bool set_direct(int fd, bool on)
 	return flags >= 0 && !fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
 }
 
+/* Enables O_DIRECT. Returns its alignment; 0: it is not possible. */
+static uint32_t try_direct(int fd)
+{
+	uint32_t align;
+
+	if (!set_direct(fd, true))
+		return 0;
+	align = ask_direct(fd);
+	return align ? align : probe_direct(fd);
+}
+
+/* As try_direct, for both files of an ephemeral disk. They are used alike, because one engine has one
+ * alignment. */
+static uint32_t try_direct_twice(const struct image *image)
+{
+	uint32_t base = try_direct(image->base_fd), align = try_direct(image->fd);
+
+	if (!base || !align)
+		return 0;
+	return base > align ? base : align;
+}
+
 /* Chooses between O_DIRECT and the page cache. The guest may address any logical block, so an image
  * whose O_DIRECT alignment is larger than that goes through the page cache. */
 static int choose_direct(struct image *image, const struct blk_config *config, const char **why)
 {
-	uint32_t align = 0;
+	uint32_t align;
 
 	image->direct_align = 1;
 	if (config->direct == BLK_DIRECT_OFF)
 		return 0;
-	if (set_direct(image->fd, true)) {
-		align = ask_direct(image->fd);
-		if (!align)
-			align = probe_direct(image->fd);
-	}
+	align = image->overlay ? try_direct_twice(image) : try_direct(image->fd);
 	if (align && align <= config->blk_size) {
 		image->direct_align = align;
 		return 0;
@@ -188,7 +215,9 @@ static int choose_direct(struct image *image, const struct blk_config *config, c
 			      align ? "direct=on needs a larger blk-size on this host"
 				    : "direct=on is not possible on this file system",
 			      why);
-	return set_direct(image->fd, false) ? 0 : refuse(errno, NULL, why);
+	if (!set_direct(image->fd, false) || (image->overlay && !set_direct(image->base_fd, false)))
+		return refuse(errno, NULL, why);
+	return 0;
 }
 
 /* Returns whether the image could be opened read-only, after opening it for writing failed with
@@ -203,7 +232,12 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	struct stat st;
 	int err;
 
-	*image = (struct image){ .fd = -1, .lock_fd = -1, .readonly = config->readonly };
+	*image = (struct image){
+		.fd = -1,
+		.base_fd = -1,
+		.lock_fd = -1,
+		.readonly = config->readonly,
+	};
 	/* The kind is checked before open, because opening a FIFO would block, and a tape would
 	 * rewind. */
 	if (stat(config->path, &st))
@@ -216,7 +250,7 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	if (image->fd < 0) {
 		if (errno == EBUSY)
 			return refuse(errno, "in use by the host", why);
-		if (!config->readonly && readable(config->path, errno))
+		if (!config->readonly && !config->ephemeral && readable(config->path, errno))
 			return refuse(errno, readonly_would_do, why);
 		return refuse(errno, NULL, why);
 	}
@@ -225,18 +259,21 @@ int image_open(struct image *image, const struct blk_config *config, const char 
 	if (!err)
 		err = check_kind(&st, why);
 	if (!err)
-		err = check_writable(image, &st, why);
+		err = check_writable(image, config, &st, why);
 	if (!err)
-		err = lock(image, why);
+		err = lock(image, config->readonly || config->ephemeral, why);
 	if (!err)
 		err = measure(image, config, why);
+	/* The limits that the guest is told are then those of the file that it writes to. */
+	if (!err && config->ephemeral)
+		err = image_make_ephemeral(image, config, &st, why);
 	if (!err)
 		err = choose_direct(image, config, why);
 	if (err) {
 		image_close(image);
 		return err;
 	}
-	image->format = image_format(image->fd);
+	image->format = image_format(image_source(image));
 	image_ask_limits(image, &st);
 	return 0;
 }
@@ -245,7 +282,7 @@ bool image_is(const struct image *image, const char *path)
 {
 	struct stat a, b;
 
-	if (fstat(image->fd, &a) || stat(path, &b))
+	if (fstat(image_source(image), &a) || stat(path, &b))
 		return false;
 	/* A block device may have several device nodes, each with its own inode and its
 	 * own locks. */
@@ -262,6 +299,9 @@ static int grow(struct image *image, uint64_t bytes, const char **why)
 		return refuse(errno, NULL, why);
 	if (image->readonly || !S_ISREG(st.st_mode))
 		return refuse(EINVAL, "only a writable file can grow", why);
+	/* Blocks of the overlay are written as a whole. */
+	if (image->overlay)
+		bytes = (bytes + OVERLAY_BLOCK - 1) / OVERLAY_BLOCK * OVERLAY_BLOCK;
 	return ftruncate(image->fd, (off_t)bytes) ? refuse(errno, NULL, why) : 0;
 }
 
@@ -272,6 +312,8 @@ int image_resize(struct image *image, uint32_t blk_size, uint64_t bytes, const c
 
 	if (end < 0)
 		return refuse(errno, NULL, why);
+	if (!bytes && image->base_fd >= 0)
+		return refuse(EINVAL, "an ephemeral disk needs a size", why);
 	if (!bytes)
 		bytes = (uint64_t)end - (uint64_t)end % blk_size;
 	if (!bytes)
@@ -287,14 +329,14 @@ int image_resize(struct image *image, uint32_t blk_size, uint64_t bytes, const c
 
 int image_flush(const struct image *image)
 {
-	if (image->readonly)
+	if (image->readonly || image->base_fd >= 0)
 		return 0;
 	return fdatasync(image->fd) ? -errno : 0;
 }
 
 int image_flush_independent(const struct image *image)
 {
-	if (image->readonly)
+	if (image->readonly || image->base_fd >= 0)
 		return 0;
 	return fdatasync(image->lock_fd) ? -errno : 0;
 }
@@ -303,7 +345,11 @@ void image_close(struct image *image)
 {
 	if (image->fd >= 0)
 		close(image->fd);
+	if (image->base_fd >= 0)
+		close(image->base_fd);
 	if (image->lock_fd >= 0)
 		close(image->lock_fd);
-	image->fd = image->lock_fd = -1;
+	overlay_destroy(image->overlay);
+	image->overlay = NULL;
+	image->fd = image->base_fd = image->lock_fd = -1;
 }

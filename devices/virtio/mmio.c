@@ -83,9 +83,9 @@ static void show_identity(struct virtio_mmio *m)
 	show(m, VIRTIO_MMIO_SHM_BASE_HIGH, NO_REGION);
 }
 
-/* Sets the registers whose values depend on a selector. QueueReset always reads 0, because a write
- * to it returns only when the reset of the queue is complete. */
-static void show_selected(struct virtio_mmio *m)
+/* QueueReset always reads 0, because a write to it returns only when the reset of the queue is
+ * complete. */
+void virtio_mmio_show_selected(struct virtio_mmio *m)
 {
 	const struct virtio_queue *q = selected_queue(m);
 
@@ -116,7 +116,7 @@ static void write_status(struct virtio_mmio *m, uint32_t value)
 		virtio_reset(dev);
 		m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
 		m->accepted_beyond = false;
-		show_selected(m);
+		virtio_mmio_show_selected(m);
 		virtio_status_clear(dev);
 		return;
 	}
@@ -295,7 +295,7 @@ void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *dev)
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->free, NULL);
 	show_identity(m);
-	show_selected(m);
+	virtio_mmio_show_selected(m);
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *m)
@@ -363,6 +363,6 @@ void virtio_mmio_write(void *mmio, uint64_t offset, const uint8_t *data, unsigne
 		return;
 	lock(m);
 	write_register(m, offset, value);
-	show_selected(m);
+	virtio_mmio_show_selected(m);
 	pthread_mutex_unlock(&m->lock);
 }

@@ -46,6 +46,7 @@ struct virtio_mmio {
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
 	bool accepted_beyond; /* the driver accepted a feature bit above 63; none is offered */
+	struct vring_base restored[VIRTIO_MAX_QUEUES]; /* see virtio_mmio_restore */
 };
 
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *dev);
@@ -58,6 +59,10 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio);
  */
 void virtio_mmio_lock(struct virtio_mmio *mmio);
 void virtio_mmio_unlock(struct virtio_mmio *mmio);
+
+/* Updates the registers whose values depend on a selector or on a queue. Called with the transport
+ * locked, or before it is used. */
+void virtio_mmio_show_selected(struct virtio_mmio *mmio);
 
 /* Reads len bytes (1 to 8) at `offset` of the device's MMIO range; data is little-endian. An access
  * that 4.2.2.2 does not allow reads 0. */

@@ -141,6 +141,10 @@ quit_when_said() {
 
 polite "$one" "polite.$suffix" ,packed=on,in-order=on
 polite "$other-sync" "polite.$other_suffix" ,engine=sync
+filled disk.img
+before=$(md5sum <disk.img)
+boot polite-ephemeral 0 "polite.$suffix" '' --disk disk.img,ephemeral --disk second.img,readonly
+same polite-ephemeral 'the image' "$before" "$(md5sum <disk.img)"
 hostile "$one" "hostile.$suffix" ,packed=on
 hostile "$other-sync" "hostile.$other_suffix" ,engine=sync
 if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then

@@ -126,14 +126,14 @@ static int take_over(pid_t child, int socket)
 }
 
 /* Returns the process of the thread whose KVM_RUN is reported; the thread continues to wait. */
-static pid_t who_asks(int fd)
+static pid_t notifying_process(int fd)
 {
 	struct seccomp_notif ask = { 0 };
 	char line[128], path[64];
 	pid_t process = 0;
 
 	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &ask))
-		fail("who asks");
+		fail("SECCOMP_IOCTL_NOTIF_RECV");
 	snprintf(path, sizeof(path), "/proc/%u/status", ask.pid);
 	FILE *f = fopen(path, "r");
 	if (!f)
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 		;
 	double end = us(CLOCK_MONOTONIC);
 	bool runs = asked.revents & POLLIN;
-	pid_t process = runs ? who_asks(asked.fd) : child;
+	pid_t process = runs ? notifying_process(asked.fd) : child;
 	clockid_t cpu = CLOCK_PROCESS_CPUTIME_ID;
 
 	/* The CPU time before exec is subtracted; a process forked later has none of it. */

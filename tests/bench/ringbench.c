@@ -4,7 +4,8 @@
  * keeps `depth` requests in flight, by shared memory and an eventfd.
  *
  * A request reads 4 KiB, or --bytes, at a random offset of --file, a file or a block device: with
- * O_DIRECT, or through the page cache with --buffered.
+ * O_DIRECT, or through the page cache with --buffered. With --ephemeral, the file is the base of an
+ * ephemeral disk to which nothing has been written.
  *
  * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
  * request, and doorbells per request. With --times the planes take time stamps as well, with
@@ -44,6 +45,7 @@ static struct {
 	double seconds;
 	bool indirect;
 	bool buffered; /* read through the host's page cache */
+	bool ephemeral;
 	bool packed;
 	bool pin;
 	bool share;
@@ -73,6 +75,7 @@ struct queue {
 
 static struct queue queues[MAX_QUEUES];
 static struct iothread *threads[MAX_QUEUES];
+static struct overlay *overlay;
 static struct hostmem mem;
 static struct hostmem_dirty dirty;
 static uint64_t disk_bytes = 1ull << 30;
@@ -199,6 +202,8 @@ static void set_up(const struct ioengine_ops *ops)
 		die(opt.file);
 	if (opt.file)
 		disk_bytes = (uint64_t)end;
+	if (opt.ephemeral && overlay_create(&overlay, disk_bytes))
+		die("overlay");
 	hostmem_add(&mem, GPA, DRIVER_BYTES * opt.queues, ram, false);
 	if (opt.dirty)
 		add_dirty_log(DRIVER_BYTES * opt.queues);
@@ -211,7 +216,14 @@ static void set_up(const struct ioengine_ops *ops)
 		struct queue *q = &queues[i];
 		struct iothread *t = threads[i % opt.threads];
 		struct ioengine_config engine = {
-			.loop = &t->loop, .fd = fd, .depth = RING_SIZE, .direct_align = 512
+			.loop = &t->loop,
+			.fd = fd,
+			.depth = RING_SIZE,
+			.direct_align = 512,
+			.ephemeral = opt.ephemeral,
+			.overlay = overlay,
+			.base_fd = fd,
+			.waiter = i,
 		};
 
 		driver_init(&q->driver, ram + DRIVER_BYTES * i, GPA + DRIVER_BYTES * i, opt.packed,
@@ -290,16 +302,17 @@ static void tear_down(void)
 	}
 	for (unsigned int i = 0; i < opt.threads; i++)
 		iothread_destroy(threads[i]);
+	overlay_destroy(overlay);
 }
 
 static const struct option long_options[] = {
-	{ "engine", 1, NULL, 'e' },   { "file", 1, NULL, 'f' },	    { "depth", 1, NULL, 'd' },
-	{ "queues", 1, NULL, 'q' },   { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
-	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
-	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	    { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },    { "bytes", 1, NULL, 'b' },
-	{ "buffered", 0, NULL, 'B' }, { "inflight", 0, NULL, 'I' }, { "dirty", 0, NULL, 'D' },
-	{ NULL, 0, NULL, 0 },
+	{ "engine", 1, NULL, 'e' },   { "file", 1, NULL, 'f' },	     { "depth", 1, NULL, 'd' },
+	{ "queues", 1, NULL, 'q' },   { "threads", 1, NULL, 't' },   { "poll-us", 1, NULL, 'p' },
+	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' },  { "pin", 0, NULL, 'P' },
+	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
+	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },     { "bytes", 1, NULL, 'b' },
+	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { "inflight", 0, NULL, 'I' },
+	{ "dirty", 0, NULL, 'D' },    { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -322,6 +335,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'B':
 			opt.buffered = true;
+			break;
+		case 'E':
+			opt.ephemeral = true;
 			break;
 		case 'q':
 			opt.queues = (unsigned int)atoi(optarg);

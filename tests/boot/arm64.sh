@@ -7,6 +7,7 @@
 # shellcheck disable=SC2016
 # shellcheck source=tests/boot/lib.sh
 . ./lib.sh
+stock=vmlinuz
 
 disks=0
 # Compatible string in the device tree; a native host may have either version.
@@ -65,6 +66,13 @@ test_reboot() {
     want_code 4
 }
 
+test_exit_port() {
+    cp root.img disk.img
+    boot_stock 'root=/dev/vda rw run="exit 3"' --exit-port 0xf4 --disk disk.img
+    want_code 3
+    keep_disk
+}
+
 # The machine has no pvpanic: panic=-1 makes a panic a reboot, and the console shows the panic.
 test_panic() {
     boot_stock 'run="echo c >/proc/sysrq-trigger"'
@@ -88,7 +96,7 @@ test_console_off_engine_sync() {
 fio() {
     command=$1
     shift
-    boot --kernel vmlinuz --initrd fio.cpio --append "quiet run=\"t $command\"" "$@"
+    boot --kernel "$stock" --initrd fio.cpio --append "quiet $lean run=\"t $command\"" "$@"
     want_code 0
     want "done ${command%% *}"
     unwanted WRONG

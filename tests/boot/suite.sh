@@ -25,12 +25,15 @@ test_two_cpus_two_disks() {
     rm -f second.img
     dd if=/dev/zero of=second.img bs=1024 seek=16383 count=1 2>/dev/null
     boot_stock 'root=/dev/vda rw run="echo cpus-$(nproc) serial-$(cat /sys/block/vdb/serial);
+        sed -n s/^model.name.*:.//p /proc/cpuinfo;
         head -c 8000000 /dev/urandom >/tmp/r;
         taskset 1 dd if=/tmp/r of=/root/copy bs=64k conv=fsync & taskset 2 dd if=/tmp/r of=/dev/vdb bs=64k conv=fsync;
         wait; echo sum-$(md5sum </tmp/r); cmp /tmp/r /root/copy && echo same-$((1+1))"' \
         --cpus 2 --disk disk.img --disk second.img,serial=second-disk
     want_code 0
     want 'cpus-2 serial-second-disk'
+    model=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+    [ "$(tr -d '\r' <"$log" | grep -cxF "$model")" = 2 ] || fail "the guest's processors are not called $model"
     want 'same-2'
     want "sum-$(head -c 8000000 second.img | md5sum | cut -c 1-32)"
     want_clean disk.img
@@ -184,6 +187,35 @@ test_control() {
     rm -f second.img socket
 }
 
+# A guest with two CPUs that writes to its disk and checks it is replaced, in the middle of that, by one
+# that is restored from its snapshot, and that one by another: both go on writing, at the same time of
+# their clocks, and nothing on the console complains.
+test_snapshot() {
+    cp root.img disk.img
+    rm -rf snaps && mkdir snaps
+    start_stock 'root=/dev/vda rw run="i=0; while [ $i -lt 24 ]; do i=$((i+1));
+        head -c 300000 /dev/urandom >/root/f; sync; md5sum /root/f >/tmp/sum; echo 3 >/proc/sys/vm/drop_caches;
+        md5sum -c /tmp/sum >/dev/null || echo differs; taskset $((i%2+1)) true; sleep 0.02;
+        echo round-$i; done; echo up-$(cut -d. -f1 /proc/uptime) end-$((1+1))"' \
+        --cpus 2 --disk disk.img,packed=on --control socket --snapshot-dir snaps
+    for round in 4 9; do
+        await "round-$round" || break
+        ./microvm-ctl socket snapshot "at-$round" --stay >>"$log.ctl" 2>&1 || fail "snapshot in round $round"
+        ./microvm-ctl socket quit
+        wait "$pid"
+        start --restore "snaps/at-$round" --disk disk.img,packed=on --control socket --snapshot-dir snaps
+    done
+    wait "$pid"
+    code=$?
+    want_code 0
+    want 'end-2'
+    unwanted 'differs'
+    unwanted 'lockup'
+    unwanted 'error'
+    want_clean disk.img
+    rm -rf snaps socket
+}
+
 test_engine_sync() {
     cp root.img disk.img
     boot_stock 'root=/dev/vda rw run="dd if=/dev/zero of=/root/z bs=1M count=8 conv=fsync; md5sum /root/z; echo y >/root/f"' \
@@ -238,7 +270,7 @@ test_acpi_off() {
 }
 
 # A console on pipes: a shell that reads its commands from a pipe. The guest ends after its input
-# has ended.
+# has ended. Lines that are typed ahead appear once, and without escape sequences.
 # shellcheck disable=SC2094 # the log is read while it grows
 test_console_pipe() {
     new_log
@@ -249,14 +281,16 @@ test_console_pipe() {
             tries=$((tries + 1))
             sleep 0.1
         done
-        printf 'echo typed-$((40+2))\nexit\n'
+        printf 'echo typed-$((40+2))\necho twice-$((41+2))\nexit\n'
     } | {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append quiet 2>&1
+        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append 'quiet terminal=no' 2>&1
         echo $? >code
     } | cat >"$log"
     code=$(cat code)
     want_code 0
     want 'typed-42'
+    [ "$(grep -c 'echo t[a-z]*-\$' "$log")" = 2 ] || fail 'the commands are not there once'
+    unwanted "$(printf '\033')"
 }
 
 # shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm

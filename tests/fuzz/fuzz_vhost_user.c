@@ -292,7 +292,7 @@ static void send_message(const struct vhost_user_message *m, size_t bytes)
 	fuzz_must(sendmsg(s.sock, &head, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0);
 }
 
-/* Sends one message, and lets the back end handle it. Returns false when the connection has to end. */
+/* Sends one message and lets the back end handle it. Returns false when the connection must end. */
 static bool say(struct input *in)
 {
 	static struct vhost_user_message m;
@@ -317,7 +317,7 @@ static bool say(struct input *in)
 	for (unsigned int i = 0; i < m.fd_count; i++)
 		close(m.fd[i]);
 	err = vhost_user_handle(s.vu);
-	/* Bytes that are left over may be another message, so that only a fitting one is counted. */
+	/* Excess bytes may be another message, which has an answer of its own. */
 	if (bytes == m.header.size)
 		fuzz_must(take_answers() <= 1);
 	else

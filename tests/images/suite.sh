@@ -121,6 +121,13 @@ test_initramfs() {
     [ "$(contents disk.img /root/written)" = y ] || fail 'nothing was written'
 }
 
+# The kernel has /dev/mem: its init writes the status of run= to the register of --exit-port.
+test_exit_port() {
+    minimal bzImage 'run="exit 3"' --exit-port 0xf4
+    want_code 3
+    want_clean disk.img
+}
+
 test_panic_is_reported() {
     minimal bzImage 'run="echo c >/proc/sysrq-trigger"'
     want_code 5

@@ -28,7 +28,7 @@ struct setup_header *bzimage_header(uint8_t *file);
 struct boot_result {
 	int err;
 	struct arch_boot_error error;
-	struct arch_boot *boot; /* the test's: free() */
+	struct arch_boot *boot; /* owned by the test, which calls free() */
 };
 
 /* Calls guestram_boot with one CPU and one disk. */

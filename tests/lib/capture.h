@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Captures what this process writes to standard error, its log. A failure fails the test. */
+/* Captures the log of this process, its standard error. A failure fails the test. */
 #ifndef TESTS_CAPTURE_H
 #define TESTS_CAPTURE_H
 

@@ -2,9 +2,9 @@
 /*
  * Loop tests whose cases have names.
  *
- * Each of these adds a test to a TCase of Check, once for each case. Reports call the test
- * TEST[NAME], with the name of the case, whether it fails, dies or exceeds its time limit. Inside
- * the test, _i is the index of the case.
+ * Each macro or function tcase_add_... adds a test to a TCase of Check, once for each case. Reports
+ * call the test TEST[NAME], with the name of the case, whether it fails, dies or exceeds its time
+ * limit. Inside the test, _i is the index of the case.
  */
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H

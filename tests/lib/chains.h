@@ -9,8 +9,9 @@
 
 #include "tests/lib/mockdrv.h"
 
-/* The driver and the device of the ring under test. */
+/* The driver of the ring under test. */
 extern struct mockdrv m;
+/* The device side of that ring. */
 extern struct vring_dev vr;
 
 /* The chain that was popped last. chain.iov is `iov`; a test may lower chain.capacity. */

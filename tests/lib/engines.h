@@ -2,8 +2,8 @@
 /*
  * engines: the list of all I/O engines, with and without O_DIRECT.
  *
- * A test that must pass on each engine is a loop test from 0 to engine_ways(). Combination 2 * n is
- * engine n with O_DIRECT; combination 2 * n + 1 is engine n through the page cache.
+ * A test that must pass on each engine is a loop test over 0 to engine_ways() - 1. Combination
+ * 2 * n is engine n with O_DIRECT; combination 2 * n + 1 is engine n through the page cache.
  */
 #ifndef TESTS_ENGINES_H
 #define TESTS_ENGINES_H

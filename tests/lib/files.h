@@ -19,14 +19,14 @@ struct test_image {
 	uint64_t size;	/* bytes */
 };
 
-/* Creates a file of `size` bytes, any number. The content of each 8-byte word depends on its
+/* Creates a file of any `size`, in bytes. The content of each 8-byte word depends on its
  * offset. */
 void image_make(struct test_image *image, uint64_t size, bool direct);
 
 /* Closes and removes the file. */
 void image_remove(struct test_image *image);
 
-/* True when `data` is what image_make wrote to [offset, offset + len). */
+/* True when `data` is equal to the bytes that image_make wrote to [offset, offset + len). */
 bool image_is_fresh(const void *data, uint64_t offset, uint64_t len);
 
 /* True when the file has the size and all of the content that image_make gave it. */
@@ -40,8 +40,8 @@ void image_peek(const struct test_image *image, void *data, uint64_t offset, uin
 /* Returns the current size of the file in bytes. */
 uint64_t image_size(const struct test_image *image);
 
-/* Returns the number of entries in /proc/self/fd. It includes a constant for the function's own
- * descriptor and the dot entries, so only differences are meaningful. */
+/* Returns the number of entries in /proc/self/fd. The number includes the function's own descriptor
+ * and the dot entries, so only differences are meaningful. */
 unsigned int count_fds(void);
 
 /* Returns the number of threads of this process, without io_uring's kernel threads. */

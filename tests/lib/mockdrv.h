@@ -9,7 +9,7 @@
  * Guest memory is one memfd, mapped twice. The driver maps it in one piece. The device maps it as
  * three regions at unrelated host addresses, each between guard pages: LOW and HIGH adjoin in guest
  * physical space, FAR lies behind a hole. Guest physical addresses are far from 0 and from all host
- * addresses, so that code which confuses the two faults.
+ * addresses, so that code which takes one for the other causes a fault.
  *
  * Unless stated otherwise, functions are for the test thread, and a failure in them fails the test.
  */
@@ -249,9 +249,9 @@ int64_t mock_deadline(void);
 void mock_yield(int64_t deadline);
 
 /*
- * Gives up the CPU in a loop that disturbs other threads without end, by sched_yield(). Every 64th
- * call sleeps for a moment, as otherwise the threads under test would wait for a time slice on a
- * busy machine. Any thread.
+ * Gives up the CPU by sched_yield(), in a loop that keeps disturbing the threads under test. Every
+ * 64th call sleeps for a moment, as otherwise the threads under test would wait for a time slice on
+ * a busy machine. Any thread.
  */
 void mock_pester(void);
 

@@ -40,7 +40,8 @@ uint64_t reg_offered(struct virtio_mmio *mmio);
 /* Writes DriverFeatures. */
 void reg_accept(struct virtio_mmio *mmio, uint64_t features);
 
-/* Takes a device that was reset to FEATURES_OK. False: the device did not accept the features. */
+/* Initializes a device up to FEATURES_OK; the caller has reset it. Returns false if the device did
+ * not accept the features. */
 bool reg_negotiate(struct virtio_mmio *mmio, uint64_t features);
 
 /* Writes the configuration of a queue and QueueReady. False: QueueReady does not read back as 1. */

@@ -23,8 +23,8 @@
 #else
 #define SANITIZED		       0
 /*
- * Coverage counts whether a branch is taken, not how often, so it uses few rounds
- * (tests/coverage/run).
+ * A coverage run sets UNIT_FEW_ROUNDS (tests/coverage/run): more rounds would only take the same
+ * branches again.
  */
 #define ROUNDS(plain, address, thread) (getenv("UNIT_FEW_ROUNDS") ? (address) : (plain))
 #endif

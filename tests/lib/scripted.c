@@ -61,7 +61,9 @@ static void scripted_prep(struct ioengine *e, struct io_task *task)
 
 static struct scripted_seg describe(struct io_task *task)
 {
-	struct scripted_seg seg = { .task = task, .op = task->op, .stable = task->stable };
+	struct scripted_seg seg = {
+		.task = task, .op = task->op, .stable = task->stable, .base = task->base
+	};
 	struct iovec *iov;
 
 	if (task->op == IO_FLUSH)

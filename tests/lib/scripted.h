@@ -20,6 +20,7 @@ struct scripted_seg {
 	struct io_task *task;
 	enum io_op op;
 	bool stable;
+	bool base; /* the segment is in the base of an ephemeral disk */
 	uint64_t offset;
 	uint64_t len;
 	unsigned int pieces;

@@ -14,9 +14,10 @@ bool tree_has(const void *tree, const char *path);
 const void *tree_property(const void *tree, const char *path, const char *name, int want);
 bool tree_has_property(const void *tree, const char *path, const char *name);
 void tree_check_text(const void *tree, const char *path, const char *name, const char *want);
-/* Return cell number `index` of a property that has `of` cells, or a 64-bit number of two cells. */
+/* Returns cell `index`, from 0, of a property that consists of `of` cells. */
 uint32_t tree_cell(const void *tree, const char *path, const char *name, unsigned int index,
 		   unsigned int of);
+/* Returns number `index`, from 0, of a property that consists of `of` 64-bit numbers. */
 uint64_t tree_wide(const void *tree, const char *path, const char *name, unsigned int index,
 		   unsigned int of);
 

@@ -56,7 +56,7 @@ int vumaster_receive_fd(struct vumaster *v, uint32_t request, void *payload, uin
 /* True when the back end has sent nothing more. */
 bool vumaster_silent(const struct vumaster *v);
 
-/* Sends a message that the back end must accept; with v->need_reply also its acknowledgement. */
+/* Sends a message that the back end must accept, and with v->need_reply also acknowledge. */
 void vumaster_say(struct vumaster *v, uint32_t request, const void *payload, uint32_t size,
 		  const int *fds, unsigned int fd_count);
 void vumaster_say_u64(struct vumaster *v, uint32_t request, uint64_t value);

@@ -17,7 +17,7 @@ loop='' more=''
 guest() {
     command=$1
     shift
-    boot --kernel vmlinuz --initrd initramfs.cpio --append "quiet $more run=\"t $command\"" --cpus 2 "$@"
+    boot --kernel "$stock" --initrd initramfs.cpio --append "quiet $lean $more run=\"t $command\"" --cpus 2 "$@"
 }
 
 begin() {
@@ -30,7 +30,7 @@ begin() {
     exec 8<>input
     # shellcheck disable=SC2034 # for lib.sh
     input=input
-    start --kernel vmlinuz --initrd initramfs.cpio --append "quiet run=\"t $command\"" --cpus 2 "$@"
+    start --kernel "$stock" --initrd initramfs.cpio --append "quiet $lean run=\"t $command\"" --cpus 2 "$@"
 }
 
 send() {

@@ -17,6 +17,7 @@ MONITOR = r"""#!/bin/sh
 for disk; do :; done
 cp initramfs.cpio.gz "$FAKE/initramfs.cpio.gz"
 echo "$disk" >"$FAKE/disk"
+echo "$*" >"$FAKE/options"
 [ -e "$FAKE/no-driver" ] || printf '\1' | dd of="$disk" bs=1 seek=1076 conv=notrunc 2>/dev/null
 if [ -e "$FAKE/wait" ]; then
     echo running
@@ -96,6 +97,14 @@ class Run(unittest.TestCase):
         with open(self.dir + "/initramfs.cpio.gz", "rb") as file:
             self.assertEqual(file.read(), b"the guest's")
 
+    def options(self):
+        with open(self.dir + "/options", encoding="utf-8") as file:
+            return file.read()
+
+    def test_run_tells_the_guest_that_its_console_is_a_pipe(self):
+        self.run_it()
+        self.assertIn("root=/dev/vda rw terminal=no ", self.options())
+
     def test_run_reports_a_missing_kernel(self):
         status, said = self.run_it("/nope")
         self.assertEqual((status, said), (1, "run: KERNEL=/nope: no such file\n"))
@@ -142,6 +151,7 @@ class Run(unittest.TestCase):
         os.close(ours)
         self.assertEqual(run.returncode, 1, said)
         self.assertIn("the guest has not mounted it", said)
+        self.assertIn("root=/dev/vda rw terminal=yes ", self.options())
 
     def test_two_runs_at_the_same_time(self):
         os.mkfifo(self.dir + "/wait")

@@ -20,9 +20,9 @@ static struct {
 	int err;
 } heard;
 
-static void hear(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
+static void hear(struct blkplane_listener *listener, unsigned int queue, enum io_op op, int err)
 {
-	must(watch == r.config.listener && queue == 5);
+	must(listener == r.config.listener && queue == 5);
 	heard.op = op;
 	heard.err = err;
 	__atomic_fetch_add(&heard.count, 1, __ATOMIC_SEQ_CST);
@@ -36,18 +36,18 @@ static void wait_heard(unsigned int count, enum io_op op, int err)
 	ck_assert_int_eq(heard.err, err);
 }
 
-static void on_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
+static void on_broken(struct blkplane_listener *listener, unsigned int queue, const char *why)
 {
-	must(watch == r.config.listener && queue == 5 && *why);
+	must(listener == r.config.listener && queue == 5 && *why);
 }
 
-static struct blkplane_listener watch = { .broken = on_broken, .stopped = hear };
+static struct blkplane_listener parked_listener = { .broken = on_broken, .stopped = hear };
 
 /* Sets the policy for reads and writes. */
 static void set(enum blkpolicy_action action)
 {
 	r.config.policy = (struct blkpolicy){ .read = action, .write = action };
-	r.config.listener = &watch;
+	r.config.listener = &parked_listener;
 	r.config.queue = 5;
 	heard.count = 0;
 }

@@ -10,6 +10,7 @@
 
 # The programs, each with patterns of its test files (without "test_"). A file belongs to the first
 # program in UNIT_NAMES with a pattern that matches, so a new file needs no registration.
+OF_state    := state%
 OF_boot     := acpi arm64_% boot% bzimage elf% initrd loader x86_cpuid x86_platform x86_tree
 OF_options  := options%
 OF_sandbox  := sandbox% supervisor
@@ -17,7 +18,7 @@ OF_console  := console% serial%
 OF_control  := control% jobs machine_%
 OF_kvm      := vcpu% coalesced_mmio exits x86_rows_%
 # A program of its own: it is the only one that needs /dev/kvm (tests/emulated/suites).
-OF_x86_enter := x86_enter
+OF_x86_enter := x86_enter x86_state
 OF_image    := image%
 OF_blk      := blk blk_%
 OF_virtio   := virtio_%
@@ -25,7 +26,7 @@ OF_vhost_user := vhost_user%
 OF_plane    := blkplane%
 OF_limit    := blkplane_limit% blkplane_inline% blkplane_times blklimit
 OF_request  := blkreq% blkpolicy blkstats hostmem irqline latency log
-OF_engine   := ioengine% ioranges%
+OF_engine   := ioengine% ioranges% overlay%
 OF_loop     := evloop% iothread% poll_policy
 OF_vring    := vring%
 OF_exhaustive := exhaustive%
@@ -36,11 +37,12 @@ OF_rows     := rows%
 OF_others   := %
 # In the order in which they start: those that run long first, so that none is left alone at the end.
 UNIT_NAMES  := rows blk vhost_user race hostfault limit plane exhaustive vring engine loop sandbox boot refused console control kvm \
-	       x86_enter image virtio request options others
+	       x86_enter image virtio request options state others
 
 # Functions of the C library and of the code that test files replace: the linker directs these calls
 # to __wrap_ functions, which are in force for the tests of their own file only (program.h).
 WRAPS_blk_cache := io_submit pwritev2 evloop_request fdatasync
+WRAPS_blk_ephemeral := fdatasync evloop_request io_submit
 WRAPS_blk_errors := calloc eventfd mmap io_setup io_uring_queue_init_params
 WRAPS_blk_features := io_submit io_setup
 WRAPS_blk_operate := fdatasync ftruncate lseek fstat
@@ -58,6 +60,7 @@ WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit io_uring_regis
 	epoll_create1
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
+WRAPS_image_ephemeral := statx open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync
 WRAPS_image_is := stat fstat
 WRAPS_ioengine_errors := calloc mmap eventfd io_setup io_submit preadv
@@ -65,6 +68,7 @@ WRAPS_ioengine_libaio := io_submit io_getevents
 WRAPS_ioengine_ranges := fallocate calloc pthread_attr_init pthread_create sem_wait fdatasync
 WRAPS_ioengine_uring := evloop_request
 WRAPS_ioranges := fallocate ioctl pwrite lseek fdatasync
+WRAPS_ioranges_overlay := fallocate pwrite preadv
 WRAPS_ioranges_steps := fallocate pwrite fdatasync
 WRAPS_iothread_due := clock_gettime timerfd_settime
 WRAPS_iothread_errors := calloc pthread_attr_init pthread_create io_uring_register sem_wait \
@@ -73,11 +77,14 @@ WRAPS_iothread_poll := sched_getaffinity sched_yield clock_gettime
 WRAPS_iothread_wakeup_policy := sched_getaffinity sched_getscheduler sched_setscheduler \
 	clock_gettime
 WRAPS_machine_control := blk_set_listener blk_flush blk_hold blk_pause
+WRAPS_overlay := mmap calloc
 WRAPS_race_stop := evloop_wake vring_pop vring_push vring_publish
 WRAPS_refused_stop := fallocate
 WRAPS_rows_engines_ranges := fallocate fdatasync ioengine_cancel_ranges
 WRAPS_sandbox_layers := nanosleep
+WRAPS_state_memory := copy_file_range
 WRAPS_vcpu := ioctl open __open_2 pthread_cond_clockwait
+WRAPS_vhost_user_config := sendmsg
 WRAPS_vhost_user_host := calloc eventfd timerfd_create dup3 fstat fcntl mmap memfd_create write \
 	recvmsg sendmsg
 WRAPS_vhost_user_session := preadv

@@ -249,15 +249,19 @@ START_TEST(iasl_disassembles_them_and_recompiles_the_dsdt)
 		ck_assert_int_eq(run(command), 0);
 	}
 	ck_assert_int_eq(run("! grep -iE 'error|incorrect|invalid|unknown' log *.dsl"), 0);
-	expect_count("DSDT.dsl", "Device (", 20);
+	expect_count("DSDT.dsl", "Device (", 22);
 	expect_count("DSDT.dsl", "Name (_HID, \"LNRO0005\"", 16);
 	expect_count("DSDT.dsl", "Name (_HID, \"PNP0501\"", 1);
 	expect_count("DSDT.dsl", "Name (_HID, \"QEMU0001\"", 1);
-	expect_count("DSDT.dsl", "Name (_HID, \"ACPI0013\"", 1);
+	expect_count("DSDT.dsl", "Name (_HID, \"ACPI0013\"", 2);
+	expect_count("DSDT.dsl", "Name (_CID, \"VM_Gen_Counter\")", 1);
+	expect_count("DSDT.dsl", "Name (ADDR, Package (0x02)", 1);
+	expect_count("DSDT.dsl", "0x000FF000,", 1);
 	expect_count("DSDT.dsl", "Name (_HID, \"PNP0C0C\"", 1);
-	expect_count("DSDT.dsl", "Method (_EVT, 1, Serialized)", 1);
+	expect_count("DSDT.dsl", "Method (_EVT, 1, Serialized)", 2);
 	expect_count("DSDT.dsl", "Notify (PWRB, 0x80)", 1);
-	expect_count("DSDT.dsl", "Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive", 18);
+	expect_count("DSDT.dsl", "Notify (VGEN, 0x80)", 1);
+	expect_count("DSDT.dsl", "Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive", 19);
 	expect_count("DSDT.dsl", "0x00001000,         // Address Length", 16);
 	expect_count("DSDT.dsl", "0xD000F000,         // Address Base", 1);
 	expect_count("DSDT.dsl", "Name (_S5, Package (0x04)", 1);

@@ -2,6 +2,7 @@
 /* Tests of pause and resume with discards and write zeroes in flight. */
 #include <sched.h>
 
+#include "devices/virtio/mmio_state.h"
 #include "tests/lib/cases.h"
 #include "tests/lib/sanitizer.h"
 #include "tests/lib/suite.h"
@@ -27,6 +28,52 @@ START_TEST(pause_waits_for_one_step_and_not_for_all_zeroes_on_every_engine)
 	ck_assert_uint_eq(get(&steps), 1);
 	expect_status(0xff);
 
+	blk_resume(d.blk);
+	wait_all(VIRTIO_BLK_S_OK);
+	expect_steps();
+	rows_end(&d, true);
+}
+END_TEST
+
+/* A snapshot has no request in flight: the rest of the zeroes is written first. */
+START_TEST(snapshot_finishes_paused_zeroes_on_every_engine)
+{
+	struct virtio_mmio_state state;
+	unsigned int queue;
+
+	begin_zeroes(_i);
+	pause_after_a_step();
+	ck_assert_int_eq(virtio_mmio_save(&d.mmio, &state, &queue), 0);
+	wait_all(VIRTIO_BLK_S_OK);
+	expect_steps();
+	ck_assert(state.queue[0].started);
+	rows_end(&d, true);
+}
+END_TEST
+
+static void *save_disk(void *arg)
+{
+	struct virtio_mmio_state state;
+	unsigned int queue = 7;
+
+	ck_assert_int_eq(virtio_mmio_save(&d.mmio, &state, &queue), -EBUSY);
+	ck_assert_uint_eq(queue, 0);
+	return arg;
+}
+
+/* The end of the VM waits for one step, not for all zeroes. */
+START_TEST(hold_ends_a_snapshot_between_zeroes_on_every_engine)
+{
+	pthread_t saver;
+
+	begin_zeroes(_i);
+	pause_after_a_step();
+	block();
+	saver = begin_thread(save_disk);
+	wait_arrived();
+	blk_hold(d.blk);
+	unblock();
+	pthread_join(saver, NULL);
 	blk_resume(d.blk);
 	wait_all(VIRTIO_BLK_S_OK);
 	expect_steps();
@@ -181,6 +228,9 @@ Suite *test_suite(void)
 	const int n = rows_ways();
 
 	tcase_add_named_test(t, pause_waits_for_one_step_and_not_for_all_zeroes_on_every_engine, n,
+			     rows_way_name);
+	tcase_add_named_test(t, snapshot_finishes_paused_zeroes_on_every_engine, n, rows_way_name);
+	tcase_add_named_test(t, hold_ends_a_snapshot_between_zeroes_on_every_engine, n,
 			     rows_way_name);
 	tcase_add_named_test(t, paused_repeatedly_between_zeroes_on_every_engine, n, rows_way_name);
 	tcase_add_named_test(t, pause_interrupts_the_zeroes_of_all_queues_at_once_on_every_engine,

@@ -222,9 +222,9 @@ START_TEST(throttled_ring_does_not_delay_another)
 }
 END_TEST
 
-static void stopped(struct blkplane_listener *watch, unsigned int queue, enum io_op op, int err)
+static void stopped(struct blkplane_listener *listener, unsigned int queue, enum io_op op, int err)
 {
-	(void)watch;
+	(void)listener;
 	(void)queue;
 	(void)op;
 	(void)err;
@@ -234,12 +234,12 @@ static void stopped(struct blkplane_listener *watch, unsigned int queue, enum io
 /* A failed request that is repeated after the resume takes no second token. */
 START_TEST(throttled_ring_with_a_parked_request)
 {
-	struct blkplane_listener watch = { .stopped = stopped };
+	struct blkplane_listener listener = { .stopped = stopped };
 
 	ownclock_begin();
 	rig_init(&r, 16, false, false, 16);
 	r.config.limit = &limit;
-	r.config.listener = &watch;
+	r.config.listener = &listener;
 	r.config.policy.write = BLKPOLICY_STOP;
 	set_limit(10, 1);
 	rig_start(&r);

@@ -150,18 +150,18 @@ END_TEST
 
 static unsigned int told; /* atomic: number of broken() calls */
 
-static void tell(struct blkplane_listener *watch, unsigned int queue, const char *why)
+static void tell(struct blkplane_listener *listener, unsigned int queue, const char *why)
 {
-	must(watch == r.config.listener && queue == 3 && *why);
+	must(listener == r.config.listener && queue == 3 && *why);
 	__atomic_fetch_add(&told, 1, __ATOMIC_SEQ_CST);
 }
 
 START_TEST(listener_is_told_once_of_a_broken_ring)
 {
-	struct blkplane_listener watch = { .broken = tell };
+	struct blkplane_listener listener = { .broken = tell };
 
 	rig_init(&r, 16, false, false, 16);
-	r.config.listener = &watch;
+	r.config.listener = &listener;
 	r.config.queue = 3;
 	rig_start(&r);
 	mock_offer(m, 16);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests of clients that are attached to the console: who gets which output, and who types. */
+/* Tests of clients that are attached to the console: the output that each gets, and the one that
+ * types. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -126,6 +126,33 @@ START_TEST(resize_has_a_disk_and_a_size)
 }
 END_TEST
 
+START_TEST(snapshot_has_a_name)
+{
+	static const char good[] = "{\"cmd\":\"snapshot\",\"name\":\"a.b\",\"stay\":true}";
+	char line[200], name[CONTROL_NAME_MAX + 2];
+
+	ck_assert(parse(good, strlen(good)));
+	ck_assert_int_eq(request.command, CONTROL_SNAPSHOT);
+	ck_assert_str_eq(request.name, "a.b");
+	ck_assert(request.stay);
+	control_request_done(&request);
+	memset(name, 'x', sizeof(name));
+	for (unsigned int len = CONTROL_NAME_MAX; len <= CONTROL_NAME_MAX + 1; len++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"snapshot\",\"name\":\"%.*s\"}", (int)len,
+			 name);
+		ck_assert_int_eq(parse(line, strlen(line)), len == CONTROL_NAME_MAX);
+		ck_assert(!request.stay);
+		control_request_done(&request);
+	}
+	is_refused("{\"cmd\":\"snapshot\"}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"snapshot\",\"name\":\"\"}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"snapshot\",\"name\":7}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"snapshot\",\"name\":\"a\\u0000b\"}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"snapshot\",\"name\":\"a\",\"stay\":1}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"pause\",\"stay\":true}", BAD_REQUEST);
+}
+END_TEST
+
 START_TEST(limit_has_a_disk_and_rates)
 {
 	static const char *const bad[] = {
@@ -305,6 +332,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, each_command_is_accepted);
 	tcase_add_test(t, resize_has_a_disk_and_a_size);
+	tcase_add_test(t, snapshot_has_a_name);
 	tcase_add_test(t, limit_has_a_disk_and_rates);
 	tcase_add_test(t, bad_json_is_refused);
 	tcase_add_test(t, wrong_types_and_fields_are_refused);

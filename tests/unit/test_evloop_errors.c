@@ -256,7 +256,7 @@ END_TEST
 
 /* ---- registered files and memory, and restrictions ---- */
 
-/* The ring has 16 places for files, and none on older kernels. */
+/* The ring has 32 places for files, and none on older kernels. */
 START_TEST(files_that_cannot_be_registered)
 {
 	int n = 0;
@@ -266,7 +266,7 @@ START_TEST(files_that_cannot_be_registered)
 	ck_assert_int_eq(evloop_register_file(&loop, 1 << 20), -EBADF);
 	while (evloop_register_file(&loop, loop.wake_fd) == n)
 		n++;
-	ck_assert_int_eq(n, 16);
+	ck_assert_int_eq(n, 32);
 	ck_assert_int_eq(evloop_register_file(&loop, loop.wake_fd), -ENFILE);
 	evloop_unwatch(&loop, &loop.wake);
 	evloop_destroy(&loop);

@@ -56,7 +56,7 @@ static void setup(void)
 {
 	image_make(&file, 4096, false);
 	image_make(&other, 4096, false);
-	image = (struct image){ .fd = file.fd, .lock_fd = -1 };
+	image = (struct image){ .fd = file.fd, .base_fd = -1, .lock_fd = -1 };
 }
 
 static void teardown(void)

@@ -141,6 +141,29 @@ START_TEST(host_loop_device_that_is_mounted)
 }
 END_TEST
 
+START_TEST(loop_device_is_the_base_of_ephemeral_disks)
+{
+	struct blk_config c = config(512), writer = config(512);
+	struct image other;
+
+	if (!begin(512))
+		return;
+	c.ephemeral = true;
+	ck_assert_int_eq(image_open(&image, &c, &why), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, "--ephemeral-dir"));
+	c.ephemeral_dir = "/dev/shm";
+	ck_assert_int_eq(image_open(&image, &c, &why), 0);
+	ck_assert_uint_eq(image.size, DISK_BYTES);
+	ck_assert_uint_eq(image.device_block, 0);
+	ck_assert(image_is(&image, path) && image.overlay);
+	ck_assert_int_eq(image_open(&other, &c, &why), 0);
+	image_close(&other);
+	ck_assert_int_eq(image_open(&other, &writer, &why), -EBUSY);
+	image_close(&image);
+	end();
+}
+END_TEST
+
 static const char *const engines[] = { "libaio", "sync" };
 
 START_TEST(loop_device_serves_requests)
@@ -216,6 +239,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, loop_device_is_measured);
 	tcase_add_test(t, loop_device_with_larger_blocks_than_the_guests);
 	tcase_add_test(t, host_loop_device_that_is_mounted);
+	tcase_add_test(t, loop_device_is_the_base_of_ephemeral_disks);
 	tcase_add_names_test(t, loop_device_serves_requests, engines);
 	tcase_add_names_test(t, loop_device_discards_and_zeroes, range_engines);
 	suite_add_tcase(s, t);

@@ -156,8 +156,11 @@ START_TEST(pty_is_raw_and_its_path_is_printed)
 }
 END_TEST
 
-/* Nobody has opened the pseudo-terminal: neither is it waited for, nor does the loop spin. */
-START_TEST(pty_that_nobody_opens_holds_nobody_up)
+/*
+ * While no client has the pseudo-terminal open, the guest does not wait for one, and the event loop
+ * does not spin.
+ */
+START_TEST(pty_without_a_client_neither_blocks_nor_spins)
 {
 	name(CONSOLE_PTY, "pty", NULL);
 	ck_assert_int_eq(machine_console_open(&m), 0);
@@ -306,7 +309,7 @@ START_TEST(console_is_refused_when_there_is_none_or_it_is_full)
 				 i == 0);
 		json_object_put(answer.result);
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends[i]), 0);
-		machine_console_leave(&m.handler, ends[i][0], "", 0);
+		machine_console_leave(&m, ends[i][0], "", 0);
 	}
 	answer = (struct control_answer){ .result = NULL };
 	machine_console_answer(&m, &answer);
@@ -325,7 +328,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, pty_is_raw_and_its_path_is_printed);
-	tcase_add_test(tc, pty_that_nobody_opens_holds_nobody_up);
+	tcase_add_test(tc, pty_without_a_client_neither_blocks_nor_spins);
 	tcase_add_test(tc, file_is_replaced_when_the_set_up_has_succeeded);
 	tcase_add_test(tc, file_of_a_set_up_that_fails_is_left_as_it_was);
 	tcase_add_test(tc, file_that_is_in_use_is_refused);

@@ -14,7 +14,7 @@
 #include "tests/lib/suite.h"
 #include "vmm/machine/internal.h"
 
-void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *watch);
+void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *listener);
 int __wrap_blk_flush(struct blk *blk);
 void __wrap_blk_hold(struct blk *blk);
 void __wrap_blk_pause(struct blk *blk);
@@ -27,10 +27,10 @@ static struct vcpu vcpu;
 static sem_t arrived, go;
 static unsigned int holds, waits; /* atomic; calls of blk_hold, and calls that wait for the host */
 
-void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *watch)
+void __wrap_blk_set_listener(struct blk *blk, struct blkplane_listener *listener)
 {
 	(void)blk;
-	(void)watch;
+	(void)listener;
 }
 
 static void wait_for_host(void)
@@ -85,8 +85,8 @@ START_TEST(command_is_cancelled_by_the_end_of_the_vm)
 	sem_init(&arrived, 0, 0);
 	sem_init(&go, 0, 0);
 	ck_assert_int_eq(machine_control_open(&m), 0);
-	ck_assert_int_eq(machine_control_start(&m), 0);
-	ck_assert(!m.handler.run(&m.handler, 0, &request, &answer));
+	ck_assert_int_eq(commands_start(&m.commands), 0);
+	ck_assert(!m.commands.handler.run(&m.commands.handler, 0, &request, &answer));
 	sem_wait(&arrived);
 	/* All disks are held before the first one is waited for. */
 	ck_assert_uint_eq(__atomic_load_n(&holds, __ATOMIC_SEQ_CST), _i ? DISKS : 0);
@@ -99,8 +99,7 @@ START_TEST(command_is_cancelled_by_the_end_of_the_vm)
 		sem_post(&go);
 	pthread_join(main_thread, NULL);
 	ck_assert_uint_eq(__atomic_load_n(&waits, __ATOMIC_SEQ_CST), 1);
-	machine_control_close(&m);
-	close(m.alert_fd);
+	commands_close(&m.commands);
 	vcpu_pause_destroy(&m.vcpu_pause);
 	unlink(path);
 }

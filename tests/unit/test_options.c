@@ -192,6 +192,18 @@ START_TEST(each_disk_key)
 }
 END_TEST
 
+START_TEST(directory_is_that_of_ephemeral_disks)
+{
+	ck_assert_int_eq(PARSE("--kernel", "k", "--disk", "a,ephemeral", "--ephemeral-dir", "dir",
+			       "--disk=b", "--disk=c,ephemeral=off,readonly"),
+			 OPTIONS_RUN);
+	ck_assert(config.disk[0].ephemeral && !config.disk[1].ephemeral);
+	ck_assert(!config.disk[2].ephemeral && config.disk[2].readonly);
+	ck_assert_str_eq(config.disk[0].ephemeral_dir, "dir");
+	ck_assert_ptr_null(config.disk[1].ephemeral_dir);
+}
+END_TEST
+
 static const struct {
 	const char *disk;
 	const char *path;
@@ -286,6 +298,9 @@ static const struct bad_line bad[] = {
 	{ { "--disk", "d,readonly,serial=a,readonly=on" }, "--disk d,readonly=on: given twice" },
 	{ { "--disk", "d,readonly=" }, "--disk d,readonly=: the value is empty" },
 	{ { "--disk", "d,readonly=1" }, "--disk d,readonly=1: must be on or off" },
+	{ { "--disk", "d,ephemeral,readonly" },
+	  "--disk d: readonly, ephemeral: only one of the two is possible" },
+	{ { "--disk", "d", "--ephemeral-dir=e" }, "--ephemeral-dir: no disk is ephemeral" },
 	{ { "--disk", "d,serial" }, "--disk d,serial: needs a value" },
 	{ { "--disk", "d,serial=" }, "--disk d,serial=: the value is empty" },
 	{ { "--disk", "d,serial=" TEN TEN "0" },
@@ -414,6 +429,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, empty_texts_are_accepted);
 	tcase_add_member_test(tc, memory_sizes, sizes, text);
 	tcase_add_test(tc, each_disk_key);
+	tcase_add_test(tc, directory_is_that_of_ephemeral_disks);
 	tcase_add_member_test(tc, two_commas_stand_for_one, commas, disk);
 	tcase_add_test(tc, sixteen_disks_and_no_more);
 	tcase_add_test(tc, help_and_version_need_no_other_option);

@@ -101,9 +101,9 @@ static const struct {
 
 static unsigned int told; /* number of broken() calls */
 
-static void count_broken(struct blkplane_listener *watch, unsigned int queue, const char *why)
+static void count_broken(struct blkplane_listener *listener, unsigned int queue, const char *why)
 {
-	(void)watch;
+	(void)listener;
 	ck_assert_uint_eq(queue, 0);
 	ck_assert_ptr_nonnull(strstr(why, "host"));
 	told++;
@@ -124,12 +124,12 @@ static void offer(struct mockdrv *m, struct mock_blk *req)
 START_TEST(refused_wait_or_submit_breaks_the_disk_and_stop_returns)
 {
 	static struct rig r;
-	struct blkplane_listener watch = { .broken = count_broken };
+	struct blkplane_listener listener = { .broken = count_broken };
 	struct mock_blk req[5];
 
 	capture_begin();
 	rig_init_file(&r, refusals[_i].ops, 16, true);
-	r.config.listener = &watch;
+	r.config.listener = &listener;
 	rig_start(&r);
 	mock_blk(&r.m, req, VIRTIO_BLK_T_IN, 0, 512);
 	ck_assert_uint_eq(mock_do(&r.m, req, NULL), VIRTIO_BLK_S_OK);

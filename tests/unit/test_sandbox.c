@@ -55,6 +55,9 @@ TRY(try_new_namespace, clone,
 TRY(try_clone3, clone3, clone_args, sizeof(clone_args))
 TRY(try_open, openat, AT_FDCWD, "/etc/passwd", O_RDONLY)
 TRY(try_unlink, unlinkat, AT_FDCWD, "x", 0)
+TRY(try_create, openat, AT_FDCWD, "x", O_WRONLY | O_CREAT, 0600)
+TRY(try_directory, openat, AT_FDCWD, "/etc", O_RDONLY | O_DIRECTORY)
+TRY(try_mkdir, mkdirat, AT_FDCWD, "x", 0700)
 TRY(try_socket, socket, AF_INET, SOCK_STREAM, 0)
 TRY(try_unix_socket, socket, AF_UNIX, SOCK_STREAM, 0)
 TRY(try_connect, connect, socket_fd, &address, sizeof(address))
@@ -113,7 +116,11 @@ static const struct {
 	{ "a thread in a new namespace", try_new_namespace, 0, 0 },
 	{ "clone3", try_clone3, JAIL_THREADS, ENOSYS },
 	{ "open", try_open, JAIL_EVERYONE, EACCES },
-	{ "unlink", try_unlink, 0, 0 },
+	/* Snapshots; Landlock and the empty root leave only their directory. */
+	{ "unlink", try_unlink, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "creating a file", try_create, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "opening a directory", try_directory, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "mkdir", try_mkdir, JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "socket", try_socket, 0, 0 },
 	{ "Unix socket", try_unix_socket, 0, 0 },
 	{ "connect", try_connect, 0, 0 },
@@ -136,7 +143,7 @@ static const struct {
 	{ "mprotect to executable memory", try_executable_page, 0, 0 },
 	{ "prctl", try_prctl, JAIL_EVERYONE, EPERM },
 	{ "prlimit", try_limit, 0, 0 },
-	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_SPAWNER), 0 },
+	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_SPAWNER) | JAIL_KIND(SANDBOX_EXPORT), 0 },
 	{ "fallocate that makes a file grow", try_grow, 0, 0 },
 	{ "KVM_CREATE_VCPU", try_new_vcpu, 0, 0 },
 	{ "TIOCSTI", try_type_ahead, 0, 0 },

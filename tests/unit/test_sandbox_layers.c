@@ -38,7 +38,7 @@ static void landlocked(void)
 
 	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	SKIP_IF(abi < 1);
-	NEED(sandbox_landlock() == 0);
+	NEED(sandbox_landlock(0) == 0);
 	NEED(fails_with(open("/etc/passwd", O_RDONLY), EACCES));
 	NEED(fails_with(open("/", O_RDONLY | O_DIRECTORY), EACCES));
 	NEED(fails_with(open("/dev/null", O_WRONLY), EACCES));
@@ -50,6 +50,29 @@ static void landlocked(void)
 				EACCES));
 	if (abi >= 6)
 		NEED(fails_with(kill(getppid(), 0), EPERM));
+}
+
+/* Everything that a snapshot does is possible below its directory, and nowhere else. */
+static void snapshots(void)
+{
+	char inside[] = "/tmp/microvm-XXXXXX", outside[] = "/tmp/microvm-XXXXXX";
+	int dir, other, fd;
+
+	NEED(mkdtemp(inside) && mkdtemp(outside));
+	dir = open(inside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	other = open(outside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	NEED(dir >= 0 && other >= 0 && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	SKIP_IF(syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1);
+	NEED(sandbox_landlock(dir) == 0);
+	NEED(!mkdirat(dir, "new", 0700));
+	fd = openat(dir, "new/memory", O_WRONLY | O_CREAT | O_EXCL, 0600);
+	NEED(fd >= 0 && write(fd, "x", 1) == 1 && !ftruncate(fd, 4096) && !fsync(fd));
+	NEED(fails_with(openat(dir, "new/memory", O_RDONLY), EACCES));
+	NEED(!fsync(openat(dir, "new", O_RDONLY | O_DIRECTORY)));
+	NEED(!renameat(dir, "new", dir, "name"));
+	NEED(!unlinkat(dir, "name/memory", 0) && !unlinkat(dir, "name", AT_REMOVEDIR));
+	NEED(fails_with(mkdirat(other, "new", 0700), EACCES));
+	NEED(fails_with(openat(other, "file", O_WRONLY | O_CREAT, 0600), EACCES));
 }
 
 static void removing(void)
@@ -90,6 +113,7 @@ END_TEST
 START_TEST(landlock_forbids_paths_and_network)
 {
 	in_child(landlocked);
+	in_child(snapshots);
 }
 END_TEST
 

@@ -41,7 +41,7 @@ START_TEST(unread_output_is_bounded_and_loss_is_counted)
 }
 END_TEST
 
-/* A guest's last words count even when nobody reads its console. */
+/* The guest's last console line is known even when its output was dropped, without a reader. */
 START_TEST(last_line_is_known_though_output_is_dropped)
 {
 	static const char panic[] = "\n[ 1.0] Kernel panic - not syncing: no reader\n";

@@ -40,6 +40,7 @@ static uint32_t written, entered; /* atomic; changed by the vCPU thread */
 static int try_error = EINTR;	  /* error of the first KVM_RUN */
 static bool exits;		  /* the guest causes exits when the ring is full */
 static uint32_t again;		  /* number of KVM_RUN calls that still return EAGAIN at once */
+static uint32_t more;		  /* exits in which an instruction completes */
 static uint32_t waits;		  /* atomic; waits of the thread outside of KVM_RUN */
 static bool timeouts; /* such a wait times out at once; otherwise it ends only by a signal */
 
@@ -63,13 +64,33 @@ static bool kicked(const struct kvm_run *run)
 	return READ_ONCE(run->immediate_exit);
 }
 
+static int exit_by_write(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = DEVICE;
+	run->mmio.len = sizeof(written);
+	run->mmio.is_write = 1;
+	memcpy(run->mmio.data, &written, sizeof(written));
+	written++;
+	return 0;
+}
+
 /* The last writes are queued after the kick, and before KVM_RUN returns. */
 static int run_guest(struct kvm_run *run)
 {
 	void *ring = (uint8_t *)run + RING_PAGE * PAGE;
 
+	if (kicked(run)) {
+		/* The guest is not entered, but an instruction may have another exit. */
+		if (more) {
+			more--;
+			return exit_by_write(run);
+		}
+		errno = EINTR;
+		return -1;
+	}
 	__atomic_fetch_add(&entered, 1, __ATOMIC_SEQ_CST);
-	if (again && !kicked(run)) {
+	if (again) {
 		again -= again != UINT32_MAX;
 		errno = EAGAIN;
 		return -1;
@@ -85,13 +106,7 @@ static int run_guest(struct kvm_run *run)
 		errno = EINTR;
 		return -1;
 	}
-	run->exit_reason = KVM_EXIT_MMIO;
-	run->mmio.phys_addr = DEVICE;
-	run->mmio.len = sizeof(written);
-	run->mmio.is_write = 1;
-	memcpy(run->mmio.data, &written, sizeof(written));
-	written++;
-	return 0;
+	return exit_by_write(run);
 }
 
 /* The first KVM_RUN has immediate_exit set: it tests for errors without entering the guest. */
@@ -244,6 +259,41 @@ START_TEST(paused_vcpu_has_executed_its_queued_writes)
 }
 END_TEST
 
+/* A snapshot reads the vCPU's state, which an instruction in the middle of its exits is no part
+ * of. */
+START_TEST(paused_vcpu_has_completed_its_instruction)
+{
+	start();
+	mock_wait_until(times_entered() >= 1);
+	more = 1024;
+	vcpu_pause_request(&vcpu_pause);
+	vcpu_kick(&vcpu);
+	vcpu_pause_wait_all(&vcpu_pause);
+	ck_assert_int_eq(vcpu.parked_err, 0);
+	ck_assert_uint_eq(more, 0);
+	ck_assert_uint_eq(done, 7 + 1024);
+	vcpu_pause_release(&vcpu_pause);
+	mock_wait_until(times_entered() >= 2);
+	stop();
+}
+END_TEST
+
+START_TEST(instruction_without_an_end_does_not_keep_a_pause_waiting)
+{
+	start();
+	mock_wait_until(times_entered() >= 1);
+	more = UINT32_MAX;
+	vcpu_pause_request(&vcpu_pause);
+	vcpu_kick(&vcpu);
+	vcpu_pause_wait_all(&vcpu_pause);
+	ck_assert_int_eq(vcpu.parked_err, -ELOOP);
+	more = 0;
+	vcpu_pause_release(&vcpu_pause);
+	mock_wait_until(times_entered() >= 2);
+	stop();
+}
+END_TEST
+
 START_TEST(exit_with_a_full_ring_comes_after_the_queued_writes)
 {
 	exits = true;
@@ -372,6 +422,8 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("vcpu");
 
 	tcase_add_test(tc, paused_vcpu_has_executed_its_queued_writes);
+	tcase_add_test(tc, paused_vcpu_has_completed_its_instruction);
+	tcase_add_test(tc, instruction_without_an_end_does_not_keep_a_pause_waiting);
 	tcase_add_test(tc, exit_with_a_full_ring_comes_after_the_queued_writes);
 	tcase_add_table_test(tc, host_without_a_ring, ringless);
 	tcase_add_test(tc, nmi_before_init_does_not_make_the_thread_spin);

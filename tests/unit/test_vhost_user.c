@@ -266,29 +266,6 @@ START_TEST(broken_ring_signals_err_and_works_again_after_a_stop)
 }
 END_TEST
 
-START_TEST(new_size_reaches_the_front_end)
-{
-	struct vhost_user_header header;
-	const char *why;
-	int pair[2];
-
-	open_default();
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	vumaster_say(&v, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1);
-	vumaster_start(&v, 16, 0);
-	ck_assert_int_eq(blk_resize(v.blk, VUMASTER_DISK_BYTES * 2, &why), 0);
-	blk_notify_resize(v.blk);
-	vhost_user_config_changed(v.vu);
-	ck_assert_int_eq(recv(pair[0], &header, sizeof(header), MSG_DONTWAIT), sizeof(header));
-	ck_assert_uint_eq(header.request, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG);
-	ck_assert_uint_eq(header.flags, 1);
-	ck_assert_uint_eq(header.size, 0);
-	close(pair[0]);
-	close(pair[1]);
-	vumaster_fini(&v);
-}
-END_TEST
-
 START_TEST(clients_leave_no_descriptors_or_mappings)
 {
 	open_default();
@@ -372,7 +349,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, ring_without_doorbell_is_polled);
 	tcase_add_test(t, call_descriptor_is_replaced_under_a_running_ring);
 	tcase_add_table_test(t, broken_ring_signals_err_and_works_again_after_a_stop, formats);
-	tcase_add_test(t, new_size_reaches_the_front_end);
 	tcase_add_test(t, clients_leave_no_descriptors_or_mappings);
 	tcase_add_test(t, core_dump_has_no_guest_memory);
 	tcase_add_test(t, truncated_memory_does_not_end_the_process);

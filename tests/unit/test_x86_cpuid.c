@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of CPUID leaves derived from a host's, for simulated Intel and AMD hosts. */
+#include <cpuid.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,24 @@ START_TEST(old_host_gets_no_leaves_above_its_maximum)
 }
 END_TEST
 
+START_TEST(name_of_the_processor_is_that_of_the_host)
+{
+	uint32_t host[4] = { 0 };
+
+	offer_common("GenuineIntel", 0xa);
+	for (uint32_t part = 0x80000002; part <= 0x80000004; part++)
+		offer(part, 0, 0, 0, 0, 0);
+	cpuid_adjust(cpuid, 0, 1, true);
+	for (uint32_t part = 0x80000002; part <= 0x80000004; part++) {
+		const struct kvm_cpuid_entry2 *e = leaf(part, 0);
+		uint32_t guest[4] = { e->eax, e->ebx, e->ecx, e->edx };
+
+		__get_cpuid(part, &host[0], &host[1], &host[2], &host[3]);
+		ck_assert_mem_eq(guest, host, sizeof(host));
+	}
+}
+END_TEST
+
 static void setup(void)
 {
 	cpuid = calloc(1, sizeof(*cpuid) + (OFFERED + CPUID_SPARE + 1) * sizeof(*cpuid->entries));
@@ -201,6 +220,7 @@ Suite *test_suite(void)
 	tcase_add_table_test(tcase, intel_topology, cases);
 	tcase_add_table_test(tcase, amd_topology, cases);
 	tcase_add_test(tcase, old_host_gets_no_leaves_above_its_maximum);
+	tcase_add_test(tcase, name_of_the_processor_is_that_of_the_host);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

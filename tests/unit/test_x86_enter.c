@@ -175,7 +175,9 @@ static void create_vcpu(unsigned int index, unsigned int cpus)
 	ck_assert_int_ge(vm.vcpu_fd, 0);
 	vm.run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm.vcpu_fd, 0);
 	ck_assert_ptr_ne(vm.run, MAP_FAILED);
-	ck_assert_int_eq(arch_vcpu_setup(vm.kvm_fd, vm.vm_fd, vm.vcpu_fd, index, cpus, vm.boot), 0);
+	ck_assert_int_eq(arch_vcpu_setup(vm.kvm_fd, vm.vm_fd, vm.vcpu_fd, index, cpus, false,
+					 vm.boot),
+			 0);
 }
 
 static void run_until_end(enum vm_end why)

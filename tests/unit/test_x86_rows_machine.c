@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/files.h"
 #include "tests/lib/guestram.h"
 #include "tests/lib/mockdrv.h"
@@ -27,15 +28,30 @@ int __wrap_ioctl(int fd, unsigned long request, ...);
 /* Returns the result of the next KVM_RUN: -errno, or an exit reason. */
 static int (*next_exit)(struct kvm_run *run, unsigned int number);
 static struct vcpu vcpu;
-static unsigned int entered; /* atomic */
+static unsigned int entered;  /* atomic */
+static uint64_t rip = 0x1234; /* 0: KVM_GET_REGS fails */
+
+static int get_regs(struct kvm_regs *regs)
+{
+	*regs = (struct kvm_regs){ .rip = rip };
+	errno = EIO;
+	return rip ? 0 : -1;
+}
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	struct kvm_run *run = vcpu.run;
 	int reason;
+	va_list args;
 
 	if (request == KVM_CREATE_VCPU)
 		return memfile(NULL, RUN_BYTES);
+	if (request == KVM_GET_REGS) {
+		va_start(args, request);
+		reason = get_regs(va_arg(args, struct kvm_regs *));
+		va_end(args);
+		return reason;
+	}
 	if (request != KVM_RUN)
 		ck_abort_msg("ioctl %#lx on %d", request, fd);
 	if (READ_ONCE(run->immediate_exit)) {
@@ -66,11 +82,11 @@ static struct vm_exit vm_exit = { .end = end };
 static struct bus pio, mmio;
 static struct vcpu_pause vcpu_pause;
 
-static void start(int (*exits)(struct kvm_run *, unsigned int))
+/* Starts the vCPU in a VM in which another one may have crashed. */
+static void restart(void)
 {
 	struct vm vm = { .fd = -1, .run_size = RUN_BYTES };
 
-	next_exit = exits;
 	entered = ends = 0;
 	vm_exit.why = VM_RUNNING;
 	vcpu_init_signal();
@@ -82,6 +98,13 @@ static void start(int (*exits)(struct kvm_run *, unsigned int))
 			      .vcpu_pause = &vcpu_pause };
 	ck_assert_int_eq(vcpu_create(&vcpu, &vm), 0);
 	ck_assert_int_eq(vcpu_start(&vcpu), 0);
+}
+
+static void start(int (*exits)(struct kvm_run *, unsigned int))
+{
+	next_exit = exits;
+	vm_exit.crashed = 0;
+	restart();
 }
 
 /* ---- row 40 ---- */
@@ -111,8 +134,8 @@ static void begin_port(void)
 }
 
 /*
- * Output that nobody reads is bounded, and the loss is counted. The thread ends during its current
- * exit.
+ * Console output without a reader is bounded, and the loss is counted. The thread ends during its
+ * current exit.
  */
 START_TEST(row40_console_flooded_by_string_output)
 {
@@ -247,6 +270,61 @@ START_TEST(row41_processor_that_crashes_ends_the_vm_once)
 }
 END_TEST
 
+static int crash(struct kvm_run *run, unsigned int number)
+{
+	(void)number;
+	switch (reason_to_end) {
+	case KVM_EXIT_INTERNAL_ERROR:
+		run->internal.suberror = 1;
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		run->fail_entry.hardware_entry_failure_reason = 0x80000021;
+		break;
+	}
+	return reason_to_end;
+}
+
+static const struct {
+	const char *name;
+	int exit;
+	uint64_t rip;
+	const char *text;
+} crashes[] = {
+	{ "triple fault", KVM_EXIT_SHUTDOWN, 0xffffffff81000123,
+	  "triple fault on CPU 3 at 0xffffffff81000123" },
+	{ "triple fault, and KVM has reset the vCPU", KVM_EXIT_SHUTDOWN, 0xfff0,
+	  "triple fault on CPU 3" },
+	{ "registers are unknown", KVM_EXIT_SHUTDOWN, 0, "triple fault on CPU 3" },
+	{ "internal error", KVM_EXIT_INTERNAL_ERROR, 0x100,
+	  "KVM internal error (suberror 1) on CPU 3 at 0x100" },
+	{ "failed entry", KVM_EXIT_FAIL_ENTRY, 0x100,
+	  "VM entry failed (hardware reason 0x80000021) on CPU 3 at 0x100" },
+	{ "another exit", 9999, 0x100, "unhandled KVM exit 9999 on CPU 3 at 0x100" },
+};
+
+START_TEST(crash_is_described_with_cpu_and_address)
+{
+	reason_to_end = crashes[_i].exit;
+	rip = crashes[_i].rip;
+	start(crash);
+	vcpu_destroy(&vcpu);
+	ck_assert_str_eq(vm_exit.crash, crashes[_i].text);
+}
+END_TEST
+
+/* The text is complete and stays as it is when another vCPU crashes as well. */
+START_TEST(first_crash_is_the_one_described)
+{
+	reason_to_end = KVM_EXIT_SHUTDOWN;
+	start(crash);
+	vcpu_destroy(&vcpu);
+	reason_to_end = KVM_EXIT_INTERNAL_ERROR;
+	restart();
+	vcpu_destroy(&vcpu);
+	ck_assert_str_eq(vm_exit.crash, "triple fault on CPU 3 at 0x1234");
+}
+END_TEST
+
 static int run_for_ever(struct kvm_run *run, unsigned int number)
 {
 	(void)number;
@@ -273,6 +351,8 @@ Suite *test_suite(void)
 	tcase_add_test(t, row40_odd_sized_and_string_port_io);
 	tcase_add_test(t, row40_string_input_from_nowhere);
 	tcase_add_test(t, row41_processor_that_crashes_ends_the_vm_once);
+	tcase_add_table_test(t, crash_is_described_with_cpu_and_address, crashes);
+	tcase_add_test(t, first_crash_is_the_one_described);
 	tcase_add_test(t, row41_other_processors_stop_when_one_has_crashed);
 	suite_add_tcase(s, t);
 	return s;

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Parts of tests/vhost/run: microvm-blk, and QEMU with a Linux guest that uses its disks.
+import json
 import os
 import queue
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 # Seconds after which a guest, or a program, counts as hung. The emulation has no hardware to help it.
 LIMIT = 600
@@ -27,8 +30,8 @@ GUEST_MODULES = ("virtio/virtio_pci_modern_dev", "virtio/virtio_pci_legacy_dev",
 class BackEnd:
     """A microvm-blk with a disk, which is ready for a front end."""
 
-    def __init__(self, program, name, keys=""):
-        self.command = [program, "--socket-path", f"{name}.sock", "--disk", f"{name}.img{keys}"]
+    def __init__(self, program, name, keys="", options=()):
+        self.command = [program, "--socket-path", f"{name}.sock", "--disk", f"{name}.img{keys}", *options]
         self.name, self.lines = name, ""
         self.start()
 
@@ -52,9 +55,10 @@ class BackEnd:
         self.err.seek(0)
         return self.lines + self.err.read().decode()
 
-    def kill_and_restart(self):
-        self.process.kill()
-        self.process.wait()
+    def restart(self, number=signal.SIGKILL):
+        """Ends the process by a signal, and starts another."""
+        self.process.send_signal(number)
+        self.process.wait(LIMIT)
         self.lines = self.said()
         self.err.close()
         self.start()
@@ -102,8 +106,9 @@ def tsc_khz():
 class Vm:
     """A guest in QEMU, which executes shell commands that come over its serial port."""
 
-    def __init__(self, guest, machine, devices, cpus=1):
-        """devices: for each disk its BackEnd and the properties of QEMU's device."""
+    def __init__(self, guest, machine, devices, cpus=1, name="vm", incoming=None):
+        """devices: for each disk its BackEnd and the properties of QEMU's device. incoming: a file with a guest's state."""
+        self.name = name
         khz = tsc_khz()
         kind = "vhost-user-blk-pci" if machine == "q35" else "vhost-user-blk"
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
@@ -119,7 +124,10 @@ class Vm:
         for number, (back, properties) in enumerate(devices):
             command += ["-chardev", f"socket,id=c{number},path={back.name}.sock,reconnect=1",
                         "-device", f"{kind},chardev=c{number}{properties}"]
-        self.err = open("qemu.err", "w+b")
+        command += ["-qmp", f"unix:{name}.qmp,server=on,wait=off"]
+        if incoming:
+            command += ["-incoming", f"exec:cat {incoming}"]
+        self.err = open(f"{name}.qemu.err", "w+b")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err)
         started.append(self.process)
         self.output = queue.Queue()
@@ -163,6 +171,31 @@ class Vm:
         self.send(command)
         return self.result()
 
+    def monitor(self):
+        """Connects to QEMU's monitor. QEMU creates the socket while it starts."""
+        return Monitor(f"{self.name}.qmp", self.process)
+
+    def restored(self):
+        """Waits until the guest is restored, and lets it run. Input that comes before would be lost."""
+        monitor = self.monitor()
+        monitor.ask("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+        if monitor.ask("query-migrate").get("status") != "completed":
+            monitor.wait(lambda event: event["event"] == "MIGRATION" and event["data"]["status"] == "completed")
+        monitor.ask("cont")
+        monitor.close()
+
+    def save(self, state):
+        """Saves the guest to a file; returns QEMU's monitor, and how that ended."""
+        monitor = self.monitor()
+        monitor.ask("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+        # On a busy machine, guests that were saved while they ran came back with stale data of their own processors (a
+        # corrupted list of the kernel, a wrong preempt count), which no device writes.
+        if not os.environ.get("LIVE"):
+            monitor.ask("stop")
+        monitor.ask("migrate", uri=f"exec:cat >{state}")
+        return monitor, monitor.wait(lambda event: event["event"] == "MIGRATION" and
+                                     event["data"]["status"] in ("completed", "failed"))["data"]["status"]
+
     def end(self, how=None):
         """Waits for the end of QEMU, after a command; returns its status and what it wrote to standard error."""
         if how:
@@ -176,3 +209,43 @@ class Vm:
         text = self.err.read().decode()
         self.err.close()
         return status, text
+
+
+class Monitor:
+    """QEMU's monitor (QMP)."""
+
+    def __init__(self, path, process):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(LIMIT)
+        while True:
+            try:
+                self.sock.connect(path)
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                if process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+        self.lines = self.sock.makefile()
+        self.lines.readline()
+        self.events = []
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.sock.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        while True:
+            said = json.loads(self.lines.readline())
+            if "event" in said:
+                self.events.append(said)
+            else:
+                return said.get("return", said)
+
+    def wait(self, wanted):
+        """Waits for an event for which wanted(event) is true."""
+        while True:
+            event = self.events.pop(0) if self.events else json.loads(self.lines.readline())
+            if wanted(event):
+                return event
+
+    def close(self):
+        self.lines.close()
+        self.sock.close()

@@ -11,17 +11,18 @@ if ! declare -F _microvm_disk >/dev/null; then
 fi
 
 _microvm_blk() {
-    local options='--socket-path --fd --disk --blk-file --read-only --once --print-capabilities --log --log-level --pidfile
+    local options='--socket-path --fd --disk --blk-file --ephemeral-dir --read-only --once --print-capabilities --control --stats --log --log-level --pidfile
         --sandbox --user --core-dump --help --version'
     local option value current
     _microvm_words
     COMPREPLY=()
     case $option in
-    --socket-path | --blk-file | --log | --pidfile) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --socket-path | --blk-file | --control | --log | --pidfile) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --ephemeral-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$current") ;;
     --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on log off' -- "$current") ;;
-    --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
+    --stats | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
     --disk) _microvm_disk "$value" "$current" ;;
     --fd) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current") ;;

@@ -10,14 +10,14 @@ _microvm_disk_value() {
     werror) echo report enospc stop ignore ;;
     blk-size) echo 512 1024 2048 4096 ;;
     engine) echo io_uring libaio sync ;;
-    readonly | discard | packed | in-order) echo on off ;;
+    readonly | ephemeral | discard | packed | in-order) echo on off ;;
     esac
 }
 
 # _microvm_disk VALUE WORD: completes the --disk value VALUE; WORD is the last of the words into which
 # bash has split it.
 _microvm_disk() {
-    local keys='readonly serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
+    local keys='readonly ephemeral serial= direct= cache= discard= rerror= werror= blk-size= queue-size= packed= in-order=
         engine= queues= iothreads= cpus= poll-us= iops= iops-burst= bps= bps-burst='
     local last=${1##*,}
     case $1,$last in
@@ -52,13 +52,14 @@ _microvm_words() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
-        --dump-dtb --disk --help --version'
+        --control --snapshot-dir --restore --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
+        --dump-dtb --disk --ephemeral-dir --help --version'
     local option value current
     _microvm_words
     COMPREPLY=()
     case $option in
     --kernel | --initrd | --control | --pidfile | --log | --dump-dtb) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --snapshot-dir | --restore | --ephemeral-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$current") ;;
     --describe) mapfile -t COMPREPLY < <(compgen -W 'acpi fdt' -- "$current") ;;

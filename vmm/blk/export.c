@@ -16,6 +16,8 @@
 #include "dataplane/base.h"
 #include "devices/vhost_user/memory.h"
 #include "devices/vhost_user/session.h"
+#include "vmm/blk/control.h"
+#include "vmm/control/disk_stats.h"
 #include "vmm/control/socket.h"
 #include "vmm/report.h"
 #include "vmm/sandbox/spawner.h"
@@ -42,6 +44,10 @@ struct export
 	struct vhost_user_memory memory;
 	struct blk *blk;
 	struct vhost_user *vu;
+	struct export_control control;
+	bool served;   /* a front end has connected */
+	bool confined; /* the process is sandboxed: paths may be inaccessible */
+	bool over;     /* export_run has returned */
 };
 
 /* ---- set-up ---- */
@@ -112,6 +118,7 @@ static int open_socket(struct export *x)
 static int open_disk(struct export *x)
 {
 	struct blk_config disk = x->config->disk;
+	struct blkplane_listener *listener = NULL;
 	const char *why;
 	int err;
 
@@ -129,7 +136,13 @@ static int open_disk(struct export *x)
 	err = blk_create(&x->blk, &disk, 0, &x->memory.table, &why);
 	if (err)
 		return why ? report_option(err, "--disk", disk.path, why) : err;
-	err = vhost_user_create(&x->vu, x->blk, &x->memory, NULL);
+	if (x->config->control) {
+		err = export_control_add(&x->control, x->blk, &x->config->disk, &listener);
+		if (err)
+			return err;
+	}
+	err = vhost_user_create(&x->vu, x->blk, &x->memory, listener);
+	x->control.vu = x->vu;
 	if (!err)
 		err = vhost_user_memory_guard(&x->memory, x->lost_fd);
 	return err ? report_host(err, "the back end") : 0;
@@ -146,12 +159,15 @@ int export_create(struct export **to, const struct export_config *config)
 	x->config = config;
 	x->socket.fd = x->connected = x->signal_fd = x->lost_fd = -1;
 	*to = x;
+	export_control_init(&x->control);
 	err = config->user ? sandbox_find_user(&x->user, config->user, &why) : 0;
 	if (err)
 		return report_option(err, "--user", config->user, why);
 	err = open_events(x);
 	if (!err)
 		err = open_disk(x);
+	if (!err && config->control)
+		err = commands_open(&x->control.commands, config->control);
 	return err ? err : open_socket(x);
 }
 
@@ -163,10 +179,14 @@ int export_start(struct export *x)
 		.user = config->user ? &x->user : NULL,
 		.core_dump = config->core_dump,
 		.back_end = true,
-		.more_fds = blk_fds(x->blk) + CONNECTION_FDS,
+		.more_fds = blk_fds(x->blk) + CONNECTION_FDS + (config->control ? COMMANDS_FDS : 0),
 	};
 	int err = sandbox_enter(&sandbox);
 
+	/* -EMFILE is returned before any privilege is given up. */
+	x->confined = config->sandbox != SANDBOX_OFF && err != -EMFILE;
+	if (!err)
+		err = commands_start(&x->control.commands);
 	if (err || config->sandbox == SANDBOX_OFF)
 		return err;
 	err = spawner_start(&x->spawner);
@@ -190,12 +210,14 @@ static void connect_front_end(struct export *x)
 		return;
 	log_debug("vhost-user: a front end has connected");
 	vhost_user_connect(x->vu, sock);
+	export_control_connected(&x->control);
 }
 
 static void disconnect_front_end(struct export *x, const char *why)
 {
 	log_debug("vhost-user: the connection ends: %s", why);
 	vhost_user_disconnect(x->vu);
+	export_control_disconnected(&x->control, why);
 }
 
 /* Disconnects a front end that has truncated a file of the memory that it shares: its rings may
@@ -210,65 +232,121 @@ static void handle_lost_memory(struct export *x)
 	disconnect_front_end(x, "no memory");
 }
 
-enum { SIGNAL, LOST, TIMER, FRONT_END, EVENTS };
+enum { SIGNAL, LOST, TIMER, FRONT_END, CONTROL, EVENTS = CONTROL + COMMANDS_POLLFDS };
+
+/* Handles what the front end, or its absence, has caused. */
+static void handle_front_end(struct export *x, const struct pollfd events[EVENTS])
+{
+	bool idle = vhost_user_socket(x->vu) < 0;
+	int err = 0;
+
+	if (events[LOST].revents)
+		handle_lost_memory(x);
+	else if (events[TIMER].revents)
+		vhost_user_tick(x->vu);
+	else if (events[FRONT_END].revents && idle)
+		connect_front_end(x);
+	else if (events[FRONT_END].revents)
+		err = vhost_user_handle(x->vu);
+	if (err)
+		disconnect_front_end(x,
+				     err == -ENOTCONN ? "closed by the front end" : strerror(-err));
+}
+
+/* Fills the entries for poll(2), and returns its time-out in ms (-1: none). */
+static int prepare(struct export *x, struct pollfd events[EVENTS])
+{
+	int front_end = vhost_user_socket(x->vu);
+
+	for (unsigned int i = 0; i < EVENTS; i++)
+		events[i] = (struct pollfd){ -1, POLLIN, 0 };
+	events[SIGNAL].fd = x->signal_fd;
+	events[LOST].fd = x->lost_fd;
+	events[TIMER].fd = vhost_user_timer(x->vu);
+	events[FRONT_END].fd = front_end < 0 ? x->socket.fd : front_end;
+	return x->control.commands.jobs ? commands_prepare(&x->control.commands, events + CONTROL)
+					: -1;
+}
+
+/* Returns whether the connection has ended, and there is no listening socket for another, or the
+ * user wants only one (--once). */
+static bool is_done(const struct export *x)
+{
+	if (vhost_user_socket(x->vu) >= 0)
+		return false;
+	return x->socket.fd < 0 || (x->served && x->config->once);
+}
+
+/* Serves until the end, and returns its reason, as microvm-ctl(1) lists them. */
+static const char *serve(struct export *x)
+{
+	struct pollfd events[EVENTS];
+
+	if (x->connected >= 0)
+		connect_front_end(x);
+	while (!is_done(x)) {
+		int timeout = prepare(x, events);
+
+		/* EINTR and ENOMEM are transient, and leave no results. */
+		if (poll(events, EVENTS, timeout) < 0)
+			continue;
+		if (events[SIGNAL].revents)
+			return "quit";
+		export_control_lock(&x->control);
+		handle_front_end(x, events);
+		export_control_unlock(&x->control);
+		x->served |= vhost_user_socket(x->vu) >= 0;
+		if (x->control.commands.jobs)
+			commands_handle(&x->control.commands, events + CONTROL);
+		if (x->control.quit)
+			return "quit";
+	}
+	return "disconnected";
+}
 
 void export_run(struct export *x)
 {
-	bool served = false;
+	const char *reason = serve(x);
 
-	for (;;) {
-		bool idle = vhost_user_socket(x->vu) < 0;
-		struct pollfd events[EVENTS] = {
-			[SIGNAL] = { x->signal_fd, POLLIN, 0 },
-			[LOST] = { x->lost_fd, POLLIN, 0 },
-			[TIMER] = { vhost_user_timer(x->vu), POLLIN, 0 },
-			[FRONT_END] = { idle ? x->socket.fd : vhost_user_socket(x->vu), POLLIN, 0 },
-		};
-		int err = 0;
-
-		if (idle && x->connected >= 0) {
-			connect_front_end(x);
-			served = true;
-			continue;
-		}
-		/* The connection has ended, and there is no listening socket for another, or the
-		 * user wants only one (--once). */
-		if (idle && (x->socket.fd < 0 || (served && x->config->once)))
-			return;
-		if (poll(events, EVENTS, -1) < 0 || events[SIGNAL].revents)
-			return;
-		if (events[LOST].revents)
-			handle_lost_memory(x);
-		else if (events[TIMER].revents)
-			vhost_user_tick(x->vu);
-		else if (events[FRONT_END].revents && idle)
-			connect_front_end(x);
-		else if (events[FRONT_END].revents)
-			err = vhost_user_handle(x->vu);
-		served |= vhost_user_socket(x->vu) >= 0;
-		if (err)
-			disconnect_front_end(x, strerror(-err));
-	}
+	x->over = true;
+	log_debug("microvm-blk ends: %s", reason);
+	export_control_end(&x->control, reason);
 }
 
-int export_destroy(struct export *x, bool paths)
+bool export_is_confined(const struct export *x)
+{
+	return x->confined;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+int export_destroy(struct export *x)
 {
 	int err;
 
 	if (!x)
 		return 0;
-	if (paths && x->socket.path && x->socket.fd >= 0)
-		control_socket_remove(&x->socket);
+	if (!x->confined) {
+		control_remove(x->control.commands.control);
+		if (x->socket.path && x->socket.fd >= 0)
+			control_socket_remove(&x->socket);
+	}
 	control_socket_close(&x->socket);
 	vhost_user_destroy(x->vu);
+	if (x->over && x->config->stats)
+		disk_stats_print(&x->config->disk, x->blk);
 	err = blk_destroy(x->blk);
 	if (err)
 		log_error("--disk %s: flush at the end: %s", x->config->disk.path, strerror(-err));
 	spawner_stop(x->spawner);
-	if (x->signal_fd >= 0)
-		close(x->signal_fd);
-	if (x->lost_fd >= 0)
-		close(x->lost_fd);
+	commands_close(&x->control.commands);
+	close_fd(x->connected);
+	close_fd(x->signal_fd);
+	close_fd(x->lost_fd);
 	free(x);
 	return err;
 }

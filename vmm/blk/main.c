@@ -27,6 +27,7 @@ static int run(const struct export_config *config)
 {
 	struct export *export = NULL;
 	struct service service;
+	bool paths;
 	int err;
 
 	startup_hold_signals();
@@ -36,16 +37,17 @@ static int run(const struct export_config *config)
 	err = export_create(&export, config);
 	if (!err)
 		err = export_start(export);
+	paths = !export || !export_is_confined(export);
 	if (err) {
-		export_destroy(export, true);
-		service_close(&service, true);
+		export_destroy(export);
+		service_close(&service, paths);
 		return EXIT_SETUP;
 	}
 	service_ready(&service);
 	export_run(export);
 	service_stopping(&service);
-	err = export_destroy(export, config->sandbox == SANDBOX_OFF);
-	service_close(&service, config->sandbox == SANDBOX_OFF);
+	err = export_destroy(export);
+	service_close(&service, paths);
 	return err ? EXIT_ERROR : EXIT_DONE;
 }
 

@@ -61,6 +61,12 @@ static const struct option options[] = {
 	  .set = set_disk },
 	{ "--blk-file", OPTION_OTHER, OPTION_SET_ONLY, "FILE", NULL,
 	  "the disk, without keys", .set = set_blk_file },
+	{ "--control", OPTION_FILE, AT(control), "PATH", NULL,
+	  "create a control socket for microvm-ctl(1)" },
+	{ "--stats", OPTION_SWITCH, AT(stats), "on|off", "off",
+	  "print statistics of the disk at the end, and measure latencies" },
+	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
+	  "directory for the writes to an ephemeral disk (default: that of the image)" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
 	  "append messages to FILE (default: stderr)" },
 	{ "--log-level", OPTION_NAME, AT(log_level), "error|warn|info|debug", "info",
@@ -105,13 +111,22 @@ static int take_flags(int argc, char **argv, struct flags *flags)
 static const char *settle(struct export_config *config, unsigned int cpus, char why[WHY_MAX])
 {
 	const char *problem;
+	bool ephemeral = false;
 
 	if (!config->disk_count)
 		return "--disk FILE is missing (see --help)";
 	if (config->socket_path && config->fd != EXPORT_NO_FD)
 		return "--socket-path, --fd: only one of the two is possible";
+	config->disk.stats = config->stats;
 	problem = options_settle_queues(&config->disk, cpus, why);
-	return problem ? problem : options_settle_errors(&config->disk, false);
+	if (!problem)
+		problem = options_settle_errors(&config->disk, config->control);
+	if (!problem)
+		problem =
+			options_settle_ephemeral(&config->disk, config->ephemeral_dir, &ephemeral);
+	if (!problem && config->ephemeral_dir && !ephemeral)
+		problem = options_unused_dir;
+	return problem;
 }
 
 enum options_result export_options_parse(int argc, char **argv, struct export_config *config,
@@ -159,7 +174,7 @@ const char *export_options_help(void)
 	help_options(&help, &options_disk_keys, '=', 27);
 	help_text(&help, "\n"
 			 "Exit codes:\n"
-			 "  0  ended by a signal, or with --once by the front end\n"
+			 "  0  ended by a signal or microvm-ctl, or with --once by the front end\n"
 			 "  1  the disk could not be flushed at the end\n"
 			 "  2  usage error\n"
 			 "  3  set-up error: a file or the host is unsuitable\n");

@@ -15,16 +15,19 @@
 
 struct export_config {
 	const char *socket_path; /* NULL: the socket is inherited */
-	unsigned int fd;   /* an inherited socket; EXPORT_NO_FD: none, or that of LISTEN_FDS */
-	bool once;	   /* end with the first front end */
-	bool capabilities; /* print the capabilities, and do nothing else */
-	const char *log;   /* NULL: standard error */
+	unsigned int fd;     /* an inherited socket; EXPORT_NO_FD: none, or that of LISTEN_FDS */
+	bool once;	     /* end with the first front end */
+	bool capabilities;   /* print the capabilities, and do nothing else */
+	const char *control; /* NULL: no control socket */
+	bool stats;	     /* print statistics at the end */
+	const char *log;     /* NULL: standard error */
 	enum log_level log_level;
 	const char *pidfile; /* NULL: none */
 	enum sandbox_mode sandbox;
 	const char *user; /* see sandbox_find_user; NULL: none */
 	bool core_dump;
-	unsigned int disk_count; /* 1 after export_options_parse */
+	const char *ephemeral_dir; /* NULL: that of the image */
+	unsigned int disk_count;   /* 1 after export_options_parse */
 	struct blk_config disk;
 };
 

@@ -2,7 +2,8 @@
 /*
  * devtree: sequential writer of flattened device trees, based on libfdt.
  *
- * It follows the Devicetree Specification 0.4 and the kernel's bindings. Main thread, set-up only.
+ * The output follows the Devicetree Specification 0.4 and the kernel's bindings. Main thread,
+ * set-up only.
  *
  * The writer keeps the first error and ignores later ones; devtree_finish returns it, so the caller
  * checks only there. Numbers are passed in host byte order. Addresses and sizes have two cells

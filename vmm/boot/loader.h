@@ -2,8 +2,8 @@
 /*
  * loader: loads kernel, initrd and command line into guest RAM.
  *
- * It implements --kernel, --initrd, --append, --cmdline, --describe and --dump-dtb. Only the main
- * thread calls these functions, during set-up; a helper thread reads the files (reader.h).
+ * The loader implements --kernel, --initrd, --append, --cmdline, --describe and --dump-dtb. Only
+ * the main thread calls these functions, during set-up; a helper thread reads the files (reader.h).
  */
 #ifndef VMM_BOOT_LOADER_H
 #define VMM_BOOT_LOADER_H

@@ -17,7 +17,8 @@
  * byte, the console gathers output for up to CONSOLE_GATHER_MS before it writes, less when there is
  * much of it.
  *
- * Input: the guest gets what in_fd provides, and what the first attached client types (clients.h).
+ * Input: the guest gets the bytes read from in_fd, and those that the first attached client types
+ * (clients.h).
  *
  * Errors: a write error (closed reader, full disk) ends the output, and end of file ends the input;
  * the VM continues in both cases.
@@ -70,9 +71,9 @@ bool console_has_room(const struct console *console);
 /* Returns true if the next client that attaches will type; otherwise it only watches. */
 bool console_next_types(const struct console *console);
 
-/* While `hold` is set, the guest gets no input: keys are still read and Ctrl-A commands work, but
- * the keys for the guest are queued, and other input than that of a terminal and of clients is not
- * read. */
+/* While `hold` is set, the guest gets no input. Keys of a terminal are still read, so that Ctrl-A
+ * commands work, and keys for the guest are queued, like the input of clients. Input from a file or
+ * a pipe is not read. */
 void console_hold(struct console *console, bool hold);
 
 /* One iteration of the main loop. console_prepare fills the entries that the console wants polled

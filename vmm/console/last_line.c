@@ -42,8 +42,8 @@ static void end_line(struct last_line *l)
 		strlen(l->panicked ? message : l->now) + 1);
 }
 
-/* Returns true if the byte belongs to an escape sequence: ESC and one byte, or ESC [ and all up to
- * a letter or the like. */
+/* Returns true if the byte belongs to an escape sequence: ESC and one byte, or ESC [ and the bytes
+ * up to the final byte, which is 0x40 or more. */
 static bool escapes(struct last_line *l, uint8_t byte)
 {
 	switch (l->escape) {

@@ -68,7 +68,7 @@ void output_open_socket(struct output *o, const struct history *h, int fd)
 	*o = (struct output){ .fd = fd, .own = true, .socket = true, .at = history_oldest(h) };
 }
 
-/* Writes once without blocking; returns what write(2) does. */
+/* Writes once without blocking. Returns the result of write(2) or send(2). */
 static ssize_t write_some(const struct output *o, const void *data, size_t len)
 {
 	struct pollfd ready = { .fd = o->fd, .events = POLLOUT };
@@ -100,8 +100,8 @@ static void skip_lost(struct output *o, const struct history *h)
 	o->at = to;
 }
 
-/* Writes part of the line about lost bytes, or of the history. Returns what write(2) does; 0: there
- * is nothing to write. */
+/* Writes part of the line about lost bytes, or of the history. Returns the result of write_some; 0:
+ * there is nothing to write. */
 static ssize_t write_next(struct output *o, const struct history *h)
 {
 	size_t from, len;

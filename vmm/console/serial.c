@@ -76,7 +76,8 @@ static void settle(struct serial *s)
 		eventfd_signal(s->irq_fd);
 	s->why = why;
 
-	/* Half of the FIFO, so that console and guest do not alternate for single bytes. */
+	/* The console is woken when half of the FIFO is free, not for each byte that the guest
+	 * reads. */
 	if (s->rx_wanted && rx_room(s) >= (rx_capacity(s) + 1) / 2) {
 		s->rx_wanted = false;
 		eventfd_signal(s->wake_fd);
@@ -136,6 +137,71 @@ void serial_destroy(struct serial *serial)
 		return;
 	pthread_mutex_destroy(&serial->lock);
 	free(serial);
+}
+
+void serial_save(struct serial *s, struct serial_state *state)
+{
+	_Static_assert(sizeof(state->rx) == SERIAL_FIFO, "FIFO");
+	pthread_mutex_lock(&s->lock);
+	*state = (struct serial_state){
+		.ier = s->ier,
+		.lcr = s->lcr,
+		.mcr = s->mcr,
+		.scr = s->scr,
+		.dll = s->dll,
+		.dlm = s->dlm,
+		.msr_delta = s->msr_delta,
+		.fifo = s->fifo,
+		.overrun = s->overrun,
+		.tx_empty = s->tx_empty,
+		.trigger = s->trigger,
+		.polls = (uint8_t)s->polls,
+		.rx_count = (uint8_t)s->rx_count,
+		.line_len = s->last_line.len,
+		.escape = s->last_line.escape,
+		.returned = s->last_line.returned,
+		.panicked = s->last_line.panicked,
+		.rootless = s->last_line.rootless,
+	};
+	memcpy(state->line, s->last_line.now, LAST_LINE_MAX);
+	memcpy(state->last_line, s->last_line.last, LAST_LINE_MAX);
+	for (unsigned int i = 0; i < s->rx_count; i++)
+		state->rx[i] = s->rx[(s->rx_head + i) % SERIAL_FIFO];
+	pthread_mutex_unlock(&s->lock);
+}
+
+int serial_restore(struct serial *s, const struct serial_state *state)
+{
+	if (state->rx_count > SERIAL_FIFO || state->polls > SERIAL_POLLS ||
+	    state->line_len >= LAST_LINE_MAX || state->last_line[LAST_LINE_MAX - 1])
+		return -EINVAL;
+	pthread_mutex_lock(&s->lock);
+	s->ier = state->ier;
+	s->lcr = state->lcr;
+	s->mcr = state->mcr;
+	s->scr = state->scr;
+	s->dll = state->dll;
+	s->dlm = state->dlm;
+	s->msr_delta = state->msr_delta;
+	s->fifo = state->fifo != 0;
+	s->overrun = state->overrun != 0;
+	s->tx_empty = state->tx_empty != 0;
+	s->trigger = state->trigger;
+	s->polls = state->polls;
+	s->rx_count = state->rx_count;
+	memcpy(s->rx, state->rx, sizeof(s->rx));
+	s->last_line = (struct last_line){
+		.len = state->line_len,
+		.escape = state->escape,
+		.returned = state->returned != 0,
+		.panicked = state->panicked != 0,
+		.rootless = state->rootless != 0,
+	};
+	memcpy(s->last_line.now, state->line, LAST_LINE_MAX);
+	memcpy(s->last_line.last, state->last_line, LAST_LINE_MAX);
+	settle(s);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
 }
 
 size_t serial_rx_room(struct serial *serial)

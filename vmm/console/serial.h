@@ -4,8 +4,8 @@
  *
  * The vCPU threads access the registers through the bus; the main thread calls the functions below.
  * One mutex inside the port protects both sides, and is never held across a system call except the
- * write to an eventfd. A guest can neither block a thread nor make anything grow: bytes that it
- * sends beyond SERIAL_TX_SIZE unread ones are dropped and counted.
+ * write to an eventfd. A guest can neither block a thread nor make the VMM allocate memory: when
+ * SERIAL_TX_SIZE bytes are unread, further bytes are dropped and counted.
  *
  * The port passes received bytes to the guest only while software there is ready to receive,
  * similar to a sender that waits for RTS: drivers empty the FIFO when they open the port, and input
@@ -70,10 +70,31 @@ size_t serial_transmitted(struct serial *serial, uint8_t *data, size_t max);
  */
 uint64_t serial_dropped(struct serial *serial);
 
+/* State of the port in a snapshot, stored as it is. Output in the queue is not a part of it, because
+ * the console of the saved VM shows it. */
+struct serial_state {
+	uint8_t ier, lcr, mcr, scr, dll, dlm, msr_delta;
+	uint8_t fifo, overrun, tx_empty, trigger, polls;
+	uint8_t rx_count;
+	uint8_t rx[16]; /* received bytes, oldest first */
+	/* The console's last line (struct last_line). */
+	uint8_t line_len, escape, returned, panicked, rootless;
+	uint8_t zero[6];
+	char line[LAST_LINE_MAX], last_line[LAST_LINE_MAX];
+};
+
+/* Saves the state, while no vCPU runs. Any thread. */
+void serial_save(struct serial *serial, struct serial_state *state);
+
+/* Restores the state, any bytes, of a port that was just created, and raises its interrupt again if
+ * one is pending. Returns 0, or -EINVAL. */
+int serial_restore(struct serial *serial, const struct serial_state *state);
+
 /* Returns true if the guest's kernel has written that it panicked. */
 bool serial_panicked(struct serial *serial);
 
-/* Returns the last line of output, dropped or not, inside the port. Only when no vCPU runs. */
+/* Returns the last line of output, which is stored in the port and includes output that the port
+ * has dropped. Called only while no vCPU runs. */
 struct last_line *serial_last_line(struct serial *serial);
 
 #endif

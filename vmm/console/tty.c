@@ -12,7 +12,7 @@
 
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 
-/* Static, because a signal handler gets no pointer to it. */
+/* The state is static, because a signal handler cannot be passed a pointer. */
 static struct {
 	int fd; /* -1: nothing to restore */
 	struct termios termios;
@@ -75,7 +75,7 @@ void console_tty_raw(int fd)
 	raw.c_cflag |= CS8;
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
-	/* TCSANOW, because TCSADRAIN would wait for a terminal that is stopped. */
+	/* TCSADRAIN would wait for a terminal whose output is stopped. */
 	if (tcsetattr(fd, TCSANOW, &raw) < 0)
 		console_tty_restore();
 }

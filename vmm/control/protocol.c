@@ -2,110 +2,15 @@
 #include "vmm/control/protocol.h"
 
 #include <json-c/json.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "dataplane/base.h"
 #include "vmm/text.h"
-#include "version.h" /* generated: tools/version */
 
 /* Limit on the nesting depth of the JSON parser. A request is a flat object. */
 #define DEPTH_MAX 4
 
 static const char no_memory[] = "out of memory";
-
-/* ---- writing ---- */
-
-void control_put(struct json_object *object, const char *key, struct json_object *value)
-{
-	int err = -1;
-
-	if (object && value && key)
-		err = json_object_object_add(object, key, value);
-	else if (object && value)
-		err = json_object_array_add(object, value);
-	if (err)
-		json_object_put(value);
-}
-
-void control_put_text(struct json_object *object, const char *key, const char *text)
-{
-	char shown[256];
-
-	text_show(shown, sizeof(shown), text);
-	control_put(object, key, json_object_new_string(shown));
-}
-
-void control_put_number(struct json_object *object, const char *key, uint64_t number)
-{
-	control_put(object, key, json_object_new_uint64(number));
-}
-
-void control_put_bool(struct json_object *object, const char *key, bool value)
-{
-	control_put(object, key, json_object_new_boolean(value));
-}
-
-void control_refuse(struct control_answer *answer, const char *error, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(answer->text, sizeof(answer->text), fmt, args);
-	va_end(args);
-	answer->error = error;
-}
-
-struct json_object *control_answer_object(const struct control_request *request,
-					  struct control_answer *answer)
-{
-	struct json_object *object = json_object_new_object();
-	struct json_object *error;
-
-	if (request->id)
-		control_put(object, "id", json_object_get(request->id));
-	control_put_bool(object, "ok", !answer->error);
-	if (!answer->error) {
-		control_put(object, "result",
-			    answer->result ? answer->result : json_object_new_object());
-	} else {
-		json_object_put(answer->result);
-		error = json_object_new_object();
-		control_put_text(error, "code", answer->error);
-		control_put_text(error, "text", answer->text);
-		control_put(object, "error", error);
-	}
-	answer->result = NULL;
-	return object;
-}
-
-const char *control_text(struct json_object *object, size_t *len)
-{
-	if (!object)
-		return NULL;
-	return json_object_to_json_string_length(
-		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, len);
-}
-
-struct json_object *control_hello(void)
-{
-	struct json_object *object = json_object_new_object();
-
-	control_put_text(object, "microvm", MICROVM_VERSION);
-	control_put_number(object, "protocol", CONTROL_PROTOCOL);
-	return object;
-}
-
-struct json_object *control_event_object(const char *name)
-{
-	struct json_object *object = json_object_new_object();
-
-	control_put_text(object, "event", name);
-	return object;
-}
-
-/* ---- reading ---- */
 
 /* A member that a request may have. */
 struct field {
@@ -199,16 +104,41 @@ static const char *take_bps_burst(struct control_request *request, struct json_o
 	return take_rate(&request->limits.bps_burst, value, BLKLIMIT_BPS_MAX);
 }
 
+_Static_assert(CONTROL_NAME_MAX == 64, "the message says 64");
+
+static const char *take_name(struct control_request *request, struct json_object *value)
+{
+	size_t len = json_object_is_type(value, json_type_string)
+			     ? (size_t)json_object_get_string_len(value)
+			     : 0;
+
+	if (!len || len > CONTROL_NAME_MAX || strlen(json_object_get_string(value)) != len)
+		return "must be a string of 1 to 64 bytes";
+	strcpy(request->name, json_object_get_string(value));
+	return NULL;
+}
+
+static const char *take_stay(struct control_request *request, struct json_object *value)
+{
+	if (!json_object_is_type(value, json_type_boolean))
+		return "must be true or false";
+	request->stay = json_object_get_boolean(value);
+	return NULL;
+}
+
 #define FIELD_ID      1u
 #define FIELD_COMMAND 2u
 #define FIELD_DISK    4u
 #define FIELD_SIZE    8u
 #define FIELD_LIMITS  0xf0u
+#define FIELD_NAME    0x100u
+#define FIELD_STAY    0x200u
 
 static const struct field fields[] = {
 	{ "id", take_id },     { "cmd", take_command },		{ "disk", take_disk },
 	{ "size", take_size }, { "iops", take_iops },		{ "iops-burst", take_iops_burst },
-	{ "bps", take_bps },   { "bps-burst", take_bps_burst },
+	{ "bps", take_bps },   { "bps-burst", take_bps_burst }, { "name", take_name },
+	{ "stay", take_stay },
 };
 
 static const struct command {
@@ -228,6 +158,7 @@ static const struct command {
 	{ "console", CONTROL_CONSOLE, 0, 0 },
 	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
 	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
+	{ "snapshot", CONTROL_SNAPSHOT, FIELD_STAY, FIELD_NAME },
 };
 
 /* Parses the whole line as one JSON value. NULL: the line is not valid JSON and *answer holds the

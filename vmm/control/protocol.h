@@ -25,6 +25,7 @@ struct json_object;
 
 #define CONTROL_LINE_MAX 4096 /* longest request line without its newline, in bytes */
 #define CONTROL_ID_MAX	 64   /* longest string as a request's id, in bytes */
+#define CONTROL_NAME_MAX 64   /* longest name of a snapshot, in bytes */
 
 enum control_command {
 	CONTROL_STATUS,
@@ -36,6 +37,7 @@ enum control_command {
 	CONTROL_FLUSH,
 	CONTROL_RESIZE,
 	CONTROL_LIMIT,
+	CONTROL_SNAPSHOT,
 	CONTROL_EVENTS,
 	CONTROL_CONSOLE,
 };
@@ -45,7 +47,9 @@ struct control_request {
 	unsigned int disk;	      /* resize, limit: disk number; may not exist */
 	uint64_t size;		      /* resize: bytes, at most INT64_MAX; 0: that of the image */
 	struct blklimit_rates limits; /* limit: complete, with default bursts filled in */
-	struct json_object *id;	      /* chosen by the client, repeated in the answer; or NULL */
+	char name[CONTROL_NAME_MAX + 1]; /* snapshot: its name, not checked */
+	bool stay;			 /* snapshot: the guest stays paused */
+	struct json_object *id;		 /* chosen by the client, repeated in the answer; or NULL */
 };
 
 /* A result or an error. */

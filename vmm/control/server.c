@@ -217,7 +217,7 @@ static void accept_one(struct control *ctl)
 	while (c < ctl->client + CONTROL_CLIENTS && (c->fd >= 0 || c->waiting))
 		c++;
 	if (c == ctl->client + CONTROL_CLIENTS) {
-		/* A client too many sees its connection end before a first line. */
+		/* All entries are in use. The client gets no line before its connection ends. */
 		close(fd);
 		return;
 	}

@@ -81,7 +81,7 @@ static void take_signal(struct session *s)
 	}
 }
 
-/* Queues a key for the VM; drops it when the VM has not taken any for long. */
+/* Queues a key for the VM, or drops it if the queue is full. */
 static void add_key(struct session *s, char key)
 {
 	if (!s->shut && s->key_len < sizeof(s->key))

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,12 +31,12 @@ enum exit_code { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3
 
 static const char help[] =
 	"Usage: microvm-ctl PATH COMMAND [ARGUMENT]... [--json|--prometheus]\n"
-	"Control the microvm whose control socket is at PATH.\n"
+	"Control the microvm or microvm-blk whose control socket is at PATH.\n"
 	"\n"
 	"  status        show the state of the VM and its disks\n"
 	"  stats         show the statistics of each queue of each disk\n"
-	"  pause         pause the guest\n"
-	"  resume        resume the guest\n"
+	"  pause         pause the guest; of microvm-blk: the disk\n"
+	"  resume        resume the guest or the disk\n"
 	"  flush         flush all disks to stable storage\n"
 	"  resize DISK SIZE\n"
 	"                resize a disk: a number with K, M, G or T, in MiB without\n"
@@ -42,11 +44,14 @@ static const char help[] =
 	"  limit DISK none|KEY=VALUE[,KEY=VALUE]...\n"
 	"                set the limits of a disk: iops, iops-burst, bps and bps-burst,\n"
 	"                as the disk keys of microvm; a key not given means no limit\n"
+	"  snapshot NAME [--stay]\n"
+	"                write a snapshot; with --stay the guest stays paused\n"
 	"  power-button  press the power button: ask the guest to power off\n"
 	"  quit          end the VM at once, without asking the guest\n"
 	"  events        show events until the VM ends\n"
 	"  console       attach this terminal to the console: Ctrl-A x detaches\n"
 	"\n"
+	"  --stay        see snapshot\n"
 	"  --prometheus  show stats in Prometheus's text format\n"
 	"  --json        show the result, or each event, as one line of JSON\n"
 	"  --help, -h    show this text\n"
@@ -63,10 +68,13 @@ static const struct command {
 	int words;				  /* number of arguments */
 	void (*show)(struct json_object *result); /* NULL: nothing to show */
 } commands[] = {
-	{ "status", 0, show_status }, { "stats", 0, show_stats },  { "pause", 0, NULL },
-	{ "resume", 0, NULL },	      { "flush", 0, NULL },	   { "resize", 2, show_size },
-	{ "limit", 2, show_limits },  { "power-button", 0, NULL }, { "quit", 0, NULL },
-	{ "events", 0, NULL },	      { "console", 0, NULL },
+	/* clang-format off */
+	{ "status", 0, show_status }, { "stats", 0, show_stats }, { "pause", 0, NULL },
+	{ "resume", 0, NULL }, { "flush", 0, NULL }, { "resize", 2, show_size },
+	{ "limit", 2, show_limits }, { "snapshot", 1, show_snapshot },
+	{ "power-button", 0, NULL }, { "quit", 0, NULL }, { "events", 0, NULL },
+	{ "console", 0, NULL },
+	/* clang-format on */
 };
 
 /* The errno of a failed write to standard output; 0: no failure, or an unknown reason. */
@@ -77,6 +85,7 @@ struct call {
 	const struct command *command;
 	bool json;
 	bool prometheus;
+	bool stay;
 };
 
 static int fail(enum exit_code code, const char *what, const char *why)
@@ -130,6 +139,29 @@ static const char *refused_by(const char *path)
 						       : "is not a socket";
 }
 
+/*
+ * Connects to a socket that a VM may be creating: between bind(2), which creates the file, and
+ * listen(2), connections are refused. The VM locks the directory for that time. Returns 0, or -1
+ * with errno.
+ */
+static int connect_when_listening(int fd, const struct sockaddr_un *addr)
+{
+	char copy[sizeof(addr->sun_path)];
+	int directory;
+
+	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return 0;
+	if (errno != ECONNREFUSED)
+		return -1;
+	strcpy(copy, addr->sun_path);
+	directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory >= 0) {
+		flock(directory, LOCK_SH);
+		close(directory);
+	}
+	return connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+}
+
 /* Returns a connected socket, or -1 with the reason in *why. */
 static int connect_to(const char *path, const char **why)
 {
@@ -141,7 +173,7 @@ static int connect_to(const char *path, const char **why)
 		return -1;
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	if (fd >= 0 && !connect_when_listening(fd, &addr))
 		return fd;
 	*why = errno == ECONNREFUSED ? refused_by(path) : strerror(errno);
 	if (fd >= 0)
@@ -315,8 +347,11 @@ static int check_words(struct call *call, char **words, int count)
 		return usage("--prometheus", "only for stats, and without --json (see --help)");
 	if (call->json && !strcmp(command->name, "console"))
 		return usage("--json", "not for console (see --help)");
+	if (call->stay && command->show != show_snapshot)
+		return usage("--stay", "only for snapshot (see --help)");
 	if (count < 2 + command->words)
-		return usage(command->name, command->show == show_size
+		return usage(command->name, command->words == 1 ? "needs NAME (see --help)"
+					    : command->show == show_size
 						    ? "needs DISK SIZE (see --help)"
 						    : "needs DISK LIMITS (see --help)");
 	if (count > 2 + command->words)
@@ -342,6 +377,8 @@ int main(int argc, char **argv)
 			call.json = true;
 		else if (!strcmp(argv[i], "--prometheus"))
 			call.prometheus = true;
+		else if (!strcmp(argv[i], "--stay"))
+			call.stay = true;
 		else if (is_option(argv[i]))
 			return usage(argv[i], "unknown option (see --help)");
 		else
@@ -352,6 +389,8 @@ int main(int argc, char **argv)
 		return code;
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
+	if (call.stay)
+		json_object_object_add(request, "stay", json_object_new_boolean(true));
 	if (words_add(request, call.command->name, argv + 2, message))
 		code = run(&call, request);
 	else

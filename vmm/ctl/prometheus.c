@@ -74,7 +74,7 @@ static void times(const char *name, struct json_object *queue, const char *op,
 	printf("} %" PRIu64 "\n", number(histogram, "count"));
 }
 
-/* A member of the JSON result and the metric that shows it; without a name none does. */
+/* A member of the JSON result, and the metric that shows it; name NULL: no metric shows it. */
 struct metric {
 	const char *key, *name, *what;
 };

@@ -37,19 +37,34 @@ void show_limits(struct json_object *result)
 	puts(print_limits(result, "") ? "" : "no limits");
 }
 
+/* Prints the state of a VM, or of a disk that microvm-blk serves. */
+static void show_state(struct json_object *result)
+{
+	struct json_object *connected = member(result, "connected");
+
+	if (connected)
+		printf("%s, %s front end is connected\n", text(result, "state"),
+		       json_object_get_boolean(connected) ? "a" : "no");
+	else
+		printf("%s, %" PRIu64 " CPUs, %" PRIu64 " MiB\n", text(result, "state"),
+		       number(result, "cpus"), number(result, "memory") >> 20);
+}
+
 void show_status(struct json_object *result)
 {
 	struct json_object *disks = member(result, "disks");
 
-	printf("%s, %" PRIu64 " CPUs, %" PRIu64 " MiB\n", text(result, "state"),
-	       number(result, "cpus"), number(result, "memory") >> 20);
+	show_state(result);
 	for (size_t i = 0; i < length(disks); i++) {
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 
-		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s, %" PRIu64 " queues",
-		       number(disk, "disk"), text(disk, "file"), number(disk, "size"),
-		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "",
-		       number(disk, "queues"));
+		printf("disk %" PRIu64 ": %s, %" PRIu64 " bytes%s", number(disk, "disk"),
+		       text(disk, "file"), number(disk, "size"),
+		       json_object_get_boolean(member(disk, "readonly")) ? ", read-only" : "");
+		if (json_object_get_boolean(member(disk, "ephemeral")))
+			printf(", ephemeral with %" PRIu64 " bytes allocated",
+			       number(disk, "allocated"));
+		printf(", %" PRIu64 " queues", number(disk, "queues"));
 		print_limits(member(disk, "limits"), ", limits ");
 		show_stopped(member(disk, "stopped"));
 		putchar('\n');
@@ -61,6 +76,12 @@ void show_status(struct json_object *result)
 void show_size(struct json_object *result)
 {
 	printf("%" PRIu64 " bytes\n", number(result, "size"));
+}
+
+void show_snapshot(struct json_object *result)
+{
+	printf("%" PRIu64 " pages, paused for %" PRIu64 " us, %" PRIu64 " us in all\n",
+	       number(result, "pages"), number(result, "paused-us"), number(result, "total-us"));
 }
 
 /* Prints the event's name, then its other members. */

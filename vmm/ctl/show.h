@@ -12,6 +12,7 @@ void show_status(struct json_object *result);
 void show_stats(struct json_object *result);
 void show_prometheus(struct json_object *result); /* the result of stats */
 void show_size(struct json_object *result);
+void show_snapshot(struct json_object *result);
 void show_limits(struct json_object *result);
 void show_event(struct json_object *event);
 

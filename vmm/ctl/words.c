@@ -102,6 +102,8 @@ static bool add_limits(struct json_object *request, char *text, char message[WOR
 bool words_add(struct json_object *request, const char *command, char **words,
 	       char message[WORDS_MESSAGE_MAX])
 {
+	if (!strcmp(command, "snapshot"))
+		json_object_object_add(request, "name", json_object_new_string(words[0]));
 	if (!strcmp(command, "resize"))
 		return add_disk(request, words[0], message) && add_size(request, words[1], message);
 	if (!strcmp(command, "limit"))

@@ -32,7 +32,7 @@ static void *map_aligned(uint64_t size)
 	return aligned;
 }
 
-int memory_create(struct memory *memory, uint64_t size)
+int memory_create(struct memory *memory, uint64_t size, int file_fd)
 {
 	struct arch_ram_range range[ARCH_MAX_RAM_RANGES];
 	unsigned int count = arch_ram_layout(size, range);
@@ -42,8 +42,17 @@ int memory_create(struct memory *memory, uint64_t size)
 	*memory = (struct memory){ .base = base, .size = size };
 	if (!base)
 		return -ENOMEM;
-	/* Both calls are hints; failure does no harm. */
-	madvise(base, size, MADV_HUGEPAGE);
+	if (file_fd >= 0 && mmap(base, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+				 file_fd, 0) == MAP_FAILED) {
+		int err = -errno;
+
+		memory_destroy(memory);
+		return err;
+	}
+	/* Both calls are hints; failure does no harm. A private mapping of a file has no huge
+	 * pages. */
+	if (file_fd < 0)
+		madvise(base, size, MADV_HUGEPAGE);
 	madvise(base, size, MADV_DONTDUMP);
 
 	for (unsigned int i = 0; i < count; i++) {

@@ -19,9 +19,11 @@ struct memory {
 };
 
 /* Maps `size` bytes, a multiple of 4096, and divides them into the regions of arch_ram_layout. The
- * host allocates a page on first access and may use huge pages. The memory is excluded from core
- * dumps. 0 or -errno; -ENOMEM: the host cannot map that much. */
-int memory_create(struct memory *memory, uint64_t size);
+ * host allocates a page on first access and may use huge pages. With file_fd other than -1, the
+ * memory begins with the content of that file, which is never written: a page that is written
+ * becomes the process's own. The memory is excluded from core dumps. 0 or -errno; -ENOMEM: the host
+ * cannot map that much. */
+int memory_create(struct memory *memory, uint64_t size, int file_fd);
 
 /* Includes guest RAM in core dumps (--core-dump). */
 void memory_dump(const struct memory *memory);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -15,6 +16,8 @@
 #define KICK_SIGNAL   SIGRTMIN
 #define THREAD_STACK  (256u << 10)
 #define START_POLL_NS 10000000 /* retry interval of wait_for_start: 10 ms */
+/* Most exits in which an instruction completes: above the 1024 elements of a string. */
+#define COMPLETING_EXITS 2048
 
 /* The handler does nothing: the signal only has to interrupt KVM_RUN. */
 static void on_kick(int signo)
@@ -61,29 +64,43 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm)
 	return 0;
 }
 
+/* Writes the event of an exit from which the guest cannot continue. */
+static void describe_exit(const struct kvm_run *run, char *buf, size_t size)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_SHUTDOWN:
+		snprintf(buf, size, "triple fault");
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		snprintf(buf, size, "KVM internal error (suberror %u)", run->internal.suberror);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		snprintf(buf, size, "VM entry failed (hardware reason %#llx)",
+			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		snprintf(buf, size, "unhandled KVM exit %u", run->exit_reason);
+		break;
+	}
+}
+
 /* Ends the VM with VM_END_CRASH after an exit from which the guest cannot continue. The disks are
  * still drained and flushed. */
 static void crashed(struct vcpu *vcpu)
 {
-	const struct kvm_run *run = vcpu->run;
+	struct vm_exit *vm_exit = vcpu->vm_exit;
+	char event[64], where[32] = "";
+	uint64_t pc;
 
-	switch (run->exit_reason) {
-	case KVM_EXIT_SHUTDOWN:
-		log_error("vCPU %u: triple fault", vcpu->index);
-		break;
-	case KVM_EXIT_INTERNAL_ERROR:
-		log_error("vCPU %u: KVM internal error, suberror %u", vcpu->index,
-			  run->internal.suberror);
-		break;
-	case KVM_EXIT_FAIL_ENTRY:
-		log_error("vCPU %u: VM entry failed, hardware reason %#llx", vcpu->index,
-			  (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
-		break;
-	default:
-		log_error("vCPU %u: unhandled KVM exit %u", vcpu->index, run->exit_reason);
-		break;
+	/* Of several vCPUs that crash, the first one describes it. */
+	if (!__atomic_exchange_n(&vm_exit->crashed, 1, __ATOMIC_RELAXED)) {
+		describe_exit(vcpu->run, event, sizeof(event));
+		if (arch_vcpu_pc(vcpu->fd, &pc))
+			snprintf(where, sizeof(where), " at %#llx", (unsigned long long)pc);
+		snprintf(vm_exit->crash, sizeof(vm_exit->crash), "%s on CPU %u%s", event,
+			 vcpu->index, where);
 	}
-	vcpu->vm_exit->end(vcpu->vm_exit, VM_END_CRASH);
+	vm_exit->end(vm_exit, VM_END_CRASH);
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -111,13 +128,6 @@ static void accept_kick(struct vcpu *vcpu)
 	/* Pairs with the barrier in vcpu_kick: a later kick interrupts KVM_RUN, and the conditions
 	 * that earlier kicks announced are visible from here on. */
 	full_barrier();
-}
-
-static void vcpu_wait_while_paused(struct vcpu *vcpu)
-{
-	vcpu_pause_park(vcpu->vcpu_pause);
-	arch_vcpu_resumed(vcpu->fd);
-	accept_kick(vcpu);
 }
 
 /*
@@ -155,6 +165,34 @@ static void handle_and_count(struct vcpu *vcpu, bool left)
 		handle_exit(vcpu);
 	if (vcpu->exits)
 		exits_count(vcpu->exits, vcpu->run, vcpu->pio, vcpu->mmio, monotonic_ns() - began);
+}
+
+/*
+ * Lets KVM complete the instruction whose exit was handled last: the vCPU's state in KVM has the
+ * result only after another KVM_RUN, which immediate_exit keeps from entering the guest. The
+ * instruction may access devices again, for example as a part of a string. KVM checks immediate_exit
+ * after each 1024 elements of one, so that the loop ends. Returns 0 or -errno.
+ */
+static int complete_exit(struct vcpu *vcpu)
+{
+	for (unsigned int i = 0; i < COMPLETING_EXITS; i++) {
+		WRITE_ONCE(vcpu->run->immediate_exit, 1);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			handle_and_count(vcpu, true);
+			continue;
+		}
+		coalesced_mmio_flush(&vcpu->coalesced_mmio, vcpu->mmio);
+		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
+	}
+	return -ELOOP;
+}
+
+static void vcpu_wait_while_paused(struct vcpu *vcpu)
+{
+	vcpu->parked_err = complete_exit(vcpu);
+	vcpu_pause_park(vcpu->vcpu_pause);
+	arch_vcpu_resumed(vcpu->fd);
+	accept_kick(vcpu);
 }
 
 /* Calls KVM_RUN once and handles the exit. Returns 0 or the (positive) error number of KVM_RUN;

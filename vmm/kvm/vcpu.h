@@ -31,9 +31,10 @@ struct vcpu {
 	const struct thread_init *begin; /* installs the thread's seccomp filter */
 	struct exits *exits;		 /* NULL: exits are not counted */
 	pthread_t thread;
-	bool started;	       /* the thread exists and vcpu_destroy has to join it */
-	int start_err;	       /* written by the thread before it parks or ends */
-	uint32_t stop;	       /* atomic; see vcpu_stop */
+	bool started;	/* the thread exists and vcpu_destroy has to join it */
+	int start_err;	/* written by the thread before it parks or ends */
+	int parked_err; /* 0: the parked vCPU has completed its exits; written before it parks */
+	uint32_t stop;	/* atomic; see vcpu_stop */
 	pthread_mutex_t lock;  /* lock of `kicked`; the thread holds it only around its wait */
 	pthread_cond_t kicked; /* signalled by vcpu_kick */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What --console names: a pseudo-terminal, a file or a socket. It is opened with the other files of
- * the user, before KVM, and the console is opened on it at the end of the set-up.
+ * Endpoint of --console: a pseudo-terminal, a file or a socket. The endpoint is opened with the
+ * user's other files, before KVM; the console starts to use it at the end of the set-up.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static int open_pty(struct console_end *end)
 	if (err)
 		return -err;
 	end->slave_fd = open(end->slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	/* In raw mode, because a new terminal echoes: the guest would get its output as input. */
+	/* A new terminal echoes, so that the guest would read its own output without raw mode. */
 	if (end->slave_fd < 0 || tcgetattr(end->slave_fd, &raw))
 		return -errno;
 	cfmakeraw(&raw);
@@ -164,10 +164,8 @@ void machine_console_answer(const struct machine *m, struct control_answer *answ
 	control_put_bool(answer->result, "types", console_next_types(m->console));
 }
 
-void machine_console_leave(struct control_handler *handler, int fd, const char *data, size_t len)
+void machine_console_leave(struct machine *m, int fd, const char *data, size_t len)
 {
-	struct machine *m = container_of(handler, struct machine, handler);
-
 	console_attach(m->console, fd, data, len);
 }
 

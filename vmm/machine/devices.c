@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 
 #include "vmm/arch.h"
 #include "vmm/machine/internal.h"
@@ -12,9 +13,14 @@
 #include "vmm/report.h"
 #include "vmm/console/serial.h"
 
+static bool shares_image(const struct blk_config *disk)
+{
+	return disk->readonly || disk->ephemeral;
+}
+
 /*
- * Refuses disk n if its image is already used by an earlier disk of this VM, unless both are
- * read-only. The image's lock would refuse it, too, but the message could not say that the holder
+ * Refuses disk n if its image is already used by an earlier disk of this VM, unless both only read
+ * it. The image's lock would refuse it, too, but the message could not say that the holder
  * is this process.
  */
 static int refuse_second_use(const struct machine *m, unsigned int n)
@@ -23,13 +29,13 @@ static int refuse_second_use(const struct machine *m, unsigned int n)
 	char first[SHOWN_MAX], why[SHOWN_MAX + 100];
 
 	for (unsigned int i = 0; i < n; i++) {
-		if ((disk[i].readonly && disk[n].readonly) ||
+		if ((shares_image(&disk[i]) && shares_image(&disk[n])) ||
 		    !blk_has_image(m->disk[i].blk, disk[n].path))
 			continue;
 		text_show(first, sizeof(first), disk[i].path);
 		snprintf(why, sizeof(why),
-			 "disk %u is the same image as disk %u, %s; only readonly disks can share "
-			 "one",
+			 "disk %u is the same image as disk %u, %s; only readonly and "
+			 "ephemeral disks can share one",
 			 n, i, first);
 		return report_option(-EBUSY, "--disk", disk[n].path, why);
 	}
@@ -135,10 +141,31 @@ static int attach_disk(struct machine *m, const struct dev_desc *desc, struct di
 	return err;
 }
 
-static int attach_button(struct machine *m, const struct dev_desc *desc)
+/* Creates the eventfd of a device that consists of an interrupt. */
+static int attach_interrupt(struct machine *m, const struct dev_desc *desc, int *fd)
 {
-	m->button_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return m->button_fd < 0 ? -errno : vm_irqfd(&m->vm, desc->gsi, m->button_fd);
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *fd < 0 ? -errno : vm_irqfd(&m->vm, desc->gsi, *fd);
+}
+
+int machine_new_generation(struct machine *m)
+{
+	void *id = NULL;
+	ssize_t got;
+
+	for (unsigned int i = 0; i < m->devices.count && !id; i++)
+		if (m->devices.dev[i].kind == DEV_GENERATION)
+			id = hostmem_lookup(&m->memory.map, m->devices.dev[i].base,
+					    DEV_GENERATION_SIZE, true);
+	if (!id)
+		return 0;
+	got = getrandom(id, DEV_GENERATION_SIZE, 0);
+	if (got != DEV_GENERATION_SIZE)
+		return report_host(got < 0 ? -errno : -EIO, "a random VM Generation ID");
+	/* A guest that boots reads the ID when it looks for the device. */
+	if (m->restore)
+		eventfd_signal(m->generation_fd);
+	return 0;
 }
 
 int machine_map_regpages(struct machine *m)
@@ -180,7 +207,10 @@ int machine_attach_devices(struct machine *m)
 			err = attach_serial(m, desc);
 			break;
 		case DEV_POWER_BUTTON:
-			err = attach_button(m, desc);
+			err = attach_interrupt(m, desc, &m->button_fd);
+			break;
+		case DEV_GENERATION:
+			err = attach_interrupt(m, desc, &m->generation_fd);
 			break;
 		case DEV_VIRTIO_BLK:
 			err = attach_disk(m, desc, &m->disk[disks++]);

@@ -21,10 +21,10 @@ static void exit_port_write(void *dev, uint64_t offset, const uint8_t *data, uns
 	struct machine *m = dev;
 	uint32_t none = 0;
 
-	(void)len; /* of a longer write the low byte counts */
+	(void)len; /* the low byte of a longer write is the status */
 	if (offset)
 		return;
-	/* Of two vCPUs that write, the first one counts. */
+	/* The first write counts if several vCPUs write. */
 	__atomic_compare_exchange_n(&m->exit_byte, &none, data[0] | EXIT_BYTE_WRITTEN, false,
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	m->vm_exit.end(&m->vm_exit, VM_END_STATUS);
@@ -57,7 +57,7 @@ void machine_end_settle(struct machine *m)
 		WRITE_ONCE(m->vm_exit.why, VM_END_PANIC_REBOOT);
 }
 
-/* Returns what may help a kernel that found no root file system. */
+/* Returns the options that a user may need whose kernel found no root file system. */
 static const char *root_hint(const struct machine_config *config)
 {
 	if (config->initrd)
@@ -68,6 +68,12 @@ static const char *root_hint(const struct machine_config *config)
 	return "--disk FILE, or --initrd FILE";
 }
 
+static enum log_level explain_level(const struct machine *m)
+{
+	return m->vm_exit.why == VM_END_CRASH && !m->config->quiet ? LOG_LEVEL_ERROR
+								   : machine_end_level(m);
+}
+
 void machine_end_explain(struct machine *m)
 {
 	const char *reason = vm_end_info[m->vm_exit.why].line, *said = "";
@@ -76,12 +82,14 @@ void machine_end_explain(struct machine *m)
 
 	if (m->vm_exit.why == VM_END_POWEROFF && m->config->exit_port.given)
 		reason = "the guest powered off without an exit status";
+	if (m->vm_exit.why == VM_END_CRASH)
+		reason = m->vm_exit.crash;
 	if (!reason)
 		return;
 	if (line && !m->watched)
 		said = last_line_text(line);
 	text_show(shown, sizeof(shown), said);
-	log_at(machine_end_level(m), "%s%s%s", reason, *said ? "; on its console: " : "", shown);
+	log_at(explain_level(m), "%s%s%s", reason, *said ? "; on its console: " : "", shown);
 	if (line && line->rootless)
 		log_at(machine_end_level(m),
 		       "its kernel could not mount a root file system; try %s",

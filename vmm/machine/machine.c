@@ -15,6 +15,7 @@
 #include "vmm/boot/loader.h"
 #include "vmm/machine/vm_sandbox.h"
 #include "vmm/console/console.h"
+#include "vmm/control/disk_stats.h"
 #include "vmm/machine/internal.h"
 #include "vmm/report.h"
 #include "vmm/console/serial.h"
@@ -61,7 +62,7 @@ static int report_memory(const struct machine *m, int err, const char *why)
 
 static int create_memory(struct machine *m)
 {
-	int err = memory_create(&m->memory, m->config->memory);
+	int err = memory_create(&m->memory, m->config->memory, machine_restore_memory(m));
 
 	if (!err && m->config->core_dump)
 		memory_dump(&m->memory);
@@ -98,6 +99,8 @@ static int create_vm(struct machine *m)
 		err = machine_map_regpages(m);
 	if (!err)
 		err = arch_vm_setup(m->vm.kvm_fd, m->vm.fd);
+	if (!err && m->snapshot_fd >= 0)
+		err = arch_state_create(&m->arch_state, m->vm.kvm_fd, m->vm.fd);
 	return err ? report_host(err, "setting up the VM") : 0;
 }
 
@@ -132,9 +135,9 @@ static int create_vcpus(struct machine *m)
 				       .exits = m->exits ? &m->exits[i] : NULL };
 		m->vcpu_count++;
 		err = vcpu_create(vcpu, &m->vm);
-		if (!err)
+		if (!err && !m->restore)
 			err = arch_vcpu_setup(m->vm.kvm_fd, m->vm.fd, vcpu->fd, i, m->config->cpus,
-					      m->boot);
+					      m->snapshot_fd >= 0, m->boot);
 		if (err)
 			return report_vcpu(m, err, i);
 	}
@@ -156,6 +159,8 @@ static int find_devices(struct machine *m)
 
 static int begin_loading(struct machine *m)
 {
+	if (m->restore)
+		return 0;
 	return loader_begin(&m->loader, m->config, &m->devices, &m->memory.map, &m->boot);
 }
 
@@ -171,7 +176,7 @@ static int dump_tree(struct machine *m)
 
 static int finish_loading(struct machine *m)
 {
-	return loader_finish(&m->loader);
+	return m->restore ? 0 : loader_finish(&m->loader);
 }
 
 /* The steps of the set-up in their order. Steps that check the user's input come before those that
@@ -179,10 +184,13 @@ static int finish_loading(struct machine *m)
 static int (*const set_up[])(struct machine *m) = {
 	open_events,
 	find_user,
+	machine_restore_open,
 	find_devices,
 	create_memory,
 	machine_create_disks,
+	machine_restore_check,
 	begin_loading,
+	machine_snapshots_open,
 	open_control,
 	machine_console_open,
 	create_vm,
@@ -190,6 +198,8 @@ static int (*const set_up[])(struct machine *m) = {
 	dump_tree,
 	machine_attach_devices,
 	finish_loading,
+	machine_restore_vcpus,
+	machine_new_generation,
 	machine_console_start,
 };
 
@@ -206,10 +216,12 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	m->vm_exit.end = machine_end;
 	vcpu_pause_init(&m->vcpu_pause);
 	m->end_fd = m->signal_fd = -1;
-	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->alert_fd = -1;
+	m->serial_irq_fd = m->serial_wake_fd = m->button_fd = m->commands.alert_fd = -1;
+	m->generation_fd = -1;
 	m->ack_sink_fd = m->console_end.fd = m->console_end.slave_fd = -1;
 	m->console_end.socket.fd = -1;
 	m->vm.fd = m->vm.kvm_fd = -1;
+	m->snapshot_fd = m->pagemap_fd = -1;
 
 	raise_fd_limit();
 	for (size_t i = 0; i < ARRAY_SIZE(set_up) && !err; i++) {
@@ -233,7 +245,7 @@ enum {
 	POLL_SIGNAL,
 	POLL_CONSOLE,
 	POLL_CONTROL = POLL_CONSOLE + CONSOLE_POLLFDS,
-	POLL_COUNT = POLL_CONTROL + MACHINE_CONTROL_POLLFDS,
+	POLL_COUNT = POLL_CONTROL + COMMANDS_POLLFDS,
 };
 
 /* Returns the shorter of two time-outs; -1: none. */
@@ -253,8 +265,8 @@ static int prepare(struct machine *m, struct pollfd fds[POLL_COUNT])
 	fds[POLL_SIGNAL].fd = m->signal_fd;
 	if (m->console)
 		timeout = sooner(timeout, console_prepare(m->console, fds + POLL_CONSOLE));
-	if (m->jobs)
-		timeout = sooner(timeout, machine_control_prepare(m, fds + POLL_CONTROL));
+	if (m->commands.jobs)
+		timeout = sooner(timeout, commands_prepare(&m->commands, fds + POLL_CONTROL));
 	return timeout;
 }
 
@@ -270,7 +282,7 @@ enum vm_end machine_run(struct machine *m)
 	while (!LOAD_ACQUIRE(m->vm_exit.why)) {
 		int timeout = prepare(m, fds);
 
-		if (poll(fds, m->control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
+		if (poll(fds, m->commands.control ? POLL_COUNT : POLL_CONTROL, timeout) < 0) {
 			/* EINTR and ENOMEM are transient: the loop checks everything again. */
 			if (errno == EINTR || errno == ENOMEM)
 				continue;
@@ -283,8 +295,8 @@ enum vm_end machine_run(struct machine *m)
 		machine_stop_handle(m);
 		/* Control commands come before the console, because a pause or resume changes
 		 * whether console input is read. */
-		if (m->jobs)
-			machine_control_handle(m, fds + POLL_CONTROL);
+		if (m->commands.jobs)
+			commands_handle(&m->commands, fds + POLL_CONTROL);
 		if (m->console && console_handle(m->console, fds + POLL_CONSOLE)) {
 			log_at(machine_end_level(m), "Ctrl-A x: stopping the VM");
 			machine_end(&m->vm_exit, VM_END_QUIT);
@@ -319,7 +331,7 @@ static int destroy_disks(struct machine *m)
 		int err;
 
 		if (m->config->stats && m->vm_exit.why)
-			machine_print_stats(&m->config->disk[i], m->disk[i].blk);
+			disk_stats_print(&m->config->disk[i], m->disk[i].blk);
 		err = blk_destroy(m->disk[i].blk);
 		virtio_mmio_destroy(&m->disk[i].mmio);
 		if (err)
@@ -354,17 +366,21 @@ int machine_destroy(struct machine *m)
 	close_fd(m->serial_wake_fd);
 	close_fd(m->serial_irq_fd);
 	close_fd(m->button_fd);
+	close_fd(m->generation_fd);
 	close_fd(m->ack_sink_fd);
 	vm_destroy(&m->vm);
+	free(m->arch_state);
 	free(m->boot);
 	result = destroy_disks(m);
 	memory_destroy(&m->memory);
+	close_fd(m->pagemap_fd);
+	close_fd(m->snapshot_fd);
 	if (!m->guest_runs && !m->confined)
-		control_remove(m->control);
-	machine_control_close(m);
-	close_fd(m->alert_fd);
+		control_remove(m->commands.control);
+	commands_close(&m->commands);
 	close_fd(m->signal_fd);
 	close_fd(m->end_fd);
+	machine_restore_close(m);
 	free(m);
 	return result;
 }

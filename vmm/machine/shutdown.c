@@ -43,7 +43,8 @@ void machine_press_button(const struct machine *m)
  * started and is not paused. */
 static bool guest_hears(const struct machine *m)
 {
-	return m->button_fd >= 0 && m->guest_runs && !m->paused && !m->pause_pending;
+	return m->button_fd >= 0 && m->guest_runs && !m->commands.paused &&
+	       !m->commands.pause_pending;
 }
 
 static void take_signal(struct machine *m, int signal)

@@ -16,14 +16,18 @@
 /* Closes /dev/kvm, which is only needed to create VMs and vCPUs, and enters the sandbox. */
 static int enter_sandbox(struct machine *m)
 {
-	unsigned int fds = (m->control ? MACHINE_CONTROL_FDS : 0) + (m->console ? CONSOLE_FDS : 0);
+	unsigned int fds =
+		(m->commands.control ? COMMANDS_FDS : 0) + (m->console ? CONSOLE_FDS : 0);
 	int err;
 
 	close(m->vm.kvm_fd);
 	m->vm.kvm_fd = -1;
 	for (unsigned int i = 0; i < m->disk_count; i++)
 		fds += blk_fds(m->disk[i].blk);
-	err = vm_sandbox_enter(&m->vm_sandbox, m->link, fds);
+	if (m->snapshot_fd >= 0)
+		fds += MACHINE_SNAPSHOT_FDS;
+	err = vm_sandbox_enter(&m->vm_sandbox, m->link, m->snapshot_fd < 0 ? 0 : m->snapshot_fd,
+			       fds);
 	/* -EMFILE (the descriptor limit is too low) is returned before any privilege is given
 	 * up. */
 	m->confined = m->config->sandbox != SANDBOX_OFF && err != -EMFILE;
@@ -78,13 +82,16 @@ int machine_start(struct machine *m)
 	int err = enter_sandbox(m);
 
 	if (!err)
-		err = machine_control_start(m);
+		err = commands_start(&m->commands);
 	if (!err) {
 		trim_start();
 		err = start_vcpus(m);
 	}
 	if (!err)
 		err = machine_console_ready(m);
+	/* The disks come last: they may write at once. */
+	if (!err)
+		err = machine_restore_disks(m);
 	if (!err)
 		err = begin_main_thread();
 	return err ? err : machine_stop_asked(m);

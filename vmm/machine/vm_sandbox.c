@@ -34,7 +34,7 @@ struct blk_config vm_sandbox_disk(const struct vm_sandbox *c, unsigned int i)
 	return disk;
 }
 
-int vm_sandbox_enter(struct vm_sandbox *c, const struct supervisor_link *link,
+int vm_sandbox_enter(struct vm_sandbox *c, const struct supervisor_link *link, int snapshot_fd,
 		     unsigned int more_fds)
 {
 	const struct machine_config *config = c->config;
@@ -44,6 +44,7 @@ int vm_sandbox_enter(struct vm_sandbox *c, const struct supervisor_link *link,
 		.core_dump = config->core_dump,
 		.more_fds = more_fds,
 		.supervisor_fd = link->fd,
+		.snapshot_fd = snapshot_fd,
 		.pids_err = link->pids_err,
 	};
 	int err = sandbox_enter(&sandbox);

@@ -30,9 +30,10 @@ int vm_sandbox_init(struct vm_sandbox *vm_sandbox, const struct machine_config *
 struct blk_config vm_sandbox_disk(const struct vm_sandbox *vm_sandbox, unsigned int i);
 
 /* Enters the sandbox and starts the spawner. The caller is the only thread, and at most more_fds
- * descriptors will be opened afterwards. 0 or -errno; a failure has been logged. */
+ * descriptors will be opened afterwards. Only below the directory snapshot_fd (0: none) the
+ * process can still create files. 0 or -errno; a failure has been logged. */
 int vm_sandbox_enter(struct vm_sandbox *vm_sandbox, const struct supervisor_link *link,
-		     unsigned int more_fds);
+		     int snapshot_fd, unsigned int more_fds);
 
 /* Stops the spawner, after all vCPU threads have ended. Does nothing if the sandbox was not
  * entered; *vm_sandbox may be zeroed. */

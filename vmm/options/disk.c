@@ -48,6 +48,17 @@ const char *options_settle_errors(struct blk_config *disk, bool control)
 	return "rerror and werror can stop the VM only with --control, which can resume it";
 }
 
+const char options_unused_dir[] = "--ephemeral-dir: no disk is ephemeral";
+
+const char *options_settle_ephemeral(struct blk_config *disk, const char *dir, bool *used)
+{
+	if (!disk->ephemeral)
+		return NULL;
+	disk->ephemeral_dir = dir;
+	*used = true;
+	return disk->readonly ? "readonly, ephemeral: only one of the two is possible" : NULL;
+}
+
 static const uint8_t directs[] = { BLK_DIRECT_ON, BLK_DIRECT_OFF, BLK_DIRECT_AUTO };
 static const uint8_t read_actions[] = { BLKPOLICY_REPORT, BLKPOLICY_STOP, BLKPOLICY_IGNORE };
 static const uint8_t write_actions[] = { BLKPOLICY_REPORT, BLKPOLICY_ENOSPC, BLKPOLICY_STOP,
@@ -61,6 +72,9 @@ static const uint8_t engines[] = { BLK_ENGINE_URING, BLK_ENGINE_LIBAIO, BLK_ENGI
 /* clang-format off */
 static const struct option keys[] = {
 	{ "readonly", OPTION_SWITCH, AT(readonly), "on|off", "off", "the guest cannot write",
+	  .bare = true },
+	{ "ephemeral", OPTION_SWITCH, AT(ephemeral), "on|off", "off",
+	  "the image is only read: the guest's writes are dropped at the end, and flushes do nothing",
 	  .bare = true },
 	{ "serial", OPTION_OTHER, OPTION_SET_ONLY, "TEXT", NULL,
 	  "serial number, up to 20 characters (default: diskN)", .set = set_serial },

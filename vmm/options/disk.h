@@ -19,13 +19,20 @@ extern const struct option_table options_disk_keys;
 /*
  * Parses `text`, FILE[,key=value...], into *disk; the strings in *disk point into `text`, which
  * is modified. Returns NULL, or the reason of an error (a static string, or error->why), and then
- * copies the invalid part to error->shown. The two functions below complete *disk.
+ * copies the invalid part to error->shown. The three functions below complete *disk.
  */
 const char *options_disk(struct blk_config *disk, char *text, struct option_error *error);
 
 /* Sets the default of werror. A policy that stops the VM needs a control socket to resume it
  * (`control`). Returns NULL, or a static error message. */
 const char *options_settle_errors(struct blk_config *disk, bool control);
+
+/* Sets the directory of an ephemeral disk: `dir`, the value of --ephemeral-dir, or NULL. Sets *used if
+ * the disk is ephemeral. Returns NULL, or a static error message. */
+const char *options_settle_ephemeral(struct blk_config *disk, const char *dir, bool *used);
+
+/* The error message if no disk uses --ephemeral-dir. */
+extern const char options_unused_dir[];
 
 /* Sets the queues and threads that the user did not give; to be called when `vcpus` is known.
  * Returns NULL, or `why` with an error message if the keys contradict each other. */

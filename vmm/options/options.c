@@ -2,6 +2,7 @@
 #include "vmm/options/options.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "dataplane/base.h"
 #include "vmm/options/disk.h"
 #include "vmm/options/table.h"
+#include "vmm/report.h"
 
-#define CPUS_MAX	 1024
 #define MEMORY_UNIT	 4096
 #define STOP_TIMEOUT_MAX 86400
 #define EXIT_PORT_MAX	 65532 /* the last of which all bytes are ports */
@@ -120,12 +121,10 @@ static const char *set_exit_port(const struct option *option, void *to, char *va
 	return NULL;
 }
 
-/* Returns true if --exit-port is among the arguments. No argument that looks like an option is the
+/* Returns true if the option is among the arguments. No argument that looks like an option is the
  * value of another one. */
-static bool names_exit_port(int argc, char **argv)
+static bool names(int argc, char **argv, const char *name)
 {
-	static const char name[] = "--exit-port";
-
 	for (int i = 1; i < argc; i++)
 		if (!strncmp(argv[i], name, strlen(name)) && strchr("=", argv[i][strlen(name)]))
 			return true;
@@ -156,6 +155,10 @@ static const struct option options[] = {
 	  "print vCPU exits, disk statistics and latencies at the end" },
 	{ "--control", OPTION_FILE, AT(control), "PATH", NULL,
 	  "create a control socket for microvm-ctl(1)" },
+	{ "--snapshot-dir", OPTION_FILE, AT(snapshot_dir), "DIR", NULL,
+	  "directory below which microvm-ctl(1) may write snapshots" },
+	{ "--restore", OPTION_FILE, AT(restore), "DIR", NULL,
+	  "continue the VM of a snapshot, which has its memory and CPUs, instead of --kernel" },
 	{ "--pidfile", OPTION_FILE, AT(pidfile), "FILE", NULL,
 	  "write the process ID to FILE, and lock it" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
@@ -186,23 +189,42 @@ static const struct option options[] = {
 	{ "--disk", OPTION_OTHER, OPTION_SET_ONLY, "FILE[,KEY=VALUE]...", NULL,
 	  "add a disk: raw image or block device; up to 16 times; \",,\" in a name or value is one comma",
 	  .repeatable = true, .set = set_disk },
+	{ "--ephemeral-dir", OPTION_FILE, AT(ephemeral_dir), "DIR", NULL,
+	  "directory for the guest's writes to ephemeral disks (default: that of the image)" },
 };
 /* clang-format on */
 
 static const struct option_table table = { options, ARRAY_SIZE(options) };
+
+/* Settles a disk's queues for this number of vCPUs (0: not known yet). Returns NULL, or the reason
+ * why the disk does not fit the other options. */
+static const char *settle_disk(const struct machine_config *config, struct blk_config *disk,
+			       unsigned int cpus, bool *any_ephemeral, char unfit[WHY_MAX])
+{
+	const char *why = cpus ? options_settle_queues(disk, cpus, unfit) : NULL;
+
+	if (!why)
+		why = options_settle_errors(disk, config->control);
+	if (!why)
+		why = options_settle_ephemeral(disk, config->ephemeral_dir, any_ephemeral);
+	return why;
+}
 
 /* Checks the combination of options and sets dependent defaults. Returns false with an error in
  * `message` if options contradict each other or --kernel is missing. */
 static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_MAX])
 {
 	const char *why = NULL;
+	bool any_ephemeral = false;
 
-	if (!config->kernel)
+	if (!config->kernel && !config->restore)
 		why = "--kernel FILE is missing (see --help)";
 	else if (config->append && config->cmdline)
 		why = "--append, --cmdline: only one of the two is possible";
 	else if (config->dump_dtb && config->description == DESCRIBE_ACPI)
 		why = "--describe acpi: has no device tree to dump";
+	else if (config->snapshot_dir && !config->control)
+		why = "--snapshot-dir: needs --control, over which snapshots are taken";
 	if (why) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
 		return false;
@@ -212,13 +234,48 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 	for (unsigned int i = 0; i < config->disk_count; i++) {
 		char shown[SHOWN_MAX], unfit[WHY_MAX];
 
-		why = options_settle_queues(&config->disk[i], config->cpus, unfit);
-		if (!why)
-			why = options_settle_errors(&config->disk[i], config->control);
+		why = settle_disk(config, &config->disk[i], config->restore ? 0 : config->cpus,
+				  &any_ephemeral, unfit);
 		if (!why)
 			continue;
 		text_show(shown, sizeof(shown), config->disk[i].path);
 		snprintf(message, OPTIONS_MESSAGE_MAX, "--disk %s: %s", shown, why);
+		return false;
+	}
+	if (!config->ephemeral_dir || any_ephemeral)
+		return true;
+	snprintf(message, OPTIONS_MESSAGE_MAX, "%s", options_unused_dir);
+	return false;
+}
+
+int options_settle_restored(struct machine_config *config, const unsigned int *queues)
+{
+	for (unsigned int i = 0; i < config->disk_count; i++) {
+		struct blk_config *disk = &config->disk[i];
+		const char *why;
+		char unfit[WHY_MAX];
+
+		if (!disk->queues && !disk->map_count && queues[i] <= VIRTIO_MAX_QUEUES)
+			disk->queues = queues[i];
+		why = options_settle_queues(disk, config->cpus, unfit);
+		if (why)
+			return report_option(-EINVAL, "--disk", disk->path, why);
+	}
+	return 0;
+}
+
+/* Returns false with an error in `message` if the command line has an option whose value comes from
+ * the snapshot. */
+static bool fits_restore(int argc, char **argv, char message[OPTIONS_MESSAGE_MAX])
+{
+	static const char *const saved[] = { "--kernel", "--initrd", "--append",   "--cmdline",
+					     "--memory", "--cpus",   "--describe", "--dump-dtb" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(saved); i++) {
+		if (!names(argc, argv, saved[i]))
+			continue;
+		snprintf(message, OPTIONS_MESSAGE_MAX,
+			 "%s: not with --restore, whose snapshot has it", saved[i]);
 		return false;
 	}
 	return true;
@@ -231,10 +288,12 @@ enum options_result options_parse(int argc, char **argv, struct machine_config *
 
 	*config = (struct machine_config){ .kernel = NULL };
 	result = options_scan(&table, argc, argv, config, message);
+	if (result == OPTIONS_RUN && config->restore && !fits_restore(argc, argv, message))
+		result = OPTIONS_ERROR;
 	if (result == OPTIONS_RUN && !settle(config, message))
 		result = OPTIONS_ERROR;
 	if (result == OPTIONS_ERROR)
-		config->exit_port.given = names_exit_port(argc, argv);
+		config->exit_port.given = names(argc, argv, "--exit-port");
 	return result;
 }
 

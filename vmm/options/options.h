@@ -18,6 +18,7 @@
 
 #define MEMORY_MIN (16ull << 20)
 #define MEMORY_MAX (1ull << 40)
+#define CPUS_MAX   1024
 
 /* --exit-port */
 struct exit_port {
@@ -36,11 +37,11 @@ enum console_kind {
 };
 
 struct machine_config {
-	const char *kernel;	 /* --kernel, required */
+	const char *kernel;	 /* --kernel; NULL with --restore */
 	const char *initrd;	 /* NULL: none */
 	const char *append;	 /* NULL: none */
 	const char *cmdline;	 /* NULL: the default line */
-	uint64_t memory;	 /* bytes, a multiple of 4096 */
+	uint64_t memory;	 /* bytes, a multiple of 4096; see options_settle_restored */
 	const char *memory_text; /* the size as the user typed it */
 	unsigned int cpus;
 	bool console; /* there is a serial port; console_* describe its other end */
@@ -52,14 +53,17 @@ struct machine_config {
 	unsigned int stop_timeout; /* seconds from the power button to the stop; 0: stop at once */
 	const char *pidfile;	   /* NULL: none */
 	enum description description;
-	const char *dump_dtb; /* write the device tree to this file, do not run; NULL: run */
-	const char *control;  /* --control, the path of its socket; NULL: none */
+	const char *dump_dtb;	  /* write the device tree to this file, do not run; NULL: run */
+	const char *control;	  /* --control, the path of its socket; NULL: none */
+	const char *snapshot_dir; /* --snapshot-dir; NULL: none */
+	const char *restore;	  /* --restore, the directory of a snapshot; NULL: boot a kernel */
 	struct exit_port exit_port;
 	bool quiet; /* do not log why the VM has ended */
 	bool stats; /* print statistics when the VM ends */
 	enum sandbox_mode sandbox;
-	const char *user; /* NAME or UID:GID, see sandbox_find_user; NULL: none */
-	bool core_dump;	  /* allow core dumps, with guest RAM */
+	const char *user;	   /* NAME or UID:GID, see sandbox_find_user; NULL: none */
+	bool core_dump;		   /* allow core dumps, with guest RAM */
+	const char *ephemeral_dir; /* directory for ephemeral disks; NULL: that of each image */
 	unsigned int disk_count;
 	struct blk_config disk[DEVLIST_MAX_DISKS];
 };
@@ -69,6 +73,14 @@ struct machine_config {
  * config->exit_port.given is valid. */
 enum options_result options_parse(int argc, char **argv, struct machine_config *config,
 				  char message[OPTIONS_MESSAGE_MAX]);
+
+/*
+ * Completes the configuration of a VM whose memory size, number of CPUs and kind of description
+ * come from a snapshot: with --restore, options_parse leaves the disks' queues open. `queues` are
+ * the snapshot's numbers of queues by disk, which are the default. Returns 0, or -EINVAL after a
+ * message.
+ */
+int options_settle_restored(struct machine_config *config, const unsigned int *queues);
 
 /* Returns the text of --help, in static memory. */
 const char *options_help(void);

@@ -57,7 +57,7 @@ struct option {
 	};
 };
 
-/* Width and offset of a field, in the middle of a row. */
+/* Initializers of `width` and `at` in a row, for this member of a configuration of this type. */
 #define OPTION_AT(type, field) .width = sizeof(((type *)0)->field), .at = offsetof(type, field)
 
 /* For a row whose set() stores the value without `at` and `width`. */
@@ -76,7 +76,7 @@ const struct option *option_find(const struct option_table *table, const char *n
 const char *option_hint(const struct option_table *table, unsigned int skip, const char *word,
 			size_t len, char hint[HINT_MAX]);
 
-/* Stores the presets of all options in *config. */
+/* Stores the default values (`preset`) of all options in *config. */
 void option_preset(const struct option_table *table, void *config);
 
 /* Parses `value` and stores it in *config. Returns NULL, or the reason why it is invalid: a static
@@ -96,14 +96,14 @@ enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR 
 #define OPTIONS_MESSAGE_MAX 256
 
 /*
- * Parses argv into *config, presets first. Values that are texts point into argv. With
- * OPTIONS_ERROR, `message` is one line without newline that names the option, the value and the
- * reason; an unprintable byte is shown as '?'.
+ * Stores the default values in *config, then the values of argv. Values that are texts point into
+ * argv. With OPTIONS_ERROR, `message` is one line without newline that names the option, the value
+ * and the reason; an unprintable byte is shown as '?'.
  */
 enum options_result options_scan(const struct option_table *table, int argc, char **argv,
 				 void *config, char message[OPTIONS_MESSAGE_MAX]);
 
-/* A text of --help that is being written, always terminated; text beyond the buffer is dropped. */
+/* Buffer for the text of --help, always NUL-terminated; text that does not fit is dropped. */
 struct help {
 	char *to;
 	size_t left;

@@ -2,8 +2,8 @@
 /*
  * Landlock rulesets of the VM process and of its supervisor.
  *
- * All files are open by now, so the VM's ruleset allows access to no path. The supervisor's allows
- * it to remove files. The system's headers may be older than the running kernel, hence the
+ * All files are open by now, so the VM's ruleset allows access to no path but the directory of
+ * snapshots. The supervisor's allows it to remove files. The system's headers may be older than the running kernel, hence the
  * definitions here.
  */
 #include <errno.h>
@@ -26,10 +26,20 @@ static const uint8_t file_rights[] = { 0, 13, 14, 15, 15, 16 };
 #define NETWORK 3u
 #define SCOPED	3u
 
-static void allow_removing(int fd, int directory)
+/* What a snapshot does in its directory. Opening a directory, to sync it, is reading it. */
+#define SNAPSHOT_RIGHTS                                                   \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |    \
+	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |      \
+	 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+	 LANDLOCK_ACCESS_FS_TRUNCATE)
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14)
+#endif
+
+static void allow(int fd, int directory, uint64_t rights)
 {
 	const struct landlock_path_beneath_attr rule = {
-		.allowed_access = LANDLOCK_ACCESS_FS_REMOVE_FILE,
+		.allowed_access = rights,
 		.parent_fd = directory,
 	};
 
@@ -38,7 +48,7 @@ static void allow_removing(int fd, int directory)
 }
 
 /* `dirs` may be NULL. */
-static int enter(uint64_t scoped, const int *dirs)
+static int enter(uint64_t scoped, const int *dirs, int snapshot_fd)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	size_t known = ARRAY_SIZE(file_rights) - 1;
@@ -59,20 +69,21 @@ static int enter(uint64_t scoped, const int *dirs)
 	if (fd < 0)
 		return -errno;
 	for (unsigned int i = 0; dirs && i < SANDBOX_DIRS; i++)
-		allow_removing(fd, dirs[i]);
+		allow(fd, dirs[i], LANDLOCK_ACCESS_FS_REMOVE_FILE);
+	allow(fd, snapshot_fd, SNAPSHOT_RIGHTS & rules.files);
 	err = syscall(SYS_landlock_restrict_self, fd, 0) ? -errno : 0;
 	close(fd);
 	return err;
 }
 
-int sandbox_landlock(void)
+int sandbox_landlock(int snapshot_fd)
 {
-	return enter(SCOPED, NULL);
+	return enter(SCOPED, NULL, snapshot_fd ? snapshot_fd : -1);
 }
 
 int sandbox_landlock_removing(const int dirs[SANDBOX_DIRS])
 {
 	/* The kernel treats the parent death signal like any other, so signals must not be
 	 * restricted. */
-	return enter(0, dirs);
+	return enter(0, dirs, -1);
 }

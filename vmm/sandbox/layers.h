@@ -43,8 +43,9 @@ void sandbox_keep_capabilities(uint32_t kept);
 int sandbox_become(const struct sandbox_user *user);
 
 /* Deny access to all files, to TCP, and signals to other processes, as far as this kernel's
- * Landlock ABI supports it. Returns 0 or -errno. */
-int sandbox_landlock(void);
+ * Landlock ABI supports it. Below the directory snapshot_fd (0: none), files and directories may
+ * be created, written and removed, but not read. Returns 0 or -errno. */
+int sandbox_landlock(int snapshot_fd);
 
 /*
  * Apply the Landlock ruleset of the supervisor: access to files and TCP is denied, except that

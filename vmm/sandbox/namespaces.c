@@ -32,8 +32,9 @@
 
 /*
  * Replace the root directory by an empty, read-only tmpfs. The old root stays mounted below it:
- * unmounting it would cost a millisecond, and an initial RAM file system cannot be unmounted. It
- * cannot be reached without capabilities. Unmounts on the host propagate to this namespace.
+ * unmounting it would cost a millisecond, and an initial RAM file system cannot be unmounted. The
+ * process cannot reach the old root without capabilities. Unmounts on the host propagate to this
+ * namespace.
  */
 static int empty_root(void)
 {

@@ -82,10 +82,11 @@ int sandbox_limit_fds(unsigned int more, bool keep)
 		more = FDS_PASSING;
 	need = fds.count + more;
 	if (limit.rlim_max < need) {
-		log_error("RLIMIT_NOFILE: this VM may need %llu file descriptors, and the hard "
-			  "limit is "
-			  "%llu",
-			  (unsigned long long)need, (unsigned long long)limit.rlim_max);
+		log_error(
+			"RLIMIT_NOFILE: this process may need %llu file descriptors, and the hard "
+			"limit is "
+			"%llu",
+			(unsigned long long)need, (unsigned long long)limit.rlim_max);
 		return -EMFILE;
 	}
 	want = (rlim_t)fds.most + 1 + more;

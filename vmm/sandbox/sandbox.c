@@ -93,7 +93,7 @@ int sandbox_enter(const struct sandbox_config *config)
 	if (config->supervisor_fd && sandbox_tie(config->supervisor_fd))
 		return report_host(-ESRCH, "the supervisor");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	note(&missing, "Landlock", sandbox_landlock());
+	note(&missing, "Landlock", sandbox_landlock(config->snapshot_fd));
 	note(&missing, "seccomp", sandbox_filter(config->mode == SANDBOX_LOG, config->back_end));
 	if (missing.len)
 		log_warn("sandbox: unavailable on this host: %s; the rest applies", missing.text);
@@ -108,7 +108,7 @@ void sandbox_supervisor(enum sandbox_mode mode, pid_t vm, const int dirs[SANDBOX
 		if (dirs[i] >= 0)
 			removes = 1u << CAP_DAC_OVERRIDE;
 
-	/* Errors are ignored here: the VM process reports what the host does not support. */
+	/* Errors are ignored here: the VM process reports layers that the host does not support. */
 	sandbox_limit_fds(0, false);
 	settle_core_dumps(false);
 	sandbox_keep_capabilities(1u << CAP_KILL | removes);

@@ -53,6 +53,7 @@ struct sandbox_config {
 	bool back_end;			 /* the process is a vhost-user back end, not a VM */
 	unsigned int more_fds;		 /* how many descriptors may still be opened */
 	int supervisor_fd; /* end of the socket to the supervisor, see supervisor.h; 0: none */
+	int snapshot_fd;   /* directory below which the process may create files; 0: none */
 	int pids_err;	   /* -errno of the PID namespace, if one was wanted and failed */
 };
 

@@ -2,10 +2,10 @@
 /*
  * runfile: removal of a VM's pidfile and control socket by the supervisor.
  *
- * The supervisor removes files that the VM's process has created, after that has ended. Only that
- * very file is removed (same device and inode), even if another file has taken its name meanwhile,
- * and a process that is creating a new file of this name (control/socket.c) is not disturbed.
- * Failures are silent: the file then stays. Main thread.
+ * The supervisor removes the files that the VM's process has created, once that process has ended.
+ * A different file (another device or inode) that has taken the name meanwhile is not removed, and
+ * a process that is creating a new file of this name (control/socket.c) is not disturbed. Failures
+ * are silent: the file then stays. Main thread.
  */
 #ifndef VMM_SERVICE_RUNFILE_H
 #define VMM_SERVICE_RUNFILE_H

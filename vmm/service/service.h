@@ -39,19 +39,19 @@ int service_open(struct service *service, const char *pidfile);
  * pidfile and of the manager's socket, which the supervisor keeps. */
 void service_relay(struct service *service, int relay_fd);
 
-/* Sends a notification to the service manager, if there is one; in the supervisor, for one that the
- * VM's process has relayed. */
+/* Sends a notification to the service manager, if there is one. The supervisor calls this function
+ * for each notification that the VM's process has relayed. */
 void service_heard(const struct service *service, enum service_word word);
 
 /* Tells the supervisor that this process has created its files (SERVICE_FILES). Called last before
  * the process enters the sandbox. */
 void service_files(const struct service *service);
 
-/* Sends SERVICE_READY when the set-up is complete; in the sandbox. */
+/* Sends SERVICE_READY. Called in the sandbox, when the set-up is complete. */
 void service_ready(const struct service *service);
 
-/* Sends SERVICE_STOPPING when the VM has ended and the disks are still to be flushed; in the
- * sandbox. */
+/* Sends SERVICE_STOPPING. Called in the sandbox, when the VM has ended and the disks are still to
+ * be flushed. */
 void service_stopping(const struct service *service);
 
 /* Closes the descriptors. If `remove` is true, the pidfile is removed, which is possible only

@@ -5,8 +5,8 @@
  * If root starts a VM with --user, the VM's process becomes process 1 of a new PID namespace, where
  * it sees no other process. The process that was started stays outside as the supervisor: it
  * receives and forwards signals, its id is in the pidfile, it notifies the service manager, and it
- * ends with the status of the VM. The supervisor holds no image, KVM or console descriptor; all it
- * receives from the VM are the three notifications of service.h and its exit status.
+ * ends with the status of the VM. The supervisor holds no image, KVM or console descriptor; it
+ * receives only the three notifications of service.h and the exit status from the VM.
  *
  * If the supervisor dies, even by SIGKILL, the kernel kills the VM. Both processes are
  * single-threaded during this set-up.

@@ -44,7 +44,7 @@ int arch_vm_type(int kvm_fd, uint64_t ram_size, unsigned long *type)
 }
 
 /*
- * Returns whether a guest that maps memory as device memory reads what the VMM wrote there. Such
+ * Returns whether a guest that maps memory as device memory reads the VMM's writes there. Such
  * reads bypass the caches that hold the VMM's writes, unless KVM maps all guest memory as
  * cacheable, which needs a processor with FEAT_S2FWB. Linux reports FEAT_S2FWB to the VMM since
  * 6.17, but only by a capability that also requires another feature.
@@ -98,12 +98,13 @@ static void offer_features(int kvm_fd, struct kvm_vcpu_init *init)
 }
 
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
-		    const struct arch_boot *boot)
+		    bool snapshots, const struct arch_boot *boot)
 {
 	struct kvm_vcpu_init init = { 0 };
 	int err;
 
 	(void)cpus;
+	(void)snapshots;
 	if (ioctl(vm_fd, KVM_ARM_PREFERRED_TARGET, &init) < 0)
 		return -errno;
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
@@ -138,8 +139,15 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *
 	return false;
 }
 
-/* Nothing to do: the guest is not offered KVM's steal time, so it has no interface to learn of the
- * pause. */
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc)
+{
+	struct kvm_one_reg reg = { .id = CORE_REG(regs.pc), .addr = (uintptr_t)pc };
+
+	return ioctl(vcpu_fd, KVM_GET_ONE_REG, &reg) == 0;
+}
+
+/* The function does nothing: the guest is not offered KVM's steal time, so it has no interface to
+ * learn of the pause. */
 void arch_vcpu_resumed(int vcpu_fd)
 {
 	(void)vcpu_fd;

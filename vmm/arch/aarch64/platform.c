@@ -58,7 +58,7 @@ const char *arch_default_cmdline(bool console)
 	return console ? "console=ttyS0 panic=-1" : "panic=-1 quiet loglevel=1 8250.nr_uarts=0";
 }
 
-/* Nothing to append: the device tree describes the disks. */
+/* The function appends nothing, because the device tree describes the disks. */
 int arch_cmdline_disks(const struct devlist *list, char *buf, size_t size)
 {
 	(void)list;

@@ -101,6 +101,7 @@ _Static_assert(offsetof(struct fadt, sleep_control) == 244, "ACPI 6.4, table 5.9
 #define XSDT_REVISION	   1
 #define RSDP_REVISION	   2
 #define BUTTON_PRESSED	   0x80 /* notification value, ACPI 6.4, 5.6.6 */
+#define GENERATION_CHANGED 0x80
 
 /* Writer that appends one table after the other to the area. `out` also holds the tables that
  * contain no AML. */
@@ -169,28 +170,52 @@ static void dsdt_device(struct aml *aml, const struct dev_desc *desc, const char
 	aml_end(aml, device);
 }
 
-/* Add the power button. Without fixed hardware, a button is a device (4.8.2.2.1.2) that a Generic
- * Event Device (5.6.9) notifies when its interrupt arrives. */
+/* Add a Generic Event Device (5.6.9), which notifies the device `target` of `value` when the
+ * interrupt arrives: there is no fixed hardware that could. */
+static void dsdt_event(struct aml *aml, const char *name, uint32_t uid, uint32_t gsi,
+		       const char *target, uint32_t value)
+{
+	size_t device = aml_begin_device(aml, name);
+	struct aml_crs crs;
+	size_t method;
+
+	aml_name_string(aml, "_HID", "ACPI0013");
+	aml_name_integer(aml, "_UID", uid);
+	crs = aml_begin_crs(aml);
+	aml_crs_interrupt(aml, gsi);
+	aml_end_crs(aml, crs);
+	method = aml_begin_method(aml, "_EVT", 1);
+	aml_notify(aml, target, value);
+	aml_end(aml, method);
+	aml_end(aml, device);
+}
+
+/* Add the power button, which is a device (4.8.2.2.1.2). */
 static void dsdt_button(struct aml *aml, const struct dev_desc *desc)
 {
 	size_t device = aml_begin_device(aml, "PWRB");
-	struct aml_crs crs;
-	size_t method;
 
 	aml_name_string(aml, "_HID", "PNP0C0C");
 	aml_name_integer(aml, "_UID", 0);
 	aml_end(aml, device);
+	dsdt_event(aml, "GED_", 0, desc->gsi, "PWRB", BUTTON_PRESSED);
+}
 
-	device = aml_begin_device(aml, "GED_");
-	aml_name_string(aml, "_HID", "ACPI0013");
-	aml_name_integer(aml, "_UID", 0);
-	crs = aml_begin_crs(aml);
-	aml_crs_interrupt(aml, desc->gsi);
-	aml_end_crs(aml, crs);
-	method = aml_begin_method(aml, "_EVT", 1);
-	aml_notify(aml, "PWRB", BUTTON_PRESSED);
-	aml_end(aml, method);
+/* Add the VM Generation ID, as Microsoft's specification of that name wants it. */
+static void dsdt_generation(struct aml *aml, const struct dev_desc *desc)
+{
+	static const char id[] = "VM_Gen_Counter";
+	size_t device = aml_begin_device(aml, "VGEN"), address;
+
+	aml_name_string(aml, "_HID", "UVMM0001");
+	aml_name_string(aml, "_CID", id);
+	aml_name_string(aml, "_DDN", id);
+	address = aml_begin_name_package(aml, "ADDR", 2);
+	aml_integer(aml, (uint32_t)desc->base);
+	aml_integer(aml, (uint32_t)(desc->base >> 32));
+	aml_end(aml, address);
 	aml_end(aml, device);
+	dsdt_event(aml, "GED1", 1, desc->gsi, "VGEN", GENERATION_CHANGED);
 }
 
 static void dsdt_devices(struct aml *aml, const struct devlist *devices)
@@ -215,6 +240,9 @@ static void dsdt_devices(struct aml *aml, const struct devlist *devices)
 			break;
 		case DEV_POWER_BUTTON:
 			dsdt_button(aml, desc);
+			break;
+		case DEV_GENERATION:
+			dsdt_generation(aml, desc);
 			break;
 		case DEV_ACPI_PM: /* described in the FADT */
 		case DEV_I8042_RESET:

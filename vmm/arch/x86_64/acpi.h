@@ -2,8 +2,8 @@
 /*
  * acpi: writer of the ACPI tables that describe the machine.
  *
- * It writes RSDP, XSDT, FADT, MADT and DSDT of a hardware-reduced platform (ACPI 6.4, 3.11.1 and
- * 4.1). Main thread, set-up only.
+ * The tables are RSDP, XSDT, FADT, MADT and DSDT of a hardware-reduced platform (ACPI 6.4, 3.11.1
+ * and 4.1). Main thread, set-up only.
  */
 #ifndef VMM_ARCH_X86_64_ACPI_H
 #define VMM_ARCH_X86_64_ACPI_H

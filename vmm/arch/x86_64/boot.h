@@ -81,8 +81,8 @@ struct kvm_cpuid2;
  * one thread each, APIC ID = index (cpuid.c). The array needs room for CPUID_SPARE more entries. */
 void cpuid_adjust(struct kvm_cpuid2 *cpuid, unsigned int index, unsigned int cpus,
 		  bool tsc_deadline);
-/* Set the CPUID leaves of vCPU `index` from those that KVM supports and cpuid_adjust adapts.
- * Returns 0 or -errno. */
-int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus);
+/* Set the CPUID leaves of vCPU `index` from those that KVM supports and cpuid_adjust adapts. A guest
+ * of which snapshots can be taken gets no async page faults. Returns 0 or -errno. */
+int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus, bool snapshots);
 
 #endif

@@ -43,6 +43,7 @@
 #define PAGE			4096ull
 #define LARGE_PAGE		(2ull << 20)
 
+#define RESET_IP		0xfff0 /* of a vCPU after a reset */
 #define RESET_PORT		(LAYOUT_ACPI_PM + ACPI_PM_RESET)
 
 #define MSR_IA32_MISC_ENABLE	0x1a0
@@ -287,9 +288,9 @@ int arch_vm_finish(int vm_fd, struct arch_boot *boot)
 }
 
 int arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd, unsigned int index, unsigned int cpus,
-		    const struct arch_boot *boot)
+		    bool snapshots, const struct arch_boot *boot)
 {
-	int err = cpuid_setup(kvm_fd, vcpu_fd, index, cpus);
+	int err = cpuid_setup(kvm_fd, vcpu_fd, index, cpus, snapshots);
 
 	(void)vm_fd;
 	if (err)
@@ -325,6 +326,18 @@ bool arch_vcpu_exit(struct kvm_run *run, const struct bus *pio, struct vm_exit *
 		else
 			bus_read(pio, run->io.port, data, run->io.size);
 	}
+	return true;
+}
+
+/* KVM on AMD processors resets a vCPU after a triple fault, because its state is undefined then
+ * (AMD APM vol. 2, 15.14.3). The address of a vCPU at the reset vector says nothing therefore. */
+bool arch_vcpu_pc(int vcpu_fd, uint64_t *pc)
+{
+	struct kvm_regs regs;
+
+	if (ioctl(vcpu_fd, KVM_GET_REGS, &regs) < 0 || regs.rip == RESET_IP)
+		return false;
+	*pc = regs.rip;
 	return true;
 }
 

@@ -3,11 +3,14 @@
  * CPUID leaves of a vCPU: KVM's supported ones, adapted to the machine.
  *
  * The features that KVM supports are reduced by those that cannot work in this machine, and the
- * topology is added: one socket, `cpus` cores, one thread each. The leaves are described in the
- * Intel SDM vol. 2A, CPUID, and in the AMD APM vol. 3, appendix E.
+ * topology is added: one socket, `cpus` cores, one thread each. The name of the processor is the
+ * host's. The leaves are described in the Intel SDM vol. 2A, CPUID, and in the AMD APM vol. 3,
+ * appendix E.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,6 +22,8 @@
 
 #define LEAF_TOPOLOGY	   0x0b
 #define LEAF_TOPOLOGY_V2   0x1f
+#define LEAF_BRAND	   0x80000002 /* brand string, in three leaves */
+#define LEAF_BRAND_END	   0x80000004
 #define LEAF_AMD_SVM	   0x8000000a
 #define LEAF_AMD_TOPOLOGY  0x80000026
 #define TOPOLOGY_THREAD	   1u
@@ -151,6 +156,13 @@ static void adjust_amd(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 	}
 }
 
+/* Set a part of the brand string, which KVM leaves empty, to that of the host. Linux would show
+ * numbers such as 17/01 instead of the name of the processor whose features the guest has. */
+static void set_brand(struct kvm_cpuid_entry2 *e)
+{
+	__get_cpuid(e->function, &e->eax, &e->ebx, &e->ecx, &e->edx);
+}
+
 static void adjust(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 {
 	switch (e->function) {
@@ -169,6 +181,9 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct topology *topo)
 		break;
 	case 0x80000001:
 		e->ecx &= ~ECX81_SVM;
+		break;
+	case LEAF_BRAND ... LEAF_BRAND_END:
+		set_brand(e);
 		break;
 	}
 	if (topo->amd)
@@ -237,7 +252,17 @@ void cpuid_adjust(struct kvm_cpuid2 *cpuid, unsigned int index, unsigned int cpu
 		add_topology(cpuid, LEAF_TOPOLOGY_V2, &topo);
 }
 
-int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus)
+/* Removes the async page faults of KVM, whose requests in flight are no part of a snapshot. */
+static void drop_async_faults(struct kvm_cpuid2 *cpuid)
+{
+	for (unsigned int i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == KVM_CPUID_FEATURES)
+			cpuid->entries[i].eax &=
+				~(1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_VMEXIT |
+				  1u << KVM_FEATURE_ASYNC_PF_INT);
+}
+
+int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus, bool snapshots)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
 	int err = get_supported(kvm_fd, &cpuid);
@@ -246,6 +271,8 @@ int cpuid_setup(int kvm_fd, int vcpu_fd, unsigned int index, unsigned int cpus)
 		return err;
 	cpuid_adjust(cpuid, index, cpus,
 		     ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0);
+	if (snapshots)
+		drop_async_faults(cpuid);
 	err = ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
 	free(cpuid);
 	return err;

@@ -2,8 +2,8 @@
 /*
  * layout: guest physical memory map and I/O ports of the x86_64 machine.
  *
- * RAM is [0, LAYOUT_HOLE); what does not fit there is at 4 GiB and above. All data that the VMM
- * writes for the kernel are below 1 MiB; the rest is free for the kernel and the initrd.
+ * RAM is [0, LAYOUT_HOLE), and the RAM that does not fit there is at 4 GiB and above. All data that
+ * the VMM writes for the kernel are below 1 MiB; the rest is free for the kernel and the initrd.
  */
 #ifndef VMM_ARCH_X86_64_LAYOUT_H
 #define VMM_ARCH_X86_64_LAYOUT_H
@@ -31,10 +31,11 @@ static inline uint64_t layout_low_ram(uint64_t size)
 #define LAYOUT_CMDLINE_SIZE 0x10000ull /* including the NUL */
 #define LAYOUT_EBDA	    0x9fc00ull /* extended BIOS data area: end of usable low memory */
 #define LAYOUT_ACPI	    0xe0000ull /* RSDP at the start, where kernels scan the BIOS area */
-#define LAYOUT_ACPI_SIZE    0x1fff0ull
+#define LAYOUT_ACPI_SIZE    0x1f000ull
 /* A device tree takes the place of the ACPI tables: a struct setup_data that contains the tree. */
 #define LAYOUT_TREE	    LAYOUT_ACPI
 #define LAYOUT_TREE_SIZE    LAYOUT_ACPI_SIZE
+#define LAYOUT_GENERATION   0xff000ull	/* VM Generation ID: 16 bytes */
 #define LAYOUT_RESET_VECTOR 0xffff0ull	/* entry point of a BIOS: 16 bytes */
 #define LAYOUT_HIGH_MEMORY  0x100000ull /* kernels load here or above */
 
@@ -50,16 +51,17 @@ static inline uint64_t layout_low_ram(uint64_t size)
 #define LAYOUT_KVM_TSS		0xfffbd000ull /* 3 pages */
 
 /* Ports */
-#define LAYOUT_I8042	    0x60u
-#define LAYOUT_I8042_SIZE   5u
-#define LAYOUT_SERIAL	    0x3f8u
-#define LAYOUT_SERIAL_SIZE  8u
-#define LAYOUT_SERIAL_GSI   4u
-#define LAYOUT_BUTTON_GSI   23u /* last pin of the I/O APIC; disks use pins up to 22 */
-#define LAYOUT_PVPANIC	    0x505u
-#define LAYOUT_PVPANIC_SIZE 1u
-#define LAYOUT_ACPI_PM	    0x600u
-#define LAYOUT_ACPI_PM_SIZE 3u
+#define LAYOUT_I8042	      0x60u
+#define LAYOUT_I8042_SIZE     5u
+#define LAYOUT_SERIAL	      0x3f8u
+#define LAYOUT_SERIAL_SIZE    8u
+#define LAYOUT_SERIAL_GSI     4u
+#define LAYOUT_GENERATION_GSI 13u /* of the FPU in a PC, and free in this machine */
+#define LAYOUT_BUTTON_GSI     23u /* last pin of the I/O APIC; disks use pins up to 22 */
+#define LAYOUT_PVPANIC	      0x505u
+#define LAYOUT_PVPANIC_SIZE   1u
+#define LAYOUT_ACPI_PM	      0x600u
+#define LAYOUT_ACPI_PM_SIZE   3u
 
 /* Register offsets of the ACPI PM device, one byte each (ACPI 6.4, 4.8.3.7 and 4.8.3.6). */
 #define ACPI_PM_SLEEP_CONTROL 0u

@@ -12,6 +12,7 @@
 #include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/arch/x86_64/layout.h"
+#include "vmm/arch/x86_64/state.h"
 
 /* GSIs of the disks; the first ones are PIC inputs, for kernels without ACPI. Timer and cascade (0,
  * 2), keyboard (1), serial ports (3, 4), RTC (8) and FPU (13) are left out. */
@@ -42,6 +43,8 @@ int arch_devices(struct devlist *list, enum description description, bool serial
 	static const struct dev_desc acpi[] = {
 		{ DEV_ACPI_PM, true, LAYOUT_ACPI_PM, LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI },
 		{ DEV_POWER_BUTTON, true, 0, 0, LAYOUT_BUTTON_GSI },
+		{ DEV_GENERATION, false, LAYOUT_GENERATION, DEV_GENERATION_SIZE,
+		  LAYOUT_GENERATION_GSI },
 	};
 	static const struct dev_desc power = { DEV_ACPI_PM, false, LAYOUT_POWER,
 					       LAYOUT_ACPI_PM_SIZE, DEV_NO_GSI };
@@ -160,6 +163,16 @@ static void pm_write(void *dev, uint64_t offset, const uint8_t *data, unsigned i
  * a reboot does not wait.
  */
 static uint32_t i8042_bytes = I8042_BYTES; /* atomic; concurrent reads may count as one */
+
+uint32_t platform_i8042_bytes(void)
+{
+	return READ_ONCE(i8042_bytes);
+}
+
+void platform_set_i8042_bytes(uint32_t bytes)
+{
+	WRITE_ONCE(i8042_bytes, bytes);
+}
 
 static void i8042_read(void *dev, uint64_t offset, uint8_t *data, unsigned int len)
 {

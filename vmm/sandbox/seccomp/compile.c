@@ -2,7 +2,7 @@
 /*
  * compile: build tool that compiles seccomp/rules.h to BPF with libseccomp.
  *
- * It runs when microvm is built and is not part of microvm.
+ * The tool runs when microvm is built and is not part of microvm.
  *
  *   compile ARCH           print the programs as C text, which sandbox/seccomp.c includes
  *   compile ARCH --list    print how many system calls each filter allows, and which

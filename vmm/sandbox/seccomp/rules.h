@@ -11,8 +11,8 @@
  * allowed without conditions and do not run the filter for them. Older kernels check the rows in
  * their order, so frequent calls come first.
  *
- * A call without a row kills the process (SIGSYS). A few calls that a C library may try but can do
- * without fail with an errno instead.
+ * A call without a row kills the process (SIGSYS). A few calls fail with an errno instead: a C
+ * library may try them, and uses another call if they fail.
  */
 #ifndef VMM_SANDBOX_SECCOMP_RULES_H
 #define VMM_SANDBOX_SECCOMP_RULES_H
@@ -38,11 +38,12 @@
 #define SUPERVISOR (1u << 6) /* not a thread: the supervisor process (supervisor.h) */
 #define EXPORT	   (1u << 7) /* main thread of microvm-blk, which serves the front end */
 #define SPAWNER	   (1u << 8) /* spawner and jobs threads: they keep the filter of the process */
+#define SNAPSHOT   (1u << 9) /* the jobs thread of microvm, which takes snapshots */
 #define EPOLL	   (LIBAIO | SYNC)
 #define PLANES	   (URING | EPOLL)
 #define BLOCKS	   (PLANES | WORKER) /* threads that execute discard and write zeroes */
 #define ALL	   (MAIN | VCPU | BLOCKS | EXPORT)
-#define MICROVM	   (MAIN | VCPU | BLOCKS | SPAWNER) /* the processes of the two programs */
+#define MICROVM	   (MAIN | VCPU | BLOCKS | SPAWNER | SNAPSHOT) /* the processes of the two programs */
 #define BACK_END   (EXPORT | BLOCKS | SPAWNER)
 
 /* Placeholder for the process's own PID, which is inserted when the filter is loaded. */
@@ -67,6 +68,7 @@ struct rule {
 #define CALL_IF(kinds, call, one)	{ kinds, call, 0, 1, { one } }
 #define CALL_IF2(kinds, call, one, two)	{ kinds, call, 0, 2, { one, two } }
 #define REFUSE(kinds, call, error)	{ kinds, call, error, 0, { { 0 } } }
+#define REFUSE_IF(kinds, call, error, one) { kinds, call, error, 1, { one } }
 /* clang-format on */
 
 /* Flags that a call of clone must have, and flags that it must not have: the call may create a
@@ -81,6 +83,9 @@ struct rule {
 #define REGISTER(kinds, operation) \
 	CALL_IF(kinds, "io_uring_register", ARG_BITS(1, 0x7fffffff, operation))
 
+/* Reading a part of KVM's state, by the number of the ioctl: its size depends on the architecture. */
+#define KVM_GET(number) CALL_IF(SNAPSHOT, "ioctl", ARG_BITS(1, 0xffff, (KVMIO << 8 | (number))))
+
 static const struct rule rules[] = {
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_RUN)),
 	CALL(URING, "io_uring_enter"),
@@ -89,7 +94,7 @@ static const struct rule rules[] = {
 	CALL(EPOLL, "epoll_wait"),
 	CALL(EPOLL, "epoll_pwait"),
 	CALL(EPOLL, "epoll_ctl"),
-	CALL(PLANES, "preadv"),
+	CALL(BLOCKS, "preadv"),
 	CALL(PLANES, "pwritev2"),
 	CALL(PLANES, "pwritev"), /* used by a C library when pwritev2 is missing */
 	CALL(ALL, "write"),
@@ -97,7 +102,8 @@ static const struct rule rules[] = {
 	CALL(MAIN | EXPORT, "poll"),
 	CALL(MAIN | EXPORT, "ppoll"),
 	CALL(MAIN | EXPORT, "read"),
-	/* The console, when standard output is a socket, and the service manager. */
+	/* send(2), which has no destination address: replies and events of the control socket, the
+	 * clients of the console, a standard output that is a socket, and the service manager. */
 	CALL_IF(MAIN | EXPORT, "sendto", ARG_IS(4, 0)),
 
 	/* Messages of a vhost-user front end and their descriptors. */
@@ -112,13 +118,17 @@ static const struct rule rules[] = {
 
 	/* The control socket. */
 	CALL(MAIN | EXPORT, "accept4"),
-	CALL(MAIN, "recvfrom"),
+	CALL(MAIN | EXPORT, "recvfrom"),
 
 	/* Resize of an image, run by the jobs thread. */
 	CALL(SPAWNER, "ftruncate"),
 	CALL(SPAWNER | EXPORT, "newfstatat"),
+	CALL(MAIN, "newfstatat"), /* the size of an ephemeral disk's file */
 	/* Notification of kvm-clock when a vCPU resumes after a pause (arch_vcpu_resumed). */
 	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_KVMCLOCK_CTRL)),
+	/* The address at which a guest has crashed (arch_vcpu_pc): on x86, and on aarch64. */
+	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_GET_REGS)),
+	CALL_IF(VCPU, "ioctl", ARG_IS(1, KVM_GET_ONE_REG)),
 
 	/* Disks. Only FALLOC_FL_KEEP_SIZE is allowed, so that a guest cannot make a file grow. */
 	CALL(ALL, "fdatasync"),
@@ -185,8 +195,36 @@ static const struct rule rules[] = {
 	CALL(ALL, "sched_yield"),
 	CALL(ALL, "sched_getaffinity"), /* malloc, with many threads */
 	CALL(ALL, "restart_syscall"),
-	REFUSE(ALL, "openat", EACCES),
+	/* The C library opens files to read them; a snapshot's rows are for other flags. */
+	REFUSE_IF(ALL, "openat", EACCES, ARG_BITS(2, O_CREAT | O_DIRECTORY, 0)),
 	REFUSE(ALL, "prctl", EPERM),
+
+	/*
+	 * A snapshot, taken by the jobs thread: files are created, and directories opened to sync
+	 * them. Landlock and the empty root confine all this to --snapshot-dir.
+	 */
+	CALL_IF(SNAPSHOT, "openat", ARG_BITS(2, O_CREAT, O_CREAT)),
+	CALL_IF(SNAPSHOT, "openat", ARG_BITS(2, O_CREAT | O_DIRECTORY, O_DIRECTORY)),
+	CALL(SNAPSHOT, "mkdirat"),
+	CALL(SNAPSHOT, "renameat2"),
+	CALL(SNAPSHOT, "unlinkat"),
+	CALL(SNAPSHOT, "fsync"),
+	CALL(SNAPSHOT, "pread64"), /* /proc/self/pagemap */
+	CALL(SNAPSHOT, "copy_file_range"),
+	KVM_GET(0x98), /* KVM_GET_MP_STATE */
+	KVM_GET(0x81), /* KVM_GET_REGS */
+	KVM_GET(0x83), /* KVM_GET_SREGS */
+	KVM_GET(0xa4), /* KVM_GET_XSAVE */
+	KVM_GET(0xcf), /* KVM_GET_XSAVE2 */
+	KVM_GET(0xa6), /* KVM_GET_XCRS */
+	KVM_GET(0xa1), /* KVM_GET_DEBUGREGS */
+	KVM_GET(0x8e), /* KVM_GET_LAPIC */
+	KVM_GET(0x88), /* KVM_GET_MSRS */
+	KVM_GET(0xa3), /* KVM_GET_TSC_KHZ */
+	KVM_GET(0x91), /* KVM_GET_CPUID2 */
+	KVM_GET(0x9f), /* KVM_GET_PIT2, KVM_GET_VCPU_EVENTS */
+	KVM_GET(0x7c), /* KVM_GET_CLOCK */
+	KVM_GET(0x62), /* KVM_GET_IRQCHIP */
 
 	/* The supervisor waits for its VM, forwards signals, and exits with the VM's status. */
 	CALL(SUPERVISOR, "poll"),

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Statistics of the disks' queues: as lines of the log, and as the JSON of the control socket. */
+#include "vmm/control/disk_stats.h"
+
 #include <json-c/json.h>
 #include <stdio.h>
 
 #include "dataplane/base.h"
+#include "dataplane/blkplane.h"
 #include "dataplane/blkstats.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/virtio.h"
+#include "vmm/control/protocol.h"
 #include "vmm/control/queue_stats.h"
-#include "vmm/machine/internal.h"
 
 /* The arguments of a format that is made with COUNTER_FORMAT, from the struct at `from`. */
 #define COUNTER_VALUE(member, key, text, metric, what) , from->member
 
-/* Puts a counter, or a histogram, of the struct at `from` into `object`. */
+/* Adds a counter of the struct at `from` to the JSON object `object`. */
 #define PUT_COUNTER(member, key, text, metric, what) control_put_number(object, key, from->member);
+/* Adds a histogram of the struct at `from` to the JSON object `object`. */
 #define PUT_TIMES(member, key, text, metric, what) \
 	control_put(object, key, histogram(&from->member));
 
@@ -54,7 +59,7 @@ static void print_queue(const char *path, unsigned int queue, const struct blkpl
 			 path, queue, quantiles(&l->ring, ring), quantiles(&l->answer, answer));
 }
 
-void machine_print_stats(const struct blk_config *config, struct blk *blk)
+void disk_stats_print(const struct blk_config *config, struct blk *blk)
 {
 	struct blkplane_latency latency;
 	struct blkplane_stats s;
@@ -68,8 +73,8 @@ void machine_print_stats(const struct blk_config *config, struct blk *blk)
 /* ---- for the control socket ---- */
 
 /* Returns an array of [upper bound in ns (null: none), count] for each bucket that is not
- * empty. Four buckets of struct latency make one here, except the first and the last, which
- * stand alone. */
+ * empty. Four buckets of struct latency are merged into one, except the first and the last,
+ * which are not merged. */
 static struct json_object *buckets(const struct latency *l)
 {
 	struct json_object *all = json_object_new_array(), *one;
@@ -153,14 +158,8 @@ static struct json_object *queue_object(const struct blk *blk, unsigned int disk
 	return object;
 }
 
-struct json_object *machine_stats_object(const struct machine *m)
+void disk_stats_put(struct json_object *queues, struct blk *blk, unsigned int disk)
 {
-	struct json_object *object = json_object_new_object();
-	struct json_object *queues = json_object_new_array();
-
-	for (unsigned int i = 0; i < m->disk_count; i++)
-		for (unsigned int q = 0; q < blk_virtio(m->disk[i].blk)->queue_count; q++)
-			control_put(queues, NULL, queue_object(m->disk[i].blk, i, q));
-	control_put(object, "queues", queues);
-	return object;
+	for (unsigned int i = 0; i < blk_virtio(blk)->queue_count; i++)
+		control_put(queues, NULL, queue_object(blk, disk, i));
 }

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command snapshot, on the job thread.
+ *
+ * The guest is paused while its state and memory are written, and goes on before they are synced:
+ * the page cache has them by then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+#include "vmm/arch.h"
+#include "vmm/console/serial.h"
+#include "vmm/machine/internal.h"
+#include "vmm/machine/sections.h"
+#include "vmm/report.h"
+#include "vmm/state/directory.h"
+#include "vmm/state/memory_file.h"
+#include "vmm/write_all.h"
+
+#define NS_PER_US 1000u
+
+/* A snapshot that is being taken. Descriptors are -1 if a file is not open. */
+struct snapshot {
+	struct control_job *job;
+	struct machine *machine;
+	struct snapshot_dir dir;
+	int state_fd, memory_fd;
+};
+
+int machine_snapshots_open(struct machine *m)
+{
+	const char *path = m->config->snapshot_dir;
+
+	if (!path)
+		return 0;
+	m->snapshot_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->snapshot_fd < 0)
+		return report_option(-errno, "--snapshot-dir", path, NULL);
+	if (faccessat(m->snapshot_fd, ".", W_OK, AT_EACCESS))
+		return report_option(-errno, "--snapshot-dir", path, NULL);
+	m->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	return m->pagemap_fd < 0 ? report_host(-errno, "--snapshot-dir: /proc/self/pagemap") : 0;
+}
+
+/* ---- state ---- */
+
+static int refuse(struct snapshot *s, int err, const char *what)
+{
+	control_refuse(&s->job->answer, "failed", "%s: %s", what, strerror(-err));
+	return err;
+}
+
+static int check_vcpus(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+
+	/* The pause may have been cut short. */
+	if (machine_is_ending(m))
+		return refuse(s, -ECANCELED, "the VM ends");
+	for (unsigned int i = 0; i < m->vcpu_count; i++) {
+		if (!m->vcpu[i].parked_err)
+			continue;
+		control_refuse(&s->job->answer, "failed",
+			       "vCPU %u does not complete its instruction", i);
+		return m->vcpu[i].parked_err;
+	}
+	return 0;
+}
+
+static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *out)
+{
+	struct disk *disk = &s->machine->disk[i];
+	struct disk_section section;
+	unsigned int queue = 0;
+	int err;
+
+	memset(&section, 0, sizeof(section));
+	err = virtio_mmio_save(&disk->mmio, &section.mmio, &queue);
+	if (err) {
+		control_refuse(&s->job->answer, "failed",
+			       "disk %u has failed requests, which have to be repeated first", i);
+		return err;
+	}
+	blk_save(disk->blk, &section.blk);
+	state_put(out, TAG_DISK, i, &section, sizeof(section));
+	return 0;
+}
+
+/* Writes the sections of the devices. They come before KVM's state: a disk that finishes its last
+ * requests may raise an interrupt. */
+static int save_devices(struct snapshot *s, struct state_writer *out)
+{
+	struct machine *m = s->machine;
+	const struct machine_section machine = {
+		.memory = m->config->memory,
+		.cpus = m->config->cpus,
+		.description = m->devices.description,
+		.serial = m->serial != NULL,
+		.disks = m->disk_count,
+		.exit_port = m->config->exit_port.port,
+	};
+	int err = 0;
+
+	state_put(out, TAG_MACHINE, 0, &machine, sizeof(machine));
+	for (unsigned int i = 0; i < m->disk_count && !err; i++)
+		err = save_disk(s, i, out);
+	if (!err && m->serial) {
+		struct serial_state serial;
+
+		serial_save(m->serial, &serial);
+		state_put(out, TAG_SERIAL, 0, &serial, sizeof(serial));
+	}
+	return err;
+}
+
+static int save_kvm(struct snapshot *s, struct state_writer *out)
+{
+	struct machine *m = s->machine;
+	int *fds = calloc(m->vcpu_count, sizeof(*fds));
+	const char *call = "";
+	int err;
+
+	if (!fds)
+		return refuse(s, -ENOMEM, "state");
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		fds[i] = m->vcpu[i].fd;
+	err = arch_state_save(m->arch_state, m->vm.fd, fds, m->vcpu_count, out, &call);
+	free(fds);
+	if (err)
+		control_refuse(&s->job->answer, "failed", "KVM_GET_%s: %s", call, strerror(-err));
+	return err;
+}
+
+static int write_state(struct snapshot *s)
+{
+	struct state_writer out;
+	int err;
+
+	state_begin(&out, arch_state_machine());
+	err = save_devices(s, &out);
+	if (!err)
+		err = save_kvm(s, &out);
+	if (!err) {
+		err = state_end(&out);
+		if (!err)
+			err = write_all(s->state_fd, out.data, out.size);
+		if (err)
+			refuse(s, err, "state");
+	}
+	state_free(&out);
+	return err;
+}
+
+/* ---- files ---- */
+
+static int create_file(struct snapshot *s, const char *name, int *fd)
+{
+	*fd = snapshot_dir_file(&s->dir, name);
+	return *fd < 0 ? refuse(s, *fd, name) : 0;
+}
+
+static int create_files(struct snapshot *s)
+{
+	int err = snapshot_dir_create(&s->dir, s->machine->snapshot_fd, s->job->request.name);
+
+	if (err)
+		return refuse(s, err, "directory");
+	err = create_file(s, SNAPSHOT_STATE, &s->state_fd);
+	return err ? err : create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
+}
+
+static int write_memory(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+	const struct memory_image image = {
+		.base = m->memory.base,
+		.size = m->memory.size,
+		.pagemap_fd = m->pagemap_fd,
+		.base_fd = machine_restore_memory(m),
+		.cancel = &m->vm_exit.why,
+	};
+	int err = memory_file_write(s->memory_fd, &image, &s->job->pages);
+
+	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
+}
+
+/* Makes all durable, the guest's completed writes as well, and gives the snapshot its name. */
+static int commit(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+	int err = 0;
+
+	for (unsigned int i = 0; i < m->disk_count && !err; i++) {
+		err = blk_flush(m->disk[i].blk);
+		if (err)
+			refuse(s, err, m->config->disk[i].path);
+	}
+	if (!err && (fsync(s->state_fd) || fsync(s->memory_fd)))
+		err = refuse(s, -errno, "sync");
+	if (err)
+		return err;
+	err = snapshot_dir_commit(&s->dir);
+	return err ? refuse(s, err, "directory") : 0;
+}
+
+static void close_file(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void machine_snapshot(struct job *queued)
+{
+	struct control_job *job = container_of(queued, struct control_job, job);
+	struct machine *m = container_of(job->commands, struct machine, commands);
+	struct snapshot s = {
+		.job = job, .machine = m, .dir.fd = -1, .state_fd = -1, .memory_fd = -1
+	};
+	bool was_paused = m->commands.owner_paused;
+	uint64_t began = monotonic_ns();
+	int err;
+
+	if (!snapshot_name_valid(job->request.name)) {
+		control_refuse(&job->answer, "bad-request",
+			       "a name has letters, digits, '_', '-' and '.', not first");
+		return;
+	}
+	if (!was_paused)
+		machine_halt(m);
+	err = check_vcpus(&s);
+	if (!err)
+		err = create_files(&s);
+	if (!err)
+		err = write_state(&s);
+	if (!err)
+		err = write_memory(&s);
+	m->commands.owner_paused = was_paused || (job->request.stay && !err);
+	job->changed = m->commands.owner_paused != was_paused;
+	if (!m->commands.owner_paused)
+		machine_resume(m);
+	job->paused_us = (monotonic_ns() - began) / NS_PER_US;
+	if (!err)
+		err = commit(&s);
+	snapshot_dir_cancel(&s.dir);
+	close_file(s.state_fd);
+	close_file(s.memory_fd);
+	job->total_us = (monotonic_ns() - began) / NS_PER_US;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vmm/state/directory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataplane/base.h"
+
+#define FILE_MODE 0600
+#define DIR_MODE  0700
+
+bool snapshot_name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("._-", name[i]))
+			return false;
+	return len && len <= SNAPSHOT_NAME_MAX && name[0] != '.';
+}
+
+/* Removes the directory and the files that a snapshot has. */
+static int remove_dir(int parent_fd, const char *name)
+{
+	static const char *const files[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY };
+	char path[SNAPSHOT_NAME_MAX + 20];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", name, files[i]);
+		if (unlinkat(parent_fd, path, 0) && errno != ENOENT)
+			return -errno;
+	}
+	return unlinkat(parent_fd, name, AT_REMOVEDIR) && errno != ENOENT ? -errno : 0;
+}
+
+int snapshot_dir_create(struct snapshot_dir *dir, int parent_fd, const char *name)
+{
+	int err;
+
+	*dir = (struct snapshot_dir){ .parent_fd = parent_fd, .fd = -1 };
+	snprintf(dir->name, sizeof(dir->name), "%s", name);
+	snprintf(dir->staged, sizeof(dir->staged), ".%s.new", dir->name);
+	err = remove_dir(parent_fd, dir->staged);
+	if (err)
+		return err;
+	if (mkdirat(parent_fd, dir->staged, DIR_MODE))
+		return -errno;
+	dir->fd = openat(parent_fd, dir->staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return dir->fd < 0 ? -errno : 0;
+}
+
+int snapshot_dir_file(const struct snapshot_dir *dir, const char *name)
+{
+	int fd = openat(dir->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			FILE_MODE);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Gives the directory its name. One that has it already gets the other name in the same step.
+ * Returns 1 in that case, 0, or -errno. */
+static int rename_dir(const struct snapshot_dir *dir)
+{
+	int fd = dir->parent_fd;
+
+	if (!renameat2(fd, dir->staged, fd, dir->name, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EEXIST || renameat2(fd, dir->staged, fd, dir->name, RENAME_EXCHANGE))
+		return -errno;
+	return 1;
+}
+
+int snapshot_dir_commit(struct snapshot_dir *dir)
+{
+	int replaced = fsync(dir->fd) ? -errno : rename_dir(dir);
+	int err;
+
+	if (replaced < 0) {
+		snapshot_dir_cancel(dir);
+		return replaced;
+	}
+	err = fsync(dir->parent_fd) ? -errno : 0;
+	if (!err && replaced)
+		err = remove_dir(dir->parent_fd, dir->staged);
+	close(dir->fd);
+	dir->fd = -1;
+	return err;
+}
+
+void snapshot_dir_cancel(struct snapshot_dir *dir)
+{
+	if (dir->fd < 0)
+		return;
+	close(dir->fd);
+	dir->fd = -1;
+	remove_dir(dir->parent_fd, dir->staged);
+}
