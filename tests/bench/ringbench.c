@@ -306,13 +306,13 @@ static void tear_down(void)
 }
 
 static const struct option long_options[] = {
-	{ "engine", 1, NULL, 'e' },    { "file", 1, NULL, 'f' },     { "depth", 1, NULL, 'd' },
-	{ "queues", 1, NULL, 'q' },    { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
-	{ "seconds", 1, NULL, 's' },   { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
-	{ "share", 0, NULL, 'H' },     { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },    { "times", 0, NULL, 'T' },    { "bytes", 1, NULL, 'b' },
-	{ "buffered", 0, NULL, 'B' },  { "inflight", 0, NULL, 'I' }, { "dirty", 0, NULL, 'D' },
-	{ "ephemeral", 0, NULL, 'E' }, { NULL, 0, NULL, 0 },
+	{ "engine", 1, NULL, 'e' },   { "file", 1, NULL, 'f' },	     { "depth", 1, NULL, 'd' },
+	{ "queues", 1, NULL, 'q' },   { "threads", 1, NULL, 't' },   { "poll-us", 1, NULL, 'p' },
+	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' },  { "pin", 0, NULL, 'P' },
+	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
+	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },     { "bytes", 1, NULL, 'b' },
+	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { "inflight", 0, NULL, 'I' },
+	{ "dirty", 0, NULL, 'D' },    { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)

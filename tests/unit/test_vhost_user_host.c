@@ -313,7 +313,7 @@ START_TEST(failure_of_the_socket_ends_the_connection)
 	vumaster_reconnect(&v);
 	/* The socket has no room for all of an answer. */
 	sends = (struct failure){ 1, 0 };
-	ck_assert_int_eq(vumaster_send(&v, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0), -EAGAIN);
+	ck_assert_int_eq(vumaster_send(&v, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0), -EIO);
 	vumaster_reconnect(&v);
 	struct vhost_user_inflight inflight = { 0, 0, 1, 128, 0 };
 	unsigned int fds = count_fds();

@@ -233,26 +233,20 @@ START_TEST(write_cache_is_not_switched_without_the_feature)
 }
 END_TEST
 
-/* The size changes, and the front end cannot be told, or need not. */
-START_TEST(channel_of_the_back_end_is_missing_or_closed)
+/* Some of these lines are left out of the log. */
+START_TEST(channel_that_is_closed_again_and_again_does_not_flood_the_log)
 {
 	int pair[2];
 
 	open_queues(1);
 	vumaster_start(&v, 16, 0);
-	vhost_user_config_changed(v.vu);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	vumaster_say(&v, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1);
-	close(pair[1]);
-	vumaster_stop(&v);
-	/* Nothing is sent while no ring runs. */
-	vhost_user_config_changed(v.vu);
-	ck_assert_int_lt(recv(pair[0], pair, 1, MSG_DONTWAIT), 0);
-	vumaster_say_fd(&v, VHOST_USER_SET_VRING_KICK, 0, m->kick_fd);
-	close(pair[0]);
-	/* Some of these lines are left out of the log. */
-	for (unsigned int i = 0; i < 2 * LOG_BURST; i++)
+	for (unsigned int i = 0; i < 2 * LOG_BURST; i++) {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		vumaster_say(&v, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1);
+		close(pair[0]);
+		close(pair[1]);
 		vhost_user_config_changed(v.vu);
+	}
 	read_ok(0);
 	vumaster_fini(&v);
 }
@@ -339,7 +333,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, end_of_the_connection_is_reported);
 	tcase_add_test(t, front_end_switches_the_write_cache);
 	tcase_add_test(t, write_cache_is_not_switched_without_the_feature);
-	tcase_add_test(t, channel_of_the_back_end_is_missing_or_closed);
+	tcase_add_test(t, channel_that_is_closed_again_and_again_does_not_flood_the_log);
 	tcase_add_test(t, second_listener_hears_of_broken_rings);
 	tcase_add_names_test(t, failed_read_is_kept_and_repeated_after_a_resume, listener_names);
 	suite_add_tcase(s, t);
