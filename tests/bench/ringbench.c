@@ -8,7 +8,8 @@
  * ephemeral disk to which nothing has been written.
  *
  * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
- * request, and doorbells per request. With --times the planes take time stamps as well. With
+ * request, and doorbells per request. With --times the planes take time stamps as well, with
+ * --inflight they mirror their requests in flight, and with --dirty they keep a dirty log. With
  * --stages one thread calls each stage, and the line has the time of each.
  */
 #include "tests/bench/ringbench.h"
@@ -50,6 +51,8 @@ static struct {
 	bool share;
 	bool stages;
 	bool times;
+	bool inflight; /* mirror the requests in flight */
+	bool dirty;    /* record writes to guest memory in a dirty log */
 } opt = {
 	.engine = "null", .depth = 32, .bytes = 4096, .queues = 1, .poll_us = 1000, .seconds = 1
 };
@@ -59,6 +62,8 @@ struct queue {
 	struct irqline irq;
 	_Alignas(CACHELINE_PAIR) uint32_t irq_status;
 	uint32_t status;
+	struct vring_base base;
+	struct vring_mirror mirror;
 	struct blkplane_stats stats;
 	struct blkplane_latency latency;
 	int kick_fd;
@@ -72,6 +77,7 @@ static struct queue queues[MAX_QUEUES];
 static struct iothread *threads[MAX_QUEUES];
 static struct overlay *overlay;
 static struct hostmem mem;
+static struct hostmem_dirty dirty;
 static uint64_t disk_bytes = 1ull << 30;
 static int phase; /* atomic; 1: count, 2: stop */
 
@@ -168,6 +174,23 @@ static char *map_ram(size_t size)
 	return ram;
 }
 
+/* Gives a queue the memory that mirrors its requests. */
+static void add_mirror(struct queue *q)
+{
+	q->base = (struct vring_base){ .avail_wrap = true, .used_wrap = true };
+	q->mirror = (struct vring_mirror){
+		.memory = map_ram(vring_mirror_bytes(RING_SIZE, opt.packed)),
+		.entries = RING_SIZE,
+	};
+}
+
+static void add_dirty_log(size_t ram)
+{
+	dirty.bytes = (GPA + ram) / HOSTMEM_DIRTY_PAGE / 8 + 1;
+	dirty.bits = (uint8_t *)map_ram(dirty.bytes);
+	mem.dirty = &dirty;
+}
+
 static void set_up(const struct ioengine_ops *ops)
 {
 	char *ram = map_ram(DRIVER_BYTES * opt.queues);
@@ -182,6 +205,8 @@ static void set_up(const struct ioengine_ops *ops)
 	if (opt.ephemeral && overlay_create(&overlay, disk_bytes))
 		die("overlay");
 	hostmem_add(&mem, GPA, DRIVER_BYTES * opt.queues, ram, false);
+	if (opt.dirty)
+		add_dirty_log(DRIVER_BYTES * opt.queues);
 	for (unsigned int i = 0; i < opt.threads; i++) {
 		if (iothread_create(&threads[i], &thread))
 			die("iothread");
@@ -206,6 +231,8 @@ static void set_up(const struct ioengine_ops *ops)
 		q->kick_fd = eventfd(0, EFD_NONBLOCK);
 		q->irq = (struct irqline){ .status = &q->irq_status,
 					   .fd = eventfd(0, EFD_NONBLOCK) };
+		if (opt.inflight)
+			add_mirror(q);
 		if (ioengine_create(&q->engine, ops, &engine))
 			die("engine");
 		struct blkplane_config config = {
@@ -216,6 +243,8 @@ static void set_up(const struct ioengine_ops *ops)
 			.thread = t,
 			.engine = q->engine,
 			.kick_fd = q->kick_fd,
+			.base = opt.inflight ? &q->base : NULL,
+			.mirror = opt.inflight ? &q->mirror : NULL,
 			.irq = &q->irq,
 			.stats = &q->stats,
 			.latency = opt.times ? &q->latency : NULL,
@@ -277,12 +306,13 @@ static void tear_down(void)
 }
 
 static const struct option long_options[] = {
-	{ "engine", 1, NULL, 'e' },   { "file", 1, NULL, 'f' },	     { "depth", 1, NULL, 'd' },
-	{ "queues", 1, NULL, 'q' },   { "threads", 1, NULL, 't' },   { "poll-us", 1, NULL, 'p' },
-	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' },  { "pin", 0, NULL, 'P' },
-	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
-	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },     { "bytes", 1, NULL, 'b' },
-	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { NULL, 0, NULL, 0 },
+	{ "engine", 1, NULL, 'e' },    { "file", 1, NULL, 'f' },     { "depth", 1, NULL, 'd' },
+	{ "queues", 1, NULL, 'q' },    { "threads", 1, NULL, 't' },  { "poll-us", 1, NULL, 'p' },
+	{ "seconds", 1, NULL, 's' },   { "indirect", 0, NULL, 'i' }, { "pin", 0, NULL, 'P' },
+	{ "share", 0, NULL, 'H' },     { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
+	{ "packed", 0, NULL, 'k' },    { "times", 0, NULL, 'T' },    { "bytes", 1, NULL, 'b' },
+	{ "buffered", 0, NULL, 'B' },  { "inflight", 0, NULL, 'I' }, { "dirty", 0, NULL, 'D' },
+	{ "ephemeral", 0, NULL, 'E' }, { NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -339,6 +369,12 @@ static void parse(int argc, char **argv)
 		case 'T':
 			opt.times = true;
 			break;
+		case 'I':
+			opt.inflight = true;
+			break;
+		case 'D':
+			opt.dirty = true;
+			break;
 		case 'S':
 			opt.stages = true;
 			break;
@@ -363,7 +399,7 @@ int main(int argc, char **argv)
 {
 	parse(argc, argv);
 	if (opt.stages) {
-		stages_measure(opt.depth, opt.packed, opt.indirect);
+		stages_measure(opt.depth, opt.packed, opt.indirect, opt.inflight);
 		return 0;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
