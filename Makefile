@@ -101,7 +101,7 @@ TEST_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,$(TESTS_OF_x86_64:%=tests/un
 TEST_LIB  := $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/lib/bzimage.c),$(wildcard tests/lib/*.c)))
 FUZZ_SRC  := $(filter-out $(if $(TESTS_OF_$(ARCH)),,tests/fuzz/fuzz_boot.c),$(wildcard tests/fuzz/fuzz_*.c))
 # A benchmark is NAME.c with NAME_*.c, where they exist.
-BENCH_SRC := $(filter-out tests/bench/ringbench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
+BENCH_SRC := $(filter-out tests/bench/ringbench_% tests/bench/vubench_% $(if $(TESTS_OF_$(ARCH)),,tests/bench/tsc_khz.c),$(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$(OBJ)/%)
 C_FILES    = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
@@ -195,6 +195,7 @@ TEST_LD      := $(if $(CROSS),,$(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$
 TEST_LDFLAGS  = $(filter-out $(LINK_$(ARCH)),$(ALL_LDFLAGS)) $(TEST_LD)
 
 $(OBJ)/tests/bench/ringbench: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/ringbench_*.c))
+$(OBJ)/tests/bench/vubench: $(patsubst %,$(OBJ)/tests/bench/%.o,vubench_session ringbench_driver ringbench_packed)
 
 $(OBJ)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 	$(Q)$(COMPILER) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -311,6 +312,7 @@ help:
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'
 	@echo 'make blkbench   a disk, beside QEMU and fio; BLKBENCH="--depths 1,32 ..."'
+	@echo 'make vhost-bench  microvm-blk beside QEMU; VHOST_BENCH="--quick ..."'
 	@echo 'make boot-and-fio  a Linux guest with fio; BOOT_AND_FIO="--quick ..."'
 	@echo 'make install    into prefix=/usr/local, below DESTDIR=; STRIP=no: with symbols'
 	@echo 'make uninstall  remove what make install has installed'

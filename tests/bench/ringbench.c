@@ -5,7 +5,8 @@
  *
  * A request reads 4 KiB, or --bytes, at a random offset of --file, a file or a block device: with
  * O_DIRECT, or through the page cache with --buffered. With --ephemeral, the file is the base of an
- * ephemeral disk to which nothing has been written.
+ * ephemeral disk to which nothing has been written. With --memfd, the driver's memory is shared, in
+ * small pages, as that of vubench. With --wait a driver sleeps until its interrupt.
  *
  * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
  * request, and doorbells per request. With --times the planes take time stamps as well, with
@@ -46,6 +47,7 @@ static struct {
 	bool indirect;
 	bool buffered; /* read through the host's page cache */
 	bool ephemeral;
+	bool memfd; /* driver memory as that of vubench */
 	bool packed;
 	bool pin;
 	bool share;
@@ -53,6 +55,7 @@ static struct {
 	bool times;
 	bool inflight; /* mirror the requests in flight */
 	bool dirty;    /* record writes to guest memory in a dirty log */
+	bool wait;
 } opt = {
 	.engine = "null", .depth = 32, .bytes = 4096, .queues = 1, .poll_us = 1000, .seconds = 1
 };
@@ -136,6 +139,8 @@ static void *drive(void *arg)
 		while ((slot = driver_take(d)) < 0)
 			if (READ_ONCE(phase) == 2)
 				break;
+			else if (opt.wait)
+				driver_sleep(d, q->irq.fd);
 			else if (opt.share)
 				sched_yield();
 		for (; slot >= 0; slot = driver_take(d)) {
@@ -165,7 +170,16 @@ static const struct ioengine_ops *const engines[] = {
  * resident. */
 static char *map_ram(size_t size)
 {
-	char *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *ram;
+	int fd;
+
+	if (opt.memfd) {
+		ram = driver_memfd(size, &fd);
+		if (!ram)
+			die("memfd");
+		return ram;
+	}
+	ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (ram == MAP_FAILED)
 		die("mmap");
@@ -267,6 +281,7 @@ static double all_cpu_seconds(void)
 static void measure(void)
 {
 	double begin, cpu, seconds, requests = 0, kicks = 0;
+	uint64_t one = 1;
 
 	for (unsigned int i = 0; i < opt.queues; i++) {
 		if (pthread_create(&queues[i].thread, NULL, drive, &queues[i]))
@@ -281,6 +296,9 @@ static void measure(void)
 	cpu = all_cpu_seconds() - cpu;
 	seconds = now() - begin;
 	__atomic_store_n(&phase, 2, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < opt.queues; i++)
+		if (write(queues[i].irq.fd, &one, sizeof(one)) != sizeof(one))
+			die("irq");
 	for (unsigned int i = 0; i < opt.queues; i++) {
 		pthread_join(queues[i].thread, NULL);
 		requests += (double)queues[i].requests;
@@ -312,7 +330,8 @@ static const struct option long_options[] = {
 	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
 	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },     { "bytes", 1, NULL, 'b' },
 	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { "inflight", 0, NULL, 'I' },
-	{ "dirty", 0, NULL, 'D' },    { NULL, 0, NULL, 0 },
+	{ "dirty", 0, NULL, 'D' },    { "memfd", 0, NULL, 'm' },     { "wait", 0, NULL, 'w' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void parse(int argc, char **argv)
@@ -338,6 +357,12 @@ static void parse(int argc, char **argv)
 			break;
 		case 'E':
 			opt.ephemeral = true;
+			break;
+		case 'm':
+			opt.memfd = true;
+			break;
+		case 'w':
+			opt.wait = true;
 			break;
 		case 'q':
 			opt.queues = (unsigned int)atoi(optarg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ringbench: a virtqueue driver without overhead, and an engine that completes at once. */
+/* A virtqueue driver without overhead, for ringbench and vubench, and an engine without I/O. */
 #ifndef TESTS_RINGBENCH_H
 #define TESTS_RINGBENCH_H
 
@@ -24,7 +24,7 @@ struct driver {
 	 * ring, and the flags AVAIL and USED at this position.
 	 */
 	struct vring_packed_desc *packed;
-	uint32_t *device_event;
+	uint32_t *device_event, *driver_event;
 	uint16_t put, put_flags, take, take_flags;
 	uint16_t shown; /* avail index that the device was last notified of */
 	struct vring_packed_desc *first;
@@ -51,11 +51,23 @@ bool driver_show(struct driver *d);
 /* Returns the slot of the next completed request, or -1. */
 int driver_take(struct driver *d);
 
+/* Disables interrupts, which driver_init leaves to the first driver_show. */
+void driver_disarm(struct driver *d);
+/* Sleeps until the next completion, or until another thread writes to the eventfd by which the
+ * device interrupts. Returns false if there was no need to sleep. */
+bool driver_sleep(struct driver *d, int fd);
+
+/* Maps resident memory of a new memfd, whose descriptor goes to *fd. Returns NULL with errno on
+ * failure. */
+char *driver_memfd(size_t size, int *fd);
+
 /* Implementations of the functions above for a packed ring (ringbench_packed.c). */
 void packed_init(struct driver *d, void *base);
 void packed_stage(struct driver *d, unsigned int slot);
 bool packed_show(struct driver *d);
 int packed_take(struct driver *d);
+bool packed_arm(struct driver *d);
+void packed_disarm(struct driver *d);
 
 /* Offsets in the memory of a driver. */
 #define DATA_BYTES 65536u /* largest request */

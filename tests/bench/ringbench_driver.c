@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/bench/ringbench.h"
 
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <linux/virtio_blk.h>
 
 #include "dataplane/base.h"
@@ -122,6 +126,52 @@ int driver_take(struct driver *d)
 		return -1;
 	id = d->used->ring[d->used_idx++ % RING_SIZE].id;
 	return (int)(id / d->per_slot);
+}
+
+/* Disables interrupts: the event stays half the index space away from the used index. */
+void driver_disarm(struct driver *d)
+{
+	if (d->ring.packed)
+		packed_disarm(d);
+	else
+		WRITE_ONCE(*used_event(d), (uint16_t)(d->used_idx + 0x8000));
+}
+
+static bool driver_arm(struct driver *d)
+{
+	if (d->ring.packed)
+		return packed_arm(d);
+	WRITE_ONCE(*used_event(d), d->used_idx);
+	/* The device reads the event after it has published; this driver checks the index again. */
+	full_barrier();
+	return LOAD_ACQUIRE(d->used->idx) == d->used_idx;
+}
+
+bool driver_sleep(struct driver *d, int fd)
+{
+	struct pollfd event = { fd, POLLIN, 0 };
+	bool sleeps = driver_arm(d);
+	uint64_t count;
+
+	/* The device may have made the descriptor non-blocking. */
+	if (sleeps && (poll(&event, 1, -1) < 0 || read(fd, &count, sizeof(count)) < 0))
+		sleeps = false;
+	driver_disarm(d);
+	return sleeps;
+}
+
+char *driver_memfd(size_t size, int *fd)
+{
+	char *ram;
+
+	*fd = memfd_create("driver", MFD_CLOEXEC);
+	if (*fd < 0 || ftruncate(*fd, (off_t)size))
+		return NULL;
+	ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (ram == MAP_FAILED)
+		return NULL;
+	memset(ram, 0, size);
+	return ram;
 }
 
 /* ---- an engine that completes at once ---- */

@@ -38,16 +38,36 @@ static void lay_out(struct vring_packed_desc *desc, const struct driver *d, unsi
 	};
 }
 
+void packed_disarm(struct driver *d)
+{
+	WRITE_ONCE(*d->driver_event, DISABLE);
+}
+
+/* Returns whether the device has completed the next request. */
+static bool is_used(const struct driver *d)
+{
+	/* Acquire: pairs with vring_publish's release. */
+	return (LOAD_ACQUIRE(d->packed[d->take].flags) & BOTH) == d->take_flags;
+}
+
+bool packed_arm(struct driver *d)
+{
+	WRITE_ONCE(*d->driver_event, DESC | (d->take_flags & AVAIL ? 0x8000u : 0) | d->take);
+	/* The device reads the event after it has published; this driver checks the flags again. */
+	full_barrier();
+	return !is_used(d);
+}
+
 void packed_init(struct driver *d, void *base)
 {
 	char *at = base;
 
 	d->packed = (struct vring_packed_desc *)(at + AT_DESC);
 	d->device_event = (uint32_t *)(at + AT_USED);
+	d->driver_event = (uint32_t *)(at + AT_AVAIL);
 	d->put_flags = AVAIL;
 	d->take_flags = BOTH;
-	/* Disables interrupts. */
-	WRITE_ONCE(*(uint32_t *)(at + AT_AVAIL), DISABLE);
+	packed_disarm(d);
 	for (unsigned int slot = 0; d->ring.indirect && slot < d->slots; slot++)
 		lay_out((struct vring_packed_desc *)(at + AT_TABLES) + slot * 4ul, d, slot);
 }
@@ -92,6 +112,8 @@ void packed_stage(struct driver *d, unsigned int slot)
 bool packed_show(struct driver *d)
 {
 	uint16_t old = d->shown, at;
+	/* Positions cannot tell a ring that was offered as a whole from one without news. */
+	bool whole = d->first && d->put == old;
 	uint32_t event;
 
 	/* Release: pairs with vring_pop's acquire. */
@@ -103,6 +125,8 @@ bool packed_show(struct driver *d)
 	event = READ_ONCE(*d->device_event);
 	if ((event & ~0xffffu) != DESC)
 		return (event & ~0xffffu) != DISABLE;
+	if (whole)
+		return true;
 	/* Converts ring positions to a running count, as if the ring had no end. */
 	at = (uint16_t)(event & 0x7fff);
 	if (!(event & 0x8000) != !(d->put_flags & AVAIL))
@@ -117,8 +141,7 @@ int packed_take(struct driver *d)
 	const struct vring_packed_desc *at = &d->packed[d->take];
 	int id;
 
-	/* Acquire: pairs with vring_publish's release. */
-	if ((LOAD_ACQUIRE(at->flags) & BOTH) != d->take_flags)
+	if (!is_used(d))
 		return -1;
 	id = at->id;
 	advance(&d->take, &d->take_flags, d->per_slot);

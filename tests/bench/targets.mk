@@ -5,8 +5,10 @@
 # make blkbench       a disk measured by a guest under microvm and QEMU, and by fio on the host;
 #                     BLKBENCH='options'
 # make boot-and-fio   a Linux guest with fio, under microvm and peers; BOOT_AND_FIO='--quick ...'
+# make vhost-bench    microvm-blk and qemu-storage-daemon under the same vhost-user client;
+#                     VHOST_BENCH='--quick ...'
 
-.PHONY: bench-stop blkbench boot-and-fio deps-bench
+.PHONY: bench-stop blkbench boot-and-fio vhost-bench deps-bench
 
 bench-stop: $(OBJ)/tests/bench/stop_latency
 	$(Q)$< $(OBJ)/stop_latency.img
@@ -19,3 +21,8 @@ blkbench: deps-bench microvm bare bench-programs
 
 boot-and-fio: deps-bench microvm linux-guest bench-programs
 	$(Q)tools/boot-and-fio $(BOOT_AND_FIO)
+
+# libblkio's client is optional: without a network it is reported as skipped.
+vhost-bench: deps-bench microvm-blk bench-programs
+	$(Q)[ "$(DEPS)" = no ] || tools/fetch-libblkio $(BUILD) || true
+	$(Q)tools/vhost-bench $(VHOST_BENCH)
