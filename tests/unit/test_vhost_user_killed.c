@@ -274,8 +274,8 @@ START_TEST(memory_that_the_front_end_truncates_does_not_end_the_process)
 	vumaster_start(&v, 16, features_of(_i));
 	read_ok(0);
 	ck_assert_uint_ge(eventfd_count(lost), 1);
-	close(lost);
 	close_all();
+	close(lost);
 }
 END_TEST
 

@@ -150,8 +150,8 @@ START_TEST(removed_memory_that_is_truncated_is_replaced)
 	ck_assert_uint_eq(eventfd_count(lost), 1);
 	read_ok(0);
 	close(fd);
-	close(lost);
 	vumaster_fini(&v);
+	close(lost);
 }
 END_TEST
 
@@ -173,8 +173,8 @@ START_TEST(dirty_log_that_is_truncated_is_replaced)
 	read_ok(0);
 	ck_assert_uint_ge(eventfd_count(lost), 1);
 	close(fd);
-	close(lost);
 	vumaster_fini(&v);
+	close(lost);
 }
 END_TEST
 
