@@ -89,9 +89,9 @@ LDLIBS := -laio $(call library,uring) $(call library,json-c) $(call library,fdt)
 
 ROOMS     := dataplane devices/virtio devices/vhost_user vmm $(addprefix vmm/,boot console control kvm machine options sandbox service state) vmm/arch/$(ARCH)
 LIB_SRC   := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS))))
-# Coverage is measured in two rooms. Only their objects are compiled for it; the others are shared
+# Coverage is measured in some rooms. Only their objects are compiled for it; the others are shared
 # with the release variant.
-COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/virtio/%,%)
+COUNTED   := $(if $(filter coverage,$(VARIANT)),dataplane/% devices/virtio/% devices/vhost_user/%,%)
 COMMON    := $(if $(filter coverage,$(VARIANT)),$(BUILD)/release,$(OBJ))
 LIB       := $(patsubst %.c,$(OBJ)/%.o,$(filter $(COUNTED),$(LIB_SRC))) \
 	     $(patsubst %.c,$(COMMON)/%.o,$(filter-out $(COUNTED),$(LIB_SRC)))

@@ -7,6 +7,9 @@
 #include "dataplane/blkplane_internal.h"
 #include "dataplane/probes.h"
 
+/* A function of the hot loop that has another, cold caller: the compiler would inline neither. */
+#define HOT static inline __attribute__((always_inline))
+
 static __attribute__((noinline)) uint64_t blkplane_range_bytes(const struct slot *slot)
 {
 	uint64_t sum = 0;
@@ -23,12 +26,8 @@ static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 	return slot->req.kind <= BLKREQ_WRITE ? slot->task.len : blkplane_range_bytes(slot);
 }
 
-/* Ends a request; every request ends here. `bytes` counts if the request succeeded. The function is
- * forced inline, because the compiler would otherwise not inline it in the hot loop. */
-static inline __attribute__((always_inline)) void blkplane_finish_request(struct blkplane *p,
-									  struct slot *slot,
-									  int result,
-									  uint64_t bytes)
+/* Ends a request; every request ends here. `bytes` counts if the request succeeded. */
+HOT void blkplane_finish_request(struct blkplane *p, struct slot *slot, int result, uint64_t bytes)
 {
 	struct blkreq *req = &slot->req;
 	bool answer = !(p->blocked & BLOCKED_BROKEN);
@@ -85,7 +84,7 @@ void blkplane_fail_parked(struct blkplane *p)
 		blkplane_finish_task(p, task);
 }
 
-static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
+HOT void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 {
 	struct io_task *task = &slot->task;
 	struct ioengine *engine = p->config.engine;
@@ -110,7 +109,7 @@ static void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 }
 
 /* Pop and start one request. 1: popped; 0: the ring is empty; -errno: the ring is broken. */
-static int blkplane_pop_request(struct blkplane *p)
+HOT int blkplane_pop_request(struct blkplane *p)
 {
 	struct slot *slot = blkplane_slot_get(p);
 	struct vring_chain *chain = &slot->req.chain;
@@ -292,7 +291,7 @@ static bool blkplane_process_batch(struct blkplane *p, struct iothread_served *s
  * Pops the requests that were in flight when the previous process ended, as far as the engine has
  * room. They are popped before a stop, too: the position at which the ring stops counts them.
  */
-static __attribute__((noinline)) void blkplane_replay(struct blkplane *p)
+static COLD void blkplane_replay(struct blkplane *p)
 {
 	while (vring_mirror_replays(&p->ring) && ioengine_room(p->config.engine) &&
 	       blkplane_pop_request(p) > 0)

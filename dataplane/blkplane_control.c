@@ -133,9 +133,12 @@ bool blkplane_answer_calls(struct blkplane *p)
 		blkplane_answer(p, PENDING_PAUSE);
 	/* Nothing stays parked in the engine: blkplane_run_stop has called
 	 * ioengine_cancel_ranges. */
-	if (p->pending[PENDING_STOP] && ioengine_drained(p->config.engine) &&
-	    !vring_mirror_replays(&p->ring))
+	if (p->pending[PENDING_STOP] && ioengine_drained(p->config.engine)) {
+		/* The engine had no room for all of them. */
+		if (vring_mirror_replays(&p->ring))
+			return true;
 		blkplane_detach(p);
+	}
 	return false;
 }
 

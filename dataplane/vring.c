@@ -4,9 +4,6 @@
 #include "dataplane/vring_internal.h"
 #include "dataplane/vring_mirror.h"
 
-/* Whether the ring has a mirror, which few rings have. */
-#define HAS_MIRROR(vr) __builtin_expect((vr)->mirror != NULL, 0)
-
 COLD int vring_check(const struct hostmem *mem, const struct vring_config *config)
 {
 	struct vring_dev scratch;
@@ -61,8 +58,6 @@ int vring_pop(struct vring_dev *vr, struct vring_chain *chain)
 static inline void vring_fill_used(struct vring_dev *vr, uint16_t head, uint32_t written)
 {
 	clear_bit_of(vr->in_flight, head);
-	if (HAS_MIRROR(vr))
-		vring_mirror_push(vr, head);
 	if (vr->packed)
 		vring_packed_push(vr, head, written);
 	else

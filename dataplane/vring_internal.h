@@ -39,13 +39,16 @@ void vring_packed_disable_notify(struct vring_dev *vr);
 bool vring_packed_has_avail(const struct vring_dev *vr);
 bool vring_packed_enable_notify(struct vring_dev *vr);
 
-/*
- * vring_mirror.c. These replace the functions above of a ring that has a mirror: they call them, and
- * record the result.
- */
+/* Whether the ring has a mirror, which few rings have. */
+#define HAS_MIRROR(vr) __builtin_expect((vr)->mirror != NULL, 0)
+
+/* vring_mirror.c: vring_pop and vring_publish of a ring that has a mirror. */
 int vring_mirror_pop(struct vring_dev *vr, struct vring_chain *chain);
-void vring_mirror_push(struct vring_dev *vr, uint16_t head);
 bool vring_mirror_publish(struct vring_dev *vr);
+
+/* Forces the inlining of functions that the hot pop of a format and the rare replay of a chain call:
+ * with two callers, the compiler would not inline them. */
+#define HOT_INLINE static inline __attribute__((always_inline))
 
 /* vring_recover.c: set the position of the ring and the chains to be popped again from the mirror.
  * Return 0 or -EINVAL. */

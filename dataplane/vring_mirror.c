@@ -13,39 +13,7 @@ COLD uint64_t vring_mirror_bytes(unsigned int entries, bool packed)
 	return (header + each * entries + VRING_MIRROR_ALIGN - 1) & ~(VRING_MIRROR_ALIGN - 1ull);
 }
 
-/* ---- writes while a split ring runs ---- */
-
-static void mirror_split_popped(struct vring_mirror *m, uint16_t head)
-{
-	struct vring_mirror_split *memory = m->memory;
-
-	WRITE_ONCE(memory->state[head].counter, m->counter++);
-	mirror_barrier();
-	WRITE_ONCE(memory->state[head].in_flight, 1);
-}
-
-static void mirror_split_publish(struct vring_dev *vr)
-{
-	struct vring_mirror *m = vr->mirror;
-	struct vring_mirror_split *memory = m->memory;
-
-	/* From used.idx and this list, the next process finds the chains that the driver can see as
-	 * used and whose in_flight was not cleared. */
-	for (unsigned int i = 0; i < m->batched; i++) {
-		WRITE_ONCE(memory->state[m->batch[i]].next, m->last_head);
-		m->last_head = m->batch[i];
-	}
-	WRITE_ONCE(memory->last_batch_head, m->last_head);
-	mirror_barrier();
-	vring_split_publish(vr);
-	mirror_barrier();
-	for (unsigned int i = 0; i < m->batched; i++)
-		WRITE_ONCE(memory->state[m->batch[i]].in_flight, 0);
-	mirror_barrier();
-	WRITE_ONCE(memory->used_idx, vr->published);
-}
-
-/* ---- writes while a packed ring runs ---- */
+/* ---- writes while the ring runs ---- */
 
 /*
  * Records the chain of buffer `id` that was popped at position `at`. Its descriptors are copied,
@@ -56,31 +24,48 @@ static void mirror_packed_popped(struct vring_dev *vr, uint16_t id, uint16_t at)
 {
 	struct vring_mirror *m = vr->mirror;
 	struct vring_mirror_packed *memory = m->memory;
-	uint16_t first = m->free_head, entry = first, last = first;
-	uint16_t count = vr->ring.length[id];
+	struct vring_mirror_packed_state *state = memory->state;
+	const struct vring_packed_desc *d = &vr->ring.desc[at], *end = &vr->ring.desc[vr->size];
+	uint16_t count = vr->ring.length[id], left = count;
+	uint16_t first = m->free_head, entry = first, last;
 
-	for (unsigned int i = 0; i < count; i++) {
-		struct vring_mirror_packed_state *state = &memory->state[entry];
-		struct vring_packed_desc d;
+	do {
+		/* Length, id and flags. The mirror has the two halves in the other order. */
+		uint64_t rest = READ_ONCE(*(const uint64_t *)&d->len);
 
-		read_entry(&d, vr->ring.desc, at);
-		state->id = d.id;
-		state->flags = d.flags;
-		state->len = d.len;
-		state->addr = d.addr;
-		at = at + 1 == vr->size ? 0 : (uint16_t)(at + 1);
+		WRITE_ONCE(state[entry].addr, READ_ONCE(d->addr));
+		WRITE_ONCE(*(uint64_t *)&state[entry].id, rest << 32 | rest >> 32);
+		if (++d == end)
+			d = vr->ring.desc;
 		last = entry;
 		entry = m->next[entry];
-	}
-	memory->state[first].num = count;
-	memory->state[first].last = last;
-	memory->state[first].counter = m->counter++;
-	memory->state[first].in_flight = 1;
+	} while (--left);
+	/* in_flight, next, last and num, at once. */
+	WRITE_ONCE(*(uint64_t *)&state[first], 1 | (uint64_t)m->next[first] << 16 |
+						       (uint64_t)last << 32 |
+						       (uint64_t)count << 48);
+	WRITE_ONCE(state[first].counter, m->counter++);
 	mirror_barrier();
 	mirror_set_free(memory, entry, entry);
-	m->first_of[id] = first;
-	m->last[first] = last;
+	m->chain[id] = first | (uint32_t)last << 16;
 	m->free_head = entry;
+}
+
+static void mirror_split_publish(struct vring_dev *vr)
+{
+	struct vring_mirror *m = vr->mirror;
+	struct vring_mirror_split *memory = m->memory;
+
+	/* From used.idx and the list that begins here, the next process finds the chains that the
+	 * driver can see as used and whose in_flight was not cleared. */
+	WRITE_ONCE(memory->last_batch_head, m->last_head);
+	mirror_barrier();
+	vring_split_publish(vr);
+	mirror_barrier();
+	for (unsigned int i = 0; i < m->batched; i++)
+		WRITE_ONCE(memory->state[m->batch[i]].in_flight, 0);
+	mirror_barrier();
+	WRITE_ONCE(memory->used_idx, vr->published);
 }
 
 static void mirror_packed_publish(struct vring_dev *vr)
@@ -88,78 +73,71 @@ static void mirror_packed_publish(struct vring_dev *vr)
 	const struct vring_packed *p = &vr->ring;
 	struct vring_mirror *m = vr->mirror;
 	struct vring_mirror_packed *memory = m->memory;
-	uint16_t old_idx = p->batch_at, old_free = m->free_head;
+	uint16_t old_idx = p->batch_at, free_head = m->free_head;
 	bool old_wrap = p->batch_flags & USED, wrap = p->used_flags & USED;
 
 	for (unsigned int i = 0; i < m->batched; i++) {
-		uint16_t last = m->last[m->batch[i]];
+		uint16_t last = (uint16_t)(m->batch[i] >> 16);
 
-		m->next[last] = m->free_head;
-		WRITE_ONCE(memory->state[last].next, m->free_head);
-		m->free_head = m->batch[i];
+		m->next[last] = free_head;
+		WRITE_ONCE(memory->state[last].next, free_head);
+		free_head = (uint16_t)m->batch[i];
 	}
-	mirror_set_free(memory, m->free_head, old_free);
+	mirror_set_free(memory, free_head, m->free_head);
 	mirror_set_used(memory, p->used_next, wrap, old_idx, old_wrap);
 	mirror_barrier();
 	/* From here on, the next process finds a used element at the old position. */
 	vring_packed_publish(vr);
 	mirror_barrier();
 	for (unsigned int i = 0; i < m->batched; i++)
-		WRITE_ONCE(memory->state[m->batch[i]].in_flight, 0);
+		WRITE_ONCE(memory->state[(uint16_t)m->batch[i]].in_flight, 0);
 	mirror_barrier();
-	mirror_set_free(memory, m->free_head, m->free_head);
+	mirror_set_free(memory, free_head, free_head);
 	mirror_barrier();
 	mirror_set_used(memory, p->used_next, wrap, p->used_next, wrap);
+	m->free_head = free_head;
 }
 
 /* ---- calls of vring.c ---- */
 
 /* Pops the next chain that was in flight when the previous process ended. */
-static __attribute__((noinline)) int mirror_replay(struct vring_dev *vr, struct vring_chain *chain)
+static COLD int mirror_replay(struct vring_dev *vr, struct vring_chain *chain)
 {
 	struct vring_mirror *m = vr->mirror;
-	uint16_t which = m->replay[m->replayed];
 	uint16_t length = m->replay_length[m->replayed];
 	int got;
 
 	if (!vr->packed) {
-		got = vring_split_replay(vr, chain, which);
+		got = vring_split_replay(vr, chain, (uint16_t)m->replay[m->replayed]);
 	} else {
 		got = vring_packed_replay(vr, chain, &m->saved[m->replay_desc], length);
 		if (got > 0)
-			m->first_of[chain->head] = which;
+			m->chain[chain->head] = m->replay[m->replayed];
 		m->replay_desc = (uint16_t)(m->replay_desc + length);
 	}
 	m->replayed++;
 	return got;
 }
 
-int vring_mirror_pop(struct vring_dev *vr, struct vring_chain *chain)
+/* Not inlined, so that the pop of a split ring need not save registers. */
+static __attribute__((noinline)) int mirror_packed_pop(struct vring_dev *vr,
+						       struct vring_chain *chain)
 {
-	struct vring_mirror *m = vr->mirror;
 	uint16_t at = vr->ring.avail_next;
-	int got;
+	int got = vring_packed_pop(vr, chain);
 
-	if (__builtin_expect(m->replayed != m->replays, 0))
-		return mirror_replay(vr, chain);
-	got = vr->packed ? vring_packed_pop(vr, chain) : vring_split_pop(vr, chain);
-	if (got <= 0)
-		return got;
-	if (vr->packed)
+	if (got > 0)
 		mirror_packed_popped(vr, chain->head, at);
-	else
-		mirror_split_popped(m, chain->head);
 	return got;
 }
 
-void vring_mirror_push(struct vring_dev *vr, uint16_t head)
+int vring_mirror_pop(struct vring_dev *vr, struct vring_chain *chain)
 {
-	struct vring_mirror *m = vr->mirror;
+	const struct vring_mirror *m = vr->mirror;
 
-	/* More chains than the ring has descriptors are in a batch only if the driver has offered a
-	 * head again before it could see it as used. */
-	if (m->batched < VRING_MAX_SIZE)
-		m->batch[m->batched++] = vr->packed ? m->first_of[head] : head;
+	if (__builtin_expect(m->replayed != m->replays, 0))
+		return mirror_replay(vr, chain);
+	return vr->packed ? mirror_packed_pop(vr, chain) : vring_split_pop(vr, chain);
 }
 
 bool vring_mirror_publish(struct vring_dev *vr)

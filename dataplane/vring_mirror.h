@@ -84,17 +84,16 @@ struct vring_mirror {
 	/* The truth about the ring, which the memory mirrors. */
 	uint64_t counter;		/* of the next chain */
 	uint16_t batched;		/* chains pushed and not published yet */
-	uint16_t batch[VRING_MAX_SIZE]; /* their heads; packed ring: their first entries */
 	uint16_t last_head;		/* split ring: the head that was pushed last */
+	uint32_t batch[VRING_MAX_SIZE]; /* their heads; packed ring: as chain[] */
 	/* The members of a packed ring. */
 	uint16_t free_head;
-	uint16_t next[VRING_MAX_SIZE];	   /* by entry: next of its chain or free list */
-	uint16_t last[VRING_MAX_SIZE];	   /* by first entry: last of its chain */
-	uint16_t first_of[VRING_MAX_SIZE]; /* by buffer id: first entry of the chain */
+	uint16_t next[VRING_MAX_SIZE];	/* by entry: next of its chain or free list */
+	uint32_t chain[VRING_MAX_SIZE]; /* by buffer id: first entry, and last entry << 16 */
 
 	/* The chains to be popped again, in their order, and the descriptors of a packed ring's. */
 	uint16_t replayed, replays;
-	uint16_t replay[VRING_MAX_SIZE]; /* heads; packed ring: first entries */
+	uint32_t replay[VRING_MAX_SIZE]; /* heads; packed ring: as chain[] */
 	uint16_t replay_length[VRING_MAX_SIZE];
 	uint16_t replay_desc; /* first descriptor in `saved` of the next one */
 	struct vring_packed_desc saved[VRING_MAX_SIZE];
@@ -122,7 +121,7 @@ static inline bool vring_mirror_replays(const struct vring_dev *vr)
 	return vr->mirror && vr->mirror->replayed != vr->mirror->replays && !vr->broken;
 }
 
-/* ---- for vring_mirror.c and vring_recover.c ---- */
+/* ---- for the other vring*.c ---- */
 
 /*
  * Keeps the compiler from moving stores across this point. Only a later process reads the mirror,
@@ -146,6 +145,32 @@ static inline void mirror_set_used(struct vring_mirror_packed *memory, uint16_t 
 {
 	WRITE_ONCE(*(uint64_t *)&memory->used_idx,
 		   idx | (uint64_t)old_idx << 16 | (uint64_t)wrap << 32 | (uint64_t)old_wrap << 40);
+}
+
+static inline void mirror_split_popped(struct vring_mirror *m, uint16_t head)
+{
+	struct vring_mirror_split *memory = m->memory;
+
+	WRITE_ONCE(memory->state[head].counter, m->counter++);
+	mirror_barrier();
+	WRITE_ONCE(memory->state[head].in_flight, 1);
+}
+
+/* Adds a chain to the batch. It has no room only if the driver has offered heads again before it
+ * could see them as used. */
+static inline void mirror_pushed(struct vring_mirror *m, uint32_t which)
+{
+	if (m->batched < VRING_MAX_SIZE)
+		m->batch[m->batched++] = which;
+}
+
+static inline void mirror_split_pushed(struct vring_mirror *m, uint16_t head)
+{
+	struct vring_mirror_split *memory = m->memory;
+
+	WRITE_ONCE(memory->state[head].next, m->last_head);
+	m->last_head = head;
+	mirror_pushed(m, head);
 }
 
 #endif

@@ -22,6 +22,7 @@
  * lengths of popped chains, it cannot overtake avail_next.
  */
 #include "dataplane/vring_internal.h"
+#include "dataplane/vring_mirror.h"
 
 #define EVENT_SIZE sizeof(struct vring_packed_desc_event)
 
@@ -117,8 +118,8 @@ COLD void vring_packed_hide_used(const struct vring_dev *vr)
 
 /* Collects the buffers of an indirect table. All of its entries belong to the chain, and of their
  * flags only WRITE is valid (2.8.7). Returns 0 or -EBADMSG. */
-static int vring_packed_walk_table(struct vring_dev *vr, struct vring_chain *chain,
-				   const struct vring_packed_desc *ref)
+HOT_INLINE int vring_packed_walk_table(struct vring_dev *vr, struct vring_chain *chain,
+				       const struct vring_packed_desc *ref)
 {
 	const void *table = indirect_table(vr, ref->addr, ref->len);
 	uint32_t entries = ref->len / (uint32_t)sizeof(*ref);
@@ -221,8 +222,8 @@ int vring_packed_pop(struct vring_dev *vr, struct vring_chain *chain)
 	return 1;
 }
 
-int vring_packed_replay(struct vring_dev *vr, struct vring_chain *chain,
-			const struct vring_packed_desc *desc, uint16_t count)
+COLD int vring_packed_replay(struct vring_dev *vr, struct vring_chain *chain,
+			     const struct vring_packed_desc *desc, uint16_t count)
 {
 	uint16_t id = desc[count - 1].id;
 
@@ -267,6 +268,8 @@ void vring_packed_push(struct vring_dev *vr, uint16_t id, uint32_t written)
 	}
 	p->batch = (uint16_t)(p->batch + p->length[id]);
 	vring_packed_advance(vr, &p->used_next, &p->used_flags, p->length[id]);
+	if (HAS_MIRROR(vr))
+		mirror_pushed(vr->mirror, vr->mirror->chain[id]);
 }
 
 /* Records the descriptors of the batch that has been published in the dirty log. */

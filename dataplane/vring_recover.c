@@ -190,10 +190,10 @@ static COLD void keep_chains(struct vring_mirror *m, const struct entries *e)
 	for (uint16_t i = 0; i < e->count; i++)
 		m->next[i] = e->state[i].next;
 	for (uint16_t i = 0; i < m->replays; i++) {
-		uint16_t entry = m->replay[i], length = e->state[entry].num;
+		uint16_t entry = (uint16_t)m->replay[i], length = e->state[entry].num;
 
 		m->replay_length[i] = length;
-		m->last[entry] = e->state[entry].last;
+		m->replay[i] |= (uint32_t)e->state[entry].last << 16;
 		for (; length; length--, entry = e->state[entry].next) {
 			const struct vring_mirror_packed_state *s = &e->state[entry];
 
@@ -218,7 +218,7 @@ COLD int vring_packed_recover(struct vring_dev *vr)
 	if (walk_free(&e))
 		return -EINVAL;
 	lengths = find_chains(m, &e);
-	if (lengths < 0 || lengths > vr->size)
+	if (lengths < 0)
 		return -EINVAL;
 	base.avail = (uint16_t)(base.used + lengths);
 	base.avail_wrap = base.used_wrap;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The split ring: descriptor table, available ring and used ring (virtio 1.2, 2.7). */
 #include "dataplane/vring_internal.h"
+#include "dataplane/vring_mirror.h"
 
 /* Sizes of the two rings (2.7). Both include the event field at the end, which is there even
  * without EVENT_IDX. */
@@ -55,8 +56,8 @@ struct walk {
 
 /* Moves the walk to the indirect table that *d refers to (2.7.5.3). Returns 0, or -EBADMSG when the
  * reference is invalid, and the queue is broken from now on. */
-static int vring_split_enter_indirect(struct vring_dev *vr, struct walk *w,
-				      const struct vring_desc *d)
+HOT_INLINE int vring_split_enter_indirect(struct vring_dev *vr, struct walk *w,
+					  const struct vring_desc *d)
 {
 	if (w->indirect)
 		return break_ring(vr, "indirect descriptor inside an indirect table");
@@ -70,7 +71,7 @@ static int vring_split_enter_indirect(struct vring_dev *vr, struct walk *w,
 
 /* Collects the buffers of the chain that begins at chain->head. The loop ends, for a chain has at
  * most `size` buffers and one indirect table. Returns 0 or -EBADMSG. */
-static int vring_split_walk_chain(struct vring_dev *vr, struct vring_chain *chain)
+HOT_INLINE int vring_split_walk_chain(struct vring_dev *vr, struct vring_chain *chain)
 {
 	struct walk w = { .table = vr->desc, .table_len = vr->size };
 	unsigned int buffers = 0, i = chain->head;
@@ -123,10 +124,12 @@ int vring_split_pop(struct vring_dev *vr, struct vring_chain *chain)
 		return -EBADMSG;
 	chain_popped(vr, head);
 	vr->last_avail++;
+	if (HAS_MIRROR(vr))
+		mirror_split_popped(vr->mirror, head);
 	return 1;
 }
 
-int vring_split_replay(struct vring_dev *vr, struct vring_chain *chain, uint16_t head)
+COLD int vring_split_replay(struct vring_dev *vr, struct vring_chain *chain, uint16_t head)
 {
 	chain->head = head;
 	if (vring_split_walk_chain(vr, chain))
@@ -142,6 +145,8 @@ void vring_split_push(struct vring_dev *vr, uint16_t head, uint32_t written)
 	WRITE_ONCE(elem->id, head);
 	WRITE_ONCE(elem->len, written);
 	vr->used_next++;
+	if (HAS_MIRROR(vr))
+		mirror_split_pushed(vr->mirror, head);
 }
 
 /* Records the used elements from `first` on in the dirty log, and the index. */

@@ -18,17 +18,32 @@ static uint16_t entries_of(const struct vhost_user_inflight *inflight, bool pack
 	return inflight->mmap_size >= largest ? VRING_MAX_SIZE : inflight->queue_size;
 }
 
+/* Appends zeros to a file. Returns 0 or -errno. The sandbox forbids ftruncate(2) on this thread. */
+static int append_zeros(int fd, uint64_t bytes)
+{
+	static const char zeros[4096];
+
+	while (bytes) {
+		ssize_t done = write(fd, zeros, bytes < sizeof(zeros) ? bytes : sizeof(zeros));
+
+		if (done < 0)
+			return -errno;
+		bytes -= (uint64_t)done;
+	}
+	return 0;
+}
+
 /* Creates a file for the memory of all rings, in which nothing is in flight. Returns its descriptor
  * or -errno. */
 static int create_memory(uint64_t bytes)
 {
 	int fd = memfd_create("vhost-inflight", MFD_CLOEXEC);
-	int err;
+	int err = fd < 0 ? -errno : append_zeros(fd, bytes);
 
-	if (fd < 0 || !ftruncate(fd, (off_t)bytes))
-		return fd < 0 ? -errno : fd;
-	err = -errno;
-	close(fd);
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 

@@ -43,11 +43,9 @@ static int map(struct vhost_user_mapping *mapping, const struct vhost_user_mem_r
 			? (uint64_t)st.st_blksize
 			: (uint64_t)sysconf(_SC_PAGESIZE);
 	start = region->mmap_offset & ~(block - 1);
-	if (!add_u64(end - start, block - 1, &end))
-		return -EINVAL;
 	*mapping = (struct vhost_user_mapping){
 		.region = *region,
-		.length = end & ~(block - 1),
+		.length = (end - start + block - 1) & ~(block - 1),
 		.skipped = region->mmap_offset - start,
 	};
 	base = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,

@@ -74,8 +74,8 @@ int vhost_user_rem_mem_reg(struct vhost_user *vu)
 	if (err == -ENOSPC) {
 		vhost_user_rings_stop(vu);
 		vhost_user_memory_release(vu->memory);
-		err = vhost_user_memory_remove(vu->memory, region);
-		return err ? err : vhost_user_rings_start(vu);
+		vhost_user_memory_remove(vu->memory, region);
+		return vhost_user_rings_start(vu);
 	}
 	if (!vhost_user_rings_running(vu))
 		vhost_user_memory_release(vu->memory);

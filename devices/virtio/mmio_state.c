@@ -42,9 +42,11 @@ int virtio_mmio_save(struct virtio_mmio *m, struct virtio_mmio_state *state, uns
 
 	virtio_mmio_lock(m);
 	*state = (struct virtio_mmio_state){ .queue_count = dev->queue_count };
-	for (unsigned int i = 0; i < dev->queue_count && !err; i++) {
+	for (unsigned int i = 0; i < dev->queue_count; i++) {
 		*queue = i;
 		err = save_queue(dev, i, &state->queue[i]);
+		if (err)
+			break;
 	}
 	/* The registers are read after the queues: a drain may break a ring. */
 	state->accepted = dev->accepted;
@@ -118,9 +120,11 @@ int virtio_mmio_restore(struct virtio_mmio *m, const struct virtio_mmio_state *s
 	STORE_RELEASE(*reg(m, VIRTIO_MMIO_INTERRUPT_STATUS),
 		      state->interrupt & (IRQLINE_USED_RING | IRQLINE_CONFIG));
 	WRITE_ONCE(*reg(m, VIRTIO_MMIO_CONFIG_GENERATION), state->generation);
-	for (unsigned int i = 0; i < dev->queue_count && !err; i++) {
+	for (unsigned int i = 0; i < dev->queue_count; i++) {
 		err = restore_queue(m, i, &state->queue[i]);
-		if (!err && state->queue[i].started)
+		if (err)
+			break;
+		if (state->queue[i].started)
 			raise |= IRQLINE_USED_RING;
 	}
 	virtio_mmio_show_selected(m);

@@ -7,10 +7,10 @@
  * O_DIRECT, or through the page cache with --buffered. With --ephemeral, the file is the base of an
  * ephemeral disk to which nothing has been written. With --memfd, the driver's memory is shared, in
  * small pages, as that of vubench. With --wait a driver sleeps until its interrupt.
- * --inflight mirrors the requests in flight, and --log records writes, as microvm-blk does.
  *
  * Each run prints a line of JSON: requests per second, CPU time of the dataplane threads per
- * request, and doorbells per request. With --times the planes take time stamps as well. With
+ * request, and doorbells per request. With --times the planes take time stamps as well, with
+ * --inflight they mirror their requests in flight, and with --dirty they keep a dirty log. With
  * --stages one thread calls each stage, and the line has the time of each.
  */
 #include "tests/bench/ringbench.h"
@@ -47,14 +47,14 @@ static struct {
 	bool indirect;
 	bool buffered; /* read through the host's page cache */
 	bool ephemeral;
-	bool inflight; /* mirror the requests in flight */
-	bool log;      /* record writes in a dirty log */
-	bool memfd;    /* driver memory as that of vubench */
+	bool memfd; /* driver memory as that of vubench */
 	bool packed;
 	bool pin;
 	bool share;
 	bool stages;
 	bool times;
+	bool inflight; /* mirror the requests in flight */
+	bool dirty;    /* record writes to guest memory in a dirty log */
 	bool wait;
 } opt = {
 	.engine = "null", .depth = 32, .bytes = 4096, .queues = 1, .poll_us = 1000, .seconds = 1
@@ -65,11 +65,11 @@ struct queue {
 	struct irqline irq;
 	_Alignas(CACHELINE_PAIR) uint32_t irq_status;
 	uint32_t status;
+	struct vring_base base;
+	struct vring_mirror mirror;
 	struct blkplane_stats stats;
 	struct blkplane_latency latency;
 	int kick_fd;
-	struct vring_base base;
-	struct vring_mirror mirror;
 	struct ioengine *engine;
 	struct blkplane *plane;
 	pthread_t thread;
@@ -188,20 +188,21 @@ static char *map_ram(size_t size)
 	return ram;
 }
 
-static void set_up_dirty_log(void)
+/* Gives a queue the memory that mirrors its requests. */
+static void add_mirror(struct queue *q)
 {
-	uint64_t pages = (GPA + DRIVER_BYTES * opt.queues) / HOSTMEM_DIRTY_PAGE;
-
-	dirty = (struct hostmem_dirty){ (uint8_t *)map_ram(pages / 8), pages / 8 };
-	mem.dirty = &dirty;
+	q->base = (struct vring_base){ .avail_wrap = true, .used_wrap = true };
+	q->mirror = (struct vring_mirror){
+		.memory = map_ram(vring_mirror_bytes(RING_SIZE, opt.packed)),
+		.entries = RING_SIZE,
+	};
 }
 
-static void set_up_mirror(struct queue *q, struct blkplane_config *config)
+static void add_dirty_log(size_t ram)
 {
-	q->base = (struct vring_base){ .avail_wrap = opt.packed, .used_wrap = opt.packed };
-	q->mirror = (struct vring_mirror){ .memory = map_ram(65536), .entries = RING_SIZE };
-	config->base = &q->base;
-	config->mirror = &q->mirror;
+	dirty.bytes = (GPA + ram) / HOSTMEM_DIRTY_PAGE / 8 + 1;
+	dirty.bits = (uint8_t *)map_ram(dirty.bytes);
+	mem.dirty = &dirty;
 }
 
 static void set_up(const struct ioengine_ops *ops)
@@ -218,8 +219,8 @@ static void set_up(const struct ioengine_ops *ops)
 	if (opt.ephemeral && overlay_create(&overlay, disk_bytes))
 		die("overlay");
 	hostmem_add(&mem, GPA, DRIVER_BYTES * opt.queues, ram, false);
-	if (opt.log)
-		set_up_dirty_log();
+	if (opt.dirty)
+		add_dirty_log(DRIVER_BYTES * opt.queues);
 	for (unsigned int i = 0; i < opt.threads; i++) {
 		if (iothread_create(&threads[i], &thread))
 			die("iothread");
@@ -244,6 +245,8 @@ static void set_up(const struct ioengine_ops *ops)
 		q->kick_fd = eventfd(0, EFD_NONBLOCK);
 		q->irq = (struct irqline){ .status = &q->irq_status,
 					   .fd = eventfd(0, EFD_NONBLOCK) };
+		if (opt.inflight)
+			add_mirror(q);
 		if (ioengine_create(&q->engine, ops, &engine))
 			die("engine");
 		struct blkplane_config config = {
@@ -254,13 +257,13 @@ static void set_up(const struct ioengine_ops *ops)
 			.thread = t,
 			.engine = q->engine,
 			.kick_fd = q->kick_fd,
+			.base = opt.inflight ? &q->base : NULL,
+			.mirror = opt.inflight ? &q->mirror : NULL,
 			.irq = &q->irq,
 			.stats = &q->stats,
 			.latency = opt.times ? &q->latency : NULL,
 			.device_status = &q->status,
 		};
-		if (opt.inflight)
-			set_up_mirror(q, &config);
 		if (blkplane_start(&q->plane, &config))
 			die("blkplane");
 	}
@@ -326,8 +329,8 @@ static const struct option long_options[] = {
 	{ "seconds", 1, NULL, 's' },  { "indirect", 0, NULL, 'i' },  { "pin", 0, NULL, 'P' },
 	{ "share", 0, NULL, 'H' },    { "cpu", 1, NULL, 'c' },	     { "stages", 0, NULL, 'S' },
 	{ "packed", 0, NULL, 'k' },   { "times", 0, NULL, 'T' },     { "bytes", 1, NULL, 'b' },
-	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { "memfd", 0, NULL, 'm' },
-	{ "wait", 0, NULL, 'w' },     { "inflight", 0, NULL, 'I' },  { "log", 0, NULL, 'L' },
+	{ "buffered", 0, NULL, 'B' }, { "ephemeral", 0, NULL, 'E' }, { "inflight", 0, NULL, 'I' },
+	{ "dirty", 0, NULL, 'D' },    { "memfd", 0, NULL, 'm' },     { "wait", 0, NULL, 'w' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -357,12 +360,6 @@ static void parse(int argc, char **argv)
 			break;
 		case 'm':
 			opt.memfd = true;
-			break;
-		case 'I':
-			opt.inflight = true;
-			break;
-		case 'L':
-			opt.log = true;
 			break;
 		case 'w':
 			opt.wait = true;
@@ -397,6 +394,12 @@ static void parse(int argc, char **argv)
 		case 'T':
 			opt.times = true;
 			break;
+		case 'I':
+			opt.inflight = true;
+			break;
+		case 'D':
+			opt.dirty = true;
+			break;
 		case 'S':
 			opt.stages = true;
 			break;
@@ -421,7 +424,7 @@ int main(int argc, char **argv)
 {
 	parse(argc, argv);
 	if (opt.stages) {
-		stages_measure(opt.depth, opt.packed, opt.indirect);
+		stages_measure(opt.depth, opt.packed, opt.indirect, opt.inflight);
 		return 0;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {

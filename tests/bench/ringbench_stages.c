@@ -12,6 +12,7 @@
 
 #include "dataplane/base.h"
 #include "dataplane/blkreq.h"
+#include "dataplane/vring_mirror.h"
 #include "tests/bench/ringbench.h"
 
 #define BATCHES 200000u
@@ -89,7 +90,19 @@ static uint64_t clock_cost(void)
 	return least;
 }
 
-void stages_measure(unsigned int depth, bool packed, bool indirect)
+static void add_mirror(bool packed)
+{
+	static struct vring_mirror mirror;
+	static const struct vring_base unused = { .avail_wrap = true, .used_wrap = true };
+
+	mirror.entries = RING_SIZE;
+	mirror.memory = mmap(NULL, vring_mirror_bytes(RING_SIZE, packed), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (mirror.memory == MAP_FAILED || vring_mirror_start(&ring, &mirror, &unused))
+		abort();
+}
+
+void stages_measure(unsigned int depth, bool packed, bool indirect, bool inflight)
 {
 	static const char *const names[] = { "pop", "parse", "finish", "push", "publish" };
 	void *ram = mmap(NULL, DRIVER_BYTES, PROT_READ | PROT_WRITE,
@@ -103,6 +116,8 @@ void stages_measure(unsigned int depth, bool packed, bool indirect)
 	driver_init(&d, ram, GPA, packed, indirect, disk.capacity, 4096);
 	if (vring_setup(&ring, &mem, &d.ring))
 		abort();
+	if (inflight)
+		add_mirror(packed);
 	for (unsigned int batch = 0; batch < BATCHES; batch++) {
 		while (driver_take(&d) >= 0)
 			;

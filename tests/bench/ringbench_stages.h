@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Runs batches of `depth` requests through all stages in this thread; prints a line of JSON. */
-void stages_measure(unsigned int depth, bool packed, bool indirect);
+/* Runs batches of `depth` requests through all stages in this thread, and mirrors the requests in
+ * flight with `inflight`; prints a line of JSON. */
+void stages_measure(unsigned int depth, bool packed, bool indirect, bool inflight);
 
 #endif

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make coverage       lines and branches of dataplane/ and devices/virtio/ that the tests reach
+# make coverage       lines and branches of dataplane/ and devices/ that the tests reach
 #
-# Coverage is a variant like the others, but only these two rooms are instrumented: what tests do
+# Coverage is a variant like the others, but only these rooms are instrumented: what tests do
 # with the inline functions of base.h is no evidence. All other objects are those of the release
 # variant. The counters are atomic, because a lost update would look like a branch that was not
 # taken.
 
-# devices/vhost_user/ is not counted yet: 63 of its branches, mostly refusals of the host, have no
-# test.
-COVERAGE_ROOMS := dataplane devices/virtio
+COVERAGE_ROOMS := dataplane devices/virtio devices/vhost_user
 # The rules of the fuzz replays are in tests/fuzz/targets.mk, which may be included after this file.
 COVERAGE_BIN   := $(TESTS) $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(OBJ)/tests/fuzz/replay_%)
 COVERAGE_FLAGS := -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic

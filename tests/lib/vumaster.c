@@ -48,7 +48,7 @@ void vumaster_open(struct vumaster *v)
 	const char *why;
 
 	ck_assert_int_eq(blk_create(&v->blk, &v->config, 0, &v->memory.table, &why), 0);
-	ck_assert_int_eq(vhost_user_create(&v->vu, v->blk, &v->memory, NULL), 0);
+	ck_assert_int_eq(vhost_user_create(&v->vu, v->blk, &v->memory, v->next), 0);
 	vumaster_reconnect(v);
 }
 

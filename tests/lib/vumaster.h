@@ -31,6 +31,7 @@ struct vumaster {
 	struct blk *blk;
 	struct vhost_user_memory memory;
 	struct vhost_user *vu;
+	struct blkplane_listener *next; /* as in vhost_user_create */
 	int sock;
 	bool need_reply; /* set NEED_REPLY in messages, and expect an acknowledgement */
 };

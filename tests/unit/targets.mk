@@ -85,6 +85,10 @@ WRAPS_sandbox_layers := nanosleep
 WRAPS_state_memory := copy_file_range
 WRAPS_vcpu := ioctl open __open_2 pthread_cond_clockwait
 WRAPS_vhost_user_config := sendmsg
+WRAPS_vhost_user_host := calloc eventfd timerfd_create dup3 fstat fcntl mmap memfd_create write \
+	recvmsg sendmsg
+WRAPS_vhost_user_session := preadv
+WRAPS_vhost_user_sigbus := mmap signal sigaction
 WRAPS_virtio_mmio_lock := pthread_mutex_lock
 WRAPS_write_all := write
 WRAPS_x86_rows_machine := ioctl

@@ -46,7 +46,7 @@ static const char *why;
 
 /* The simulated host. */
 static struct {
-	int tmpfile_error, truncate_error, fstat_error, fstatat_error;
+	int open_error, tmpfile_error, truncate_error, fstat_error, fstatat_error;
 	int base_direct_error, direct_error, buffered_error;
 	bool clones, is_device, no_memory;
 	uint32_t base_align, align; /* of O_DIRECT, as reported; 0: not reported */
@@ -61,6 +61,8 @@ static int refuse(int err)
 
 int __wrap___open_2(const char *path, int flags)
 {
+	if (host.open_error && !strcmp(path, file.path))
+		return refuse(host.open_error);
 	if ((flags & O_TMPFILE) != O_TMPFILE)
 		return __real_open(path, flags);
 	ck_assert(flags & O_EXCL && flags & O_CLOEXEC);
@@ -325,6 +327,9 @@ START_TEST(image_that_only_can_be_read)
 	ck_assert_int_eq(chmod(file.path, 0400), 0);
 	ck_assert_int_eq(image_open(&image, &config, &why), 0);
 	image_close(&image);
+	host.open_error = EACCES;
+	expect_refused(-EACCES, strerror(EACCES));
+	host.open_error = 0;
 	config.path = "/proc/self/mem/none";
 	expect_refused(-ENOTDIR, strerror(ENOTDIR));
 }

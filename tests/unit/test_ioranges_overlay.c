@@ -274,6 +274,25 @@ START_TEST(claim_of_a_write_blocks_the_range_there)
 }
 END_TEST
 
+/* Writes to a long range wait for a part of it at a time. */
+START_TEST(long_range_is_hidden_in_parts)
+{
+	const uint64_t len = 40u << 20;
+
+	overlay_destroy(o);
+	ck_assert_int_eq(overlay_create(&o, len), 0);
+	r.overlay = o;
+	must(!ftruncate(file.fd, (off_t)len));
+	ck_assert_uint_eq(overlay_claim(o, len / BLOCK - 1, 1), 1);
+	ck_assert_int_eq(run(IO_DISCARD, 0, (uint32_t)len, false), IORANGES_BLOCKED);
+	ck_assert_int_eq(punched, 32 << 20);
+	ck_assert_int_eq(punched_len, len - BLOCK);
+	overlay_end_claim(o, len / BLOCK - 1, 1, false);
+	ck_assert_int_eq(ioranges_run(&r, &task), 0);
+	ck_assert(is_written(len / BLOCK - 1));
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("ioranges_overlay");
@@ -286,6 +305,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, host_without_holes);
 	tcase_add_test(t, copy_in_several_transfers);
 	tcase_add_test(t, host_errors_of_a_copy);
+	tcase_add_test(t, long_range_is_hidden_in_parts);
 	tcase_add_test(t, claim_of_a_write_blocks_the_range_there);
 	suite_add_tcase(s, t);
 	return s;

@@ -261,6 +261,33 @@ START_TEST(each_block_is_written_once_by_racing_threads)
 }
 END_TEST
 
+#define TIGHT_ROUNDS ROUNDS(200000, 100000, 20000)
+
+/* Claims and releases a block of its own, in the same word of the map as that of another thread. */
+static void *claim_one(void *arg)
+{
+	uint64_t block = (uintptr_t)arg;
+
+	for (unsigned int i = 0; i < TIGHT_ROUNDS; i++) {
+		must(overlay_claim(o, block, 1) == 1);
+		overlay_end_claim(o, block, 1, false);
+	}
+	return NULL;
+}
+
+START_TEST(claims_of_neighbours_do_not_disturb_each_other)
+{
+	pthread_t thread[RACERS];
+
+	for (uintptr_t i = 0; i < RACERS; i++)
+		must(!pthread_create(&thread[i], NULL, claim_one, (void *)i));
+	for (unsigned int i = 0; i < RACERS; i++)
+		pthread_join(thread[i], NULL);
+	expect_run(0, BLOCKS, false, BLOCKS);
+	ck_assert_uint_eq(overlay_claim(o, 0, RACERS), RACERS);
+}
+END_TEST
+
 /* A thread that waits is woken, whenever the other one ends its claim. */
 static void *wait_and_claim(void *arg)
 {
@@ -318,6 +345,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, end_of_a_claim_wakes_those_who_wait_and_no_others);
 	tcase_add_test(t, lost_claims_end_all_waits);
 	tcase_add_test(t, each_block_is_written_once_by_racing_threads);
+	tcase_add_test(t, claims_of_neighbours_do_not_disturb_each_other);
 	tcase_add_test(t, no_wake_up_is_lost);
 	suite_add_tcase(s, t);
 	return s;

@@ -143,7 +143,7 @@ static const struct {
 	{ "mprotect to executable memory", try_executable_page, 0, 0 },
 	{ "prctl", try_prctl, JAIL_EVERYONE, EPERM },
 	{ "prlimit", try_limit, 0, 0 },
-	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_SPAWNER) | JAIL_KIND(SANDBOX_EXPORT), 0 },
+	{ "ftruncate", try_truncate, JAIL_KIND(JAIL_SPAWNER), 0 },
 	{ "fallocate that makes a file grow", try_grow, 0, 0 },
 	{ "KVM_CREATE_VCPU", try_new_vcpu, 0, 0 },
 	{ "TIOCSTI", try_type_ahead, 0, 0 },

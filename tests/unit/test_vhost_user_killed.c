@@ -11,12 +11,12 @@
 #include "tests/lib/suite.h"
 #include "tests/unit/inflight_rig.h"
 
-#define CHAINS 4u
+#define CHAINS 6u
 
 static struct mock_blk req[CHAINS];
 
 /*
- * The previous back end, as its kill has left memory and ring: of four reads, it has popped three
+ * The previous back end, as its kill has left memory and ring: of six reads, it has popped five
  * and completed the second. The driver has seen that.
  */
 static void leave_behind(int format, uint16_t size)
@@ -36,7 +36,7 @@ static void leave_behind(int format, uint16_t size)
 		mock_blk(m, &req[i], VIRTIO_BLK_T_IN, i * 16, 4096);
 		mock_stage(m, req[i].head);
 		mock_show(m);
-		if (i < 3)
+		if (i < CHAINS - 1)
 			ck_assert_int_eq(vring_pop(&vr, &chain), 1);
 	}
 	vring_push(&vr, req[1].head, 4097);
@@ -45,13 +45,13 @@ static void leave_behind(int format, uint16_t size)
 	ck_assert_uint_eq(elem.id, req[1].head);
 }
 
-/* Waits for the other three, each of which must be completed once. */
+/* Waits for the other five, each of which must be completed once. */
 static void expect_others(void)
 {
 	bool done[CHAINS] = { false };
 	struct vring_used_elem elem;
 
-	for (unsigned int n = 0; n < 3; n++) {
+	for (unsigned int n = 0; n < CHAINS - 1; n++) {
 		unsigned int i = 0;
 
 		mock_wait_used(m, &elem);
@@ -77,13 +77,12 @@ START_TEST(requests_in_flight_at_a_kill_are_repeated_once)
 {
 	open_all();
 	leave_behind(_i, 64);
-	begin_again(_i, formats[_i].packed ? 0x80008000 : 4, 64);
+	begin_again(_i, formats[_i].packed ? 0x80008000 : CHAINS, 64);
 	expect_others();
 	ck_assert(!mock_has_used(m));
-	m->next_desc = 16;
 	read_ok(5);
 	/* The position counts all of them. */
-	ck_assert_uint_eq(vumaster_stop(&v), formats[_i].packed ? 0x80008000 | 15 << 16 | 15 : 5);
+	ck_assert_uint_eq(vumaster_stop(&v), formats[_i].packed ? 0x80008000 | 21 << 16 | 21 : 7);
 	close_all();
 }
 END_TEST
@@ -109,11 +108,58 @@ START_TEST(requests_to_be_repeated_are_completed_before_a_stop)
 	vumaster_open(&v);
 	leave_behind(_i, 64);
 	begin_again(_i, 0, 64);
-	/* The fourth was never popped, and remains in the ring. */
-	ck_assert_uint_eq(vumaster_stop(&v), formats[_i].packed ? 0x80008000 | 9 << 16 | 9 : 3);
+	/* The sixth was never popped, and remains in the ring. */
+	ck_assert_uint_eq(vumaster_stop(&v), formats[_i].packed ? 0x80008000 | 15 << 16 | 15 : 5);
 	ck_assert_uint_eq(mock_status(m, &req[0]), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(mock_status(m, &req[2]), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(mock_status(m, &req[3]), 0xff);
+	ck_assert_uint_eq(mock_status(m, &req[4]), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(mock_status(m, &req[5]), 0xff);
+	close_all();
+}
+END_TEST
+
+START_TEST(stop_takes_as_many_turns_as_the_engine_needs_for_requests_to_be_repeated)
+{
+	vumaster_init(&v);
+	v.config.limits.iops = 1;
+	v.config.limits.iops_burst = 1;
+	v.config.engine = BLK_ENGINE_SYNC;
+	v.config.queue_size = 1;
+	v.config.in_order = true;
+	make_memory();
+	vumaster_open(&v);
+	leave_behind(_i, 64);
+	begin_again(_i, 0, 64);
+	vumaster_stop(&v);
+	ck_assert_uint_eq(mock_status(m, &req[0]), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(mock_status(m, &req[4]), VIRTIO_BLK_S_OK);
+	close_all();
+}
+END_TEST
+
+/* The front end asks for the position nevertheless. */
+START_TEST(memory_of_a_ring_that_failed_to_start_is_left_alone)
+{
+	uint16_t *version;
+	uint64_t kick = 0, ack = 0;
+
+	open_all();
+	leave_behind(0, 64);
+	version = (uint16_t *)(memory + 8);
+	*version = 2;
+	vumaster_say_u64(&v, VHOST_USER_SET_PROTOCOL_FEATURES, 1 << 3);
+	vumaster_say_u64(&v, VHOST_USER_SET_FEATURES, VUMASTER_FEATURES);
+	say_memory(1, 64);
+	vumaster_say_memory(&v);
+	vumaster_say_state(&v, VHOST_USER_SET_VRING_NUM, 0, 64);
+	vumaster_say_addr(&v, 0, &m->ring, 0);
+	vumaster_say_state(&v, VHOST_USER_SET_VRING_ENABLE, 0, 1);
+	ck_assert_int_eq(vumaster_send(&v, VHOST_USER_SET_VRING_KICK, VHOST_USER_NEED_REPLY, &kick,
+				       8, &m->kick_fd, 1),
+			 0);
+	vumaster_receive(&v, VHOST_USER_SET_VRING_KICK, &ack, sizeof(ack));
+	ck_assert_uint_ne(ack, 0);
+	vumaster_stop(&v);
+	ck_assert_uint_eq(*version, 2);
 	close_all();
 }
 END_TEST
@@ -228,8 +274,8 @@ START_TEST(memory_that_the_front_end_truncates_does_not_end_the_process)
 	vumaster_start(&v, 16, features_of(_i));
 	read_ok(0);
 	ck_assert_uint_ge(eventfd_count(lost), 1);
-	close(lost);
 	close_all();
+	close(lost);
 }
 END_TEST
 
@@ -242,6 +288,10 @@ Suite *test_suite(void)
 	tcase_add_table_test(t, requests_in_flight_at_a_kill_are_repeated_once, formats);
 	tcase_add_test(t, position_that_no_ring_has_is_replaced_by_that_of_the_memory);
 	tcase_add_table_test(t, requests_to_be_repeated_are_completed_before_a_stop, formats);
+	tcase_add_table_test(
+		t, stop_takes_as_many_turns_as_the_engine_needs_for_requests_to_be_repeated,
+		formats);
+	tcase_add_test(t, memory_of_a_ring_that_failed_to_start_is_left_alone);
 	tcase_add_test(t, chain_to_be_repeated_that_is_invalid_breaks_the_ring_before_a_stop);
 	tcase_add_table_test(t, memory_is_in_use_until_the_front_end_has_the_position, formats);
 	tcase_add_test(t, memory_of_a_ring_that_never_started_stays_in_use);

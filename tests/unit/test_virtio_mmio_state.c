@@ -110,7 +110,7 @@ END_TEST
 START_TEST(registers_are_those_of_the_saved_device)
 {
 	begin(0);
-	disk_bring_up(&d, ROWS_RING, features);
+	disk_bring_up(&d, ROWS_RING, features | BIT64(VIRTIO_BLK_F_DISCARD));
 	reg_set(&d.mmio, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
 	virtio_mmio_write(&d.mmio, WCE, (const uint8_t[]){ 0 }, 1);
 	blk_pause(d.blk);

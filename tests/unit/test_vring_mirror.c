@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/lib/cases.h"
 #include "tests/lib/chains.h"
@@ -212,6 +213,56 @@ START_TEST(invalid_memory_is_refused)
 }
 END_TEST
 
+/* The memory of another back end has more entries than the ring. */
+START_TEST(more_descriptors_in_flight_than_the_ring_has_are_refused)
+{
+	begin(true, 0);
+	run();
+	packed->desc_num = ENTRIES;
+	packed->old_free_head = SIZE + 1;
+	for (uint16_t i = 0; i < ENTRIES; i++)
+		packed->state[i] = (struct vring_mirror_packed_state){ .next = (uint16_t)(i + 1) };
+	packed->state[0].in_flight = 1;
+	packed->state[0].last = SIZE;
+	packed->state[0].num = SIZE + 1;
+	ck_assert_int_eq(start(true), -EINVAL);
+	mock_fini(&m);
+}
+END_TEST
+
+START_TEST(unused_memory_needs_a_position_that_the_ring_has)
+{
+	const struct vring_base beyond = { .avail = SIZE, .avail_wrap = true, .used_wrap = true };
+
+	begin(true, 0);
+	mirror.recover = false;
+	ck_assert_int_eq(vring_mirror_start(&vr, &mirror, &beyond), -EINVAL);
+	mock_fini(&m);
+}
+END_TEST
+
+/* The device was killed between two elements of a batch, and its memory is being migrated. */
+START_TEST(used_elements_that_are_taken_back_are_in_the_dirty_log)
+{
+	static struct hostmem_dirty dirty;
+
+	begin(true, 0);
+	pop(5);
+	pop(2);
+	vring_push(&vr, 5, 1);
+	vring_push(&vr, 2, 1);
+	dirty.bytes = MOCK_TOP / MOCK_PAGE / 8;
+	dirty.bits = mmap(NULL, dirty.bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ck_assert_ptr_ne(dirty.bits, MAP_FAILED);
+	m.hostmem.dirty = &dirty;
+	ck_assert_int_eq(start(true), 0);
+	ck_assert_uint_ne(dirty.bits[m.ring.desc / MOCK_PAGE / 8], 0);
+	munmap(dirty.bits, dirty.bytes);
+	mock_fini(&m);
+}
+END_TEST
+
 START_TEST(circle_in_the_last_batch_is_refused)
 {
 	begin(false, 0);
@@ -276,6 +327,7 @@ START_TEST(invalid_chain_of_a_split_ring_breaks_it)
 	ck_assert_int_eq(start(true), 0);
 	ck_assert_int_eq(chains_pop(), -EBADMSG);
 	ck_assert(!vring_mirror_replays(&vr));
+	ck_assert(!vring_has_avail(&vr));
 	mock_fini(&m);
 }
 END_TEST
@@ -342,6 +394,9 @@ Suite *test_suite(void)
 	tcase_add_names_test(t, position_after_recovery_counts_all_chains, formats);
 	tcase_add_names_test(t, ring_that_is_larger_than_its_memory_is_refused, formats);
 	tcase_add_table_test(t, invalid_memory_is_refused, bad);
+	tcase_add_test(t, more_descriptors_in_flight_than_the_ring_has_are_refused);
+	tcase_add_test(t, unused_memory_needs_a_position_that_the_ring_has);
+	tcase_add_test(t, used_elements_that_are_taken_back_are_in_the_dirty_log);
 	tcase_add_test(t, circle_in_the_last_batch_is_refused);
 	tcase_add_table_test(t, invalid_chain_of_a_packed_ring_breaks_it, bad_chains);
 	tcase_add_test(t, indirect_table_in_a_chain_of_others_breaks_the_ring);

@@ -207,6 +207,22 @@ static int commit(struct snapshot *s)
 	return err ? refuse(s, err, "directory") : 0;
 }
 
+/* Refuses VMs whose disks would not be what the restored guest has written: the writes to an
+ * ephemeral disk end with this process. */
+static int check_disks(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+
+	for (unsigned int i = 0; i < m->disk_count; i++) {
+		if (m->config->disk[i].ephemeral) {
+			control_refuse(&s->job->answer, "failed",
+				       "disk %u is ephemeral: a snapshot would lack its writes", i);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static void close_file(int fd)
 {
 	if (fd >= 0)
@@ -229,6 +245,8 @@ void machine_snapshot(struct job *queued)
 			       "a name has letters, digits, '_', '-' and '.', not first");
 		return;
 	}
+	if (check_disks(&s))
+		return;
 	if (!was_paused)
 		machine_halt(m);
 	err = check_vcpus(&s);

@@ -17,7 +17,7 @@ MICROVM = {"microvm-uring": ("io_uring", True, []), "microvm-libaio": ("libaio",
            "microvm-log": ("io_uring", True, ["--log"])}
 QSD = {f"qsd-{aio}{suffix}": (aio, not suffix) for aio in ("native", "io_uring", "threads") for suffix in ("", "-nopoll")}
 # Name -> options of ringbench.
-NULL = {"null": [], "null-inflight": ["--inflight"], "null-log": ["--log"]}
+NULL = {"null": [], "null-inflight": ["--inflight"], "null-log": ["--dirty"]}
 NAMES = (*MICROVM, *QSD, "inprocess", *NULL, "fio")
 
 

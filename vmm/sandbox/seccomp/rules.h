@@ -115,7 +115,6 @@ static const struct rule rules[] = {
 	CALL(EXPORT, "timerfd_settime"),
 	/* The memory that mirrors requests in flight. */
 	CALL(EXPORT, "memfd_create"),
-	CALL(EXPORT, "ftruncate"),
 
 	/* The control socket. */
 	CALL(MAIN | EXPORT, "accept4"),
