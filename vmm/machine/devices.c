@@ -26,7 +26,7 @@ static bool shares_image(const struct blk_config *disk)
 static int refuse_second_use(const struct machine *m, unsigned int n)
 {
 	const struct blk_config *disk = m->config->disk;
-	char first[SHOWN_MAX], why[SHOWN_MAX + 100];
+	char first[SHOWN_MAX], why[SHOWN_MAX + 120];
 
 	for (unsigned int i = 0; i < n; i++) {
 		if ((shares_image(&disk[i]) && shares_image(&disk[n])) ||
