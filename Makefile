@@ -147,7 +147,7 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | $(SYSROOT)
 # it is compiled for that machine in every variant.
 $(BUILD)/seccomp/compile: vmm/sandbox/seccomp/compile.c vmm/sandbox/seccomp/rules.h
 	$(Q)mkdir -p $(@D)
-	$(Q)$(BUILD_CC) $(CODE) $(WARN) -I. -D_GNU_SOURCE -o $@ $< -lseccomp
+	$(Q)$(BUILD_CC) $(CODE) $(WARN) -I. -D_GNU_SOURCE -DFILTER_ARCH_$(ARCH) -o $@ $< -lseccomp
 
 $(BUILD)/seccomp/seccomp.h: $(BUILD)/seccomp/compile
 	$(Q)$< $(ARCH) >$@.new && mv $@.new $@

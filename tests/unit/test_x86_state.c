@@ -20,12 +20,11 @@
 #include "vmm/arch/x86_64/boot.h"
 #include "vmm/state/state.h"
 
-#define CPUS	  2u
-#define MSR_TSC	  0x10u
-#define MSR_LSTAR 0xc0000082u
-#define TAG(text) STATE_TAG((text)[0], (text)[1], (text)[2], (text)[3])
-/* Years of a host's TSC: software KVM shows that one instead of a value that was set. */
-#define TSC_LATER   (1ull << 58)
+#define CPUS	    2u
+#define MSR_TSC	    0x10u
+#define MSR_LSTAR   0xc0000082u
+#define TAG(text)   STATE_TAG((text)[0], (text)[1], (text)[2], (text)[3])
+#define TSC_LATER   (1ull << 58) /* later than a host's TSC, which software KVM shows instead */
 #define LAPIC_TPR   0x80
 #define LAPIC_SVR   0xf0
 #define LAPIC_LVTT  0x320

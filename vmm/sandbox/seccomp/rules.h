@@ -47,8 +47,16 @@
 #define BACK_END   (EXPORT | BLOCKS | SPAWNER)
 
 /* Placeholder for the process's own PID, which is inserted when the filter is loaded. */
-#define OWN_PID		0x5eccb0d1u
-#define VM_PID		0x5eccb0d2u /* placeholder for the VM's PID, in the supervisor's filter */
+#define OWN_PID 0x5eccb0d1u
+#define VM_PID	0x5eccb0d2u /* placeholder for the VM's PID, in the supervisor's filter */
+
+/* O_DIRECTORY of the architecture that the filter is for: the generator is compiled for the build
+ * machine, whose headers may have another value. */
+#ifdef FILTER_ARCH_aarch64
+#define FILTER_O_DIRECTORY 040000
+#else
+#define FILTER_O_DIRECTORY 0200000
+#endif
 
 #define RULE_CONDITIONS 2
 
@@ -196,7 +204,7 @@ static const struct rule rules[] = {
 	CALL(ALL, "sched_getaffinity"), /* malloc, with many threads */
 	CALL(ALL, "restart_syscall"),
 	/* The C library opens files to read them; a snapshot's rows are for other flags. */
-	REFUSE_IF(ALL, "openat", EACCES, ARG_BITS(2, O_CREAT | O_DIRECTORY, 0)),
+	REFUSE_IF(ALL, "openat", EACCES, ARG_BITS(2, O_CREAT | FILTER_O_DIRECTORY, 0)),
 	REFUSE(ALL, "prctl", EPERM),
 
 	/*
@@ -204,7 +212,7 @@ static const struct rule rules[] = {
 	 * them. Landlock and the empty root confine all this to --snapshot-dir.
 	 */
 	CALL_IF(SNAPSHOT, "openat", ARG_BITS(2, O_CREAT, O_CREAT)),
-	CALL_IF(SNAPSHOT, "openat", ARG_BITS(2, O_CREAT | O_DIRECTORY, O_DIRECTORY)),
+	CALL_IF(SNAPSHOT, "openat", ARG_BITS(2, O_CREAT | FILTER_O_DIRECTORY, FILTER_O_DIRECTORY)),
 	CALL(SNAPSHOT, "mkdirat"),
 	CALL(SNAPSHOT, "renameat2"),
 	CALL(SNAPSHOT, "unlinkat"),
