@@ -26,6 +26,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts o
  * per request. The compiler optimizes them for size and places them apart from the hot path. */
 #define COLD __attribute__((cold))
 
+/* Forces the inlining of a function that runs once per request and has a second, rare caller: the
+ * compiler would not inline it in either. */
+#define HOT_INLINE static inline __attribute__((always_inline))
+
 /* Stores a + b in *sum. Returns false when the sum does not fit in 64 bits. */
 static inline bool add_u64(uint64_t a, uint64_t b, uint64_t *sum)
 {

@@ -7,9 +7,6 @@
 #include "dataplane/blkplane_internal.h"
 #include "dataplane/probes.h"
 
-/* A function of the hot loop that has another, cold caller: the compiler would inline neither. */
-#define HOT static inline __attribute__((always_inline))
-
 static __attribute__((noinline)) uint64_t blkplane_range_bytes(const struct slot *slot)
 {
 	uint64_t sum = 0;
@@ -27,7 +24,8 @@ static inline uint64_t blkplane_bytes_moved(const struct slot *slot)
 }
 
 /* Ends a request; every request ends here. `bytes` counts if the request succeeded. */
-HOT void blkplane_finish_request(struct blkplane *p, struct slot *slot, int result, uint64_t bytes)
+HOT_INLINE void blkplane_finish_request(struct blkplane *p, struct slot *slot, int result,
+					uint64_t bytes)
 {
 	struct blkreq *req = &slot->req;
 	bool answer = !(p->blocked & BLOCKED_BROKEN);
@@ -84,7 +82,7 @@ void blkplane_fail_parked(struct blkplane *p)
 		blkplane_finish_task(p, task);
 }
 
-HOT void blkplane_submit_request(struct blkplane *p, struct slot *slot)
+HOT_INLINE void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 {
 	struct io_task *task = &slot->task;
 	struct ioengine *engine = p->config.engine;
@@ -109,7 +107,7 @@ HOT void blkplane_submit_request(struct blkplane *p, struct slot *slot)
 }
 
 /* Pop and start one request. 1: popped; 0: the ring is empty; -errno: the ring is broken. */
-HOT int blkplane_pop_request(struct blkplane *p)
+HOT_INLINE int blkplane_pop_request(struct blkplane *p)
 {
 	struct slot *slot = blkplane_slot_get(p);
 	struct vring_chain *chain = &slot->req.chain;

@@ -46,10 +46,6 @@ bool vring_packed_enable_notify(struct vring_dev *vr);
 int vring_mirror_pop(struct vring_dev *vr, struct vring_chain *chain);
 bool vring_mirror_publish(struct vring_dev *vr);
 
-/* Forces the inlining of functions that the hot pop of a format and the rare replay of a chain call:
- * with two callers, the compiler would not inline them. */
-#define HOT_INLINE static inline __attribute__((always_inline))
-
 /* vring_recover.c: set the position of the ring and the chains to be popped again from the mirror.
  * Return 0 or -EINVAL. */
 int vring_split_recover(struct vring_dev *vr);
