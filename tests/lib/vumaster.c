@@ -258,3 +258,17 @@ uint8_t vumaster_do(struct vumaster *v, uint32_t type, uint64_t sector, uint32_t
 	mock_blk(&v->m, req, type, sector, len);
 	return mock_do(&v->m, req, NULL);
 }
+
+void vumaster_open_default(struct vumaster *v)
+{
+	vumaster_init(v);
+	vumaster_open(v);
+}
+
+void vumaster_read_ok(struct vumaster *v, uint64_t sector)
+{
+	struct mock_blk req;
+
+	ck_assert_uint_eq(vumaster_do(v, VIRTIO_BLK_T_IN, sector, 4096, &req), VIRTIO_BLK_S_OK);
+	ck_assert(image_is_fresh(mock_ptr(&v->m, req.data), sector * 512, 4096));
+}

@@ -41,6 +41,8 @@ struct vumaster {
 void vumaster_init(struct vumaster *v);
 /* Creates disk and back end, and connects. */
 void vumaster_open(struct vumaster *v);
+/* vumaster_init and vumaster_open. */
+void vumaster_open_default(struct vumaster *v);
 /* Ends the connection, if there is one, and connects anew. */
 void vumaster_reconnect(struct vumaster *v);
 void vumaster_fini(struct vumaster *v);
@@ -85,5 +87,8 @@ uint32_t vumaster_stop(struct vumaster *v);
 /* Sends a request on ring 0 and waits for its end. Returns the status. */
 uint8_t vumaster_do(struct vumaster *v, uint32_t type, uint64_t sector, uint32_t len,
 		    struct mock_blk *req);
+
+/* Reads 4 KiB on ring 0, and expects the data of a fresh image. */
+void vumaster_read_ok(struct vumaster *v, uint64_t sector);
 
 #endif

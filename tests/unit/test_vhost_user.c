@@ -27,23 +27,9 @@ static const struct format {
 	{ "packed, event index", 1ull << VIRTIO_F_RING_PACKED | 1ull << VIRTIO_RING_F_EVENT_IDX },
 };
 
-static void open_default(void)
-{
-	vumaster_init(&v);
-	vumaster_open(&v);
-}
-
-static void read_ok(uint64_t sector)
-{
-	struct mock_blk req;
-
-	ck_assert_uint_eq(vumaster_do(&v, VIRTIO_BLK_T_IN, sector, 4096, &req), VIRTIO_BLK_S_OK);
-	ck_assert(image_is_fresh(mock_ptr(m, req.data), sector * 512, 4096));
-}
-
 START_TEST(features_and_limits_are_what_front_ends_expect)
 {
-	open_default();
+	vumaster_open_default(&v);
 	uint64_t features = vumaster_ask(&v, VHOST_USER_GET_FEATURES);
 	ck_assert(features >> VIRTIO_F_VERSION_1 & 1);
 	ck_assert(features >> VHOST_USER_F_PROTOCOL_FEATURES & 1);
@@ -67,7 +53,7 @@ START_TEST(configuration_space_is_read_in_any_slice)
 					      { 250, 6 }, { 0, 256 }, { 256, 0 } };
 	uint8_t *space = NULL;
 
-	open_default();
+	vumaster_open_default(&v);
 	space = blk_virtio(v.blk)->regpage->config;
 	for (unsigned int i = 0; i < ARRAY_SIZE(slices); i++) {
 		memset(&ask, 0, sizeof(ask));
@@ -89,17 +75,17 @@ END_TEST
 
 START_TEST(requests_are_served_stopped_and_continued_at_their_position)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, formats[_i].features);
 	/* More requests than the ring has entries: positions wrap. */
 	for (unsigned int i = 0; i < 100; i++)
-		read_ok(i % 64);
+		vumaster_read_ok(&v, i % 64);
 	for (unsigned int round = 0; round < 20; round++) {
 		uint32_t position = vumaster_stop(&v);
 
 		vumaster_say_state(&v, VHOST_USER_SET_VRING_BASE, 0, position);
 		vumaster_say_fd(&v, VHOST_USER_SET_VRING_KICK, 0, m->kick_fd);
-		read_ok(round);
+		vumaster_read_ok(&v, round);
 	}
 	vumaster_fini(&v);
 }
@@ -110,9 +96,9 @@ START_TEST(a_disabled_ring_keeps_its_requests_until_it_is_enabled)
 	struct vring_used_elem elem;
 	struct mock_blk req;
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, formats[_i].features);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_say_state(&v, VHOST_USER_SET_VRING_ENABLE, 0, 0);
 	mock_blk(m, &req, VIRTIO_BLK_T_IN, 8, 512);
 	mock_offer(m, req.head);
@@ -130,7 +116,7 @@ START_TEST(order_of_cloud_hypervisor)
 	struct vhost_user_mem_table table = { .count = 3 };
 	int fds[3] = { m->memfd, m->memfd, m->memfd };
 
-	open_default();
+	vumaster_open_default(&v);
 	fds[0] = fds[1] = fds[2] = m->memfd;
 	vumaster_say(&v, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0);
 	vumaster_say_u64(&v, VHOST_USER_SET_PROTOCOL_FEATURES, 1 << 3 | 1 << 9);
@@ -146,7 +132,7 @@ START_TEST(order_of_cloud_hypervisor)
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_CALL, 0, m->irq_fd);
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_KICK, 0, m->kick_fd);
 	vumaster_say_state(&v, VHOST_USER_SET_VRING_ENABLE, 0, 1);
-	read_ok(3);
+	vumaster_read_ok(&v, 3);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -157,7 +143,7 @@ START_TEST(order_of_libblkio)
 	struct vhost_user_mem_slot slot;
 	struct vring_used_elem elem;
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_say_u64(&v, VHOST_USER_SET_FEATURES, VUMASTER_FEATURES);
 	vumaster_say_u64(&v, VHOST_USER_SET_PROTOCOL_FEATURES, 0x8209);
 	v.need_reply = true;
@@ -169,7 +155,7 @@ START_TEST(order_of_libblkio)
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_KICK, 0, m->kick_fd);
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_CALL, 0, m->irq_fd);
 	vumaster_say_state(&v, VHOST_USER_SET_VRING_ENABLE, 0, 1);
-	read_ok(3);
+	vumaster_read_ok(&v, 3);
 	slot.region = vumaster_region(2);
 	vumaster_say(&v, VHOST_USER_ADD_MEM_REG, &slot, sizeof(slot), &m->memfd, 1);
 	uint64_t status = mock_alloc(m, 1, 1);
@@ -187,9 +173,9 @@ END_TEST
 /* QEMU's virtio-mmio lets the driver choose up to 1024 entries, whatever the back end prefers. */
 START_TEST(ring_is_larger_than_the_queue_size_of_the_disk)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 1024, formats[_i].features);
-	read_ok(3);
+	vumaster_read_ok(&v, 3);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -201,7 +187,7 @@ START_TEST(ring_without_doorbell_is_polled)
 	struct vring_used_elem elem;
 	struct mock_blk req;
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	timer.fd = vhost_user_timer(v.vu);
 	ck_assert_int_eq(poll(&timer, 1, 0), 0);
@@ -226,20 +212,20 @@ START_TEST(call_descriptor_is_replaced_under_a_running_ring)
 {
 	int other = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	mock_wait_irq(m);
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_CALL, 0, other);
 	/* The one unasked interrupt, for those that the old descriptor may have missed. */
 	ck_assert_uint_ge(eventfd_count(other), 1);
 	uint64_t before = eventfd_count(other);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	mock_wait_until(eventfd_count(other) > before);
 	ck_assert_uint_eq(mock_irqs(m), 0);
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_CALL, 0, -1);
 	before = eventfd_count(other);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_stop(&v);
 	ck_assert_uint_eq(eventfd_count(other), before);
 	close(other);
@@ -251,7 +237,7 @@ START_TEST(broken_ring_signals_err_and_works_again_after_a_stop)
 {
 	int err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, formats[_i].features);
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_ERR, 0, err_fd);
 	struct mock_piece bad = { MOCK_HOLE, 16, false };
@@ -260,7 +246,7 @@ START_TEST(broken_ring_signals_err_and_works_again_after_a_stop)
 	vumaster_stop(&v);
 	vumaster_reconnect(&v);
 	vumaster_start(&v, 16, formats[_i].features);
-	read_ok(5);
+	vumaster_read_ok(&v, 5);
 	close(err_fd);
 	vumaster_fini(&v);
 }
@@ -268,14 +254,14 @@ END_TEST
 
 START_TEST(clients_leave_no_descriptors_or_mappings)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_reconnect(&v);
 	unsigned int fds = count_fds();
 	for (unsigned int i = 0; i < 50; i++) {
 		vumaster_start(&v, 16, formats[i % 4].features);
-		read_ok(i);
+		vumaster_read_ok(&v, i);
 		vumaster_reconnect(&v);
 		ck_assert_uint_eq(count_fds(), fds);
 	}
@@ -306,7 +292,7 @@ static bool not_dumped(const void *base)
 
 START_TEST(core_dump_has_no_guest_memory)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 64, 0);
 	ck_assert(not_dumped(v.memory.mapping[0].base));
 	vumaster_fini(&v);
@@ -317,10 +303,10 @@ START_TEST(truncated_memory_does_not_end_the_process)
 {
 	int lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	open_default();
+	vumaster_open_default(&v);
 	ck_assert_int_eq(vhost_user_memory_guard(&v.memory, lost), 0);
 	vumaster_start(&v, 16, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	ck_assert_int_eq(ftruncate(m->memfd, 0), 0);
 	mock_kick(m);
 	mock_wait_until(eventfd_count(lost));

@@ -48,12 +48,6 @@ static void close_channel(void)
 	close(theirs);
 }
 
-static void open_default(void)
-{
-	vumaster_init(&v);
-	vumaster_open(&v);
-}
-
 static uint64_t sectors(void)
 {
 	struct {
@@ -103,7 +97,7 @@ static void expect_silence(void)
 /* Also with REPLY_ACK, by which the back end could ask for a reply. */
 START_TEST(new_size_is_told_without_asking_for_a_reply)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_say_u64(&v, VHOST_USER_SET_PROTOCOL_FEATURES, 1 << 3 | 1 << 5 | 1 << 9);
 	open_channel();
 	vumaster_start(&v, 16, 0);
@@ -120,7 +114,7 @@ END_TEST
 /* A back end whose rings are stopped must not send messages. */
 START_TEST(new_size_of_a_stopped_disk_is_told_when_a_ring_starts)
 {
-	open_default();
+	vumaster_open_default(&v);
 	open_channel();
 	vumaster_start(&v, 16, 0);
 	uint32_t position = vumaster_stop(&v);
@@ -137,7 +131,7 @@ END_TEST
 
 START_TEST(new_size_is_told_as_soon_as_there_is_a_channel)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	resize(VUMASTER_DISK_BYTES * 2);
 	open_channel();
@@ -150,7 +144,7 @@ END_TEST
 /* QEMU reads the configuration space at its start only, and keeps it when it connects again. */
 START_TEST(new_size_is_told_to_the_next_front_end)
 {
-	open_default();
+	vumaster_open_default(&v);
 	resize(VUMASTER_DISK_BYTES * 2);
 	vumaster_reconnect(&v);
 	open_channel();
@@ -166,7 +160,7 @@ START_TEST(channel_without_room_blocks_nothing_and_loses_nothing)
 	char text[4096] = "";
 	struct mock_blk req;
 
-	open_default();
+	vumaster_open_default(&v);
 	open_channel();
 	vumaster_start(&v, 16, 0);
 	for (size_t len = sizeof(text); len; len /= 2)
@@ -196,7 +190,7 @@ START_TEST(channel_that_fails_is_closed_and_the_disk_stays)
 {
 	struct mock_blk req;
 
-	open_default();
+	vumaster_open_default(&v);
 	unsigned int fds = count_fds();
 	open_channel();
 	vumaster_start(&v, 16, 0);
@@ -249,7 +243,7 @@ START_TEST(paused_disk_answers_messages_and_serves_requests_after_the_resume)
 	struct vring_used_elem elem;
 	struct mock_blk req;
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, formats[_i]);
 	vhost_user_pause(v.vu);
 	mock_blk(m, &req, VIRTIO_BLK_T_IN, 8, 512);
@@ -274,7 +268,7 @@ START_TEST(ring_that_starts_during_a_pause_waits_for_the_resume)
 	struct vring_used_elem elem;
 	struct mock_blk req;
 
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, formats[_i]);
 	ck_assert_uint_eq(vumaster_do(&v, VIRTIO_BLK_T_IN, 0, 4096, &req), VIRTIO_BLK_S_OK);
 	vhost_user_pause(v.vu);
@@ -305,7 +299,7 @@ START_TEST(front_end_that_sends_without_end_does_not_keep_the_caller)
 	unsigned int sent = 0, calls = 0;
 	char byte;
 
-	open_default();
+	vumaster_open_default(&v);
 	while (send(v.sock, &owner, sizeof(owner), MSG_DONTWAIT) == sizeof(owner))
 		sent++;
 	ck_assert_uint_gt(sent, 100);

@@ -134,20 +134,6 @@ ssize_t __wrap_sendmsg(int sock, const struct msghdr *message, int flags)
 static struct vumaster v;
 static struct mockdrv *const m = &v.m;
 
-static void open_default(void)
-{
-	vumaster_init(&v);
-	vumaster_open(&v);
-}
-
-static void read_ok(uint64_t sector)
-{
-	struct mock_blk req;
-
-	ck_assert_uint_eq(vumaster_do(&v, VIRTIO_BLK_T_IN, sector, 4096, &req), VIRTIO_BLK_S_OK);
-	ck_assert(image_is_fresh(mock_ptr(m, req.data), sector * 512, 4096));
-}
-
 /* ---- creation ---- */
 
 static const struct {
@@ -212,7 +198,7 @@ START_TEST(message_is_refused_when_the_host_refuses)
 	} payload = { .slot.region = vumaster_region(0) };
 	unsigned int fds;
 
-	open_default();
+	vumaster_open_default(&v);
 	if (r->size == 8)
 		payload.value = r->fds ? 0 : VHOST_USER_VRING_NOFD_MASK;
 	else if (r->size < 40)
@@ -226,7 +212,7 @@ START_TEST(message_is_refused_when_the_host_refuses)
 	vumaster_reconnect(&v);
 	ck_assert_uint_eq(count_fds(), fds);
 	vumaster_start(&v, 16, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -238,7 +224,7 @@ START_TEST(no_memory_for_requests_in_flight_is_an_answer)
 {
 	struct vhost_user_inflight inflight = { 0, 0, 1, 128, 0 };
 
-	open_default();
+	vumaster_open_default(&v);
 	*memory_failures[_i] = (struct failure){ 1, ENOMEM };
 	unsigned int fds = count_fds();
 	ck_assert_int_eq(vumaster_send(&v, VHOST_USER_GET_INFLIGHT_FD, 0, &inflight, 24, NULL, 0),
@@ -262,13 +248,13 @@ static const struct {
 
 START_TEST(mapping_has_the_alignment_of_the_file)
 {
-	open_default();
+	vumaster_open_default(&v);
 	block_size = blocks[_i].size;
 	vumaster_start(&v, 16, 0);
 	for (unsigned int i = 0; i < 3 && blocks[_i].size == 2 << 20; i++)
 		ck_assert_uint_eq(v.memory.mapping[i].length % (2 << 20), 0);
 	block_size = 0;
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -278,7 +264,7 @@ START_TEST(region_whose_last_block_ends_beyond_64_bits_is_refused)
 	struct vhost_user_mem_slot slot = { .region = { 4096, INT64_MAX - 4095, 4096, 0 } };
 	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
 
-	open_default();
+	vumaster_open_default(&v);
 	ck_assert_int_lt(vumaster_send(&v, VHOST_USER_ADD_MEM_REG, 0, &slot, sizeof(slot), &fd, 1),
 			 0);
 	close(fd);
@@ -288,7 +274,7 @@ END_TEST
 
 START_TEST(interrupted_system_calls_are_repeated)
 {
-	open_default();
+	vumaster_open_default(&v);
 	receives = (struct failure){ 1, EINTR };
 	sends = (struct failure){ 1, EINTR };
 	vumaster_ask(&v, VHOST_USER_GET_FEATURES);
@@ -296,7 +282,7 @@ START_TEST(interrupted_system_calls_are_repeated)
 	dups = (struct failure){ 1, EINTR };
 	vumaster_start(&v, 16, 0);
 	ck_assert_uint_eq(dups.call, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	mock_wait_irq(m);
 	vumaster_fini(&v);
 }
@@ -304,7 +290,7 @@ END_TEST
 
 START_TEST(failure_of_the_socket_ends_the_connection)
 {
-	open_default();
+	vumaster_open_default(&v);
 	receives = (struct failure){ 1, ECONNRESET };
 	ck_assert_int_eq(vhost_user_handle(v.vu), -ECONNRESET);
 	vumaster_reconnect(&v);
@@ -332,7 +318,7 @@ START_TEST(control_messages_without_descriptors_are_ignored)
 {
 	int on = 1;
 
-	open_default();
+	vumaster_open_default(&v);
 	ck_assert_int_eq(setsockopt(vhost_user_socket(v.vu), SOL_SOCKET, SO_PASSCRED, &on,
 				    sizeof(on)),
 			 0);
@@ -345,13 +331,13 @@ END_TEST
 
 START_TEST(descriptor_that_cannot_be_replaced_stays)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	dups = (struct failure){ 1, EBADF };
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_CALL, 0, -1);
 	ck_assert_uint_eq(dups.call, 0);
 	ck_assert_uint_ge(mock_wait_irq(m), 1);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -364,7 +350,7 @@ START_TEST(position_that_cannot_be_sent_leaves_the_memory_of_requests_in_use)
 	uint16_t version;
 
 	ck_assert_int_eq(ftruncate(fd, 65536), 0);
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_say(&v, VHOST_USER_SET_INFLIGHT_FD, &inflight, 24, &fd, 1);
 	vumaster_start(&v, 16, 0);
 	sends = (struct failure){ 1, EPIPE };

@@ -116,23 +116,9 @@ static const struct bad {
 	{ "back end's channel without descriptor", VHOST_USER_SET_BACKEND_REQ_FD, 0, { { 0 } }, 0 },
 };
 
-static void read_ok(uint64_t sector)
-{
-	struct mock_blk req;
-
-	ck_assert_uint_eq(vumaster_do(&v, VIRTIO_BLK_T_IN, sector, 4096, &req), VIRTIO_BLK_S_OK);
-	ck_assert(image_is_fresh(mock_ptr(m, req.data), sector * 512, 4096));
-}
-
-static void open_default(void)
-{
-	vumaster_init(&v);
-	vumaster_open(&v);
-}
-
 static void open_with_acks(void)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_say_u64(&v, VHOST_USER_SET_PROTOCOL_FEATURES, 1 << 3 | 1 << 5 | 1 << 9 | 1 << 15);
 	v.need_reply = true;
 }
@@ -167,20 +153,20 @@ START_TEST(bad_message_is_refused_by_its_acknowledgement)
 	expect_refusal(bad[_i].request);
 	ck_assert_uint_eq(count_fds(), fds);
 	/* The connection and its ring go on. */
-	read_ok(4);
+	vumaster_read_ok(&v, 4);
 	vumaster_fini(&v);
 }
 END_TEST
 
 START_TEST(bad_message_without_acknowledgement_ends_the_connection)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	ck_assert_int_lt(send_bad(&bad[_i], 0), 0);
 	ck_assert(vumaster_silent(&v));
 	vumaster_reconnect(&v);
 	vumaster_start(&v, 16, 0);
-	read_ok(4);
+	vumaster_read_ok(&v, 4);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -200,7 +186,7 @@ START_TEST(bad_header_ends_the_connection)
 {
 	uint32_t header[3] = { headers[_i].request, headers[_i].flags, headers[_i].size };
 
-	open_default();
+	vumaster_open_default(&v);
 	ck_assert_int_eq(send(v.sock, header, sizeof(header), 0), sizeof(header));
 	ck_assert_int_eq(vhost_user_handle(v.vu), -EBADMSG);
 	vumaster_fini(&v);
@@ -212,7 +198,7 @@ START_TEST(message_in_single_bytes_is_one_message)
 	struct vhost_user_header header = { VHOST_USER_GET_QUEUE_NUM, 1, 0 };
 	uint64_t answer;
 
-	open_default();
+	vumaster_open_default(&v);
 	for (unsigned int i = 0; i < sizeof(header); i++) {
 		ck_assert(vumaster_silent(&v));
 		ck_assert_int_eq(send(v.sock, (char *)&header + i, 1, 0), 1);
@@ -227,7 +213,7 @@ START_TEST(more_descriptors_than_a_message_can_have_are_closed)
 {
 	int fds[40];
 
-	open_default();
+	vumaster_open_default(&v);
 	for (unsigned int i = 0; i < 40; i++)
 		fds[i] = v.sock;
 	unsigned int before = count_fds();
@@ -243,7 +229,7 @@ START_TEST(front_end_that_never_reads_is_disconnected)
 {
 	int result = 0;
 
-	open_default();
+	vumaster_open_default(&v);
 	for (unsigned int i = 0; i < 100000 && !result; i++)
 		result = vumaster_send(&v, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0);
 	ck_assert_int_eq(result, -EAGAIN);
@@ -326,9 +312,9 @@ START_TEST(regions_come_and_go_a_thousand_times_under_a_running_ring)
 		vumaster_say(&v, VHOST_USER_ADD_MEM_REG, &slot, sizeof(slot), &m->memfd, 1);
 		vumaster_say(&v, VHOST_USER_REM_MEM_REG, &slot, sizeof(slot), NULL, 0);
 		if (i % 100 == 0)
-			read_ok(i % 64);
+			vumaster_read_ok(&v, i % 64);
 	}
-	read_ok(1);
+	vumaster_read_ok(&v, 1);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -347,7 +333,7 @@ START_TEST(running_ring_cannot_be_changed)
 	vumaster_start(&v, 16, 0);
 	ck_assert_int_eq(send_bad(&busy[_i], VHOST_USER_NEED_REPLY), 0);
 	expect_refusal(busy[_i].request);
-	read_ok(1);
+	vumaster_read_ok(&v, 1);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -390,7 +376,7 @@ START_TEST(bad_position_of_a_packed_ring_is_refused)
 {
 	open_with_acks();
 	vumaster_start(&v, 16, 1ull << VIRTIO_F_RING_PACKED);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_stop(&v);
 	vumaster_say_state(&v, VHOST_USER_SET_VRING_BASE, 0, positions[_i].position);
 	uint64_t value = 0;
@@ -417,7 +403,7 @@ START_TEST(descriptor_that_is_no_eventfd_is_refused)
 				 0);
 		expect_refusal(requests[i]);
 	}
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST

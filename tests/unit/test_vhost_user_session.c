@@ -35,14 +35,6 @@ static void open_queues(unsigned int queues)
 	vumaster_open(&v);
 }
 
-static void read_ok(uint64_t sector)
-{
-	struct mock_blk req;
-
-	ck_assert_uint_eq(vumaster_do(&v, VIRTIO_BLK_T_IN, sector, 4096, &req), VIRTIO_BLK_S_OK);
-	ck_assert(image_is_fresh(mock_ptr(m, req.data), sector * 512, 4096));
-}
-
 /* Describes ring `n`, which starts if nothing else is missing. */
 static void say_ring(unsigned int n, const struct mockdrv *driver)
 {
@@ -62,7 +54,7 @@ START_TEST(ring_runs_on_when_another_one_stops)
 	mock_ring(&second, 16, false, false);
 	say_ring(1, &second);
 	vumaster_say_state(&v, VHOST_USER_SET_VRING_ENABLE, 1, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -134,7 +126,7 @@ START_TEST(ring_with_a_part_outside_of_all_regions_waits)
 	vumaster_say(&v, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 	vumaster_say_fd(&v, VHOST_USER_SET_VRING_KICK, 0, m->kick_fd);
 	vumaster_say_addr(&v, 0, &m->ring, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -211,7 +203,7 @@ START_TEST(front_end_switches_the_write_cache)
 	bool before = write_cache();
 	ck_assert_int_eq(set_config(wce, 1, 0, !before), 0);
 	ck_assert_int_eq(write_cache(), !before);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	/* The destination of a migration gets the whole space. */
 	ck_assert_int_eq(set_config(wce, 2, 1, before), 0);
 	ck_assert_int_eq(write_cache(), !before);
@@ -247,7 +239,7 @@ START_TEST(channel_that_is_closed_again_and_again_does_not_flood_the_log)
 		close(pair[1]);
 		vhost_user_config_changed(v.vu);
 	}
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vumaster_fini(&v);
 }
 END_TEST
@@ -300,7 +292,7 @@ START_TEST(failed_read_is_kept_and_repeated_after_a_resume)
 	v.config.rerror = BLKPOLICY_STOP;
 	vumaster_open(&v);
 	vumaster_start(&v, 16, 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	vhost_user_pause(v.vu);
 	__atomic_store_n(&read_fails, true, __ATOMIC_RELEASE);
 	mock_blk(m, &req, VIRTIO_BLK_T_IN, 8, 4096);

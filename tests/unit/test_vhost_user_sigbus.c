@@ -54,23 +54,9 @@ int __wrap_sigaction(int number, const struct sigaction *action, struct sigactio
 static struct vumaster v;
 static struct mockdrv *const m = &v.m;
 
-static void open_default(void)
-{
-	vumaster_init(&v);
-	vumaster_open(&v);
-}
-
-static void read_ok(uint64_t sector)
-{
-	struct mock_blk req;
-
-	ck_assert_uint_eq(vumaster_do(&v, VIRTIO_BLK_T_IN, sector, 4096, &req), VIRTIO_BLK_S_OK);
-	ck_assert(image_is_fresh(mock_ptr(m, req.data), sector * 512, 4096));
-}
-
 START_TEST(guard_needs_a_signal_handler)
 {
-	open_default();
+	vumaster_open_default(&v);
 	no_sigaction = true;
 	ck_assert_int_eq(vhost_user_memory_guard(&v.memory, 0), -EINVAL);
 	vumaster_fini(&v);
@@ -101,7 +87,7 @@ static void expect_default_action(void (*fault)(void))
 
 START_TEST(fault_elsewhere_ends_the_process)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	ck_assert_int_eq(vhost_user_memory_guard(&v.memory, m->irq_fd), 0);
 	expect_default_action(fault_elsewhere);
@@ -121,7 +107,7 @@ static void fault_without_memory(void)
 
 START_TEST(lost_memory_without_a_replacement_ends_the_process)
 {
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	ck_assert_int_eq(vhost_user_memory_guard(&v.memory, m->irq_fd), 0);
 	vumaster_say_state(&v, VHOST_USER_SET_VRING_ENABLE, 0, 0);
@@ -140,7 +126,7 @@ START_TEST(removed_memory_that_is_truncated_is_replaced)
 	int fd = memfd_create("extra", MFD_CLOEXEC);
 
 	ck_assert_int_eq(ftruncate(fd, 4096), 0);
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	ck_assert_int_eq(vhost_user_memory_guard(&v.memory, lost), 0);
 	vumaster_say(&v, VHOST_USER_ADD_MEM_REG, &slot, sizeof(slot), &fd, 1);
@@ -148,7 +134,7 @@ START_TEST(removed_memory_that_is_truncated_is_replaced)
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
 	ck_assert_int_eq(*(volatile char *)v.memory.removed[0].base, 0);
 	ck_assert_uint_eq(eventfd_count(lost), 1);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	close(fd);
 	vumaster_fini(&v);
 	close(lost);
@@ -162,7 +148,7 @@ START_TEST(dirty_log_that_is_truncated_is_replaced)
 	int fd = memfd_create("log", MFD_CLOEXEC);
 
 	ck_assert_int_eq(ftruncate(fd, (off_t)log.mmap_size), 0);
-	open_default();
+	vumaster_open_default(&v);
 	vumaster_start(&v, 16, 0);
 	ck_assert_int_eq(vhost_user_memory_guard(&v.memory, lost), 0);
 	ck_assert_int_eq(vumaster_send(&v, VHOST_USER_SET_LOG_BASE, 0, &log, sizeof(log), &fd, 1),
@@ -170,7 +156,7 @@ START_TEST(dirty_log_that_is_truncated_is_replaced)
 	vumaster_receive(&v, VHOST_USER_SET_LOG_BASE, &log, sizeof(log));
 	vumaster_say_u64(&v, VHOST_USER_SET_FEATURES, VUMASTER_FEATURES | 1ull << VHOST_F_LOG_ALL);
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
-	read_ok(0);
+	vumaster_read_ok(&v, 0);
 	ck_assert_uint_ge(eventfd_count(lost), 1);
 	close(fd);
 	vumaster_fini(&v);
