@@ -2,7 +2,6 @@
 #include "vmm/blk/control.h"
 
 #include <json-c/json.h>
-#include <unistd.h>
 
 #include "dataplane/base.h"
 #include "devices/vhost_user/session.h"
@@ -95,15 +94,6 @@ static void run(struct commands *commands, enum control_command command,
 		control_of(commands)->quit = true;
 }
 
-/* Never called: CONTROL_CONSOLE is refused. */
-static void leave(struct commands *commands, int fd, const char *data, size_t len)
-{
-	(void)commands;
-	(void)data;
-	(void)len;
-	close(fd);
-}
-
 static const struct commands_ops ops = {
 	.pause = pause_disk,
 	.resume = resume_disk,
@@ -114,7 +104,6 @@ static const struct commands_ops ops = {
 	.changed = changed,
 	.put_status = put_status,
 	.run = run,
-	.leave = leave,
 };
 
 void export_control_init(struct export_control *control)

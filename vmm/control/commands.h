@@ -41,7 +41,7 @@ struct commands_ops {
 	/* Executes CONTROL_POWER_BUTTON, CONTROL_QUIT and CONTROL_CONSOLE. */
 	void (*run)(struct commands *commands, enum control_command command,
 		    struct control_answer *answer);
-	/* See struct control_handler. */
+	/* See struct control_handler. NULL for an owner whose run() refuses CONTROL_CONSOLE. */
 	void (*leave)(struct commands *commands, int fd, const char *data, size_t len);
 };
 
