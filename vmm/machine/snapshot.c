@@ -29,6 +29,8 @@ struct snapshot {
 	struct machine *machine;
 	struct snapshot_dir dir;
 	int state_fd, memory_fd;
+	struct memory_image image;
+	struct page_set own; /* pages that the guest has of its own */
 };
 
 int machine_snapshots_open(struct machine *m)
@@ -163,6 +165,7 @@ static int create_file(struct snapshot *s, const char *name, int *fd)
 	return *fd < 0 ? refuse(s, *fd, name) : 0;
 }
 
+/* Creates the files, and copies what the guest cannot change. */
 static int create_files(struct snapshot *s)
 {
 	int err = snapshot_dir_create(&s->dir, s->machine->snapshot_fd, s->job->request.name);
@@ -170,20 +173,28 @@ static int create_files(struct snapshot *s)
 	if (err)
 		return refuse(s, err, "directory");
 	err = create_file(s, SNAPSHOT_STATE, &s->state_fd);
-	return err ? err : create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
+	if (!err)
+		err = create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
+	if (err)
+		return err;
+	err = memory_file_begin(s->memory_fd, &s->image);
+	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
+}
+
+static int find_pages(struct snapshot *s)
+{
+	int err = page_set_scan(&s->own, s->machine->pagemap_fd, s->image.base, s->image.size,
+				PAGES_OWN, s->image.cancel);
+
+	if (err)
+		return refuse(s, err, "page map");
+	s->job->pages = page_set_count(&s->own);
+	return 0;
 }
 
 static int write_memory(struct snapshot *s)
 {
-	struct machine *m = s->machine;
-	const struct memory_image image = {
-		.base = m->memory.base,
-		.size = m->memory.size,
-		.pagemap_fd = m->pagemap_fd,
-		.base_fd = machine_restore_memory(m),
-		.cancel = &m->vm_exit.why,
-	};
-	int err = memory_file_write(s->memory_fd, &image, &s->job->pages);
+	int err = memory_file_write(s->memory_fd, &s->image, &s->own);
 
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
 }
@@ -229,14 +240,44 @@ static void close_file(int fd)
 		close(fd);
 }
 
+/* Pauses the guest, writes it, and lets it go on unless it has to stay paused. */
+static int write_paused(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+	bool was_paused = m->commands.owner_paused;
+	uint64_t began = monotonic_ns();
+	int err;
+
+	if (!was_paused)
+		machine_halt(m);
+	err = check_vcpus(s);
+	if (!err)
+		err = find_pages(s);
+	if (!err)
+		err = write_state(s);
+	if (!err)
+		err = write_memory(s);
+	m->commands.owner_paused = was_paused || (s->job->request.stay && !err);
+	s->job->changed = m->commands.owner_paused != was_paused;
+	if (!m->commands.owner_paused)
+		machine_resume(m);
+	s->job->paused_us = (monotonic_ns() - began) / NS_PER_US;
+	return err;
+}
+
 void machine_snapshot(struct job *queued)
 {
 	struct control_job *job = container_of(queued, struct control_job, job);
 	struct machine *m = container_of(job->commands, struct machine, commands);
 	struct snapshot s = {
-		.job = job, .machine = m, .dir.fd = -1, .state_fd = -1, .memory_fd = -1
+		.job = job,
+		.machine = m,
+		.dir.fd = -1,
+		.state_fd = -1,
+		.memory_fd = -1,
+		.image = { m->memory.base, m->memory.size, machine_restore_memory(m),
+			   &m->vm_exit.why },
 	};
-	bool was_paused = m->commands.owner_paused;
 	uint64_t began = monotonic_ns();
 	int err;
 
@@ -247,24 +288,14 @@ void machine_snapshot(struct job *queued)
 	}
 	if (check_disks(&s))
 		return;
-	if (!was_paused)
-		machine_halt(m);
-	err = check_vcpus(&s);
+	err = create_files(&s);
 	if (!err)
-		err = create_files(&s);
-	if (!err)
-		err = write_state(&s);
-	if (!err)
-		err = write_memory(&s);
-	m->commands.owner_paused = was_paused || (job->request.stay && !err);
-	job->changed = m->commands.owner_paused != was_paused;
-	if (!m->commands.owner_paused)
-		machine_resume(m);
-	job->paused_us = (monotonic_ns() - began) / NS_PER_US;
+		err = write_paused(&s);
 	if (!err)
 		err = commit(&s);
 	snapshot_dir_cancel(&s.dir);
 	close_file(s.state_fd);
 	close_file(s.memory_fd);
+	page_set_free(&s.own);
 	job->total_us = (monotonic_ns() - began) / NS_PER_US;
 }
