@@ -9,15 +9,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/console/serial.h"
-#include "vmm/machine/internal.h"
-#include "vmm/machine/sections.h"
+#include "vmm/machine/restore.h"
 #include "vmm/report.h"
-#include "vmm/state/directory.h"
 #include "vmm/state/memory_file.h"
 #include "vmm/write_all.h"
 
@@ -30,7 +29,8 @@ struct snapshot {
 	struct snapshot_dir dir;
 	int state_fd, memory_fd;
 	struct memory_image image;
-	struct page_set own; /* pages that the guest has of its own */
+	struct page_set own;	  /* pages that the guest has of its own */
+	struct base_section base; /* of a diff */
 };
 
 int machine_snapshots_open(struct machine *m)
@@ -44,6 +44,8 @@ int machine_snapshots_open(struct machine *m)
 		return report_option(-errno, "--snapshot-dir", path, NULL);
 	if (faccessat(m->snapshot_fd, ".", W_OK, AT_EACCESS))
 		return report_option(-errno, "--snapshot-dir", path, NULL);
+	if (getrandom(&m->next_identity, sizeof(m->next_identity), 0) != sizeof(m->next_identity))
+		return report_host(-EIO, "--snapshot-dir: random bytes");
 	m->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	return m->pagemap_fd < 0 ? report_host(-errno, "--snapshot-dir: /proc/self/pagemap") : 0;
 }
@@ -90,6 +92,21 @@ static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *ou
 	blk_save(disk->blk, &section.blk);
 	state_put(out, TAG_DISK, i, &section, sizeof(section));
 	return 0;
+}
+
+/* Writes the sections about memory. The random bytes were drawn when the VM was set up; counting
+ * makes them different for each of its snapshots. */
+static void save_memory(struct snapshot *s, struct state_writer *out)
+{
+	struct machine *m = s->machine;
+
+	for (unsigned int i = 0; !++m->next_identity.byte[i] && i + 1 < sizeof(m->next_identity);)
+		i++;
+	state_put(out, TAG_IDENTITY, 0, &m->next_identity, sizeof(m->next_identity));
+	if (!s->job->request.diff)
+		return;
+	state_put(out, TAG_BASE, 0, &s->base, sizeof(s->base));
+	page_set_put(&s->own, out);
 }
 
 /* Writes the sections of the devices. They come before KVM's state: a disk that finishes its last
@@ -144,6 +161,7 @@ static int write_state(struct snapshot *s)
 
 	state_begin(&out, arch_state_machine());
 	err = save_devices(s, &out);
+	save_memory(s, &out);
 	if (!err)
 		err = save_kvm(s, &out);
 	if (!err) {
@@ -175,7 +193,7 @@ static int create_files(struct snapshot *s)
 	err = create_file(s, SNAPSHOT_STATE, &s->state_fd);
 	if (!err)
 		err = create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
-	if (err)
+	if (err || s->job->request.diff)
 		return err;
 	err = memory_file_begin(s->memory_fd, &s->image);
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
@@ -194,7 +212,8 @@ static int find_pages(struct snapshot *s)
 
 static int write_memory(struct snapshot *s)
 {
-	int err = memory_file_write(s->memory_fd, &s->image, &s->own);
+	int err = s->job->request.diff ? memory_file_write_diff(s->memory_fd, &s->image, &s->own)
+				       : memory_file_write(s->memory_fd, &s->image, &s->own);
 
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
 }
@@ -265,10 +284,8 @@ static int write_paused(struct snapshot *s)
 	return err;
 }
 
-void machine_snapshot(struct job *queued)
+static void take_snapshot(struct control_job *job, struct machine *m)
 {
-	struct control_job *job = container_of(queued, struct control_job, job);
-	struct machine *m = container_of(job->commands, struct machine, commands);
 	struct snapshot s = {
 		.job = job,
 		.machine = m,
@@ -286,7 +303,7 @@ void machine_snapshot(struct job *queued)
 			       "a name has letters, digits, '_', '-' and '.', not first");
 		return;
 	}
-	if (check_disks(&s))
+	if (check_disks(&s) || (job->request.diff && machine_snapshot_base(job, m, &s.base)))
 		return;
 	err = create_files(&s);
 	if (!err)
@@ -298,4 +315,15 @@ void machine_snapshot(struct job *queued)
 	close_file(s.memory_fd);
 	page_set_free(&s.own);
 	job->total_us = (monotonic_ns() - began) / NS_PER_US;
+}
+
+void machine_snapshot(struct job *queued)
+{
+	struct control_job *job = container_of(queued, struct control_job, job);
+	struct machine *m = container_of(job->commands, struct machine, commands);
+
+	if (job->request.command == CONTROL_RECORD)
+		machine_record(job, m);
+	else
+		take_snapshot(job, m);
 }
