@@ -108,7 +108,7 @@ static uint64_t write_file(int fd)
 	ck_assert_int_eq(memory_file_begin(fd, &image), 0);
 	ck_assert_int_eq(scan(), 0);
 	pages = page_set_count(&own);
-	ck_assert_int_eq(memory_file_write(fd, &image, &own), 0);
+	ck_assert_int_eq(memory_file_write(fd, &image, &own, false), 0);
 	page_set_free(&own);
 	return pages;
 }
@@ -186,8 +186,8 @@ START_TEST(cancelled_write_ends)
 	ck_assert_int_eq(scan(), 0);
 	cancel = 1;
 	ck_assert_int_eq(memory_file_begin(empty_file(), &image), -ECANCELED);
-	ck_assert_int_eq(memory_file_write(empty_file(), &image, &own), -ECANCELED);
-	ck_assert_int_eq(memory_file_write_diff(empty_file(), &image, &own), -ECANCELED);
+	ck_assert_int_eq(memory_file_write(empty_file(), &image, &own, false), -ECANCELED);
+	ck_assert_int_eq(memory_file_write(empty_file(), &image, &own, true), -ECANCELED);
 	page_set_free(&own);
 	ck_assert_int_eq(scan(), -ECANCELED);
 	page_set_free(&own);
@@ -202,8 +202,8 @@ START_TEST(errors_of_the_host_are_returned)
 	fill(0, 1);
 	ck_assert_int_eq(scan(), 0);
 	ck_assert_int_eq(memory_file_begin(full, &image), -EINVAL);
-	ck_assert_int_eq(memory_file_write(full, &image, &own), -ENOSPC);
-	ck_assert_int_eq(memory_file_write_diff(full, &image, &own), -ENOSPC);
+	ck_assert_int_eq(memory_file_write(full, &image, &own, false), -ENOSPC);
+	ck_assert_int_eq(memory_file_write(full, &image, &own, true), -ENOSPC);
 	ck_assert_int_eq(memory_file_read_diff(empty_file(), (void *)image.base, &own), -EIO);
 	page_set_free(&own);
 	close(pagemap_fd);

@@ -212,8 +212,7 @@ static int find_pages(struct snapshot *s)
 
 static int write_memory(struct snapshot *s)
 {
-	int err = s->job->request.diff ? memory_file_write_diff(s->memory_fd, &s->image, &s->own)
-				       : memory_file_write(s->memory_fd, &s->image, &s->own);
+	int err = memory_file_write(s->memory_fd, &s->image, &s->own, s->job->request.diff);
 
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
 }

@@ -10,32 +10,12 @@
 #include "dataplane/base.h"
 
 #define COPY_STEP  (16ull << 20) /* copied between two looks at image->cancel */
-#define VECTORS	   64u		 /* parts of a diff that one system call moves... */
+#define VECTORS	   64u		 /* parts of the memory that one system call moves... */
 #define VECTOR_MAX (256u << 10)	 /* ...and the largest of them */
 
 static bool cancelled(const struct memory_image *image)
 {
 	return READ_ONCE(*image->cancel) != 0;
-}
-
-/* Writes `size` bytes of the memory from `from` on to `to` in the file. */
-static int write_bytes(int fd, const struct memory_image *image, uint64_t from, uint64_t size,
-		       uint64_t to)
-{
-	uint64_t done = 0;
-
-	while (done < size) {
-		size_t len = size - done < COPY_STEP ? size - done : COPY_STEP;
-		ssize_t n = pwrite(fd, (const char *)image->base + from + done, len,
-				   (off_t)(to + done));
-
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (uint64_t)n;
-		if (cancelled(image))
-			return -ECANCELED;
-	}
-	return 0;
 }
 
 static bool is_zero(const char *page, size_t size)
@@ -100,33 +80,13 @@ static int copy_base(int fd, const struct memory_image *image)
 	return err;
 }
 
-int memory_file_begin(int fd, const struct memory_image *image)
-{
-	if (ftruncate(fd, (off_t)image->size))
-		return -errno;
-	return image->base_fd >= 0 ? copy_base(fd, image) : 0;
-}
-
-int memory_file_write(int fd, const struct memory_image *image, struct page_set *own)
-{
-	struct page_run run = { 0 };
-	int err = 0;
-
-	/* Where the base has data, a page of zeros has to replace it. */
-	if (image->base_fd < 0)
-		drop_zeros(image, own);
-	while (!err && page_set_next(own, &run))
-		err = write_bytes(fd, image, run.first * own->page, run.count * own->page,
-				  run.first * own->page);
-	return err;
-}
-
-/* A part of a diff that is moved by one system call. */
+/* A part of a file that is moved by one system call. */
 struct batch {
 	int fd;
-	bool write;		/* to the file */
-	const uint32_t *cancel; /* NULL: cannot be cancelled */
-	uint64_t at;		/* in the file */
+	bool write; /* to the file */
+	bool diff;  /* the pages are one after the other in the file */
+	const uint32_t *cancel;
+	uint64_t at; /* in the file */
 	unsigned int count;
 	struct iovec iov[VECTORS];
 };
@@ -141,7 +101,7 @@ static int move_batch(struct batch *b)
 
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		if (b->cancel && READ_ONCE(*b->cancel))
+		if (READ_ONCE(*b->cancel))
 			return -ECANCELED;
 		b->at += (uint64_t)n;
 		for (; b->count && (size_t)n >= iov->iov_len; iov++, b->count--)
@@ -154,36 +114,59 @@ static int move_batch(struct batch *b)
 	return 0;
 }
 
-static int move_diff(struct batch *b, char *base, const struct page_set *set)
+/* Adds memory to the batch, which is moved when it is full. */
+static int add(struct batch *b, char *at, size_t size)
+{
+	int err = 0;
+
+	for (size_t len; size && !err; at += len, size -= len) {
+		len = size < VECTOR_MAX ? size : VECTOR_MAX;
+		b->iov[b->count++] = (struct iovec){ at, len };
+		err = b->count == VECTORS ? move_batch(b) : 0;
+	}
+	return err;
+}
+
+/* Moves the pages of a set between the memory and a file. */
+static int move_pages(struct batch *b, char *base, const struct page_set *set)
 {
 	struct page_run run = { 0 };
 	int err = 0;
 
 	while (!err && page_set_next(set, &run)) {
-		char *at = base + run.first * set->page, *end = at + run.count * set->page;
+		uint64_t at = run.first * set->page;
 
-		while (at < end && !err) {
-			size_t left = (size_t)(end - at);
-			struct iovec *iov = &b->iov[b->count++];
-
-			*iov = (struct iovec){ at, left < VECTOR_MAX ? left : VECTOR_MAX };
-			at += iov->iov_len;
-			err = b->count == VECTORS ? move_batch(b) : 0;
+		if (!b->diff) {
+			err = move_batch(b);
+			b->at = at;
 		}
+		if (!err)
+			err = add(b, base + at, run.count * set->page);
 	}
 	return err ? err : move_batch(b);
 }
 
-int memory_file_write_diff(int fd, const struct memory_image *image, const struct page_set *own)
+int memory_file_begin(int fd, const struct memory_image *image)
 {
-	struct batch b = { .fd = fd, .write = true, .cancel = image->cancel };
+	if (ftruncate(fd, (off_t)image->size))
+		return -errno;
+	return image->base_fd >= 0 ? copy_base(fd, image) : 0;
+}
 
-	return move_diff(&b, (char *)image->base, own);
+int memory_file_write(int fd, const struct memory_image *image, struct page_set *own, bool diff)
+{
+	struct batch b = { .fd = fd, .write = true, .diff = diff, .cancel = image->cancel };
+
+	/* Where the base has data, a page of zeros has to replace it. */
+	if (!diff && image->base_fd < 0)
+		drop_zeros(image, own);
+	return move_pages(&b, (char *)image->base, own);
 }
 
 int memory_file_read_diff(int fd, void *base, const struct page_set *set)
 {
-	struct batch b = { .fd = fd };
+	static const uint32_t never;
+	struct batch b = { .fd = fd, .diff = true, .cancel = &never };
 
-	return move_diff(&b, base, set);
+	return move_pages(&b, base, set);
 }

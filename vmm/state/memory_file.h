@@ -26,12 +26,9 @@ struct memory_image {
  * meanwhile. */
 int memory_file_begin(int fd, const struct memory_image *image);
 
-/* Completes a full file by the pages that are the process's own. Without a base, pages of zeros are
- * taken out of the set and become holes. */
-int memory_file_write(int fd, const struct memory_image *image, struct page_set *own);
-
-/* Writes a diff with these pages to an empty file. */
-int memory_file_write_diff(int fd, const struct memory_image *image, const struct page_set *own);
+/* Writes these pages: to a file that memory_file_begin has prepared, or, with `diff`, to an empty
+ * one. In a full file without a base, pages of zeros become holes and are taken out of the set. */
+int memory_file_write(int fd, const struct memory_image *image, struct page_set *own, bool diff);
 
 /* Reads the pages of a diff into the memory. -EIO: the file is too short. */
 int memory_file_read_diff(int fd, void *base, const struct page_set *set);
