@@ -193,8 +193,11 @@ int machine_restore_fill(struct machine *m)
 
 	if (!r)
 		return 0;
-	if (r->diff_fd >= 0)
+	if (r->diff_fd >= 0) {
 		err = memory_file_read_diff(r->diff_fd, m->memory.base, &r->changed);
+		close(r->diff_fd);
+		r->diff_fd = -1;
+	}
 	if (err)
 		return restore_refuse_errno(m, err, SNAPSHOT_MEMORY);
 	page_set_free(&r->changed);
