@@ -188,9 +188,9 @@ class Vm:
         """Saves the guest to a file; returns QEMU's monitor, and how that ended."""
         monitor = self.monitor()
         monitor.ask("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
-        # Of some 20 guests that were saved while they ran, on a busy machine, two came back wrong: one had read back other data
-        # than it had written, the other had a corrupted list of the kernel and a wrong preempt count, which no device writes.
-        # The cause is not known: the emulated CPUs' own dirty log is a suspect, that of microvm-blk is not excluded.
+        # An emulated guest that is saved while it runs comes back wrong now and then, on a busy machine: of some 30, one had read
+        # back other data than it had written, one had a corrupted list of the kernel, one hung. It is not for microvm-blk: with
+        # QEMU's own virtio-blk in its place, the fifth guest hung. A store of an emulated CPU can slip past QEMU's dirty log.
         if not os.environ.get("LIVE"):
             monitor.ask("stop")
         monitor.ask("migrate", uri=f"exec:cat >{state}")
