@@ -3,7 +3,7 @@
 # make bare       the freestanding test guests: build/bare/NAME.bz (bzImage) and NAME.elf (PVH);
 #                 with ARCH=aarch64 build/aarch64/bare/NAME.img (Image) and NAME.img.gz
 
-BARE_GUESTS := polite hostile blkbench kill
+BARE_GUESTS := polite hostile blkbench kill memory
 BARE_OBJ    := $(BUILD)/bare
 BARE_ARCH   := guest/bare/$(ARCH)
 BARE_CC     := $(if $(CROSS),$(CROSS)-)gcc

@@ -2,18 +2,18 @@
 /*
  * Fuzz target of the reader of state files: any bytes, once as they are and once with a header that
  * fits them, which the fuzzer would not find. A file is refused with a printable reason, or each of
- * its sections lies inside it.
+ * its sections lies inside it. A set of pages is refused, or has pages of the memory only, each once.
  */
 #include <ctype.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "vmm/state/state.h"
+#include "vmm/state/working_set.h"
 
 #define MACHINE 62u
 
 static bool known(uint32_t tag)
 {
-	return (tag & 1) != 0;
+	return (tag & 1) != 0 || tag == TAG_PAGES;
 }
 
 static void must_be_reason(const char *why)
@@ -21,6 +21,26 @@ static void must_be_reason(const char *why)
 	fuzz_must(*why);
 	for (; *why; why++)
 		fuzz_must(isprint((unsigned char)*why));
+}
+
+static void read_pages(struct state_reader *r)
+{
+	const uint64_t pages = 99;
+	struct page_run run = { 0 };
+	struct page_set set;
+	uint64_t end = 0, count = 0;
+
+	if (page_set_get(&set, r, pages * 4096)) {
+		must_be_reason(r->why);
+	} else {
+		for (; page_set_next(&set, &run); end = run.first + run.count) {
+			fuzz_must(run.count && run.count <= pages && run.first >= end);
+			fuzz_must(run.first + run.count <= pages);
+			count += run.count;
+		}
+		fuzz_must(count == page_set_count(&set));
+	}
+	page_set_free(&set);
 }
 
 static void read_sections(struct state_reader *r, const uint8_t *file, size_t size)
@@ -36,6 +56,7 @@ static void read_sections(struct state_reader *r, const uint8_t *file, size_t si
 		if (state_get(r, tags, tag & 3, copy, sizeof(copy)))
 			must_be_reason(r->why);
 	}
+	read_pages(r);
 }
 
 static void open_once(const uint8_t *file, size_t size)

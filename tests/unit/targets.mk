@@ -16,7 +16,7 @@ OF_options  := options%
 OF_sandbox  := sandbox% supervisor
 OF_console  := console% serial%
 OF_control  := control% jobs machine_%
-OF_kvm      := vcpu% coalesced_mmio exits x86_rows_%
+OF_kvm      := vcpu% coalesced_mmio exits memory_% x86_rows_%
 # A program of its own: it is the only one that needs /dev/kvm (tests/emulated/suites).
 OF_x86_enter := x86_enter x86_state
 OF_image    := image%
@@ -78,6 +78,7 @@ WRAPS_iothread_wakeup_policy := sched_getaffinity sched_getscheduler sched_setsc
 	clock_gettime
 WRAPS_machine_control := blk_set_listener blk_flush blk_hold blk_pause
 WRAPS_overlay := mmap calloc
+WRAPS_memory_prefault := madvise
 WRAPS_race_stop := evloop_wake vring_pop vring_push vring_publish
 WRAPS_refused_stop := fallocate
 WRAPS_rows_engines_ranges := fallocate fdatasync ioengine_cancel_ranges

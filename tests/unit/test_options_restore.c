@@ -80,6 +80,20 @@ START_TEST(snapshots_need_the_control_socket)
 }
 END_TEST
 
+START_TEST(prefault_needs_a_snapshot)
+{
+	ck_assert_int_eq(PARSE("--kernel=k", "--prefault=all"), OPTIONS_ERROR);
+	ck_assert_str_eq(message, "--prefault: needs --restore");
+	ck_assert_int_eq(PARSE("--restore=d", "--prefault=some"), OPTIONS_ERROR);
+	ck_assert_int_eq(PARSE("--restore=d"), OPTIONS_RUN);
+	ck_assert_int_eq(config.prefault, PREFAULT_NONE);
+	ck_assert_int_eq(PARSE("--restore=d", "--prefault=set"), OPTIONS_RUN);
+	ck_assert_int_eq(config.prefault, PREFAULT_SET);
+	ck_assert_int_eq(PARSE("--prefault=all", "--restore=d"), OPTIONS_RUN);
+	ck_assert_int_eq(config.prefault, PREFAULT_ALL);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("options_restore");
@@ -91,6 +105,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, impossible_number_of_queues_is_not_taken_over);
 	tcase_add_test(t, keys_that_contradict_the_snapshot_are_refused);
 	tcase_add_test(t, snapshots_need_the_control_socket);
+	tcase_add_test(t, prefault_needs_a_snapshot);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -52,8 +52,8 @@ _microvm_words() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --snapshot-dir --restore --pidfile --log --log-level --stop-timeout --exit-port --quiet --describe
-        --dump-dtb --disk --ephemeral-dir --help --version'
+        --control --snapshot-dir --restore --prefault --pidfile --log --log-level --stop-timeout --exit-port --quiet
+        --describe --dump-dtb --disk --ephemeral-dir --help --version'
     local option value current
     _microvm_words
     COMPREPLY=()
@@ -62,6 +62,7 @@ _microvm() {
     --snapshot-dir | --restore | --ephemeral-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$current") ;;
+    --prefault) mapfile -t COMPREPLY < <(compgen -W 'none set all' -- "$current") ;;
     --describe) mapfile -t COMPREPLY < <(compgen -W 'acpi fdt' -- "$current") ;;
     --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on log off' -- "$current") ;;
     --console)

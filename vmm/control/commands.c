@@ -102,53 +102,42 @@ static void tell_size(struct control_job *control_job)
 	control_put_number(control_job->answer.result, "size", size);
 }
 
-/* Sends the statistics of a snapshot as the answer, and to all listeners in an event. */
-static void tell_snapshot(struct control_job *control_job)
+/* Sends the statistics of a snapshot as the answer, and to all listeners in an event. The answer
+ * about a working set has the number of pages only. */
+static void tell_pages(struct control_job *control_job)
 {
-	struct json_object *event = control_event_object("snapshot");
+	struct json_object *object = json_object_new_object(), *event;
 
-	control_job->answer.result = json_object_new_object();
+	control_job->answer.result = object;
+	control_put_number(object, "pages", control_job->pages);
+	if (control_job->request.command == CONTROL_RECORD)
+		return;
+	control_put_bool(object, "diff", control_job->request.diff);
+	control_put_number(object, "paused-us", control_job->paused_us);
+	control_put_number(object, "total-us", control_job->total_us);
+	event = control_event_object("snapshot");
 	control_put_text(event, "name", control_job->request.name);
-	for (unsigned int i = 0; i < 2; i++) {
-		struct json_object *object = i ? event : control_job->answer.result;
-		control_put_number(object, "pages", control_job->pages);
-		control_put_number(object, "paused-us", control_job->paused_us);
-		control_put_number(object, "total-us", control_job->total_us);
-	}
+	json_object_object_foreach(object, key, value)
+		control_put(event, key, json_object_get(value));
 	control_event(control_job->commands->control, event);
-}
-
-/* Returns the disk's rate limits as an object, without members for limits that are not set. */
-static struct json_object *limits_object(const struct blk *blk)
-{
-	struct json_object *object = json_object_new_object();
-	struct blklimit_rates limits;
-
-	blk_limits(blk, &limits);
-	if (limits.iops) {
-		control_put_number(object, "iops", limits.iops);
-		control_put_number(object, "iops-burst", limits.iops_burst);
-	}
-	if (limits.bps) {
-		control_put_number(object, "bps", limits.bps);
-		control_put_number(object, "bps-burst", limits.bps_burst);
-	}
-	return object;
 }
 
 static void control_job_done(struct job *job)
 {
 	struct control_job *control_job = container_of(job, struct control_job, job);
+	enum control_command command = control_job->request.command;
 	struct commands *c = control_job->commands;
 
 	if (control_job->changed)
 		tell_state(c);
-	if (control_job->request.command == CONTROL_RESIZE && !control_job->answer.error)
+	if (command == CONTROL_RESIZE && !control_job->answer.error)
 		tell_size(control_job);
-	if (control_job->request.command == CONTROL_SNAPSHOT && !control_job->answer.error)
-		tell_snapshot(control_job);
-	if (control_job->request.command == CONTROL_LIMIT)
-		control_job->answer.result = limits_object(c->disk[control_job->request.disk].blk);
+	if ((command == CONTROL_SNAPSHOT || command == CONTROL_RECORD) &&
+	    !control_job->answer.error)
+		tell_pages(control_job);
+	if (command == CONTROL_LIMIT)
+		control_job->answer.result =
+			disk_stats_limits(c->disk[control_job->request.disk].blk);
 	control_answer(c->control, control_job->client, &control_job->answer);
 }
 
@@ -181,7 +170,7 @@ static struct json_object *disk_status(const struct commands *c, unsigned int i)
 		control_put_number(object, "allocated", blk_allocated(disk->blk));
 	control_put_number(object, "queues", blk_virtio(disk->blk)->queue_count);
 	control_put(object, "stopped", disk_alerts_stopped(&disk->alerts));
-	control_put(object, "limits", limits_object(disk->blk));
+	control_put(object, "limits", disk_stats_limits(disk->blk));
 	return object;
 }
 
@@ -247,6 +236,7 @@ static bool run_request(struct control_handler *handler, unsigned int client,
 	case CONTROL_LIMIT:
 		return !disk_job(c, client, request, answer, run_limit);
 	case CONTROL_SNAPSHOT:
+	case CONTROL_RECORD:
 		if (!c->snapshot)
 			control_refuse(answer, "no-snapshot-dir", "there is no --snapshot-dir");
 		else

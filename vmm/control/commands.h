@@ -54,7 +54,7 @@ struct control_job {
 	struct control_answer answer;
 	bool changed; /* the job has paused or resumed the owner */
 	/* Statistics of a snapshot: pages that the guest has of its own, the duration of the pause
-	 * and of all in microseconds. */
+	 * and of all in microseconds. A recorded working set has `pages` as well. */
 	uint64_t pages, paused_us, total_us;
 };
 
@@ -68,9 +68,10 @@ struct commands {
 	const struct commands_ops *ops;
 	const char *paused_name; /* that which an I/O error pauses, for the log */
 	struct control_handler handler;
-	struct control *control;	   /* NULL: there is no control socket */
-	struct jobs *jobs;		   /* NULL: the job thread does not run */
-	void (*snapshot)(struct job *job); /* executes CONTROL_SNAPSHOT; NULL: not possible */
+	struct control *control; /* NULL: there is no control socket */
+	struct jobs *jobs;	 /* NULL: the job thread does not run */
+	/* Executes CONTROL_SNAPSHOT and CONTROL_RECORD; NULL: not possible. */
+	void (*snapshot)(struct job *job);
 	int alert_fd; /* an eventfd, signalled when a disk has an alert; -1: none */
 	unsigned int disk_count;
 	struct commands_disk disk[COMMANDS_MAX_DISKS];

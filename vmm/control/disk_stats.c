@@ -163,3 +163,20 @@ void disk_stats_put(struct json_object *queues, struct blk *blk, unsigned int di
 	for (unsigned int i = 0; i < blk_virtio(blk)->queue_count; i++)
 		control_put(queues, NULL, queue_object(blk, disk, i));
 }
+
+struct json_object *disk_stats_limits(const struct blk *blk)
+{
+	struct json_object *object = json_object_new_object();
+	struct blklimit_rates limits;
+
+	blk_limits(blk, &limits);
+	if (limits.iops) {
+		control_put_number(object, "iops", limits.iops);
+		control_put_number(object, "iops-burst", limits.iops_burst);
+	}
+	if (limits.bps) {
+		control_put_number(object, "bps", limits.bps);
+		control_put_number(object, "bps-burst", limits.bps_burst);
+	}
+	return object;
+}

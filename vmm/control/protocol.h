@@ -38,6 +38,7 @@ enum control_command {
 	CONTROL_RESIZE,
 	CONTROL_LIMIT,
 	CONTROL_SNAPSHOT,
+	CONTROL_RECORD,
 	CONTROL_EVENTS,
 	CONTROL_CONSOLE,
 };
@@ -49,6 +50,7 @@ struct control_request {
 	struct blklimit_rates limits; /* limit: complete, with default bursts filled in */
 	char name[CONTROL_NAME_MAX + 1]; /* snapshot: its name, not checked */
 	bool stay;			 /* snapshot: the guest stays paused */
+	bool diff;			 /* snapshot: only what differs from the base */
 	struct json_object *id;		 /* chosen by the client, repeated in the answer; or NULL */
 };
 

@@ -78,10 +78,17 @@ void show_size(struct json_object *result)
 	printf("%" PRIu64 " bytes\n", number(result, "size"));
 }
 
+void show_pages(struct json_object *result)
+{
+	printf("%" PRIu64 " pages\n", number(result, "pages"));
+}
+
 void show_snapshot(struct json_object *result)
 {
-	printf("%" PRIu64 " pages, paused for %" PRIu64 " us, %" PRIu64 " us in all\n",
-	       number(result, "pages"), number(result, "paused-us"), number(result, "total-us"));
+	printf("%" PRIu64 " pages%s, paused for %" PRIu64 " us, %" PRIu64 " us in all\n",
+	       number(result, "pages"),
+	       json_object_get_boolean(member(result, "diff")) ? " of a diff" : "",
+	       number(result, "paused-us"), number(result, "total-us"));
 }
 
 /* Prints the event's name, then its other members. */

@@ -13,6 +13,7 @@ void show_stats(struct json_object *result);
 void show_prometheus(struct json_object *result); /* the result of stats */
 void show_size(struct json_object *result);
 void show_snapshot(struct json_object *result);
+void show_pages(struct json_object *result);
 void show_limits(struct json_object *result);
 void show_event(struct json_object *event);
 

@@ -72,6 +72,14 @@ void memory_dump(const struct memory *memory)
 	madvise(memory->base, memory->size, MADV_DODUMP);
 }
 
+void memory_prefault(const struct memory *memory, uint64_t offset, uint64_t size)
+{
+	char *at = (char *)memory->base + offset;
+
+	if (madvise(at, size, MADV_POPULATE_READ) && errno == EINVAL)
+		madvise(at, size, MADV_WILLNEED);
+}
+
 void memory_destroy(struct memory *memory)
 {
 	if (memory->base)

@@ -28,6 +28,10 @@ int memory_create(struct memory *memory, uint64_t size, int file_fd);
 /* Includes guest RAM in core dumps (--core-dump). */
 void memory_dump(const struct memory *memory);
 
+/* Maps a range of a memory that has a file, for reading, so that the guest need not wait for it.
+ * Kernels before Linux 5.14 only read the file ahead. Failure does no harm. */
+void memory_prefault(const struct memory *memory, uint64_t offset, uint64_t size);
+
 void memory_destroy(struct memory *memory);
 
 #endif

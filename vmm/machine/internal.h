@@ -24,6 +24,7 @@
 #include "vmm/kvm/memory.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vm.h"
+#include "vmm/state/working_set.h"
 
 struct disk {
 	struct blk *blk;
@@ -52,9 +53,10 @@ struct machine {
 	bool confined;	    /* the process is sandboxed: paths may be inaccessible */
 	bool guest_runs;    /* the guest may have executed instructions */
 	uint64_t stop_at;   /* deadline of a requested stop; ns, CLOCK_MONOTONIC; 0: none */
-	struct restore *restore; /* the snapshot of --restore; NULL: a kernel is booted */
-	int snapshot_fd;	 /* the directory of --snapshot-dir; -1: none */
-	int pagemap_fd;		 /* /proc/self/pagemap, with --snapshot-dir; -1: none */
+	struct restore *restore;       /* the snapshot of --restore; NULL: a kernel is booted */
+	int snapshot_fd;	       /* the directory of --snapshot-dir; -1: none */
+	int pagemap_fd;		       /* /proc/self/pagemap, with --snapshot-dir; -1: none */
+	struct identity next_identity; /* that of the next snapshot, once 1 is added */
 	struct devlist devices;
 	struct memory memory;
 	struct bus pio;
@@ -142,7 +144,7 @@ int machine_snapshots_open(struct machine *m);
 /* Number of descriptors that a snapshot opens: its directory and both files. */
 #define MACHINE_SNAPSHOT_FDS 3
 
-/* Executes the command snapshot, the job of a struct control_job; job thread. */
+/* Executes the commands snapshot and record, jobs of a struct control_job; job thread. */
 void machine_snapshot(struct job *job);
 
 /* Opens and checks the snapshot of --restore, if there is one, and replaces m->config by a copy
@@ -151,6 +153,10 @@ int machine_restore_open(struct machine *m);
 
 /* Returns the memory file of the snapshot; -1: none. */
 int machine_restore_memory(const struct machine *m);
+
+/* Completes guest RAM by the pages of a diff, and maps those of --prefault, if there is a snapshot. 0
+ * or -errno, logged. */
+int machine_restore_fill(struct machine *m);
 
 /* Checks the disks against the snapshot, if there is one. 0 or -errno, logged. */
 int machine_restore_check(struct machine *m);

@@ -187,6 +187,7 @@ static int (*const set_up[])(struct machine *m) = {
 	machine_restore_open,
 	find_devices,
 	create_memory,
+	machine_restore_fill,
 	machine_create_disks,
 	machine_restore_check,
 	begin_loading,

@@ -16,89 +16,20 @@
 #include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/console/serial.h"
-#include "vmm/machine/internal.h"
-#include "vmm/machine/sections.h"
+#include "vmm/machine/restore.h"
 #include "vmm/report.h"
-#include "vmm/state/directory.h"
 
-#define WHY_SIZE 160
-
-/* The snapshot of --restore. */
-struct restore {
-	struct machine_config config; /* the command line's, completed by the snapshot */
-	struct state_reader in;
-	void *data; /* the state file; NULL once all is restored */
-	int memory_fd;
-	struct machine_section machine;
-};
-
-/* Reports why the snapshot cannot be restored; `file` is the one at fault, or "". Returns err. */
-static int refuse(const struct machine *m, int err, const char *file, const char *why)
-{
-	char text[WHY_SIZE];
-
-	snprintf(text, sizeof(text), "%s%s%s", file, *file ? " " : "", why);
-	return report_option(err, "--restore", m->config->restore, text);
-}
-
-static int refuse_errno(const struct machine *m, int err, const char *file)
-{
-	char text[WHY_SIZE];
-
-	snprintf(text, sizeof(text), "%s: %s", file, strerrordesc_np(-err));
-	return report_option(err, "--restore", m->config->restore, text);
-}
-
-static bool known(uint32_t tag)
-{
-	return tag == TAG_MACHINE || tag == TAG_DISK || tag == TAG_SERIAL || arch_state_tag(tag);
-}
-
-/* Opens a file of the snapshot. A FIFO does not block; the caller checks what it is. */
-static int open_file(const struct machine *m, int dir_fd, const char *name)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-	return fd < 0 ? refuse_errno(m, -errno, name) : fd;
-}
+#define WHY_SIZE 200
 
 static int load_state(struct machine *m, int dir_fd)
 {
 	struct restore *r = m->restore;
-	int fd = open_file(m, dir_fd, SNAPSHOT_STATE);
-	int err;
+	int err = restore_load(m, dir_fd, SNAPSHOT_STATE, &r->in, &r->data, &r->identity);
 
-	if (fd < 0)
-		return fd;
-	err = state_load(&r->in, fd, &r->data);
-	close(fd);
-	if (err && !r->in.why[0])
-		return refuse_errno(m, err, SNAPSHOT_STATE);
-	if (!err)
-		err = state_open(&r->in, r->data, r->in.size, arch_state_machine(), known);
-	if (!err)
-		err = state_get(&r->in, TAG_MACHINE, 0, &r->machine, sizeof(r->machine));
-	return err ? refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
-}
-
-static int open_memory(struct machine *m, int dir_fd)
-{
-	struct restore *r = m->restore;
-	struct stat st;
-	char why[WHY_SIZE];
-
-	r->memory_fd = open_file(m, dir_fd, SNAPSHOT_MEMORY);
-	if (r->memory_fd < 0)
-		return r->memory_fd;
-	if (fstat(r->memory_fd, &st))
-		return refuse_errno(m, -errno, SNAPSHOT_MEMORY);
-	if (!S_ISREG(st.st_mode))
-		return refuse(m, -EINVAL, SNAPSHOT_MEMORY, "is not a regular file");
-	if ((uint64_t)st.st_size == r->machine.memory)
-		return 0;
-	snprintf(why, sizeof(why), "has %lld bytes instead of %" PRIu64, (long long)st.st_size,
-		 r->machine.memory);
-	return refuse(m, -EINVAL, SNAPSHOT_MEMORY, why);
+	if (err)
+		return err;
+	err = state_get(&r->in, TAG_MACHINE, 0, &r->machine, sizeof(r->machine));
+	return err ? restore_refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
 }
 
 /* Checks the machine of the snapshot against the command line. */
@@ -111,7 +42,7 @@ static int check_machine(const struct machine *m)
 	if (machine->memory < MEMORY_MIN || machine->memory > MEMORY_MAX ||
 	    machine->memory % 4096 || !machine->cpus || machine->cpus > CPUS_MAX ||
 	    (machine->description != DESCRIBE_ACPI && machine->description != DESCRIBE_FDT))
-		return refuse(m, -EINVAL, SNAPSHOT_STATE, "describes no possible machine");
+		return restore_refuse(m, -EINVAL, SNAPSHOT_STATE, "describes no possible machine");
 	if (machine->serial != config->console)
 		return report_option(-EINVAL, "--console", config->console_text,
 				     machine->serial ? "the guest of the snapshot has a serial port"
@@ -120,13 +51,13 @@ static int check_machine(const struct machine *m)
 	if (machine->disks != config->disk_count) {
 		snprintf(why, sizeof(why), "the snapshot has %u disks, the command line has %u",
 			 machine->disks, config->disk_count);
-		return refuse(m, -EINVAL, "", why);
+		return restore_refuse(m, -EINVAL, "", why);
 	}
 	if (machine->exit_port == config->exit_port.port)
 		return 0;
 	snprintf(why, sizeof(why), "the guest of the snapshot has %s exit port",
 		 machine->exit_port ? "another" : "no");
-	return refuse(m, -EINVAL, "", why);
+	return restore_refuse(m, -EINVAL, "", why);
 }
 
 static int get_disk(struct machine *m, unsigned int i, struct disk_section *section)
@@ -134,7 +65,7 @@ static int get_disk(struct machine *m, unsigned int i, struct disk_section *sect
 	struct restore *r = m->restore;
 	int err = state_get(&r->in, TAG_DISK, i, section, sizeof(*section));
 
-	return err ? refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
+	return err ? restore_refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
 }
 
 /* Replaces the configuration by one that has the snapshot's values. */
@@ -170,7 +101,7 @@ int machine_restore_open(struct machine *m)
 	m->restore = calloc(1, sizeof(*m->restore));
 	if (!m->restore)
 		return report_host(-ENOMEM, "--restore");
-	m->restore->memory_fd = -1;
+	m->restore->memory_fd = m->restore->diff_fd = -1;
 	dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)
 		return report_option(-errno, "--restore", path, NULL);
@@ -178,14 +109,9 @@ int machine_restore_open(struct machine *m)
 	if (!err)
 		err = check_machine(m);
 	if (!err)
-		err = open_memory(m, dir_fd);
+		err = restore_open_memory(m, dir_fd);
 	close(dir_fd);
 	return err ? err : complete_config(m);
-}
-
-int machine_restore_memory(const struct machine *m)
-{
-	return m->restore ? m->restore->memory_fd : -1;
 }
 
 int machine_restore_check(struct machine *m)
@@ -223,9 +149,9 @@ static int restore_kvm(struct machine *m)
 	err = arch_state_restore(m->vm.kvm_fd, m->vm.fd, fds, m->vcpu_count, &r->in, &call);
 	free(fds);
 	if (err && r->in.why[0])
-		return refuse(m, err, SNAPSHOT_STATE, r->in.why);
+		return restore_refuse(m, err, SNAPSHOT_STATE, r->in.why);
 	snprintf(why, sizeof(why), "KVM_SET_%s", call);
-	return err ? refuse_errno(m, err, why) : 0;
+	return err ? restore_refuse_errno(m, err, why) : 0;
 }
 
 int machine_restore_vcpus(struct machine *m)
@@ -242,7 +168,7 @@ int machine_restore_vcpus(struct machine *m)
 	err = state_get(&r->in, TAG_SERIAL, 0, &serial, sizeof(serial));
 	if (!err && serial_restore(m->serial, &serial))
 		err = state_refuse(&r->in, TAG_SERIAL, 0, "is not possible");
-	return err ? refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
+	return err ? restore_refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
 }
 
 int machine_restore_disks(struct machine *m)
@@ -270,11 +196,12 @@ int machine_restore_disks(struct machine *m)
 
 void machine_restore_close(struct machine *m)
 {
-	if (!m->restore)
+	struct restore *r = m->restore;
+
+	if (!r)
 		return;
-	if (m->restore->memory_fd >= 0)
-		close(m->restore->memory_fd);
-	free(m->restore->data);
-	free(m->restore);
+	restore_close_memory(r);
+	free(r->data);
+	free(r);
 	m->restore = NULL;
 }

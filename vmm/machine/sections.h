@@ -9,11 +9,14 @@
 
 #include "devices/virtio/blk.h"
 #include "devices/virtio/mmio_state.h"
+#include "vmm/state/directory.h"
 #include "vmm/state/state.h"
+#include "vmm/state/working_set.h"
 
 #define TAG_MACHINE STATE_TAG('M', 'A', 'C', 'H')
 #define TAG_DISK    STATE_TAG('D', 'I', 'S', 'K') /* instance: the disk's number */
 #define TAG_SERIAL  STATE_TAG('S', 'E', 'R', 'I')
+#define TAG_BASE    STATE_TAG('B', 'A', 'S', 'E') /* of a diff; TAG_PAGES has its pages */
 
 /* What the machine is made of. */
 struct machine_section {
@@ -29,6 +32,12 @@ struct machine_section {
 struct disk_section {
 	struct blk_state blk;
 	struct virtio_mmio_state mmio;
+};
+
+/* The snapshot that a diff belongs to, which is beside it. */
+struct base_section {
+	struct identity identity;
+	char name[SNAPSHOT_NAME_MAX + 8];
 };
 
 #endif

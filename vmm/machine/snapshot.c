@@ -9,15 +9,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
 #include "vmm/arch.h"
 #include "vmm/console/serial.h"
-#include "vmm/machine/internal.h"
-#include "vmm/machine/sections.h"
+#include "vmm/machine/restore.h"
 #include "vmm/report.h"
-#include "vmm/state/directory.h"
 #include "vmm/state/memory_file.h"
 #include "vmm/write_all.h"
 
@@ -29,6 +28,9 @@ struct snapshot {
 	struct machine *machine;
 	struct snapshot_dir dir;
 	int state_fd, memory_fd;
+	struct memory_image image;
+	struct page_set own;	  /* pages that the guest has of its own */
+	struct base_section base; /* of a diff */
 };
 
 int machine_snapshots_open(struct machine *m)
@@ -42,6 +44,8 @@ int machine_snapshots_open(struct machine *m)
 		return report_option(-errno, "--snapshot-dir", path, NULL);
 	if (faccessat(m->snapshot_fd, ".", W_OK, AT_EACCESS))
 		return report_option(-errno, "--snapshot-dir", path, NULL);
+	if (getrandom(&m->next_identity, sizeof(m->next_identity), 0) != sizeof(m->next_identity))
+		return report_host(-EIO, "--snapshot-dir: random bytes");
 	m->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	return m->pagemap_fd < 0 ? report_host(-errno, "--snapshot-dir: /proc/self/pagemap") : 0;
 }
@@ -88,6 +92,21 @@ static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *ou
 	blk_save(disk->blk, &section.blk);
 	state_put(out, TAG_DISK, i, &section, sizeof(section));
 	return 0;
+}
+
+/* Writes the sections about memory. The random bytes were drawn when the VM was set up; counting
+ * makes them different for each of its snapshots. */
+static void save_memory(struct snapshot *s, struct state_writer *out)
+{
+	struct machine *m = s->machine;
+
+	for (unsigned int i = 0; !++m->next_identity.byte[i] && i + 1 < sizeof(m->next_identity);)
+		i++;
+	state_put(out, TAG_IDENTITY, 0, &m->next_identity, sizeof(m->next_identity));
+	if (!s->job->request.diff)
+		return;
+	state_put(out, TAG_BASE, 0, &s->base, sizeof(s->base));
+	page_set_put(&s->own, out);
 }
 
 /* Writes the sections of the devices. They come before KVM's state: a disk that finishes its last
@@ -142,6 +161,7 @@ static int write_state(struct snapshot *s)
 
 	state_begin(&out, arch_state_machine());
 	err = save_devices(s, &out);
+	save_memory(s, &out);
 	if (!err)
 		err = save_kvm(s, &out);
 	if (!err) {
@@ -163,6 +183,7 @@ static int create_file(struct snapshot *s, const char *name, int *fd)
 	return *fd < 0 ? refuse(s, *fd, name) : 0;
 }
 
+/* Creates the files, and copies what the guest cannot change. */
 static int create_files(struct snapshot *s)
 {
 	int err = snapshot_dir_create(&s->dir, s->machine->snapshot_fd, s->job->request.name);
@@ -170,20 +191,28 @@ static int create_files(struct snapshot *s)
 	if (err)
 		return refuse(s, err, "directory");
 	err = create_file(s, SNAPSHOT_STATE, &s->state_fd);
-	return err ? err : create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
+	if (!err)
+		err = create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
+	if (err || s->job->request.diff)
+		return err;
+	err = memory_file_begin(s->memory_fd, &s->image);
+	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
+}
+
+static int find_pages(struct snapshot *s)
+{
+	int err = page_set_scan(&s->own, s->machine->pagemap_fd, s->image.base, s->image.size,
+				PAGES_OWN, s->image.cancel);
+
+	if (err)
+		return refuse(s, err, "page map");
+	s->job->pages = page_set_count(&s->own);
+	return 0;
 }
 
 static int write_memory(struct snapshot *s)
 {
-	struct machine *m = s->machine;
-	const struct memory_image image = {
-		.base = m->memory.base,
-		.size = m->memory.size,
-		.pagemap_fd = m->pagemap_fd,
-		.base_fd = machine_restore_memory(m),
-		.cancel = &m->vm_exit.why,
-	};
-	int err = memory_file_write(s->memory_fd, &image, &s->job->pages);
+	int err = memory_file_write(s->memory_fd, &s->image, &s->own, s->job->request.diff);
 
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
 }
@@ -229,14 +258,42 @@ static void close_file(int fd)
 		close(fd);
 }
 
-void machine_snapshot(struct job *queued)
+/* Pauses the guest, writes it, and lets it go on unless it has to stay paused. */
+static int write_paused(struct snapshot *s)
 {
-	struct control_job *job = container_of(queued, struct control_job, job);
-	struct machine *m = container_of(job->commands, struct machine, commands);
-	struct snapshot s = {
-		.job = job, .machine = m, .dir.fd = -1, .state_fd = -1, .memory_fd = -1
-	};
+	struct machine *m = s->machine;
 	bool was_paused = m->commands.owner_paused;
+	uint64_t began = monotonic_ns();
+	int err;
+
+	if (!was_paused)
+		machine_halt(m);
+	err = check_vcpus(s);
+	if (!err)
+		err = find_pages(s);
+	if (!err)
+		err = write_state(s);
+	if (!err)
+		err = write_memory(s);
+	m->commands.owner_paused = was_paused || (s->job->request.stay && !err);
+	s->job->changed = m->commands.owner_paused != was_paused;
+	if (!m->commands.owner_paused)
+		machine_resume(m);
+	s->job->paused_us = (monotonic_ns() - began) / NS_PER_US;
+	return err;
+}
+
+static void take_snapshot(struct control_job *job, struct machine *m)
+{
+	struct snapshot s = {
+		.job = job,
+		.machine = m,
+		.dir.fd = -1,
+		.state_fd = -1,
+		.memory_fd = -1,
+		.image = { m->memory.base, m->memory.size, machine_restore_memory(m),
+			   &m->vm_exit.why },
+	};
 	uint64_t began = monotonic_ns();
 	int err;
 
@@ -245,26 +302,27 @@ void machine_snapshot(struct job *queued)
 			       "a name has letters, digits, '_', '-' and '.', not first");
 		return;
 	}
-	if (check_disks(&s))
+	if (check_disks(&s) || (job->request.diff && machine_snapshot_base(job, m, &s.base)))
 		return;
-	if (!was_paused)
-		machine_halt(m);
-	err = check_vcpus(&s);
+	err = create_files(&s);
 	if (!err)
-		err = create_files(&s);
-	if (!err)
-		err = write_state(&s);
-	if (!err)
-		err = write_memory(&s);
-	m->commands.owner_paused = was_paused || (job->request.stay && !err);
-	job->changed = m->commands.owner_paused != was_paused;
-	if (!m->commands.owner_paused)
-		machine_resume(m);
-	job->paused_us = (monotonic_ns() - began) / NS_PER_US;
+		err = write_paused(&s);
 	if (!err)
 		err = commit(&s);
 	snapshot_dir_cancel(&s.dir);
 	close_file(s.state_fd);
 	close_file(s.memory_fd);
+	page_set_free(&s.own);
 	job->total_us = (monotonic_ns() - began) / NS_PER_US;
+}
+
+void machine_snapshot(struct job *queued)
+{
+	struct control_job *job = container_of(queued, struct control_job, job);
+	struct machine *m = container_of(job->commands, struct machine, commands);
+
+	if (job->request.command == CONTROL_RECORD)
+		machine_record(job, m);
+	else
+		take_snapshot(job, m);
 }

@@ -159,6 +159,9 @@ static const struct option options[] = {
 	  "directory below which microvm-ctl(1) may write snapshots" },
 	{ "--restore", OPTION_FILE, AT(restore), "DIR", NULL,
 	  "continue the VM of a snapshot, which has its memory and CPUs, instead of --kernel" },
+	{ "--prefault", OPTION_NAME, AT(prefault), "none|set|all", "none",
+	  "with --restore, map pages before the guest runs: those that \"microvm-ctl record\" has "
+	  "noted, or all" },
 	{ "--pidfile", OPTION_FILE, AT(pidfile), "FILE", NULL,
 	  "write the process ID to FILE, and lock it" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
@@ -225,6 +228,8 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 		why = "--describe acpi: has no device tree to dump";
 	else if (config->snapshot_dir && !config->control)
 		why = "--snapshot-dir: needs --control, over which snapshots are taken";
+	else if (config->prefault && !config->restore)
+		why = "--prefault: needs --restore";
 	if (why) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
 		return false;

@@ -36,6 +36,9 @@ enum console_kind {
 	CONSOLE_SOCKET,
 };
 
+/* --prefault: the pages that are mapped before a restored guest runs. */
+enum prefault { PREFAULT_NONE, PREFAULT_SET, PREFAULT_ALL };
+
 struct machine_config {
 	const char *kernel;	 /* --kernel; NULL with --restore */
 	const char *initrd;	 /* NULL: none */
@@ -57,6 +60,7 @@ struct machine_config {
 	const char *control;	  /* --control, the path of its socket; NULL: none */
 	const char *snapshot_dir; /* --snapshot-dir; NULL: none */
 	const char *restore;	  /* --restore, the directory of a snapshot; NULL: boot a kernel */
+	enum prefault prefault;	  /* with --restore */
 	struct exit_port exit_port;
 	bool quiet; /* do not log why the VM has ended */
 	bool stats; /* print statistics when the VM ends */

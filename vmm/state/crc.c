@@ -6,20 +6,17 @@
 
 uint32_t state_crc(uint32_t crc, const void *data, size_t size)
 {
-	uint32_t table[16];
+	uint32_t table[256] = { 0 };
 	const uint8_t *at = data;
 
-	/* Two look-ups of four bits each per byte. */
-	for (uint32_t i = 0; i < 16; i++) {
-		table[i] = i;
-		for (int bit = 0; bit < 4; bit++)
-			table[i] = table[i] >> 1 ^ (table[i] & 1 ? POLYNOMIAL : 0);
+	/* The entry of a sum of powers of two is the sum of their entries. */
+	for (uint32_t bit = 128, value = POLYNOMIAL; bit; bit >>= 1) {
+		for (uint32_t i = 0; i < 256; i += 2 * bit)
+			table[i + bit] = table[i] ^ value;
+		value = value >> 1 ^ (value & 1 ? POLYNOMIAL : 0);
 	}
 	crc = ~crc;
-	for (size_t i = 0; i < size; i++) {
-		crc ^= at[i];
-		crc = crc >> 4 ^ table[crc & 15];
-		crc = crc >> 4 ^ table[crc & 15];
-	}
+	for (size_t i = 0; i < size; i++)
+		crc = crc >> 8 ^ table[(crc ^ at[i]) & 255];
 	return ~crc;
 }

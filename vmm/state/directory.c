@@ -27,7 +27,8 @@ bool snapshot_name_valid(const char *name)
 /* Removes the directory and the files that a snapshot has. */
 static int remove_dir(int parent_fd, const char *name)
 {
-	static const char *const files[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY };
+	static const char *const files[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, SNAPSHOT_SET,
+					     SNAPSHOT_SET_STAGED };
 	char path[SNAPSHOT_NAME_MAX + 20];
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
@@ -62,22 +63,19 @@ int snapshot_dir_file(const struct snapshot_dir *dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Gives the directory its name. One that has it already gets the other name in the same step.
- * Returns 1 in that case, 0, or -errno. */
-static int rename_dir(const struct snapshot_dir *dir)
+int snapshot_rename(int parent_fd, const char *staged, const char *name)
 {
-	int fd = dir->parent_fd;
-
-	if (!renameat2(fd, dir->staged, fd, dir->name, RENAME_NOREPLACE))
+	if (!renameat2(parent_fd, staged, parent_fd, name, RENAME_NOREPLACE))
 		return 0;
-	if (errno != EEXIST || renameat2(fd, dir->staged, fd, dir->name, RENAME_EXCHANGE))
+	if (errno != EEXIST || renameat2(parent_fd, staged, parent_fd, name, RENAME_EXCHANGE))
 		return -errno;
 	return 1;
 }
 
 int snapshot_dir_commit(struct snapshot_dir *dir)
 {
-	int replaced = fsync(dir->fd) ? -errno : rename_dir(dir);
+	int replaced =
+		fsync(dir->fd) ? -errno : snapshot_rename(dir->parent_fd, dir->staged, dir->name);
 	int err;
 
 	if (replaced < 0) {

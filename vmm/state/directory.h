@@ -38,8 +38,14 @@ int snapshot_dir_commit(struct snapshot_dir *dir);
 /* Removes an incomplete directory. Does nothing if it is closed. */
 void snapshot_dir_cancel(struct snapshot_dir *dir);
 
+/* Renames a file or directory. One that has the name already gets the other name in the same step.
+ * Returns 1 in that case, 0, or -errno. */
+int snapshot_rename(int parent_fd, const char *staged, const char *name);
+
 /* The files of a snapshot. */
-#define SNAPSHOT_STATE	"state"
-#define SNAPSHOT_MEMORY "memory"
+#define SNAPSHOT_STATE	    "state"
+#define SNAPSHOT_MEMORY	    "memory"
+#define SNAPSHOT_SET	    "set"     /* of working_set.h; may be missing */
+#define SNAPSHOT_SET_STAGED "set.new" /* one that is being written */
 
 #endif

@@ -4,46 +4,18 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "dataplane/base.h"
 
-/* Flags of an entry (Linux: Documentation/admin-guide/mm/pagemap.rst). */
-#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
-#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
-#define PAGEMAP_FILE	(UINT64_C(1) << 61) /* a page of a file, or shared anonymous */
+#define COPY_STEP  (16ull << 20) /* copied between two looks at image->cancel */
+#define VECTORS	   64u		 /* parts of the memory that one system call moves... */
+#define VECTOR_MAX (256u << 10)	 /* ...and the largest of them */
 
-#define ENTRIES		512u	      /* read at once */
-#define COPY_STEP	(16ull << 20) /* copied between two looks at image->cancel */
-
-struct writer {
-	const struct memory_image *image;
-	int fd;
-	size_t page;
-	uint64_t start, end; /* a run of pages that is not written yet */
-	uint64_t pages;
-};
-
-static bool cancelled(const struct writer *w)
+static bool cancelled(const struct memory_image *image)
 {
-	return READ_ONCE(*w->image->cancel) != 0;
-}
-
-static int write_run(struct writer *w)
-{
-	const char *base = w->image->base;
-
-	while (w->start < w->end) {
-		size_t len = w->end - w->start < COPY_STEP ? w->end - w->start : COPY_STEP;
-		ssize_t n = pwrite(w->fd, base + w->start, len, (off_t)w->start);
-
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		w->start += (uint64_t)n;
-		if (cancelled(w))
-			return -ECANCELED;
-	}
-	return 0;
+	return READ_ONCE(*image->cancel) != 0;
 }
 
 static bool is_zero(const char *page, size_t size)
@@ -51,45 +23,14 @@ static bool is_zero(const char *page, size_t size)
 	return !page[0] && !memcmp(page, page + 1, size - 1);
 }
 
-/* Adds a page to the run, which is written first if the page does not continue it. */
-static int add_page(struct writer *w, uint64_t at)
+static void drop_zeros(const struct memory_image *image, struct page_set *set)
 {
-	int err = 0;
+	struct page_run run = { 0 };
 
-	w->pages++;
-	/* Where the base has data, a page of zeros has to replace it. */
-	if (w->image->base_fd < 0 && is_zero((const char *)w->image->base + at, w->page))
-		return 0;
-	if (at != w->end) {
-		err = write_run(w);
-		w->start = at;
-	}
-	w->end = at + w->page;
-	return err;
-}
-
-static int add_own_pages(struct writer *w)
-{
-	uint64_t count = w->image->size / w->page, entries[ENTRIES];
-	uint64_t first = (uintptr_t)w->image->base / w->page;
-	int err = 0;
-
-	for (uint64_t i = 0; i < count && !err; i += ENTRIES) {
-		uint64_t n = count - i < ENTRIES ? count - i : ENTRIES;
-		ssize_t bytes = (ssize_t)(n * sizeof(*entries));
-		ssize_t got = pread(w->image->pagemap_fd, entries, (size_t)bytes,
-				    (off_t)((first + i) * sizeof(*entries)));
-
-		if (got != bytes)
-			return got < 0 ? -errno : -EIO;
-		for (uint64_t j = 0; j < n && !err; j++)
-			if ((entries[j] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) &&
-			    !(entries[j] & PAGEMAP_FILE))
-				err = add_page(w, (i + j) * w->page);
-		if (!err && cancelled(w))
-			err = -ECANCELED;
-	}
-	return err ? err : write_run(w);
+	while (page_set_next(set, &run))
+		for (uint64_t i = run.first; i < run.first + run.count; i++)
+			if (is_zero((const char *)image->base + i * set->page, set->page))
+				set->bits[i / 8] &= (uint8_t) ~(1 << i % 8);
 }
 
 /* Copies a part of the base by reads and writes, for file systems without copy_file_range. */
@@ -101,53 +42,131 @@ static ssize_t copy_by_hand(int from, int to, off_t at, size_t len)
 	return n > 0 ? pwrite(to, buf, (size_t)n, at) : n;
 }
 
-static int copy_range(struct writer *w, off_t at, off_t end)
+static int copy_range(int fd, const struct memory_image *image, off_t at, off_t end)
 {
 	bool by_hand = false;
 
-	while (at < end && !cancelled(w)) {
+	while (at < end && !cancelled(image)) {
 		size_t len = (size_t)(end - at) < COPY_STEP ? (size_t)(end - at) : COPY_STEP;
 		off_t from = at, to = at;
-		ssize_t n = by_hand ? copy_by_hand(w->image->base_fd, w->fd, at, len)
-				    : copy_file_range(w->image->base_fd, &from, w->fd, &to, len, 0);
+		ssize_t n = by_hand ? copy_by_hand(image->base_fd, fd, at, len)
+				    : copy_file_range(image->base_fd, &from, fd, &to, len, 0);
 
 		if (n <= 0 && by_hand)
 			return n < 0 ? -errno : -EIO;
 		by_hand = by_hand || n <= 0;
 		at += n > 0 ? n : 0;
 	}
-	return cancelled(w) ? -ECANCELED : 0;
+	return cancelled(image) ? -ECANCELED : 0;
 }
 
 /* Copies the data of the base, which keeps its holes. */
-static int copy_base(struct writer *w)
+static int copy_base(int fd, const struct memory_image *image)
 {
-	off_t size = (off_t)w->image->size, at = 0;
+	off_t size = (off_t)image->size, at = 0;
 	int err = 0;
 
 	while (at < size && !err) {
-		off_t data = lseek(w->image->base_fd, at, SEEK_DATA), hole;
+		off_t data = lseek(image->base_fd, at, SEEK_DATA), hole;
 
 		if (data < 0)
 			return errno == ENXIO ? 0 : -errno;
-		hole = lseek(w->image->base_fd, data, SEEK_HOLE);
+		hole = lseek(image->base_fd, data, SEEK_HOLE);
 		if (hole < 0)
 			return -errno;
 		at = hole < size ? hole : size;
-		err = copy_range(w, data, at);
+		err = copy_range(fd, image, data, at);
 	}
 	return err;
 }
 
-int memory_file_write(int fd, const struct memory_image *image, uint64_t *pages)
-{
-	struct writer w = { .image = image, .fd = fd, .page = (size_t)sysconf(_SC_PAGESIZE) };
-	int err = ftruncate(fd, (off_t)image->size) ? -errno : 0;
+/* A part of a file that is moved by one system call. */
+struct batch {
+	int fd;
+	bool write; /* to the file */
+	bool diff;  /* the pages are one after the other in the file */
+	const uint32_t *cancel;
+	uint64_t at; /* in the file */
+	unsigned int count;
+	struct iovec iov[VECTORS];
+};
 
-	if (!err && image->base_fd >= 0)
-		err = copy_base(&w);
-	if (!err)
-		err = add_own_pages(&w);
-	*pages = w.pages;
+/* Moves the batch, and empties it. */
+static int move_batch(struct batch *b)
+{
+	struct iovec *iov = b->iov;
+
+	while (b->count) {
+		ssize_t n = (b->write ? pwritev : preadv)(b->fd, iov, (int)b->count, (off_t)b->at);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		if (READ_ONCE(*b->cancel))
+			return -ECANCELED;
+		b->at += (uint64_t)n;
+		for (; b->count && (size_t)n >= iov->iov_len; iov++, b->count--)
+			n -= (ssize_t)iov->iov_len;
+		if (b->count) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* Adds memory to the batch, which is moved when it is full. */
+static int add(struct batch *b, char *at, size_t size)
+{
+	int err = 0;
+
+	for (size_t len; size && !err; at += len, size -= len) {
+		len = size < VECTOR_MAX ? size : VECTOR_MAX;
+		b->iov[b->count++] = (struct iovec){ at, len };
+		err = b->count == VECTORS ? move_batch(b) : 0;
+	}
 	return err;
+}
+
+/* Moves the pages of a set between the memory and a file. */
+static int move_pages(struct batch *b, char *base, const struct page_set *set)
+{
+	struct page_run run = { 0 };
+	int err = 0;
+
+	while (!err && page_set_next(set, &run)) {
+		uint64_t at = run.first * set->page;
+
+		if (!b->diff) {
+			err = move_batch(b);
+			b->at = at;
+		}
+		if (!err)
+			err = add(b, base + at, run.count * set->page);
+	}
+	return err ? err : move_batch(b);
+}
+
+int memory_file_begin(int fd, const struct memory_image *image)
+{
+	if (ftruncate(fd, (off_t)image->size))
+		return -errno;
+	return image->base_fd >= 0 ? copy_base(fd, image) : 0;
+}
+
+int memory_file_write(int fd, const struct memory_image *image, struct page_set *own, bool diff)
+{
+	struct batch b = { .fd = fd, .write = true, .diff = diff, .cancel = image->cancel };
+
+	/* Where the base has data, a page of zeros has to replace it. */
+	if (!diff && image->base_fd < 0)
+		drop_zeros(image, own);
+	return move_pages(&b, (char *)image->base, own);
+}
+
+int memory_file_read_diff(int fd, void *base, const struct page_set *set)
+{
+	static const uint32_t never;
+	struct batch b = { .fd = fd, .diff = true, .cancel = &never };
+
+	return move_pages(&b, base, set);
 }

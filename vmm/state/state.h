@@ -21,8 +21,8 @@
 #define STATE_VERSION 1u
 #define STATE_MAGIC   "uVMstate"
 
-/* Largest file that the reader accepts. 1024 vCPUs need less. */
-#define STATE_SIZE_MAX (32u << 20)
+/* Largest file that the reader accepts. The pages of a TiB take 32 MiB; 1024 vCPUs need less. */
+#define STATE_SIZE_MAX (64u << 20)
 
 /* The tag with the characters a, b, c and d in the file. */
 #define STATE_TAG(a, b, c, d) \
