@@ -178,6 +178,10 @@ uint64_t blk_allocated(const struct blk *blk);
 /* Returns the capacity in bytes. Any thread. */
 uint64_t blk_capacity(const struct blk *blk);
 
+/* Returns the descriptor of the file that has the content of a paused disk from byte `at` up to
+ * *end; -EINVAL: its image is a block device (image_content). Any thread. */
+int blk_content(const struct blk *blk, uint64_t at, uint64_t *end);
+
 /* Stops and drains the disk, flushes and closes its image, and frees it. No vCPU may run. Returns
  * the result of the flush: 0 or -errno. NULL is allowed. */
 int blk_destroy(struct blk *blk);

@@ -118,12 +118,22 @@ static const char *take_name(struct control_request *request, struct json_object
 	return NULL;
 }
 
-static const char *take_stay(struct control_request *request, struct json_object *value)
+static const char *take_bool(bool *to, struct json_object *value)
 {
 	if (!json_object_is_type(value, json_type_boolean))
 		return "must be true or false";
-	request->stay = json_object_get_boolean(value);
+	*to = json_object_get_boolean(value);
 	return NULL;
+}
+
+static const char *take_stay(struct control_request *request, struct json_object *value)
+{
+	return take_bool(&request->stay, value);
+}
+
+static const char *take_clone_disks(struct control_request *request, struct json_object *value)
+{
+	return take_bool(&request->clone_disks, value);
 }
 
 #define FIELD_ID      1u
@@ -133,12 +143,20 @@ static const char *take_stay(struct control_request *request, struct json_object
 #define FIELD_LIMITS  0xf0u
 #define FIELD_NAME    0x100u
 #define FIELD_STAY    0x200u
+#define FIELD_CLONE   0x400u
 
 static const struct field fields[] = {
-	{ "id", take_id },     { "cmd", take_command },		{ "disk", take_disk },
-	{ "size", take_size }, { "iops", take_iops },		{ "iops-burst", take_iops_burst },
-	{ "bps", take_bps },   { "bps-burst", take_bps_burst }, { "name", take_name },
+	{ "id", take_id },
+	{ "cmd", take_command },
+	{ "disk", take_disk },
+	{ "size", take_size },
+	{ "iops", take_iops },
+	{ "iops-burst", take_iops_burst },
+	{ "bps", take_bps },
+	{ "bps-burst", take_bps_burst },
+	{ "name", take_name },
 	{ "stay", take_stay },
+	{ "clone-disks", take_clone_disks },
 };
 
 static const struct command {
@@ -158,7 +176,7 @@ static const struct command {
 	{ "console", CONTROL_CONSOLE, 0, 0 },
 	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
 	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
-	{ "snapshot", CONTROL_SNAPSHOT, FIELD_STAY, FIELD_NAME },
+	{ "snapshot", CONTROL_SNAPSHOT, FIELD_STAY | FIELD_CLONE, FIELD_NAME },
 };
 
 /* Parses the whole line as one JSON value. NULL: the line is not valid JSON and *answer holds the

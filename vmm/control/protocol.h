@@ -49,6 +49,7 @@ struct control_request {
 	struct blklimit_rates limits; /* limit: complete, with default bursts filled in */
 	char name[CONTROL_NAME_MAX + 1]; /* snapshot: its name, not checked */
 	bool stay;			 /* snapshot: the guest stays paused */
+	bool clone_disks;		 /* snapshot: writable disks are copied, too */
 	struct json_object *id;		 /* chosen by the client, repeated in the answer; or NULL */
 };
 

@@ -44,14 +44,15 @@ static const char help[] =
 	"  limit DISK none|KEY=VALUE[,KEY=VALUE]...\n"
 	"                set the limits of a disk: iops, iops-burst, bps and bps-burst,\n"
 	"                as the disk keys of microvm; a key not given means no limit\n"
-	"  snapshot NAME [--stay]\n"
-	"                write a snapshot; with --stay the guest stays paused\n"
+	"  snapshot NAME [--stay] [--clone-disks]\n"
+	"                write a snapshot; with --stay the guest stays paused,\n"
+	"                with --clone-disks the disks are copied as well\n"
 	"  power-button  press the power button: ask the guest to power off\n"
 	"  quit          end the VM at once, without asking the guest\n"
 	"  events        show events until the VM ends\n"
 	"  console       attach this terminal to the console: Ctrl-A x detaches\n"
 	"\n"
-	"  --stay        see snapshot\n"
+	"  --stay, --clone-disks   see snapshot\n"
 	"  --prometheus  show stats in Prometheus's text format\n"
 	"  --json        show the result, or each event, as one line of JSON\n"
 	"  --help, -h    show this text\n"
@@ -85,7 +86,7 @@ struct call {
 	const struct command *command;
 	bool json;
 	bool prometheus;
-	bool stay;
+	unsigned int flags; /* options of snapshot (words_flag) */
 };
 
 static int fail(enum exit_code code, const char *what, const char *why)
@@ -347,8 +348,8 @@ static int check_words(struct call *call, char **words, int count)
 		return usage("--prometheus", "only for stats, and without --json (see --help)");
 	if (call->json && !strcmp(command->name, "console"))
 		return usage("--json", "not for console (see --help)");
-	if (call->stay && command->show != show_snapshot)
-		return usage("--stay", "only for snapshot (see --help)");
+	if (call->flags && command->show != show_snapshot)
+		return usage(words_flag_option(call->flags), "only for snapshot (see --help)");
 	if (count < 2 + command->words)
 		return usage(command->name, command->words == 1 ? "needs NAME (see --help)"
 					    : command->show == show_size
@@ -377,8 +378,8 @@ int main(int argc, char **argv)
 			call.json = true;
 		else if (!strcmp(argv[i], "--prometheus"))
 			call.prometheus = true;
-		else if (!strcmp(argv[i], "--stay"))
-			call.stay = true;
+		else if (words_flag(argv[i]))
+			call.flags |= words_flag(argv[i]);
 		else if (is_option(argv[i]))
 			return usage(argv[i], "unknown option (see --help)");
 		else
@@ -389,8 +390,7 @@ int main(int argc, char **argv)
 		return code;
 	request = json_object_new_object();
 	json_object_object_add(request, "cmd", json_object_new_string(call.command->name));
-	if (call.stay)
-		json_object_object_add(request, "stay", json_object_new_boolean(true));
+	words_add_flags(request, call.flags);
 	if (words_add(request, call.command->name, argv + 2, message))
 		code = run(&call, request);
 	else

@@ -12,6 +12,29 @@ static const struct option limit_keys[] = { OPTION_LIMITS(struct blklimit_rates,
 static const struct option_table limits_table = { limit_keys,
 						  sizeof(limit_keys) / sizeof(*limit_keys) };
 
+/* The options of snapshot; without "--" they are members of its request. */
+static const char *const flags[] = { "--stay", "--clone-disks" };
+
+unsigned int words_flag(const char *arg)
+{
+	for (unsigned int i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (!strcmp(arg, flags[i]))
+			return 1u << i;
+	return 0;
+}
+
+const char *words_flag_option(unsigned int given)
+{
+	return flags[__builtin_ctz(given)];
+}
+
+void words_add_flags(struct json_object *request, unsigned int given)
+{
+	for (; given; given &= given - 1)
+		json_object_object_add(request, words_flag_option(given) + 2,
+				       json_object_new_boolean(true));
+}
+
 /* Writes "WHAT WORD: WHY" to `message`, where `what` is the argument's name in --help. Returns
  * false. */
 static bool refuse(char message[WORDS_MESSAGE_MAX], const char *what, const char *word,

@@ -17,4 +17,13 @@ struct json_object;
 bool words_add(struct json_object *request, const char *command, char **words,
 	       char message[WORDS_MESSAGE_MAX]);
 
+/* Returns the bit of an option of snapshot; 0: `arg` is none. */
+unsigned int words_flag(const char *arg);
+
+/* Returns the first of the given options; at least one is given. */
+const char *words_flag_option(unsigned int given);
+
+/* Adds the given options to a request. */
+void words_add_flags(struct json_object *request, unsigned int given);
+
 #endif

@@ -2,8 +2,8 @@
 /*
  * The command snapshot, on the job thread.
  *
- * The guest is paused while its state and memory are written, and goes on before they are synced:
- * the page cache has them by then.
+ * The guest is paused while its state, its memory and with --clone-disks its disks are written, and
+ * goes on before they are synced: the page cache has them by then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +29,7 @@ struct snapshot {
 	struct machine *machine;
 	struct snapshot_dir dir;
 	int state_fd, memory_fd;
+	int disk_fd[DEVLIST_MAX_DISKS]; /* clones */
 };
 
 int machine_snapshots_open(struct machine *m)
@@ -173,6 +174,28 @@ static int create_files(struct snapshot *s)
 	return err ? err : create_file(s, SNAPSHOT_MEMORY, &s->memory_fd);
 }
 
+/* Clones the disks that the guest can write. */
+static int clone_disks(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+	char name[SNAPSHOT_DISK_NAME];
+	int err = 0;
+
+	_Static_assert(SNAPSHOT_DISKS == DEVLIST_MAX_DISKS, "names of clones");
+	for (unsigned int i = 0; s->job->request.clone_disks && i < m->disk_count && !err; i++) {
+		if (m->config->disk[i].readonly)
+			continue;
+		snapshot_disk_name(name, i);
+		err = create_file(s, name, &s->disk_fd[i]);
+		if (err)
+			break;
+		err = machine_clone_disk(m, i, s->disk_fd[i]);
+		if (err)
+			refuse(s, err, name);
+	}
+	return err;
+}
+
 static int write_memory(struct snapshot *s)
 {
 	struct machine *m = s->machine;
@@ -201,6 +224,9 @@ static int commit(struct snapshot *s)
 	}
 	if (!err && (fsync(s->state_fd) || fsync(s->memory_fd)))
 		err = refuse(s, -errno, "sync");
+	for (unsigned int i = 0; i < m->disk_count && !err; i++)
+		if (s->disk_fd[i] >= 0 && fsync(s->disk_fd[i]))
+			err = refuse(s, -errno, "sync");
 	if (err)
 		return err;
 	err = snapshot_dir_commit(&s->dir);
@@ -208,17 +234,23 @@ static int commit(struct snapshot *s)
 }
 
 /* Refuses VMs whose disks would not be what the restored guest has written: the writes to an
- * ephemeral disk end with this process. */
+ * ephemeral disk end with this process, unless it is cloned. */
 static int check_disks(struct snapshot *s)
 {
 	struct machine *m = s->machine;
 
 	for (unsigned int i = 0; i < m->disk_count; i++) {
-		if (m->config->disk[i].ephemeral) {
-			control_refuse(&s->job->answer, "failed",
-				       "disk %u is ephemeral: a snapshot would lack its writes", i);
-			return -EINVAL;
-		}
+		const struct blk_config *disk = &m->config->disk[i];
+		const char *why = NULL;
+
+		if (disk->ephemeral && !s->job->request.clone_disks)
+			why = "ephemeral: a snapshot without clones would lack its writes";
+		else if (!disk->readonly && s->job->request.clone_disks && !machine_can_clone(m, i))
+			why = "a block device, which cannot be cloned";
+		if (!why)
+			continue;
+		control_refuse(&s->job->answer, "failed", "disk %u is %s", i, why);
+		return -EINVAL;
 	}
 	return 0;
 }
@@ -240,6 +272,7 @@ void machine_snapshot(struct job *queued)
 	uint64_t began = monotonic_ns();
 	int err;
 
+	memset(s.disk_fd, -1, sizeof(s.disk_fd));
 	if (!snapshot_name_valid(job->request.name)) {
 		control_refuse(&job->answer, "bad-request",
 			       "a name has letters, digits, '_', '-' and '.', not first");
@@ -255,6 +288,8 @@ void machine_snapshot(struct job *queued)
 	if (!err)
 		err = write_state(&s);
 	if (!err)
+		err = clone_disks(&s);
+	if (!err)
 		err = write_memory(&s);
 	m->commands.owner_paused = was_paused || (job->request.stay && !err);
 	job->changed = m->commands.owner_paused != was_paused;
@@ -266,5 +301,7 @@ void machine_snapshot(struct job *queued)
 	snapshot_dir_cancel(&s.dir);
 	close_file(s.state_fd);
 	close_file(s.memory_fd);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		close_file(s.disk_fd[i]);
 	job->total_us = (monotonic_ns() - began) / NS_PER_US;
 }

@@ -42,4 +42,11 @@ void snapshot_dir_cancel(struct snapshot_dir *dir);
 #define SNAPSHOT_STATE	"state"
 #define SNAPSHOT_MEMORY "memory"
 
+/* Most disks of which a snapshot can have clones, and the size of the name of a clone. */
+#define SNAPSHOT_DISKS	   16u
+#define SNAPSHOT_DISK_NAME 16u
+
+/* Writes the name of the clone of a disk, "disk0.img" for example. */
+void snapshot_disk_name(char name[SNAPSHOT_DISK_NAME], unsigned int disk);
+
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "vmm/state/file_copy.h"
 
 /* Flags of an entry (Linux: Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
@@ -92,60 +93,13 @@ static int add_own_pages(struct writer *w)
 	return err ? err : write_run(w);
 }
 
-/* Copies a part of the base by reads and writes, for file systems without copy_file_range. */
-static ssize_t copy_by_hand(int from, int to, off_t at, size_t len)
-{
-	char buf[16384];
-	ssize_t n = pread(from, buf, len < sizeof(buf) ? len : sizeof(buf), at);
-
-	return n > 0 ? pwrite(to, buf, (size_t)n, at) : n;
-}
-
-static int copy_range(struct writer *w, off_t at, off_t end)
-{
-	bool by_hand = false;
-
-	while (at < end && !cancelled(w)) {
-		size_t len = (size_t)(end - at) < COPY_STEP ? (size_t)(end - at) : COPY_STEP;
-		off_t from = at, to = at;
-		ssize_t n = by_hand ? copy_by_hand(w->image->base_fd, w->fd, at, len)
-				    : copy_file_range(w->image->base_fd, &from, w->fd, &to, len, 0);
-
-		if (n <= 0 && by_hand)
-			return n < 0 ? -errno : -EIO;
-		by_hand = by_hand || n <= 0;
-		at += n > 0 ? n : 0;
-	}
-	return cancelled(w) ? -ECANCELED : 0;
-}
-
-/* Copies the data of the base, which keeps its holes. */
-static int copy_base(struct writer *w)
-{
-	off_t size = (off_t)w->image->size, at = 0;
-	int err = 0;
-
-	while (at < size && !err) {
-		off_t data = lseek(w->image->base_fd, at, SEEK_DATA), hole;
-
-		if (data < 0)
-			return errno == ENXIO ? 0 : -errno;
-		hole = lseek(w->image->base_fd, data, SEEK_HOLE);
-		if (hole < 0)
-			return -errno;
-		at = hole < size ? hole : size;
-		err = copy_range(w, data, at);
-	}
-	return err;
-}
-
 int memory_file_write(int fd, const struct memory_image *image, uint64_t *pages)
 {
 	struct writer w = { .image = image, .fd = fd, .page = (size_t)sysconf(_SC_PAGESIZE) };
 	int err = ftruncate(fd, (off_t)image->size) ? -errno : 0;
 
 	if (!err && image->base_fd >= 0)
-		err = copy_base(&w);
+		err = file_copy(image->base_fd, fd, 0, image->size, image->cancel);
 	if (!err)
 		err = add_own_pages(&w);
 	*pages = w.pages;
