@@ -65,6 +65,9 @@ struct blkplane_config {
 	/* The position at which the ring starts; blkplane_stop stores the position at which it
 	 * stopped. NULL: the ring is unused at the start, and the stop stores no position. */
 	struct vring_base *base;
+	/* Requests that blkplane_save wrote at the position *base; NULL: none. */
+	const void *saved;
+	size_t saved_bytes;
 	/* The mirror of the requests in flight, which can replace *base; NULL: none. */
 	struct vring_mirror *mirror;
 	struct irqline *irq;
@@ -124,13 +127,21 @@ void blkplane_pause(struct blkplane *plane);
 void blkplane_resume(struct blkplane *plane);
 
 /*
- * Finish what blkplane_pause has left in flight, and store the position of the ring, which then has
- * no chain in flight. The plane must be paused and stays paused, but accesses guest memory and may
- * raise an interrupt before the function returns. blkplane_hold ends the wait early. Returns 0;
- * -EBADMSG: the ring is broken; -EBUSY: a request is parked, because it failed or by blkplane_hold.
- * Callable from any thread but the dataplane thread, by one caller at a time.
+ * Finish what blkplane_pause has left in flight, and store the position of the ring, where only
+ * failed requests that are parked are left in flight. The plane must be paused and stays paused, but
+ * accesses guest memory and may raise an interrupt before the function returns. blkplane_hold ends
+ * the wait early. Returns 0; -EBADMSG: the ring is broken; -EBUSY: a request was interrupted by
+ * blkplane_hold. Callable from any thread but the dataplane thread, by one caller at a time.
  */
 int blkplane_drain(struct blkplane *plane, struct vring_base *position);
+
+/*
+ * Write the parked requests of a plane, which blkplane_drain has drained, to `data`; NULL: only
+ * count. A plane that starts at the same position with them (config->saved), also in another
+ * process, repeats them. Returns the number of bytes; 0: no request is parked, or the ring is in
+ * order, where the position suffices. Callable as blkplane_drain.
+ */
+size_t blkplane_save(struct blkplane *plane, void *data);
 
 /*
  * Change the capacity, in bytes, against which requests are validated (struct blkreq_disk).

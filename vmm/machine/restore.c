@@ -51,7 +51,8 @@ static int refuse_errno(const struct machine *m, int err, const char *file)
 
 static bool known(uint32_t tag)
 {
-	return tag == TAG_MACHINE || tag == TAG_DISK || tag == TAG_SERIAL || arch_state_tag(tag);
+	return tag == TAG_MACHINE || tag == TAG_DISK || tag == TAG_SERIAL || tag == TAG_PARKED ||
+	       arch_state_tag(tag);
 }
 
 /* Opens a file of the snapshot. A FIFO does not block; the caller checks what it is. */
@@ -245,6 +246,20 @@ int machine_restore_vcpus(struct machine *m)
 	return err ? refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
 }
 
+/* Hands the failed requests of a disk over, which are repeated when its queues start. */
+static void restore_requests(struct machine *m, unsigned int i)
+{
+	struct blk *blk = m->disk[i].blk;
+
+	for (unsigned int n = 0; n < blk_virtio(blk)->queue_count; n++) {
+		size_t size = 0;
+		const void *data =
+			state_find(&m->restore->in, TAG_PARKED, section_queue(i, n), &size);
+
+		blk_restore_requests(blk, n, data, size);
+	}
+}
+
 int machine_restore_disks(struct machine *m)
 {
 	struct restore *r = m->restore;
@@ -258,6 +273,7 @@ int machine_restore_disks(struct machine *m)
 		if (err)
 			break;
 		blk_restore(m->disk[i].blk, &section.blk);
+		restore_requests(m, i);
 		err = virtio_mmio_restore(&m->disk[i].mmio, &section.mmio);
 		if (err)
 			report_option(err, "--disk", m->config->disk[i].path,

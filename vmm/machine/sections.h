@@ -13,7 +13,9 @@
 
 #define TAG_MACHINE STATE_TAG('M', 'A', 'C', 'H')
 #define TAG_DISK    STATE_TAG('D', 'I', 'S', 'K') /* instance: the disk's number */
-#define TAG_SERIAL  STATE_TAG('S', 'E', 'R', 'I')
+/* Failed requests of a queue; instance: section_queue */
+#define TAG_PARKED STATE_TAG('P', 'A', 'R', 'K')
+#define TAG_SERIAL STATE_TAG('S', 'E', 'R', 'I')
 
 /* What the machine is made of. */
 struct machine_section {
@@ -30,5 +32,10 @@ struct disk_section {
 	struct blk_state blk;
 	struct virtio_mmio_state mmio;
 };
+
+static inline unsigned int section_queue(unsigned int disk, unsigned int queue)
+{
+	return disk * VIRTIO_MAX_QUEUES + queue;
+}
 
 #endif

@@ -72,6 +72,20 @@ static int check_vcpus(struct snapshot *s)
 	return 0;
 }
 
+static void save_requests(struct snapshot *s, unsigned int i, struct state_writer *out)
+{
+	struct blk *blk = s->machine->disk[i].blk;
+
+	for (unsigned int n = 0; n < blk_virtio(blk)->queue_count; n++) {
+		size_t size = blk_save_requests(blk, n, NULL);
+		void *data =
+			size ? state_reserve(out, TAG_PARKED, section_queue(i, n), size) : NULL;
+
+		if (data)
+			blk_save_requests(blk, n, data);
+	}
+}
+
 static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *out)
 {
 	struct disk *disk = &s->machine->disk[i];
@@ -82,12 +96,13 @@ static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *ou
 	memset(&section, 0, sizeof(section));
 	err = virtio_mmio_save(&disk->mmio, &section.mmio, &queue);
 	if (err) {
-		control_refuse(&s->job->answer, "failed",
-			       "disk %u has failed requests, which have to be repeated first", i);
+		control_refuse(&s->job->answer, "failed", "disk %u does not finish its requests",
+			       i);
 		return err;
 	}
 	blk_save(disk->blk, &section.blk);
 	state_put(out, TAG_DISK, i, &section, sizeof(section));
+	save_requests(s, i, out);
 	return 0;
 }
 
