@@ -18,7 +18,7 @@ OF_console  := console% serial%
 OF_control  := control% jobs machine_%
 OF_kvm      := vcpu% coalesced_mmio exits x86_rows_%
 # A program of its own: it is the only one that needs /dev/kvm (tests/emulated/suites).
-OF_x86_enter := x86_enter x86_state
+OF_x86_enter := x86_enter x86_state%
 OF_image    := image%
 OF_blk      := blk blk_%
 OF_virtio   := virtio_%

@@ -221,7 +221,8 @@ static int restore_kvm(struct machine *m)
 		return report_host(-ENOMEM, "vCPUs");
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		fds[i] = m->vcpu[i].fd;
-	err = arch_state_restore(m->vm.kvm_fd, m->vm.fd, fds, m->vcpu_count, &r->in, &call);
+	err = arch_state_restore(m->vm.kvm_fd, m->vm.fd, fds, m->vcpu_count,
+				 m->config->advance_clock, &r->in, &call);
 	free(fds);
 	if (err && r->in.why[0])
 		return refuse(m, err, SNAPSHOT_STATE, r->in.why);

@@ -159,6 +159,8 @@ static const struct option options[] = {
 	  "directory below which microvm-ctl(1) may write snapshots" },
 	{ "--restore", OPTION_FILE, AT(restore), "DIR", NULL,
 	  "continue the VM of a snapshot, which has its memory and CPUs, instead of --kernel" },
+	{ "--advance-clock", OPTION_SWITCH, AT(advance_clock), "on|off", "off",
+	  "with --restore: the guest's clocks go on as if it had run since the snapshot" },
 	{ "--pidfile", OPTION_FILE, AT(pidfile), "FILE", NULL,
 	  "write the process ID to FILE, and lock it" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,
