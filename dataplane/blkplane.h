@@ -127,12 +127,14 @@ void blkplane_pause(struct blkplane *plane);
 void blkplane_resume(struct blkplane *plane);
 
 /*
- * Finish what blkplane_pause has left in flight, and store the position of the ring, where only
- * failed requests that are parked are left in flight. The plane must be paused and stays paused, but
- * accesses guest memory and may raise an interrupt before the function returns. blkplane_hold ends
- * the wait early. Returns 0; -EBADMSG: the ring is broken; -EBUSY: a request was interrupted by
- * blkplane_hold. Callable from any thread but the dataplane thread, by one caller at a time.
+ * Pause the plane, finish what is in flight, also long operations, and store the position of the
+ * ring, where only failed requests that are parked are left in flight. Until the return, the plane
+ * accesses guest memory and may raise an interrupt, also if it was paused before. Long operations
+ * are interrupted when they take longer than BLKPLANE_DRAIN_MS, and by blkplane_hold. Returns 0;
+ * -EBADMSG: the ring is broken; -EBUSY: a request was interrupted. Callable from any thread but the
+ * dataplane thread, by one caller at a time.
  */
+#define BLKPLANE_DRAIN_MS 2000
 int blkplane_drain(struct blkplane *plane, struct vring_base *position);
 
 /*
