@@ -68,7 +68,7 @@ HARDEN_aarch64 := -mbranch-protection=standard
 # Code that runs once a boot, once a command or once a discard is optimized for size; code that runs
 # once a request is optimized for speed.
 SMALL_release := -Oz
-SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control evloop_ring ioengine_ranges ioranges ioworker vring_recover)
+SMALL_FOR     := vmm/% devices/% $(patsubst %,dataplane/%.c,base blkplane_control blkplane_saved evloop_ring ioengine_ranges ioranges ioworker vring_recover)
 # Packed relative relocations (DT_RELR) halve the loader's relocation table. Only the static libraries
 # still have unwind tables, so that an index of them is of no use.
 LINK_x86_64   := -Wl,-z,pack-relative-relocs -Wl,--no-eh-frame-hdr

@@ -65,6 +65,9 @@ struct blkplane_config {
 	/* The position at which the ring starts; blkplane_stop stores the position at which it
 	 * stopped. NULL: the ring is unused at the start, and the stop stores no position. */
 	struct vring_base *base;
+	/* Requests that blkplane_save wrote at the position *base; NULL: none. */
+	const void *saved;
+	size_t saved_bytes;
 	/* The mirror of the requests in flight, which can replace *base; NULL: none. */
 	struct vring_mirror *mirror;
 	struct irqline *irq;
@@ -125,14 +128,22 @@ void blkplane_resume(struct blkplane *plane);
 
 /*
  * Pause the plane, finish what is in flight, also long operations, and store the position of the
- * ring, which then has no chain in flight. Until the return, the plane accesses guest memory and
- * may raise an interrupt, also if it was paused before. Long operations are interrupted when they
- * take longer than BLKPLANE_DRAIN_MS, and by blkplane_hold. Returns 0; -EBADMSG: the ring is
- * broken; -EBUSY: a request is parked, because it failed or was interrupted.
- * Callable from any thread but the dataplane thread, by one caller at a time.
+ * ring, where only failed requests that are parked are left in flight. Until the return, the plane
+ * accesses guest memory and may raise an interrupt, also if it was paused before. Long operations
+ * are interrupted when they take longer than BLKPLANE_DRAIN_MS, and by blkplane_hold. Returns 0;
+ * -EBADMSG: the ring is broken; -EBUSY: a request was interrupted. Callable from any thread but the
+ * dataplane thread, by one caller at a time.
  */
 #define BLKPLANE_DRAIN_MS 2000
 int blkplane_drain(struct blkplane *plane, struct vring_base *position);
+
+/*
+ * Write the parked requests of a plane, which blkplane_drain has drained, to `data`; NULL: only
+ * count. A plane that starts at the same position with them (config->saved), also in another
+ * process, repeats them. Returns the number of bytes; 0: no request is parked, or the ring is in
+ * order, where the position suffices. Callable as blkplane_drain.
+ */
+size_t blkplane_save(struct blkplane *plane, void *data);
 
 /*
  * Change the capacity, in bytes, against which requests are validated (struct blkreq_disk).

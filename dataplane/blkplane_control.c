@@ -24,6 +24,8 @@ static void blkplane_run_start(struct iothread_call *call)
 	if (!start->err) {
 		ioengine_begin(p->config.engine);
 		iothread_add(p->config.thread, &p->client);
+		/* Those of blkplane_load. */
+		blkpolicy_repeat(&p->parked, p->config.engine, p->config.disk.writethrough);
 	}
 	iothread_call_done(call);
 }
@@ -191,7 +193,9 @@ int blkplane_start(struct blkplane **plane, const struct blkplane_config *config
 		goto free_plane;
 	}
 	ioengine_set_writethrough(config->engine, config->disk.writethrough);
-	iothread_call(config->thread, &start.call);
+	start.err = config->saved ? blkplane_load(p, config->saved, config->saved_bytes) : 0;
+	if (!start.err)
+		iothread_call(config->thread, &start.call);
 	if (start.err) {
 		blkplane_free(p);
 		return start.err;
@@ -253,7 +257,7 @@ int blkplane_drain(struct blkplane *p, struct vring_base *position)
 	/* The dataplane thread leaves a paused plane without tasks alone. */
 	if (p->ring.broken)
 		return -EBADMSG;
-	if (p->parked.head || !ioengine_drained(p->config.engine))
+	if (!ioengine_drained(p->config.engine))
 		return -EBUSY;
 	vring_position(&p->ring, position);
 	return 0;

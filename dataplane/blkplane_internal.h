@@ -4,7 +4,7 @@
  *
  * blkplane.c is the request loop and runs on the dataplane thread; blkplane_control.c has the calls
  * from other threads; blkplane_throttle.c applies the disk's limits; blkplane_times.c measures
- * latencies; blkplane_dirty.c records writes to guest memory.
+ * latencies; blkplane_dirty.c records writes to guest memory; blkplane_saved.c saves parked requests.
  */
 #ifndef DATAPLANE_BLKPLANE_INTERNAL_H
 #define DATAPLANE_BLKPLANE_INTERNAL_H
@@ -161,6 +161,10 @@ bool blkplane_answer_calls(struct blkplane *p);
 
 /* Complete all parked requests as failed. On the dataplane thread. */
 void blkplane_fail_parked(struct blkplane *plane);
+
+/* blkplane_saved.c: adds the requests that blkplane_save wrote to the parked ones. Called before the
+ * dataplane thread serves the plane. Returns 0; -EINVAL: they are none of this ring's. */
+int blkplane_load(struct blkplane *plane, const void *data, size_t size);
 
 /* blkplane_dirty.c, on the dataplane thread. Records all writable memory of a finished request in
  * the dirty log: a failed read may have written a part of it. */

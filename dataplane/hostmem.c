@@ -68,6 +68,20 @@ void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len
 	}
 }
 
+COLD uint64_t hostmem_gpa(const struct hostmem *mem, const void *hva)
+{
+	uint64_t gpa = 0;
+
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct hostmem_region *r = &mem->region[i];
+		uint64_t offset = (uint64_t)((uintptr_t)hva - (uintptr_t)r->hva);
+
+		if (offset < r->size)
+			gpa = r->gpa + offset;
+	}
+	return gpa;
+}
+
 /* Returns the region that contains gpa, or NULL, also when the region is read-only and `write` is
  * set. A linear search is fastest for so few regions. */
 static const struct hostmem_region *hostmem_find(const struct hostmem *mem, uint64_t gpa,

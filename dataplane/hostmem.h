@@ -58,6 +58,9 @@ void hostmem_remove(struct hostmem *mem, uint64_t gpa);
  */
 void hostmem_mark_dirty(const struct hostmem *mem, const void *hva, uint64_t len);
 
+/* Returns the guest physical address of a byte of guest RAM. */
+uint64_t hostmem_gpa(const struct hostmem *mem, const void *hva);
+
 /*
  * Returns the HVA of [gpa, gpa + len). NULL: len is 0, the range does not lie within one region, or
  * `write` is set and the region is read-only.

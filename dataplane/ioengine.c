@@ -169,6 +169,7 @@ void ioengine_rewind(struct io_task *task)
 		task->iov_count++;
 		left -= (uint32_t)task->iov->iov_len;
 	}
+	task->done = 0;
 }
 
 /* Prepares the task's next segment for the backend, where that takes more than its memory. Returns

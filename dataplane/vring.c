@@ -38,6 +38,27 @@ COLD void vring_position(const struct vring_dev *vr, struct vring_base *base)
 		vring_packed_position(vr, base);
 	else
 		vring_split_position(vr, base);
+	/* With IN_ORDER, the chains in flight are the youngest ones. */
+	if (vr->in_order && vr->packed) {
+		base->avail = base->used;
+		base->avail_wrap = base->used_wrap;
+	} else if (vr->in_order) {
+		base->avail = (uint16_t)(base->avail - (vr->order.next - vr->order.first));
+	}
+}
+
+COLD int vring_adopt(struct vring_dev *vr, uint16_t head, uint16_t length)
+{
+	if (head >= vr->size || bit_of(vr->in_flight, head) || !length || length > vr->size)
+		return -EINVAL;
+	chain_popped(vr, head);
+	vr->ring.length[head] = length;
+	return 0;
+}
+
+COLD uint16_t vring_chain_length(const struct vring_dev *vr, uint16_t head)
+{
+	return vr->packed ? vr->ring.length[head] : 1;
 }
 
 int vring_fail(struct vring_dev *vr, const char *why)

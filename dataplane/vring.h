@@ -158,8 +158,19 @@ int vring_setup(struct vring_dev *vr, const struct hostmem *mem, const struct vr
  */
 int vring_continue(struct vring_dev *vr, const struct vring_base *base);
 
-/* Stores the ring's position. No chain may be in flight. */
+/* Stores the ring's position. With IN_ORDER, chains in flight are popped again at that position.
+ * Otherwise it counts them as popped. */
 void vring_position(const struct vring_dev *vr, struct vring_base *base);
+
+/*
+ * Makes a chain one in flight that another device popped, after vring_continue, whose position counts
+ * it, and before anything else. `length` is what vring_chain_length returned there. Returns 0;
+ * -EINVAL: the ring cannot have such a chain in flight.
+ */
+int vring_adopt(struct vring_dev *vr, uint16_t head, uint16_t length);
+
+/* Returns the number of a chain in flight's descriptors in the ring; split ring: 1. */
+uint16_t vring_chain_length(const struct vring_dev *vr, uint16_t head);
 
 /*
  * Pops the next chain into *chain, whose iov and capacity the caller has set. Returns 1: the chain

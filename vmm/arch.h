@@ -160,10 +160,11 @@ int arch_state_save(const struct arch_state *state, int vm_fd, const int *vcpu_f
 		    unsigned int cpus, struct state_writer *out, const char **call);
 
 /*
- * Restores the state of vCPUs that were just created. On error in->why says why; if it is empty, an
+ * Restores the state of vCPUs that were just created. With `advance`, the guest's clocks go on as if
+ * it had run since the state was saved; otherwise they go on where they stopped. On error in->why says why; if it is empty, an
  * ioctl has failed, and *call is its part of the state, as in KVM_SET_...
  */
-int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus,
+int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus, bool advance,
 		       struct state_reader *in, const char **call);
 
 #endif

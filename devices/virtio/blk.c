@@ -132,6 +132,8 @@ static int start_queue(struct blk *b, unsigned int n)
 		.irq = dev->queue[n].irq ? dev->queue[n].irq : &dev->irq,
 		.base = dev->queue[n].base,
 		.mirror = dev->queue[n].mirror,
+		.saved = dev->queue[n].saved,
+		.saved_bytes = dev->queue[n].saved_bytes,
 		.listener = b->listener,
 		.queue = n,
 		.device_status = virtio_status_reg(dev),

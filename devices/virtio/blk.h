@@ -135,11 +135,16 @@ struct blk_state {
 
 /* Saves the state of a paused disk. */
 void blk_save(const struct blk *blk, struct blk_state *state);
+/* Writes the failed requests of a queue, which virtio_mmio_save has drained, to `data`; NULL: only
+ * count. Returns the number of bytes. */
+size_t blk_save_requests(struct blk *blk, unsigned int queue, void *data);
 /* Returns why a guest that has accepted these features cannot go on with this disk, for the user;
  * NULL: it can. */
 const char *blk_check(const struct blk *blk, const struct blk_state *state, uint64_t accepted);
 /* Restores the state of a disk that was just created, before its queues start. */
 void blk_restore(struct blk *blk, const struct blk_state *state);
+/* Makes a queue repeat these requests at its first start. The caller keeps them until then. */
+void blk_restore_requests(struct blk *blk, unsigned int queue, const void *data, size_t size);
 
 /* Makes all completed writes stable. Returns 0 or -errno: the guest's own next flush still reports
  * the failure to the guest. Any thread, while the disk runs. */
@@ -177,6 +182,10 @@ uint64_t blk_allocated(const struct blk *blk);
 
 /* Returns the capacity in bytes. Any thread. */
 uint64_t blk_capacity(const struct blk *blk);
+
+/* Returns the descriptor of the file that has the content of a paused disk from byte `at` up to
+ * *end; -EINVAL: its image is a block device (image_content). Any thread. */
+int blk_content(const struct blk *blk, uint64_t at, uint64_t *end);
 
 /* Stops and drains the disk, flushes and closes its image, and frees it. No vCPU may run. Returns
  * the result of the flush: 0 or -errno. NULL is allowed. */

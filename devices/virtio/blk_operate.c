@@ -103,3 +103,8 @@ uint64_t blk_allocated(const struct blk *b)
 {
 	return image_allocated(&b->image);
 }
+
+int blk_content(const struct blk *b, uint64_t at, uint64_t *end)
+{
+	return image_content(&b->image, at, end);
+}

@@ -224,6 +224,11 @@ int blk_queues_drain(struct blk_queues *qs, unsigned int n, struct vring_base *p
 	return qs->queue[n].plane ? blkplane_drain(qs->queue[n].plane, position) : -ENOENT;
 }
 
+size_t blk_queues_save(struct blk_queues *qs, unsigned int n, void *data)
+{
+	return qs->queue[n].plane ? blkplane_save(qs->queue[n].plane, data) : 0;
+}
+
 void blk_queues_resume(struct blk_queues *qs, unsigned int n)
 {
 	if (qs->queue[n].plane)

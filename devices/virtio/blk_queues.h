@@ -63,6 +63,9 @@ void blk_queues_pause(struct blk_queues *queues, unsigned int n);
 /* Drains queue n, which is paused (blkplane_drain). Returns its result, or -ENOENT if the queue is
  * stopped. */
 int blk_queues_drain(struct blk_queues *queues, unsigned int n, struct vring_base *position);
+/* Writes the failed requests of queue n, which is drained (blkplane_save). Returns 0 if it is
+ * stopped. */
+size_t blk_queues_save(struct blk_queues *queues, unsigned int n, void *data);
 /* Resumes queue n (blkplane_resume). Does nothing if it is stopped. */
 void blk_queues_resume(struct blk_queues *queues, unsigned int n);
 

@@ -31,3 +31,14 @@ void blk_restore(struct blk *b, const struct blk_state *state)
 {
 	blk_set_wce(b, state->wce & 1);
 }
+
+size_t blk_save_requests(struct blk *b, unsigned int queue, void *data)
+{
+	return blk_queues_save(&b->queues, queue, data);
+}
+
+void blk_restore_requests(struct blk *b, unsigned int queue, const void *data, size_t size)
+{
+	b->virtio.queue[queue].saved = data;
+	b->virtio.queue[queue].saved_bytes = size;
+}

@@ -61,6 +61,13 @@ int image_make_ephemeral(struct image *image, const struct blk_config *config, s
  * blocks that it shares with the image. Any thread. */
 uint64_t image_allocated(const struct image *image);
 
+/*
+ * Returns the descriptor of the file that has the content of the disk from byte `at`, a multiple of
+ * 4096, up to *end, which the function stores; -EINVAL: the image is a block device. Any thread,
+ * while no request is in flight.
+ */
+int image_content(const struct image *image, uint64_t at, uint64_t *end);
+
 /* Returns whether `path` names the file or block device that is open as `image`, by any of its
  * names. */
 bool image_is(const struct image *image, const char *path);

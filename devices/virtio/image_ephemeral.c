@@ -94,6 +94,27 @@ int image_make_ephemeral(struct image *image, const struct blk_config *config, s
 	return 0;
 }
 
+int image_content(const struct image *image, uint64_t at, uint64_t *end)
+{
+	int source = image->base_fd >= 0 ? image->base_fd : image->fd;
+	bool written = true;
+	struct stat st;
+
+	if (fstatat(source, "", &st, AT_EMPTY_PATH))
+		return -errno;
+	if (S_ISBLK(st.st_mode))
+		return -EINVAL;
+	*end = image->size;
+	if (image->overlay) {
+		uint64_t first = at / OVERLAY_BLOCK;
+		uint64_t next = first + overlay_run(image->overlay, first, UINT32_MAX, &written);
+
+		if (next * OVERLAY_BLOCK < image->size)
+			*end = next * OVERLAY_BLOCK;
+	}
+	return written ? image->fd : image->base_fd;
+}
+
 uint64_t image_allocated(const struct image *image)
 {
 	struct stat st;

@@ -101,6 +101,7 @@ static int restore_queue(struct virtio_mmio *m, unsigned int n,
 	err = dev->ops->queue_start(dev, n);
 	/* After a reset the ring begins at its start. */
 	q->base = NULL;
+	q->saved = NULL;
 	return err;
 }
 

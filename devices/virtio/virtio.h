@@ -40,9 +40,10 @@ struct virtio_ops {
 	/* Stops one queue of an active device. The function returns when the device no longer
 	 * accesses that queue or its requests' memory, or raises interrupts for it. */
 	void (*queue_stop)(struct virtio_device *dev, unsigned int queue);
-	/* Pauses a queue, finishes all its requests, and stores the position of its ring. Returns 0;
-	 * -ENOENT: the queue is not started; -EBADMSG: its ring is broken; -EBUSY: a request cannot
-	 * be finished now. NULL: the device has no snapshots. */
+	/* Pauses a queue, finishes all its requests but those that failed and wait for a repetition,
+	 * and stores the position of its ring. Returns 0; -ENOENT: the queue is not started;
+	 * -EBADMSG: its ring is broken; -EBUSY: a request cannot be finished now. NULL: the device
+	 * has no snapshots. */
 	int (*queue_drain)(struct virtio_device *dev, unsigned int queue,
 			   struct vring_base *position);
 	/* Called when the driver sets FEATURES_OK: the accepted features are final. May be NULL. */
@@ -65,6 +66,9 @@ struct virtio_queue {
 	 * ring is unused at each start. */
 	struct vring_base *base;
 	struct vring_mirror *mirror; /* of the requests in flight; NULL: none */
+	/* At a start at *base, the requests that the dataplane saved there; NULL: none. */
+	const void *saved;
+	size_t saved_bytes;
 	bool ready;
 	bool was_reset; /* the queue alone was reset and is not ready again (2.6.1) */
 	/* size, desc, avail and used are the values that the driver wrote; they are validated when

@@ -29,7 +29,7 @@ static void hear(struct blkplane_listener *listener, unsigned int queue, enum io
 }
 
 /* Waits until the listener has been told of `count` errors, of which this is the last. */
-static void wait_heard(unsigned int count, enum io_op op, int err)
+static inline void wait_heard(unsigned int count, enum io_op op, int err)
 {
 	mock_wait_until(__atomic_load_n(&heard.count, __ATOMIC_SEQ_CST) == count);
 	ck_assert_int_eq(heard.op, op);

@@ -18,7 +18,7 @@ OF_console  := console% serial%
 OF_control  := control% jobs machine_%
 OF_kvm      := vcpu% coalesced_mmio exits memory_% x86_rows_%
 # A program of its own: it is the only one that needs /dev/kvm (tests/emulated/suites).
-OF_x86_enter := x86_enter x86_state
+OF_x86_enter := x86_enter x86_state%
 OF_image    := image%
 OF_blk      := blk blk_%
 OF_virtio   := virtio_%
@@ -59,6 +59,7 @@ WRAPS_blkplane_times := clock_gettime
 WRAPS_evloop_errors := io_uring_queue_init_params io_uring_submit io_uring_register eventfd \
 	epoll_create1
 WRAPS_image_bdev := stat fstat open __open_2 ioctl
+WRAPS_image_content := fstatat ioctl
 WRAPS_image_direct := fcntl statx pread posix_memalign
 WRAPS_image_ephemeral := statx open __open_2 ioctl ftruncate stat fstat fstatat calloc fcntl
 WRAPS_image_errors := open __open_2 access fstat fcntl lseek fdatasync
@@ -83,6 +84,7 @@ WRAPS_race_stop := evloop_wake vring_pop vring_push vring_publish
 WRAPS_refused_stop := fallocate
 WRAPS_rows_engines_ranges := fallocate fdatasync ioengine_cancel_ranges
 WRAPS_sandbox_layers := nanosleep
+WRAPS_state_copy := copy_file_range
 WRAPS_state_memory := copy_file_range
 WRAPS_vcpu := ioctl open __open_2 pthread_cond_clockwait
 WRAPS_vhost_user_config := sendmsg

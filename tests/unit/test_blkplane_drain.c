@@ -51,27 +51,6 @@ START_TEST(next_plane_continues_at_the_position)
 }
 END_TEST
 
-START_TEST(parked_request_is_reported_as_busy)
-{
-	struct vring_base position;
-	struct mock_blk req;
-
-	begin(_i, BLKPOLICY_STOP);
-	offer(&req);
-	scripted_complete(r.engine, 0, -EIO);
-	wait_heard(1, IO_WRITE, EIO);
-	blkplane_pause(r.plane);
-	ck_assert_int_eq(blkplane_drain(r.plane, &position), -EBUSY);
-	blkplane_resume(r.plane);
-	scripted_wait(r.engine, 1);
-	scripted_complete(r.engine, 0, SCRIPTED_ALL);
-	expect_used(1);
-	blkplane_pause(r.plane);
-	ck_assert_int_eq(blkplane_drain(r.plane, &position), 0);
-	rig_fini(&r);
-}
-END_TEST
-
 START_TEST(broken_ring_has_no_position)
 {
 	struct vring_base position;
@@ -91,7 +70,6 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blkplane_drain");
 
 	tcase_add_named_test(t, next_plane_continues_at_the_position, KINDS, kind_name);
-	tcase_add_named_test(t, parked_request_is_reported_as_busy, KINDS, kind_name);
 	tcase_add_named_test(t, broken_ring_has_no_position, KINDS, kind_name);
 	suite_add_tcase(s, t);
 	return s;

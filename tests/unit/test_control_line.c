@@ -129,24 +129,25 @@ END_TEST
 
 START_TEST(snapshot_has_a_name)
 {
-	static const char good[] = "{\"cmd\":\"snapshot\",\"name\":\"a.b\",\"stay\":true}";
+	static const char good[] = "{\"cmd\":\"snapshot\",\"name\":\"a.b\",\"stay\":true,"
+				   "\"clone-disks\":true}";
 	static const char diff[] = "{\"cmd\":\"snapshot\",\"name\":\"a\",\"diff\":true}";
 	char line[200], name[CONTROL_NAME_MAX + 2];
 
 	ck_assert(parse(good, strlen(good)));
 	ck_assert_int_eq(request.command, CONTROL_SNAPSHOT);
 	ck_assert_str_eq(request.name, "a.b");
-	ck_assert(request.stay && !request.diff);
+	ck_assert(request.stay && request.clone_disks && !request.diff);
 	control_request_done(&request);
 	ck_assert(parse(diff, strlen(diff)));
-	ck_assert(request.diff && !request.stay);
+	ck_assert(request.diff && !request.stay && !request.clone_disks);
 	control_request_done(&request);
 	memset(name, 'x', sizeof(name));
 	for (unsigned int len = CONTROL_NAME_MAX; len <= CONTROL_NAME_MAX + 1; len++) {
 		snprintf(line, sizeof(line), "{\"cmd\":\"snapshot\",\"name\":\"%.*s\"}", (int)len,
 			 name);
 		ck_assert_int_eq(parse(line, strlen(line)), len == CONTROL_NAME_MAX);
-		ck_assert(!request.stay);
+		ck_assert(!request.stay && !request.clone_disks);
 		control_request_done(&request);
 	}
 	is_refused("{\"cmd\":\"snapshot\"}", BAD_REQUEST);
@@ -154,6 +155,7 @@ START_TEST(snapshot_has_a_name)
 	is_refused("{\"cmd\":\"snapshot\",\"name\":7}", BAD_REQUEST);
 	is_refused("{\"cmd\":\"snapshot\",\"name\":\"a\\u0000b\"}", BAD_REQUEST);
 	is_refused("{\"cmd\":\"snapshot\",\"name\":\"a\",\"stay\":1}", BAD_REQUEST);
+	is_refused("{\"cmd\":\"snapshot\",\"name\":\"a\",\"clone-disks\":\"x\"}", BAD_REQUEST);
 	is_refused("{\"cmd\":\"pause\",\"stay\":true}", BAD_REQUEST);
 	is_refused("{\"cmd\":\"snapshot\",\"name\":\"a\",\"diff\":0}", BAD_REQUEST);
 	is_refused("{\"cmd\":\"record\",\"name\":\"a\"}", BAD_REQUEST);

@@ -32,6 +32,15 @@ START_TEST(options_that_the_snapshot_has_are_refused)
 }
 END_TEST
 
+START_TEST(clock_stands_still_by_default)
+{
+	ck_assert_int_eq(PARSE("--restore=dir"), OPTIONS_RUN);
+	ck_assert(!config.advance_clock);
+	ck_assert_int_eq(PARSE("--restore=dir", "--advance-clock=on"), OPTIONS_RUN);
+	ck_assert(config.advance_clock);
+}
+END_TEST
+
 /* The number of CPUs, on which the default of `queues` depends, is not known yet. */
 START_TEST(queues_are_settled_when_the_snapshot_is_known)
 {
@@ -101,6 +110,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, restore_needs_no_kernel);
 	tcase_add_names_test(t, options_that_the_snapshot_has_are_refused, saved);
+	tcase_add_test(t, clock_stands_still_by_default);
 	tcase_add_test(t, queues_are_settled_when_the_snapshot_is_known);
 	tcase_add_test(t, impossible_number_of_queues_is_not_taken_over);
 	tcase_add_test(t, keys_that_contradict_the_snapshot_are_refused);

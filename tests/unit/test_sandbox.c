@@ -147,7 +147,7 @@ static const struct {
 	{ "fallocate that makes a file grow", try_grow, 0, 0 },
 	{ "KVM_CREATE_VCPU", try_new_vcpu, 0, 0 },
 	{ "TIOCSTI", try_type_ahead, 0, 0 },
-	{ "FICLONE", try_clone_range, 0, 0 },
+	{ "FICLONE", try_clone_range, JAIL_KIND(JAIL_SPAWNER), EOPNOTSUPP },
 	{ "KVM_RUN", try_run, JAIL_KIND(SANDBOX_VCPU) | JAIL_KIND(JAIL_SPAWNER), ENOTTY },
 	{ "BLKDISCARD", try_discard, JAIL_THREADS | JAIL_KIND(SANDBOX_WORKER), ENOTTY },
 	{ "io_uring_setup", try_ring, JAIL_KIND(JAIL_SPAWNER), 0 },

@@ -134,6 +134,24 @@ START_TEST(old_snapshot_stays_whole_until_the_new_one_replaces_it)
 }
 END_TEST
 
+START_TEST(clones_of_disks_are_removed_with_the_snapshot)
+{
+	char name[SNAPSHOT_DISK_NAME];
+
+	create("old");
+	for (unsigned int i = 0; i < SNAPSHOT_DISKS; i++) {
+		snapshot_disk_name(name, i);
+		add(name, "disk");
+	}
+	ck_assert_int_eq(snapshot_dir_commit(&dir), 0);
+	ck_assert(exists("a/disk0.img") && exists("a/disk15.img"));
+	create("new");
+	ck_assert_int_eq(snapshot_dir_commit(&dir), 0);
+	expect("new");
+	ck_assert(!exists("a/disk0.img") && !exists(".a.new"));
+}
+END_TEST
+
 /* The process was killed in the middle. */
 START_TEST(leftover_of_an_interrupted_snapshot_is_replaced)
 {
@@ -184,6 +202,7 @@ Suite *test_suite(void)
 	tcase_add_table_test(t, names_cannot_leave_the_directory, names);
 	tcase_add_test(t, snapshot_has_its_name_only_when_it_is_complete);
 	tcase_add_test(t, old_snapshot_stays_whole_until_the_new_one_replaces_it);
+	tcase_add_test(t, clones_of_disks_are_removed_with_the_snapshot);
 	tcase_add_test(t, leftover_of_an_interrupted_snapshot_is_replaced);
 	tcase_add_test(t, directory_with_other_files_is_not_replaced);
 	tcase_add_test(t, existing_file_is_not_opened);

@@ -2,7 +2,7 @@
 # Completion of microvm-ctl's command line for bash.
 
 _microvm_ctl() {
-    local commands='status stats pause resume flush resize limit snapshot record power-button quit events console' options='--stay --diff --json --prometheus --help --version'
+    local commands='status stats pause resume flush resize limit snapshot record power-button quit events console' options='--stay --diff --clone-disks --json --prometheus --help --version'
     local current=${COMP_WORDS[COMP_CWORD]} words=
     COMPREPLY=()
     case $COMP_CWORD,$current,${COMP_WORDS[2]-} in

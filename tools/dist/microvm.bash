@@ -52,8 +52,8 @@ _microvm_words() {
 
 _microvm() {
     local options='--kernel --initrd --append --cmdline --memory --cpus --console --stats --sandbox --user --core-dump
-        --control --snapshot-dir --restore --prefault --pidfile --log --log-level --stop-timeout --exit-port --quiet
-        --describe --dump-dtb --disk --ephemeral-dir --help --version'
+        --control --snapshot-dir --restore --prefault --advance-clock --pidfile --log --log-level --stop-timeout --exit-port
+        --quiet --describe --dump-dtb --disk --ephemeral-dir --help --version'
     local option value current
     _microvm_words
     COMPREPLY=()
@@ -71,7 +71,7 @@ _microvm() {
         *) mapfile -t COMPREPLY < <(compgen -W 'on off pty file: socket:' -- "$current") ;;
         esac
         ;;
-    --stats | --quiet | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
+    --stats | --quiet | --advance-clock | --core-dump) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$current") ;;
     --disk) _microvm_disk "$value" "$current" ;;
     --append | --cmdline | --memory | --cpus | --stop-timeout | --exit-port) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current") ;;

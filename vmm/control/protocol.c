@@ -136,6 +136,11 @@ static const char *take_diff(struct control_request *request, struct json_object
 	return take_bool(&request->diff, value);
 }
 
+static const char *take_clone_disks(struct control_request *request, struct json_object *value)
+{
+	return take_bool(&request->clone_disks, value);
+}
+
 #define FIELD_ID      1u
 #define FIELD_COMMAND 2u
 #define FIELD_DISK    4u
@@ -144,12 +149,13 @@ static const char *take_diff(struct control_request *request, struct json_object
 #define FIELD_NAME    0x100u
 #define FIELD_STAY    0x200u
 #define FIELD_DIFF    0x400u
+#define FIELD_CLONE   0x800u
 
 static const struct field fields[] = {
 	{ "id", take_id },     { "cmd", take_command },		{ "disk", take_disk },
 	{ "size", take_size }, { "iops", take_iops },		{ "iops-burst", take_iops_burst },
 	{ "bps", take_bps },   { "bps-burst", take_bps_burst }, { "name", take_name },
-	{ "stay", take_stay }, { "diff", take_diff },
+	{ "stay", take_stay }, { "diff", take_diff },		{ "clone-disks", take_clone_disks },
 };
 
 static const struct command {
@@ -169,7 +175,7 @@ static const struct command {
 	{ "console", CONTROL_CONSOLE, 0, 0 },
 	{ "resize", CONTROL_RESIZE, FIELD_SIZE, FIELD_DISK },
 	{ "limit", CONTROL_LIMIT, FIELD_LIMITS, FIELD_DISK },
-	{ "snapshot", CONTROL_SNAPSHOT, FIELD_STAY | FIELD_DIFF, FIELD_NAME },
+	{ "snapshot", CONTROL_SNAPSHOT, FIELD_STAY | FIELD_DIFF | FIELD_CLONE, FIELD_NAME },
 	{ "record", CONTROL_RECORD, 0, 0 },
 };
 

@@ -51,6 +51,7 @@ struct control_request {
 	char name[CONTROL_NAME_MAX + 1]; /* snapshot: its name, not checked */
 	bool stay;			 /* snapshot: the guest stays paused */
 	bool diff;			 /* snapshot: only what differs from the base */
+	bool clone_disks;		 /* snapshot: writable disks are copied, too */
 	struct json_object *id;		 /* chosen by the client, repeated in the answer; or NULL */
 };
 

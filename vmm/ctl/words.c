@@ -13,7 +13,7 @@ static const struct option_table limits_table = { limit_keys,
 						  sizeof(limit_keys) / sizeof(*limit_keys) };
 
 /* The options of snapshot; without "--" they are members of its request. */
-static const char *const flags[] = { "--stay", "--diff" };
+static const char *const flags[] = { "--stay", "--diff", "--clone-disks" };
 
 unsigned int words_flag(const char *arg)
 {

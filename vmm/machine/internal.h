@@ -141,11 +141,18 @@ bool machine_is_ending(const struct machine *m);
 /* Opens what --snapshot-dir needs while paths are accessible. 0 or -errno, logged. */
 int machine_snapshots_open(struct machine *m);
 
-/* Number of descriptors that a snapshot opens: its directory and both files. */
-#define MACHINE_SNAPSHOT_FDS 3
+/* Number of descriptors that a snapshot opens: its directory, both files and the disks' clones. */
+#define MACHINE_SNAPSHOT_FDS (3 + DEVLIST_MAX_DISKS)
 
 /* Executes the commands snapshot and record, jobs of a struct control_job; job thread. */
 void machine_snapshot(struct job *job);
+
+/* Returns whether the disk's image can be cloned: it is no block device. Any thread. */
+bool machine_can_clone(const struct machine *m, unsigned int disk);
+
+/* Writes the content of a paused disk to `fd`, an empty file. 0 or -errno; -ECANCELED: the VM is
+ * ending. Job thread. */
+int machine_clone_disk(const struct machine *m, unsigned int disk, int fd);
 
 /* Opens and checks the snapshot of --restore, if there is one, and replaces m->config by a copy
  * that has its size. 0 or -errno, logged. */

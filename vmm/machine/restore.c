@@ -146,7 +146,8 @@ static int restore_kvm(struct machine *m)
 		return report_host(-ENOMEM, "vCPUs");
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		fds[i] = m->vcpu[i].fd;
-	err = arch_state_restore(m->vm.kvm_fd, m->vm.fd, fds, m->vcpu_count, &r->in, &call);
+	err = arch_state_restore(m->vm.kvm_fd, m->vm.fd, fds, m->vcpu_count,
+				 m->config->advance_clock, &r->in, &call);
 	free(fds);
 	if (err && r->in.why[0])
 		return restore_refuse(m, err, SNAPSHOT_STATE, r->in.why);
@@ -171,6 +172,20 @@ int machine_restore_vcpus(struct machine *m)
 	return err ? restore_refuse(m, err, SNAPSHOT_STATE, r->in.why) : 0;
 }
 
+/* Hands the failed requests of a disk over, which are repeated when its queues start. */
+static void restore_requests(struct machine *m, unsigned int i)
+{
+	struct blk *blk = m->disk[i].blk;
+
+	for (unsigned int n = 0; n < blk_virtio(blk)->queue_count; n++) {
+		size_t size = 0;
+		const void *data =
+			state_find(&m->restore->in, TAG_PARKED, section_queue(i, n), &size);
+
+		blk_restore_requests(blk, n, data, size);
+	}
+}
+
 int machine_restore_disks(struct machine *m)
 {
 	struct restore *r = m->restore;
@@ -184,6 +199,7 @@ int machine_restore_disks(struct machine *m)
 		if (err)
 			break;
 		blk_restore(m->disk[i].blk, &section.blk);
+		restore_requests(m, i);
 		err = virtio_mmio_restore(&m->disk[i].mmio, &section.mmio);
 		if (err)
 			report_option(err, "--disk", m->config->disk[i].path,

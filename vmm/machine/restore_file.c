@@ -30,8 +30,8 @@ int restore_refuse_errno(const struct machine *m, int err, const char *file)
 
 static bool known(uint32_t tag)
 {
-	return tag == TAG_MACHINE || tag == TAG_DISK || tag == TAG_SERIAL || tag == TAG_IDENTITY ||
-	       tag == TAG_BASE || tag == TAG_PAGES || arch_state_tag(tag);
+	return tag == TAG_MACHINE || tag == TAG_DISK || tag == TAG_PARKED || tag == TAG_SERIAL ||
+	       tag == TAG_IDENTITY || tag == TAG_BASE || tag == TAG_PAGES || arch_state_tag(tag);
 }
 
 int restore_open_file(const struct machine *m, int dir_fd, const char *name, const char *shown)

@@ -15,6 +15,7 @@
 
 #define TAG_MACHINE STATE_TAG('M', 'A', 'C', 'H')
 #define TAG_DISK    STATE_TAG('D', 'I', 'S', 'K') /* instance: the disk's number */
+#define TAG_PARKED  STATE_TAG('P', 'A', 'R', 'K') /* failed requests; instance: section_queue */
 #define TAG_SERIAL  STATE_TAG('S', 'E', 'R', 'I')
 #define TAG_BASE    STATE_TAG('B', 'A', 'S', 'E') /* of a diff; TAG_PAGES has its pages */
 
@@ -33,6 +34,11 @@ struct disk_section {
 	struct blk_state blk;
 	struct virtio_mmio_state mmio;
 };
+
+static inline unsigned int section_queue(unsigned int disk, unsigned int queue)
+{
+	return disk * VIRTIO_MAX_QUEUES + queue;
+}
 
 /* The snapshot that a diff belongs to, which is beside it. */
 struct base_section {

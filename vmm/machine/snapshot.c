@@ -2,8 +2,8 @@
 /*
  * The command snapshot, on the job thread.
  *
- * The guest is paused while its state and memory are written, and goes on before they are synced:
- * the page cache has them by then.
+ * The guest is paused while its state, its memory and with --clone-disks its disks are written, and
+ * goes on before they are synced: the page cache has them by then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +29,9 @@ struct snapshot {
 	struct snapshot_dir dir;
 	int state_fd, memory_fd;
 	struct memory_image image;
-	struct page_set own;	  /* pages that the guest has of its own */
-	struct base_section base; /* of a diff */
+	struct page_set own;		/* pages that the guest has of its own */
+	struct base_section base;	/* of a diff */
+	int disk_fd[DEVLIST_MAX_DISKS]; /* clones */
 };
 
 int machine_snapshots_open(struct machine *m)
@@ -75,6 +76,20 @@ static int check_vcpus(struct snapshot *s)
 	return 0;
 }
 
+static void save_requests(struct snapshot *s, unsigned int i, struct state_writer *out)
+{
+	struct blk *blk = s->machine->disk[i].blk;
+
+	for (unsigned int n = 0; n < blk_virtio(blk)->queue_count; n++) {
+		size_t size = blk_save_requests(blk, n, NULL);
+		void *data =
+			size ? state_reserve(out, TAG_PARKED, section_queue(i, n), size) : NULL;
+
+		if (data)
+			blk_save_requests(blk, n, data);
+	}
+}
+
 static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *out)
 {
 	struct disk *disk = &s->machine->disk[i];
@@ -85,12 +100,13 @@ static int save_disk(struct snapshot *s, unsigned int i, struct state_writer *ou
 	memset(&section, 0, sizeof(section));
 	err = virtio_mmio_save(&disk->mmio, &section.mmio, &queue);
 	if (err) {
-		control_refuse(&s->job->answer, "failed",
-			       "disk %u has failed requests, which have to be repeated first", i);
+		control_refuse(&s->job->answer, "failed", "disk %u does not finish its requests",
+			       i);
 		return err;
 	}
 	blk_save(disk->blk, &section.blk);
 	state_put(out, TAG_DISK, i, &section, sizeof(section));
+	save_requests(s, i, out);
 	return 0;
 }
 
@@ -210,6 +226,28 @@ static int find_pages(struct snapshot *s)
 	return 0;
 }
 
+/* Clones the disks that the guest can write. */
+static int clone_disks(struct snapshot *s)
+{
+	struct machine *m = s->machine;
+	char name[SNAPSHOT_DISK_NAME];
+	int err = 0;
+
+	_Static_assert(SNAPSHOT_DISKS == DEVLIST_MAX_DISKS, "names of clones");
+	for (unsigned int i = 0; s->job->request.clone_disks && i < m->disk_count && !err; i++) {
+		if (m->config->disk[i].readonly)
+			continue;
+		snapshot_disk_name(name, i);
+		err = create_file(s, name, &s->disk_fd[i]);
+		if (err)
+			break;
+		err = machine_clone_disk(m, i, s->disk_fd[i]);
+		if (err)
+			refuse(s, err, name);
+	}
+	return err;
+}
+
 static int write_memory(struct snapshot *s)
 {
 	int err = memory_file_write(s->memory_fd, &s->image, &s->own, s->job->request.diff);
@@ -230,6 +268,9 @@ static int commit(struct snapshot *s)
 	}
 	if (!err && (fsync(s->state_fd) || fsync(s->memory_fd)))
 		err = refuse(s, -errno, "sync");
+	for (unsigned int i = 0; i < m->disk_count && !err; i++)
+		if (s->disk_fd[i] >= 0 && fsync(s->disk_fd[i]))
+			err = refuse(s, -errno, "sync");
 	if (err)
 		return err;
 	err = snapshot_dir_commit(&s->dir);
@@ -237,17 +278,23 @@ static int commit(struct snapshot *s)
 }
 
 /* Refuses VMs whose disks would not be what the restored guest has written: the writes to an
- * ephemeral disk end with this process. */
+ * ephemeral disk end with this process, unless it is cloned. */
 static int check_disks(struct snapshot *s)
 {
 	struct machine *m = s->machine;
 
 	for (unsigned int i = 0; i < m->disk_count; i++) {
-		if (m->config->disk[i].ephemeral) {
-			control_refuse(&s->job->answer, "failed",
-				       "disk %u is ephemeral: a snapshot would lack its writes", i);
-			return -EINVAL;
-		}
+		const struct blk_config *disk = &m->config->disk[i];
+		const char *why = NULL;
+
+		if (disk->ephemeral && !s->job->request.clone_disks)
+			why = "ephemeral: a snapshot without clones would lack its writes";
+		else if (!disk->readonly && s->job->request.clone_disks && !machine_can_clone(m, i))
+			why = "a block device, which cannot be cloned";
+		if (!why)
+			continue;
+		control_refuse(&s->job->answer, "failed", "disk %u is %s", i, why);
+		return -EINVAL;
 	}
 	return 0;
 }
@@ -274,6 +321,8 @@ static int write_paused(struct snapshot *s)
 	if (!err)
 		err = write_state(s);
 	if (!err)
+		err = clone_disks(s);
+	if (!err)
 		err = write_memory(s);
 	m->commands.owner_paused = was_paused || (s->job->request.stay && !err);
 	s->job->changed = m->commands.owner_paused != was_paused;
@@ -297,6 +346,7 @@ static void take_snapshot(struct control_job *job, struct machine *m)
 	uint64_t began = monotonic_ns();
 	int err;
 
+	memset(s.disk_fd, -1, sizeof(s.disk_fd));
 	if (!snapshot_name_valid(job->request.name)) {
 		control_refuse(&job->answer, "bad-request",
 			       "a name has letters, digits, '_', '-' and '.', not first");
@@ -313,6 +363,8 @@ static void take_snapshot(struct control_job *job, struct machine *m)
 	close_file(s.state_fd);
 	close_file(s.memory_fd);
 	page_set_free(&s.own);
+	for (unsigned int i = 0; i < m->disk_count; i++)
+		close_file(s.disk_fd[i]);
 	job->total_us = (monotonic_ns() - began) / NS_PER_US;
 }
 

@@ -162,6 +162,8 @@ static const struct option options[] = {
 	{ "--prefault", OPTION_NAME, AT(prefault), "none|set|all", "none",
 	  "with --restore, map pages before the guest runs: those that \"microvm-ctl record\" has "
 	  "noted, or all" },
+	{ "--advance-clock", OPTION_SWITCH, AT(advance_clock), "on|off", "off",
+	  "with --restore: the guest's clocks go on as if it had run since the snapshot" },
 	{ "--pidfile", OPTION_FILE, AT(pidfile), "FILE", NULL,
 	  "write the process ID to FILE, and lock it" },
 	{ "--log", OPTION_FILE, AT(log), "FILE", NULL,

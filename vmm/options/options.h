@@ -61,6 +61,7 @@ struct machine_config {
 	const char *snapshot_dir; /* --snapshot-dir; NULL: none */
 	const char *restore;	  /* --restore, the directory of a snapshot; NULL: boot a kernel */
 	enum prefault prefault;	  /* with --restore */
+	bool advance_clock;	  /* with --restore: the time since the snapshot has passed */
 	struct exit_port exit_port;
 	bool quiet; /* do not log why the VM has ended */
 	bool stats; /* print statistics when the VM ends */

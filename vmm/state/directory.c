@@ -24,15 +24,22 @@ bool snapshot_name_valid(const char *name)
 	return len && len <= SNAPSHOT_NAME_MAX && name[0] != '.';
 }
 
+void snapshot_disk_name(char name[SNAPSHOT_DISK_NAME], unsigned int disk)
+{
+	snprintf(name, SNAPSHOT_DISK_NAME, "disk%u.img", disk);
+}
+
 /* Removes the directory and the files that a snapshot has. */
 static int remove_dir(int parent_fd, const char *name)
 {
 	static const char *const files[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, SNAPSHOT_SET,
 					     SNAPSHOT_SET_STAGED };
-	char path[SNAPSHOT_NAME_MAX + 20];
+	char path[SNAPSHOT_NAME_MAX + 10 + SNAPSHOT_DISK_NAME], disk[SNAPSHOT_DISK_NAME];
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", name, files[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(files) + SNAPSHOT_DISKS; i++) {
+		snapshot_disk_name(disk, i - (unsigned int)ARRAY_SIZE(files));
+		snprintf(path, sizeof(path), "%s/%s", name,
+			 i < ARRAY_SIZE(files) ? files[i] : disk);
 		if (unlinkat(parent_fd, path, 0) && errno != ENOENT)
 			return -errno;
 	}

@@ -48,4 +48,11 @@ int snapshot_rename(int parent_fd, const char *staged, const char *name);
 #define SNAPSHOT_SET	    "set"     /* of working_set.h; may be missing */
 #define SNAPSHOT_SET_STAGED "set.new" /* one that is being written */
 
+/* Most disks of which a snapshot can have clones, and the size of the name of a clone. */
+#define SNAPSHOT_DISKS	   16u
+#define SNAPSHOT_DISK_NAME 16u
+
+/* Writes the name of the clone of a disk, "disk0.img" for example. */
+void snapshot_disk_name(char name[SNAPSHOT_DISK_NAME], unsigned int disk);
+
 #endif

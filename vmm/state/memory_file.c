@@ -8,15 +8,10 @@
 #include <unistd.h>
 
 #include "dataplane/base.h"
+#include "vmm/state/file_copy.h"
 
-#define COPY_STEP  (16ull << 20) /* copied between two looks at image->cancel */
-#define VECTORS	   64u		 /* parts of the memory that one system call moves... */
-#define VECTOR_MAX (256u << 10)	 /* ...and the largest of them */
-
-static bool cancelled(const struct memory_image *image)
-{
-	return READ_ONCE(*image->cancel) != 0;
-}
+#define VECTORS	   64u		/* parts of the memory that one system call moves... */
+#define VECTOR_MAX (256u << 10) /* ...and the largest of them */
 
 static bool is_zero(const char *page, size_t size)
 {
@@ -31,53 +26,6 @@ static void drop_zeros(const struct memory_image *image, struct page_set *set)
 		for (uint64_t i = run.first; i < run.first + run.count; i++)
 			if (is_zero((const char *)image->base + i * set->page, set->page))
 				set->bits[i / 8] &= (uint8_t) ~(1 << i % 8);
-}
-
-/* Copies a part of the base by reads and writes, for file systems without copy_file_range. */
-static ssize_t copy_by_hand(int from, int to, off_t at, size_t len)
-{
-	char buf[16384];
-	ssize_t n = pread(from, buf, len < sizeof(buf) ? len : sizeof(buf), at);
-
-	return n > 0 ? pwrite(to, buf, (size_t)n, at) : n;
-}
-
-static int copy_range(int fd, const struct memory_image *image, off_t at, off_t end)
-{
-	bool by_hand = false;
-
-	while (at < end && !cancelled(image)) {
-		size_t len = (size_t)(end - at) < COPY_STEP ? (size_t)(end - at) : COPY_STEP;
-		off_t from = at, to = at;
-		ssize_t n = by_hand ? copy_by_hand(image->base_fd, fd, at, len)
-				    : copy_file_range(image->base_fd, &from, fd, &to, len, 0);
-
-		if (n <= 0 && by_hand)
-			return n < 0 ? -errno : -EIO;
-		by_hand = by_hand || n <= 0;
-		at += n > 0 ? n : 0;
-	}
-	return cancelled(image) ? -ECANCELED : 0;
-}
-
-/* Copies the data of the base, which keeps its holes. */
-static int copy_base(int fd, const struct memory_image *image)
-{
-	off_t size = (off_t)image->size, at = 0;
-	int err = 0;
-
-	while (at < size && !err) {
-		off_t data = lseek(image->base_fd, at, SEEK_DATA), hole;
-
-		if (data < 0)
-			return errno == ENXIO ? 0 : -errno;
-		hole = lseek(image->base_fd, data, SEEK_HOLE);
-		if (hole < 0)
-			return -errno;
-		at = hole < size ? hole : size;
-		err = copy_range(fd, image, data, at);
-	}
-	return err;
 }
 
 /* A part of a file that is moved by one system call. */
@@ -150,7 +98,8 @@ int memory_file_begin(int fd, const struct memory_image *image)
 {
 	if (ftruncate(fd, (off_t)image->size))
 		return -errno;
-	return image->base_fd >= 0 ? copy_base(fd, image) : 0;
+	return image->base_fd < 0 ? 0
+				  : file_copy(image->base_fd, fd, 0, image->size, image->cancel);
 }
 
 int memory_file_write(int fd, const struct memory_image *image, struct page_set *own, bool diff)

@@ -36,9 +36,10 @@ int arch_state_save(const struct arch_state *state, int vm_fd, const int *vcpu_f
 	return -EOPNOTSUPP;
 }
 
-int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus,
+int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus, bool advance,
 		       struct state_reader *in, const char **call)
 {
+	(void)advance;
 	(void)kvm_fd;
 	(void)vm_fd;
 	(void)vcpu_fd;

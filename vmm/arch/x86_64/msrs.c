@@ -2,8 +2,8 @@
 /*
  * MSRs and the TSC in a snapshot.
  *
- * The TSC stands still between snapshot and restore, as kvm-clock does: the guest sees no time
- * pass.
+ * The TSC stands still between snapshot and restore, as kvm-clock does, so that the guest sees no
+ * time pass. With --advance-clock both are later by the same time.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -281,7 +281,8 @@ static int restore_one(const int *vcpu_fd, unsigned int index, const struct tsc_
 	return err;
 }
 
-int msrs_restore(const int *vcpu_fd, unsigned int cpus, struct state_reader *in)
+int msrs_restore(const int *vcpu_fd, unsigned int cpus, uint64_t advance_ns,
+		 struct state_reader *in)
 {
 	struct tsc_state latest = { .value = 0 }, one;
 	int err = 0;
@@ -291,6 +292,9 @@ int msrs_restore(const int *vcpu_fd, unsigned int cpus, struct state_reader *in)
 		if (!err && one.value >= latest.value)
 			latest = one;
 	}
+	if (!err && advance_ns && !latest.khz)
+		err = state_refuse(in, TAG_TSC, 0, "has no frequency, which --advance-clock needs");
+	latest.value += (uint64_t)((unsigned __int128)advance_ns * latest.khz / 1000000);
 	for (unsigned int i = 0; i < cpus && !err; i++)
 		err = restore_one(vcpu_fd, i, &latest, in);
 	return err;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "dataplane/base.h"
 #include "vmm/arch/x86_64/state.h"
@@ -157,11 +158,36 @@ static int save_vcpu(const struct arch_state *state, int vcpu_fd, unsigned int i
 	return err;
 }
 
+static uint64_t realtime_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * Reads kvm-clock, and the host's time of day at the same moment. KVM gives the latter on Linux 5.16
+ * and later, where the host's clock is the TSC. Elsewhere it is read before, so that a clock that is
+ * advanced by the difference is not late.
+ */
+static int get_clock(int vm_fd, struct kvm_clock_data *clock)
+{
+	uint64_t realtime = realtime_ns();
+
+	if (ioctl(vm_fd, KVM_GET_CLOCK, clock) < 0)
+		return -errno;
+	if (!(clock->flags & KVM_CLOCK_REALTIME))
+		clock->realtime = realtime;
+	return 0;
+}
+
 static int save_vm(int vm_fd, struct state_writer *out, const char **call)
 {
 	struct kvm_pit_state2 pit = { .flags = 0 };
 	struct kvm_clock_data clock = { .clock = 0 };
 	uint32_t bytes = platform_i8042_bytes();
+	int err;
 
 	state_put(out, TAG_I8042, 0, &bytes, sizeof(bytes));
 	*call = "PIT2";
@@ -169,8 +195,9 @@ static int save_vm(int vm_fd, struct state_writer *out, const char **call)
 		return -errno;
 	state_put(out, TAG_PIT, 0, &pit, sizeof(pit));
 	*call = "CLOCK";
-	if (ioctl(vm_fd, KVM_GET_CLOCK, &clock) < 0)
-		return -errno;
+	err = get_clock(vm_fd, &clock);
+	if (err)
+		return err;
 	state_put(out, TAG_CLOCK, 0, &clock, sizeof(clock));
 	*call = "IRQCHIP";
 	for (unsigned int i = 0; i < IRQCHIPS; i++) {
@@ -253,7 +280,22 @@ static int restore_parts(int vm_fd, int vcpu_fd, unsigned int index, bool first,
 	return err;
 }
 
-static int restore_vm(int vm_fd, struct state_reader *in, const char **call)
+/* Stores how long ago the state was saved. A host whose time of day was set back in between, or is
+ * another one's, lets no time pass. */
+static int time_passed(struct state_reader *in, uint64_t *ns)
+{
+	struct kvm_clock_data clock;
+	uint64_t now = realtime_ns();
+	int err = state_get(in, TAG_CLOCK, 0, &clock, sizeof(clock));
+
+	if (!err && !clock.realtime)
+		err = state_refuse(in, TAG_CLOCK, 0,
+				   "has no time of day, which --advance-clock needs");
+	*ns = !err && now > clock.realtime ? now - clock.realtime : 0;
+	return err;
+}
+
+static int restore_vm(int vm_fd, uint64_t advance_ns, struct state_reader *in, const char **call)
 {
 	struct kvm_pit_state2 pit;
 	struct kvm_clock_data clock, now = { .clock = 0 };
@@ -269,8 +311,8 @@ static int restore_vm(int vm_fd, struct state_reader *in, const char **call)
 	*call = "PIT2";
 	if (!err && ioctl(vm_fd, KVM_SET_PIT2, &pit) < 0)
 		err = -errno;
-	/* Without flags, kvm-clock continues where it stopped. */
-	now.clock = clock.clock;
+	/* Without flags, kvm-clock continues at this value. */
+	now.clock = clock.clock + advance_ns;
 	if (!err) {
 		*call = "CLOCK";
 		err = ioctl(vm_fd, KVM_SET_CLOCK, &now) < 0 ? -errno : 0;
@@ -288,12 +330,16 @@ static int restore_vm(int vm_fd, struct state_reader *in, const char **call)
 	return err;
 }
 
-int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus,
+int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int cpus, bool advance,
 		       struct state_reader *in, const char **call)
 {
+	uint64_t advance_ns = 0;
 	int err = 0;
 
 	in->why[0] = '\0';
+	*call = "CLOCK";
+	if (advance)
+		err = time_passed(in, &advance_ns);
 	for (unsigned int i = 0; i < cpus && !err; i++) {
 		*call = "CPUID2";
 		err = cpuid_restore(kvm_fd, vcpu_fd[i], i, cpus, in);
@@ -302,9 +348,9 @@ int arch_state_restore(int kvm_fd, int vm_fd, const int *vcpu_fd, unsigned int c
 	}
 	if (!err) {
 		*call = "MSRS";
-		err = msrs_restore(vcpu_fd, cpus, in);
+		err = msrs_restore(vcpu_fd, cpus, advance_ns, in);
 	}
 	for (unsigned int i = 0; i < cpus && !err; i++)
 		err = restore_parts(vm_fd, vcpu_fd[i], i, false, in, call);
-	return err ? err : restore_vm(vm_fd, in, call);
+	return err ? err : restore_vm(vm_fd, advance_ns, in, call);
 }

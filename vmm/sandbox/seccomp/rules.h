@@ -219,6 +219,7 @@ static const struct rule rules[] = {
 	CALL(SNAPSHOT, "fsync"),
 	CALL(SNAPSHOT, "pread64"), /* /proc/self/pagemap */
 	CALL(SNAPSHOT, "copy_file_range"),
+	CALL_IF(SNAPSHOT, "ioctl", ARG_IS(1, FICLONE)),
 	KVM_GET(0x98), /* KVM_GET_MP_STATE */
 	KVM_GET(0x81), /* KVM_GET_REGS */
 	KVM_GET(0x83), /* KVM_GET_SREGS */
