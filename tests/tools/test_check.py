@@ -55,6 +55,16 @@ class Check(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(b"total: 6 passed, 1 failed, 2 skipped\n", done.stdout)
 
+    def test_failures_are_repeated_at_the_end(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bad = child(folder, "bad", "echo 'not ok a: b'; echo unit.c:7:F:x:y:0: 'Assertion failed'; echo ok c\n"
+                        "echo 'some: 1 passed, 2 failed'; exit 1\n")
+            good = child(folder, "good", "seq 1000; echo 'other: 1 passed, 0 failed'\n")
+            done = subprocess.run(["bash", script(folder, bad, good)], stdout=subprocess.PIPE, text=True, check=False)
+            self.assertTrue(done.stdout.endswith(
+                f"\n\n{bad}: 2 failed\n    not ok a: b\n    unit.c:7:F:x:y:0: Assertion failed\n"
+                "total: 2 passed, 2 failed, 0 skipped\n"), done.stdout[-300:])
+
     def test_only_check_makes_warnings_errors(self):
         env = {name: value for name, value in os.environ.items() if name != "WERROR"}
         with tempfile.TemporaryDirectory() as folder:
