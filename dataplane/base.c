@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/base.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -151,6 +152,17 @@ void semaphore_wait(sem_t *semaphore)
 {
 	while (sem_wait(semaphore))
 		; /* EINTR: a signal interrupted the wait */
+}
+
+bool semaphore_wait_ms(sem_t *semaphore, unsigned int ms)
+{
+	uint64_t end = monotonic_ns() / 1000000 + ms;
+	struct timespec until = { (time_t)(end / 1000), (long)(end % 1000) * 1000000 };
+
+	while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &until))
+		if (errno == ETIMEDOUT)
+			return false;
+	return true;
 }
 
 void eventfd_signal(int fd)

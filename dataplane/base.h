@@ -171,6 +171,8 @@ int thread_create(pthread_t *thread, size_t stack, int cpu, void *(*run)(void *a
 
 /* Waits for a semaphore and decrements it; interruptions by signals do not end the wait. */
 void semaphore_wait(sem_t *semaphore);
+/* As semaphore_wait; returns false if that is not possible within `ms` milliseconds. */
+bool semaphore_wait_ms(sem_t *semaphore, unsigned int ms);
 
 /* Adds 1 to the counter of an eventfd. The write fails only when the counter is at its maximum, and
  * then a wake-up is already pending. Any thread. */

@@ -124,12 +124,14 @@ void blkplane_pause(struct blkplane *plane);
 void blkplane_resume(struct blkplane *plane);
 
 /*
- * Finish what blkplane_pause has left in flight, and store the position of the ring, which then has
- * no chain in flight. The plane must be paused and stays paused, but accesses guest memory and may
- * raise an interrupt before the function returns. blkplane_hold ends the wait early. Returns 0;
- * -EBADMSG: the ring is broken; -EBUSY: a request is parked, because it failed or by blkplane_hold.
+ * Pause the plane, finish what is in flight, also long operations, and store the position of the
+ * ring, which then has no chain in flight. Until the return, the plane accesses guest memory and
+ * may raise an interrupt, also if it was paused before. Long operations are interrupted when they
+ * take longer than BLKPLANE_DRAIN_MS, and by blkplane_hold. Returns 0; -EBADMSG: the ring is
+ * broken; -EBUSY: a request is parked, because it failed or was interrupted.
  * Callable from any thread but the dataplane thread, by one caller at a time.
  */
+#define BLKPLANE_DRAIN_MS 2000
 int blkplane_drain(struct blkplane *plane, struct vring_base *position);
 
 /*

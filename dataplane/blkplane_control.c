@@ -240,9 +240,16 @@ void blkplane_pause(struct blkplane *p)
 	blkplane_call(p, &(struct plane_call){ .call.run = blkplane_run_pause });
 }
 
+static void blkplane_drain_late(struct iothread_call *call)
+{
+	blkplane_hold(container_of(call, struct plane_call, call)->plane);
+}
+
 int blkplane_drain(struct blkplane *p, struct vring_base *position)
 {
-	blkplane_call(p, &(struct plane_call){ .call.run = blkplane_run_drain });
+	struct plane_call drain = { .call.run = blkplane_run_drain, .plane = p };
+
+	iothread_call_late(p->config.thread, &drain.call, BLKPLANE_DRAIN_MS, blkplane_drain_late);
 	/* The dataplane thread leaves a paused plane without tasks alone. */
 	if (p->ring.broken)
 		return -EBADMSG;

@@ -323,7 +323,8 @@ COLD void iothread_destroy(struct iothread *t)
 	cacheline_free(t);
 }
 
-void iothread_call(struct iothread *t, struct iothread_call *call)
+/* Hands the call over to the thread. */
+static void iothread_post(struct iothread *t, struct iothread_call *call)
 {
 	sem_init(&call->answered, 0, 0);
 	call->next = NULL;
@@ -333,7 +334,21 @@ void iothread_call(struct iothread *t, struct iothread_call *call)
 					    __ATOMIC_RELAXED))
 		;
 	evloop_wake(&t->loop);
+}
+
+void iothread_call(struct iothread *t, struct iothread_call *call)
+{
+	iothread_post(t, call);
 	semaphore_wait(&call->answered);
+	sem_destroy(&call->answered);
+}
+
+void iothread_call_late(struct iothread *t, struct iothread_call *call, unsigned int ms,
+			void (*late)(struct iothread_call *call))
+{
+	iothread_post(t, call);
+	while (!semaphore_wait_ms(&call->answered, ms))
+		late(call);
 	sem_destroy(&call->answered);
 }
 

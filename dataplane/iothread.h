@@ -108,6 +108,10 @@ void iothread_destroy(struct iothread *thread);
 /* Execute call->run on the thread, and wait until iothread_call_done is called for it. For any
  * thread but this one. */
 void iothread_call(struct iothread *thread, struct iothread_call *call);
+/* As iothread_call; late(call) runs on the calling thread whenever `ms` milliseconds have passed
+ * without an answer. */
+void iothread_call_late(struct iothread *thread, struct iothread_call *call, unsigned int ms,
+			void (*late)(struct iothread_call *call));
 
 /* ---- The functions below are called on the thread itself. ---- */
 

@@ -133,6 +133,17 @@ static void stop_ring(struct vhost_user *vu, unsigned int n)
 		vhost_user_memory_release(vu->memory);
 }
 
+/* As stop_ring; long operations end within BLKPLANE_DRAIN_MS, or as failed. */
+static void finish_ring(struct vhost_user *vu, unsigned int n)
+{
+	struct vring_base ignored;
+
+	/* A paused disk stays still. */
+	if (vu->ring[n].running && !vu->paused)
+		vu->dev->ops->queue_drain(vu->dev, n, &ignored);
+	stop_ring(vu, n);
+}
+
 bool vhost_user_rings_running(const struct vhost_user *vu)
 {
 	for (unsigned int i = 0; i < vu->dev->queue_count; i++)
@@ -270,7 +281,7 @@ int vhost_user_get_vring_base(struct vhost_user *vu)
 
 	if (!ring)
 		return -EINVAL;
-	stop_ring(vu, n);
+	finish_ring(vu, n);
 	forget_fds(vu, n);
 	state->num = ring->position;
 	result = vhost_user_answer(vu, sizeof(*state));
@@ -328,7 +339,7 @@ int vhost_user_set_vring_kick(struct vhost_user *vu)
 			return vhost_user_refuse(vu, -errno, strerror(errno));
 	}
 	/* A running ring is restarted with the new doorbell, also after it was broken. */
-	stop_ring(vu, n);
+	finish_ring(vu, n);
 	replace_fd(vu->dev->queue[n].kick_fd, fd < 0 ? own : fd);
 	if (own >= 0)
 		close(own);
@@ -376,6 +387,6 @@ int vhost_user_set_vring_enable(struct vhost_user *vu)
 	/* The answer to a disable promises that nothing is in flight: some front ends copy guest
 	 * memory next. */
 	if (!ring->enabled)
-		stop_ring(vu, state->index);
+		finish_ring(vu, state->index);
 	return start_ring(vu, state->index);
 }

@@ -40,9 +40,9 @@ struct virtio_ops {
 	/* Stops one queue of an active device. The function returns when the device no longer
 	 * accesses that queue or its requests' memory, or raises interrupts for it. */
 	void (*queue_stop)(struct virtio_device *dev, unsigned int queue);
-	/* Finishes all requests of a queue while the device is paused, and stores the position of its
-	 * ring. Returns 0; -ENOENT: the queue is not started; -EBADMSG: its ring is broken; -EBUSY:
-	 * a request cannot be finished now. NULL: the device has no snapshots. */
+	/* Pauses a queue, finishes all its requests, and stores the position of its ring. Returns 0;
+	 * -ENOENT: the queue is not started; -EBADMSG: its ring is broken; -EBUSY: a request cannot
+	 * be finished now. NULL: the device has no snapshots. */
 	int (*queue_drain)(struct virtio_device *dev, unsigned int queue,
 			   struct vring_base *position);
 	/* Called when the driver sets FEATURES_OK: the accepted features are final. May be NULL. */

@@ -89,6 +89,7 @@ WRAPS_vhost_user_host := calloc eventfd timerfd_create dup3 fstat fcntl mmap mem
 	recvmsg sendmsg
 WRAPS_vhost_user_session := preadv
 WRAPS_vhost_user_sigbus := mmap signal sigaction
+WRAPS_vhost_user_stop := fallocate ioengine_hold ioengine_release semaphore_wait_ms
 WRAPS_virtio_mmio_lock := pthread_mutex_lock
 WRAPS_write_all := write
 WRAPS_x86_rows_machine := ioctl
