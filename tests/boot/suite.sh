@@ -77,12 +77,13 @@ test_mkroot_directory() {
     want '/dev/vda / ext4 rw'
 }
 
-# A container's tar without an init, on a read-only file system whose driver is a module, runs its
-# job: files come in on a second disk, and go out as a tar on a third one.
+# A container's tar without an init and without any command but sh, on a read-only file system whose
+# driver is a module, runs its job: files come in on a second disk, and go out as a tar on a third one.
+# The init passes the job's status on.
 test_mkroot_tar_runs_its_job() {
     dd if=/dev/zero of=out.img bs=1024 seek=1023 count=1 2>/dev/null
     boot --kernel vmlinuz --initrd tar.initrd --append quiet --disk tar.img,readonly --disk data.img,readonly \
-        --disk out.img
+        --disk out.img --exit-port 0xf4
     want_code 0
     want 'microvm-guest: run: exit status 0'
     mkdir -p result
