@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Boot tests, run by tests/boot/run on the host with KVM; every function test_NAME is a test.
-# Arguments: the names of the tests to run; default: all, in this order.
+# Boot tests, run by tests/boot/run on the host with KVM; every function test_NAME, here and in
+# console.sh, is a test. Arguments: the names of the tests to run; default: all, in this order.
 #
 # Kernel parameters are quoted for the kernel, and $ in them is for the guest's shell.
 # shellcheck disable=SC2016
 # shellcheck source=tests/boot/lib.sh
 . ./lib.sh
+# shellcheck source=tests/boot/console.sh
+. ./console.sh
 
 test_disk_keeps_what_is_written() {
     cp root.img disk.img
@@ -75,12 +77,13 @@ test_mkroot_directory() {
     want '/dev/vda / ext4 rw'
 }
 
-# A container's tar without an init, on a read-only file system whose driver is a module, runs its
-# job: files come in on a second disk, and go out as a tar on a third one.
+# A container's tar without an init and without any command but sh, on a read-only file system whose
+# driver is a module, runs its job: files come in on a second disk, and go out as a tar on a third one.
+# The init passes the job's status on.
 test_mkroot_tar_runs_its_job() {
     dd if=/dev/zero of=out.img bs=1024 seek=1023 count=1 2>/dev/null
     boot --kernel vmlinuz --initrd tar.initrd --append quiet --disk tar.img,readonly --disk data.img,readonly \
-        --disk out.img
+        --disk out.img --exit-port 0xf4
     want_code 0
     want 'microvm-guest: run: exit status 0'
     mkdir -p result
@@ -269,155 +272,6 @@ test_acpi_off() {
     want 'virtio_mmio.device='
 }
 
-# A console on pipes: a shell that reads its commands from a pipe. The guest ends after its input
-# has ended. Lines that are typed ahead appear once, and without escape sequences.
-# shellcheck disable=SC2094 # the log is read while it grows
-test_console_pipe() {
-    new_log
-    : >"$log"
-    {
-        tries=0
-        until grep -q 'microvm-guest: shell' "$log" || [ $tries -ge $((limit * 10)) ]; do
-            tries=$((tries + 1))
-            sleep 0.1
-        done
-        printf 'echo typed-$((40+2))\necho twice-$((41+2))\nexit\n'
-    } | {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append 'quiet terminal=no' 2>&1
-        echo $? >code
-    } | cat >"$log"
-    code=$(cat code)
-    want_code 0
-    want 'typed-42'
-    [ "$(grep -c 'echo t[a-z]*-\$' "$log")" = 2 ] || fail 'the commands are not there once'
-    unwanted "$(printf '\033')"
-}
-
-# shown PATTERN: waits until the console that is being written to $log shows it; fails if microvm
-# has ended before.
-shown() {
-    until grep -q "$1" "$log"; do
-        [ ! -e code ] || return 1
-        sleep 0.1
-    done
-}
-
-# type_key SIGNAL KEY ECHO: types a program that sleeps, then the key while it sleeps, and then a
-# command that prints the program's exit status. The terminal drops input that arrives before it has
-# handled the key.
-type_key() {
-    printf 'sh -c "echo asleep-$((1+1))-%s; exec sleep 1000"\n' "$1"
-    # shellcheck disable=SC2059 # the key
-    shown "asleep-2-$1" && printf "$2"
-    shown "$3" && printf 'echo ended-by-%s-$?\n' "$1"
-    shown "ended-by-$1-[0-9]"
-}
-
-# keys_interrupt APPEND [OPTION]...: the programs in the guest's shell ignore neither SIGINT nor
-# SIGQUIT, and Ctrl-C and Ctrl-\ end the one in the foreground.
-# shellcheck disable=SC2094 # the log is read while it grows
-keys_interrupt() {
-    new_log
-    : >"$log"
-    append=$1
-    shift
-    rm -f code
-    {
-        shown 'microvm-guest: shell' && printf 'sed -n "s/^SigIgn:./ignored-/p" /proc/self/status\n'
-        shown 'ignored-[0-9a-f]' && type_key INT '\003' '\^C' && type_key QUIT '\034' "\\^\\\\"
-        printf 'exit\n'
-    } | {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append "quiet $append" "$@" 2>&1
-        echo $? >code
-    } | cat >"$log"
-    code=$(cat code)
-    ignored=$(sed -n 's/^ignored-\([0-9a-f]\{16\}\).*/\1/p' "$log")
-    # SIGINT is bit 1, and SIGQUIT bit 2.
-    [ $((0x${ignored:-6} & 6)) = 0 ] || fail "SigIgn of a program is ${ignored:-not shown}"
-    want 'ended-by-INT-130'
-    want 'ended-by-QUIT-131'
-    want_code 0
-}
-
-test_ctrl_c_ignored_in_initramfs() {
-    keys_interrupt ''
-}
-
-test_ctrl_c_ignored_on_root_disk() {
-    cp root.img disk.img
-    keys_interrupt 'root=/dev/vda rw' --disk disk.img
-    want_clean disk.img
-}
-
-test_ctrl_c_ignored_on_fio_disk() {
-    cp fio.img disk.img
-    keys_interrupt 'root=/dev/vda rw' --disk disk.img
-    want_clean disk.img
-}
-
-# `reboot` and `poweroff` in the guest's shell send a signal to process 1, which waits for the
-# shell.
-# shellcheck disable=SC2094 # the log is read while it grows
-test_reboot_from_shell() {
-    new_log
-    : >"$log"
-    rm -f code
-    {
-        shown 'microvm:.*#' && echo reboot
-        shown 'no such text'
-    } | {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append quiet 2>&1
-        echo $? >code
-    } | cat >"$log"
-    code=$(cat code)
-    want_code 4
-}
-
-# Programs that tools/kvmhost runs ignore neither signal.
-test_ctrl_c_ignored_in_kvmhost() {
-    log=out/$name.log
-    grep '^Sig' /proc/self/status >"$log"
-    ignored=$(sed -n 's/^SigIgn:.//p' "$log")
-    [ $((0x$ignored & 6)) = 0 ] || fail "SigIgn of a program is $ignored"
-}
-
-# Input that is there before the guest listens. The early console reads the line status for each
-# byte that it sends, which does not count as listening, and the driver empties the FIFO when it
-# opens the port.
-test_console_early_input() {
-    printf 'echo typed-$((40+2))\nexit\n' >early
-    new_log
-    microvm --kernel vmlinuz --initrd initramfs.cpio.gz --append 'earlyprintk=serial,ttyS0,115200' <early >"$log" 2>&1
-    code=$?
-    want_code 0
-    want 'typed-42'
-    rm early
-}
-
-# A reader that goes away loses the output, but does not stop the guest.
-test_console_closed() {
-    cp root.img disk.img
-    new_log
-    {
-        microvm --kernel vmlinuz --initrd initramfs.cpio.gz --disk disk.img \
-            --append 'quiet root=/dev/vda rw run="seq 3000; echo y >/root/after"' </dev/null 2>"$log"
-        echo $? >code
-    } | head -n 1 >>"$log"
-    code=$(cat code)
-    want_code 0
-    want_clean disk.img
-    [ "$(contents disk.img /root/after)" = y ] || fail 'the guest did not get to its end'
-}
-
-test_console_off() {
-    cp root.img disk.img
-    boot_stock 'root=/dev/vda rw run="echo unheard; echo y >/root/quiet"' --console off --disk disk.img
-    want_code 0
-    unwanted 'microvm-guest'
-    want_clean disk.img
-    [ "$(contents disk.img /root/quiet)" = y ] || fail 'nothing was written'
-}
-
 # sigterm_under_io DISK-OPTIONS: data that was reported to the guest as stable must be on the disk
 # after SIGTERM, in a valid file system. Until then no other process can open the image.
 sigterm_under_io() {
@@ -472,7 +326,7 @@ smallest=96
 
 mkdir -p out
 # shellcheck disable=SC2046 # a list
-[ $# -gt 0 ] || set -- $(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' suite.sh)
+[ $# -gt 0 ] || set -- $(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' suite.sh console.sh)
 for test in "$@"; do
     run_test "test_$test"
 done
