@@ -308,6 +308,7 @@ help:
 	@echo 'make kill       kill -9 under a write load, RUNS=200 times'
 	@echo 'make vhost-kill  kill -9 of microvm-blk under writes, RUNS=200 times'
 	@echo 'make vhost-migrate  save and restore guests that write to it, ROUNDS=20 times'
+	@echo 'make proof      proofs by a model checker; RUNS="NAME..." for some'
 	@echo 'make coverage   branches of dataplane/ and devices/ that the tests reach'
 	@echo 'make fuzz       run every fuzz target for SECONDS=60 each, JOBS=1 at a time'
 	@echo 'make bench-stop time that a device stop takes while the guest floods the queue'

@@ -159,3 +159,22 @@ download_package() {
     mkdir -p "$work/deb"
     (cd "$work/deb" && apt_get "$@" download "$package")
 }
+
+# download_debian13 PACKAGE...: downloads packages of Debian 13 into $work/deb, whichever release this
+# machine has. They come from the mirror that this machine uses, with package lists in $apt_dir.
+download_debian13() {
+    command -v apt-get >/dev/null || die apt-get 'not found; this is not a Debian system'
+    echo "${0##*/}: downloading package lists of Debian 13, and $1"
+    mkdir -p "$work/deb"
+    # shellcheck disable=SC2016 # apt-get expands the format
+    apt_site=$(apt-get indextargets --format '$(SITE)' 'Label: Debian' 2>/dev/null | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${apt_site:-http://deb.debian.org/debian} trixie main" \
+        >"$work/sources.list"
+    debian13_apt update && (cd "$work/deb" && debian13_apt download "$@") && return 0
+    tail -n 5 "$apt_dir/log" >&2
+    die "$1" 'cannot be downloaded from Debian 13'
+}
+
+debian13_apt() {
+    apt_get -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$apt_dir/lists" "$@"
+}
