@@ -99,6 +99,14 @@ def blank(path, size):
     give(path)
 
 
+def rest(vm):
+    """Returns the output of the guest that has not been read, up to its end."""
+    output = b""
+    while data := vm.console.recv(4096):
+        output += data
+    return output
+
+
 def drive(options, keys, rounds, clones=False):
     """Runs the guest that drives a disk; it is replaced `rounds` times, at a random moment, by one that is restored from its
     snapshot, and with `clones` from the clone of its disk. Returns its output and the exit code of the last VM."""
@@ -113,12 +121,12 @@ def drive(options, keys, rounds, clones=False):
         if vm.ctl("snapshot", "load", "--stay", *(["--clone-disks"] if clones else ()))[0]:
             break
         vm.quit()
+        # The guest may have finished before the snapshot.
+        output += rest(vm)
         if clones:
             disk = f"snaps/load/disk0.img,{keys}"
         vm = Vm("--restore", "snaps/load", "--snapshot-dir", "snaps", disks=(disk,))
-    while data := vm.console.recv(4096):
-        output += data
-    return output.decode(), vm.process.wait(kvm.TIMEOUT)
+    return (output + rest(vm)).decode(), vm.process.wait(kvm.TIMEOUT)
 
 
 def run(suite, prepare, tests):
