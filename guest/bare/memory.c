@@ -6,12 +6,16 @@
  *	w FIRST COUNT STEP SEED	write COUNT pages, each STEP'th from page FIRST on: done
  *	z FIRST COUNT STEP	write zeros: done
  *	r FIRST COUNT STEP	read: sum=N of the pages
+ *	d FIRST COUNT		read COUNT pages from the start of the disk, in one request: reading,
+ *				and at its end done
  *
  * Page 0 is the first one that the guest does not use itself.
  */
-#include "guest/bare/bare.h"
+#include "guest/bare/virtio.h"
 
 static uint64_t first_page;
+static struct device disk;
+static struct request transfer;
 
 static char next_char(void)
 {
@@ -58,6 +62,23 @@ static uint64_t sum_page(uint64_t number, uint64_t sum)
 	return sum;
 }
 
+static void read_disk(uint64_t number, uint64_t count)
+{
+	struct vring_used_elem used;
+
+	check(page_at(number + count - 1));
+	transfer.data = (void *)page_at(number);
+	transfer.len = (uint32_t)(count * PAGE);
+	disk.ring.next_desc = 0;
+	request_chain(&disk, &transfer);
+	offer(&disk, transfer.head);
+	say("reading\n");
+	/* The VM may be paused for longer than a test waits for a request. */
+	while (!ring_used(&disk, &used))
+		arch_relax();
+	check(*transfer.status == VIRTIO_BLK_S_OK);
+}
+
 static void obey(const char *line)
 {
 	uint64_t value[4] = { 0, 0, 1, 0 }, sum = 0;
@@ -65,6 +86,10 @@ static void obey(const char *line)
 
 	for (unsigned int i = 0; i < 4 && *at == ' '; i++)
 		value[i] = parse_number(at + 1, &at);
+	if (*line == 'd') {
+		read_disk(value[0], value[1]);
+		value[1] = 0;
+	}
 	for (uint64_t i = 0; i < value[1]; i++) {
 		uint64_t number = value[0] + i * value[2];
 
@@ -85,7 +110,11 @@ TEST(memory)
 {
 	char line[80];
 
-	first_page = (ram_start + PAGE - 1) / PAGE * PAGE;
+	if (device_probe(&disk, 0)) {
+		device_start(&disk, 16, 0);
+		request_init(&transfer, VIRTIO_BLK_T_IN, 0, 0);
+	}
+	first_page = (uint64_t)page_alloc(0);
 	say("ready\n");
 	while (true) {
 		read_line(line, sizeof(line));

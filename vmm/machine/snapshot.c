@@ -170,6 +170,19 @@ static int save_kvm(struct snapshot *s, struct state_writer *out)
 	return err;
 }
 
+/* Finds the guest's own pages, once the disks have finished their requests: those may write to pages
+ * for the first time. */
+static int find_pages(struct snapshot *s)
+{
+	int err = page_set_scan(&s->own, s->machine->pagemap_fd, s->image.base, s->image.size,
+				PAGES_OWN, s->image.cancel);
+
+	if (err)
+		return refuse(s, err, "page map");
+	s->job->pages = page_set_count(&s->own);
+	return 0;
+}
+
 static int write_state(struct snapshot *s)
 {
 	struct state_writer out;
@@ -177,10 +190,12 @@ static int write_state(struct snapshot *s)
 
 	state_begin(&out, arch_state_machine());
 	err = save_devices(s, &out);
-	save_memory(s, &out);
 	if (!err)
 		err = save_kvm(s, &out);
+	if (!err)
+		err = find_pages(s);
 	if (!err) {
+		save_memory(s, &out);
 		err = state_end(&out);
 		if (!err)
 			err = write_all(s->state_fd, out.data, out.size);
@@ -213,17 +228,6 @@ static int create_files(struct snapshot *s)
 		return err;
 	err = memory_file_begin(s->memory_fd, &s->image);
 	return err ? refuse(s, err, SNAPSHOT_MEMORY) : 0;
-}
-
-static int find_pages(struct snapshot *s)
-{
-	int err = page_set_scan(&s->own, s->machine->pagemap_fd, s->image.base, s->image.size,
-				PAGES_OWN, s->image.cancel);
-
-	if (err)
-		return refuse(s, err, "page map");
-	s->job->pages = page_set_count(&s->own);
-	return 0;
 }
 
 /* Clones the disks that the guest can write. */
@@ -316,8 +320,6 @@ static int write_paused(struct snapshot *s)
 	if (!was_paused)
 		machine_halt(m);
 	err = check_vcpus(s);
-	if (!err)
-		err = find_pages(s);
 	if (!err)
 		err = write_state(s);
 	if (!err)
