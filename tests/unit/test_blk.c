@@ -81,6 +81,15 @@ START_TEST(configuration_space_with_4096_byte_blocks)
 }
 END_TEST
 
+START_TEST(queue_that_is_not_started_has_no_requests_to_save)
+{
+	disk_init(&d, BLK_ENGINE_SYNC);
+	disk_open(&d);
+	ck_assert_uint_eq(blk_save_requests(d.blk, 0, NULL), 0);
+	disk_fini(&d);
+}
+END_TEST
+
 START_TEST(requests_end_to_end)
 {
 	static uint8_t bytes[4096];
@@ -299,6 +308,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(t, features_and_configuration_space);
 	tcase_add_test(t, configuration_space_with_4096_byte_blocks);
+	tcase_add_test(t, queue_that_is_not_started_has_no_requests_to_save);
 	tcase_add_named_test(t, requests_end_to_end, engine_count(), engine_name);
 	tcase_add_test(t, row35_serial_numbers);
 	tcase_add_test(t, row33_read_only_disk_with_and_without_the_feature);

@@ -47,6 +47,7 @@ START_TEST(snapshot_finishes_paused_zeroes_on_every_engine)
 	wait_all(VIRTIO_BLK_S_OK);
 	expect_steps();
 	ck_assert(state.queue[0].started);
+	ck_assert_uint_eq(blk_save_requests(d.blk, 0, NULL), 0);
 	rows_end(&d, true);
 }
 END_TEST

@@ -133,6 +133,19 @@ START_TEST(next_plane_repeats_parked_requests_once)
 }
 END_TEST
 
+START_TEST(repeated_requests_are_measured)
+{
+	static struct blkplane_latency latency;
+
+	park(0);
+	r.config.latency = &latency;
+	ck_assert_int_eq(replace(), 0);
+	expect_repeated(0);
+	ck_assert_uint_eq(latency_count(&latency.answer), 3);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(saved_plane_repeats_them_as_well)
 {
 	park(_i);
@@ -248,16 +261,33 @@ START_TEST(impossible_request_is_refused)
 }
 END_TEST
 
+static void expect_refused(size_t bytes)
+{
+	r.config.saved_bytes = bytes;
+	ck_assert_int_eq(blkplane_start(&r.plane, &r.config), -EINVAL);
+}
+
 START_TEST(impossible_list_is_refused)
 {
 	park_one(0);
 	saved_bytes = 31;
 	ck_assert_int_eq(replace(), -EINVAL);
-	/* A head is in flight once. */
+	/* Segments, but none of them. */
+	r.config.disk.discard_max = 64;
 	memcpy(saved + 48, saved, 48);
-	saved_bytes = 96;
-	r.config.saved_bytes = saved_bytes;
-	ck_assert_int_eq(blkplane_start(&r.plane, &r.config), -EINVAL);
+	saved[0] = VIRTIO_BLK_T_DISCARD;
+	memset(saved + 24, 0, 4);
+	expect_refused(32);
+	/* Another request behind an impossible one. */
+	expect_refused(96);
+	/* Another piece behind an impossible one. */
+	memcpy(saved, saved + 48, 48);
+	saved[24] = 2;
+	memset(saved + 32, 0xff, 8);
+	expect_refused(64);
+	/* A head is in flight once. */
+	memcpy(saved, saved + 48, 48);
+	expect_refused(96);
 	r.plane = NULL;
 	rig_fini(&r);
 }
@@ -269,6 +299,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("blkplane_saved");
 
 	tcase_add_named_test(t, next_plane_repeats_parked_requests_once, KINDS, kind_name);
+	tcase_add_test(t, repeated_requests_are_measured);
 	tcase_add_named_test(t, saved_plane_repeats_them_as_well, KINDS, kind_name);
 	tcase_add_named_test(t, request_that_fails_again_is_parked_again, 2, kind_name);
 	tcase_add_table_test(t, segments_are_saved, ranges);
