@@ -7,10 +7,11 @@
 __typeof__(adaptive_poll_budget) __real_adaptive_poll_budget, __wrap_adaptive_poll_budget;
 
 /*
- * Number of turns without work: one that finds the ring empty, and more because notifications are
- * enabled late.
+ * Number of turns without work: one that finds the ring empty, more because notifications are
+ * enabled late, and more because a doorbell or call of another thread is marked earlier than the
+ * turn that it causes. A thread that spins has many more.
  */
-#define IDLE_TURNS 3
+#define IDLE_TURNS 16
 
 static struct {
 	struct iothread *thread; /* atomic: the plane's */
