@@ -38,6 +38,8 @@ START_TEST(clock_stands_still_by_default)
 	ck_assert(!config.advance_clock);
 	ck_assert_int_eq(PARSE("--restore=dir", "--advance-clock=on"), OPTIONS_RUN);
 	ck_assert(config.advance_clock);
+	ck_assert_int_eq(PARSE("--kernel=k", "--advance-clock=on"), OPTIONS_ERROR);
+	ck_assert_str_eq(message, "--advance-clock: needs --restore");
 }
 END_TEST
 

@@ -334,6 +334,14 @@ static int write_paused(struct snapshot *s)
 	return err;
 }
 
+/* Undoes the pause of write_paused. */
+static void resume(struct snapshot *s)
+{
+	s->machine->commands.owner_paused = false;
+	s->job->changed = false;
+	machine_resume(s->machine);
+}
+
 static void take_snapshot(struct control_job *job, struct machine *m)
 {
 	struct snapshot s = {
@@ -359,8 +367,12 @@ static void take_snapshot(struct control_job *job, struct machine *m)
 	err = create_files(&s);
 	if (!err)
 		err = write_paused(&s);
-	if (!err)
+	if (!err) {
 		err = commit(&s);
+		/* Without a snapshot, the guest goes on. */
+		if (err && job->changed)
+			resume(&s);
+	}
 	snapshot_dir_cancel(&s.dir);
 	close_file(s.state_fd);
 	close_file(s.memory_fd);

@@ -232,6 +232,8 @@ static bool settle(struct machine_config *config, char message[OPTIONS_MESSAGE_M
 		why = "--snapshot-dir: needs --control, over which snapshots are taken";
 	else if (config->prefault && !config->restore)
 		why = "--prefault: needs --restore";
+	else if (config->advance_clock && !config->restore)
+		why = "--advance-clock: needs --restore";
 	if (why) {
 		snprintf(message, OPTIONS_MESSAGE_MAX, "%s", why);
 		return false;

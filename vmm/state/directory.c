@@ -48,9 +48,13 @@ static int remove_dir(int parent_fd, const char *name)
 
 int snapshot_dir_create(struct snapshot_dir *dir, int parent_fd, const char *name)
 {
+	struct stat st;
 	int err;
 
 	*dir = (struct snapshot_dir){ .parent_fd = parent_fd, .fd = -1 };
+	/* Only a directory may be replaced. */
+	if (!fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) && !S_ISDIR(st.st_mode))
+		return -ENOTDIR;
 	snprintf(dir->name, sizeof(dir->name), "%s", name);
 	snprintf(dir->staged, sizeof(dir->staged), ".%s.new", dir->name);
 	err = remove_dir(parent_fd, dir->staged);

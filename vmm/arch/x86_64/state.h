@@ -32,8 +32,9 @@ int msrs_save(int vcpu_fd, unsigned int index, const struct msr_list *list,
 
 /*
  * Sets the MSRs of all vCPUs. Each TSC continues at the largest value that a vCPU had, so that it
- * runs backwards nowhere, and `advance_ns` nanoseconds later; all have the same offset. An MSR that KVM refuses must have the saved
- * value already. Returns 0, or -errno with in->why, which is empty if the error suffices.
+ * runs backwards nowhere, and `advance_ns` nanoseconds later; all have the same offset. An MSR that
+ * KVM refuses must have the saved value already. Returns 0, or -errno with in->why, which is empty
+ * if the error suffices.
  */
 int msrs_restore(const int *vcpu_fd, unsigned int cpus, uint64_t advance_ns,
 		 struct state_reader *in);
