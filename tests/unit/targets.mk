@@ -84,6 +84,7 @@ WRAPS_race_stop := evloop_wake vring_pop vring_push vring_publish
 WRAPS_refused_stop := fallocate
 WRAPS_rows_engines_ranges := fallocate fdatasync ioengine_cancel_ranges
 WRAPS_sandbox_layers := nanosleep
+WRAPS_semaphore := sem_clockwait
 WRAPS_state_copy := copy_file_range
 WRAPS_state_memory := copy_file_range
 WRAPS_vcpu := ioctl open __open_2 pthread_cond_clockwait
