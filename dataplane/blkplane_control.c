@@ -24,7 +24,7 @@ static void blkplane_run_start(struct iothread_call *call)
 	if (!start->err) {
 		ioengine_begin(p->config.engine);
 		iothread_add(p->config.thread, &p->client);
-		/* Those of blkplane_load. */
+		/* Starts the requests that blkplane_load has added, if there are any. */
 		blkpolicy_repeat(&p->parked, p->config.engine, p->config.disk.writethrough);
 	}
 	iothread_call_done(call);

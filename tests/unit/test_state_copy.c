@@ -108,7 +108,7 @@ START_TEST(copy_has_the_data_and_the_holes)
 
 	copies_in_kernel = ways[_i].copies_in_kernel;
 	ck_assert_int_eq(fsync(from), 0);
-	/* A file system without O_DIRECT reads as well as it does without. */
+	/* Where the file system has no O_DIRECT, this case is the same as the one without it. */
 	if (fcntl(from, F_SETFL, flags | ways[_i].flags))
 		ck_assert_int_eq(errno, EINVAL);
 	ck_assert_int_eq(file_copy(from, to, 0, SIZE, &cancel), 0);

@@ -189,7 +189,7 @@ class Vm:
         monitor = self.monitor()
         monitor.ask("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
         # An emulated guest that is saved while it runs comes back wrong now and then, on a busy machine: of some 30, one had read
-        # back other data than it had written, one had a corrupted list of the kernel, one hung. It is not for microvm-blk: with
+        # back other data than it had written, one had a corrupted list of the kernel, one hung. microvm-blk is not the cause: with
         # QEMU's own virtio-blk in its place, the fifth guest hung. A store of an emulated CPU can slip past QEMU's dirty log.
         if not os.environ.get("LIVE"):
             monitor.ask("stop")
